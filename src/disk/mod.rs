@@ -1,0 +1,110 @@
+//! The only door to the file system: [`Disk`].
+//!
+//! Every step that the crate takes on disk is one call of this trait, by path. It blocks, so it is
+//! called on tokio's blocking pool only. There are two implementations: the operating system,
+//! and for tests a disk that keeps what is live and what is durable apart, can crash after any step
+//! and can make any step fail.
+//!
+//! Errors are plain [`io::Error`]s; the caller knows what it was doing and adds that and the path.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use bytes::Bytes;
+
+/// A file system, as the operations of a store see it. No operation follows a symbolic link in the
+/// last component of its path.
+pub(crate) trait Disk: fmt::Debug + Send + Sync {
+    /// Makes a directory, mode 0755 less umask. Its parent must be there.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Makes a file that isn't there yet and writes all of `contents` into it; flushes it to the
+    /// disk before the close if `sync` says so. On an error the file may be left behind, empty or
+    /// cut short.
+    fn write_new(&self, file: &Path, contents: &[u8], mode: u32, sync: bool) -> io::Result<()>;
+
+    /// Moves a file in one step, in place of one that is there.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Moves a file in one step, [`AlreadyExists`](io::ErrorKind::AlreadyExists) if there is one. It
+    /// may look before it moves: callers keep others away from `to`.
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove_file(&self, file: &Path) -> io::Result<()>;
+
+    /// Removes an empty directory.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// The contents of a regular file; any other kind of file is an error.
+    fn read(&self, file: &Path) -> io::Result<Bytes>;
+
+    /// What is at the path.
+    fn stat(&self, path: &Path) -> io::Result<Stat>;
+
+    /// What is in a directory, without `.` and `..`, read while the iterator runs. It keeps one file
+    /// open until it is dropped.
+    fn list(&self, dir: &Path) -> io::Result<Listing>;
+
+    /// Makes the contents of a file durable: fsync.
+    fn sync_file(&self, file: &Path) -> io::Result<()>;
+
+    /// Makes the entries of a directory durable: fsync.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Makes everything below `root` durable, contents and entries.
+    fn sync_all(&self, root: &Path) -> io::Result<()>;
+
+    /// Whether [`sync_all`](Disk::sync_all) is one step of the file system, and not a walk through
+    /// every file.
+    fn syncs_all_at_once(&self) -> bool;
+
+    /// Makes the file if it isn't there, and takes an exclusive advisory lock on it; `None` if
+    /// somebody else has it. The lock is released when the guard is dropped, or the process ends.
+    fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn LockGuard>>>;
+}
+
+/// Holds a lock until it is dropped.
+#[must_use = "the lock is released when this is dropped"]
+pub(crate) trait LockGuard: fmt::Debug + Send + Sync {}
+
+/// The entries of a directory.
+pub(crate) type Listing = Box<dyn Iterator<Item = io::Result<Listed>> + Send>;
+
+/// One entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) name: OsString,
+    pub(crate) kind: Kind,
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) kind: Kind,
+    /// In bytes.
+    pub(crate) len: u64,
+}
+
+/// The kinds of things that a directory can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Dir,
+    Symlink,
+    Other,
+}
+
+impl Kind {
+    /// As errors name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::File => "file",
+            Kind::Dir => "directory",
+            Kind::Symlink => "symbolic link",
+            Kind::Other => "special file",
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! [`Key`]: the name of a value in a datastore.
+
+use std::borrow::Borrow;
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The name of a value: a path of namespaces below `/`, as go-datastore has it.
+///
+/// A key is always clean: it starts with `/`, has no empty, `.` or `..` namespace and no `/` at its
+/// end. Two keys are the same if their text is; keys are ordered by their bytes. A clone is cheap: it
+/// shares the text.
+///
+/// ```
+/// use ds_flatfs::Key;
+///
+/// let key = Key::new("Comedy//MontyPython/Actor:JohnCleese/");
+/// assert_eq!(key.as_str(), "/Comedy/MontyPython/Actor:JohnCleese");
+/// assert_eq!(key.name(), "JohnCleese");
+/// assert_eq!(key.parent(), Key::new("/Comedy/MontyPython"));
+/// assert!(Key::new("/Comedy").is_ancestor_of(&key));
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// Makes a key of any text by cleaning it.
+    ///
+    /// ```
+    /// # use ds_flatfs::Key;
+    /// assert_eq!(Key::new("a/../b/./c//").as_str(), "/b/c");
+    /// assert_eq!(Key::new("").as_str(), "/");
+    /// ```
+    #[must_use]
+    pub fn new(text: impl AsRef<str>) -> Self {
+        let text = text.as_ref();
+        if is_clean(text) {
+            return Key(text.into());
+        }
+        let mut parts: Vec<&str> = Vec::new();
+        for part in text.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    parts.pop();
+                }
+                part => parts.push(part),
+            }
+        }
+        Key(format!("/{}", parts.join("/")).into())
+    }
+
+    /// The key `/`, above all others.
+    #[must_use]
+    pub fn root() -> Self {
+        Key("/".into())
+    }
+
+    /// The key made of these namespaces, cleaned.
+    #[must_use]
+    pub fn from_namespaces<I>(namespaces: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let mut text = String::new();
+        for namespace in namespaces {
+            text.push('/');
+            text.push_str(namespace.as_ref());
+        }
+        Key::new(text)
+    }
+
+    /// The key's text, from the leading `/` on.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is `/`.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.as_str() == "/"
+    }
+
+    /// The namespaces, from the top one down; none for `/`.
+    pub fn namespaces(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.as_str().split('/').filter(|part| !part.is_empty())
+    }
+
+    /// The key with the namespaces in reverse order.
+    #[must_use]
+    pub fn reverse(&self) -> Self {
+        Key::from_namespaces(self.namespaces().rev())
+    }
+
+    /// The last namespace, empty for `/`: `Actor:JohnCleese` of `/Comedy/Actor:JohnCleese`.
+    #[must_use]
+    pub fn base_namespace(&self) -> &str {
+        self.namespaces().next_back().unwrap_or("")
+    }
+
+    /// The part of the last namespace before its last `:`, empty if it has none: `Actor` of
+    /// `/Comedy/Actor:JohnCleese`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        let base = self.base_namespace();
+        base.rsplit_once(':').map_or("", |(kind, _)| kind)
+    }
+
+    /// The part of the last namespace behind its last `:`, the whole of it if it has none:
+    /// `JohnCleese` of `/Comedy/Actor:JohnCleese`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let base = self.base_namespace();
+        base.rsplit_once(':').map_or(base, |(_, name)| name)
+    }
+
+    /// An instance of this key taken as a kind: `/Comedy/Actor` with `JohnCleese` is
+    /// `/Comedy/Actor:JohnCleese`.
+    #[must_use]
+    pub fn instance(&self, name: &str) -> Self {
+        Key::new(format!("{self}:{name}"))
+    }
+
+    /// The key without its name: `/Comedy/Actor` of `/Comedy/Actor:JohnCleese`.
+    #[must_use]
+    pub fn path(&self) -> Self {
+        self.parent().child(&Key::new(self.kind()))
+    }
+
+    /// The key one namespace up; `/` for a top-level key and for `/`.
+    #[must_use]
+    pub fn parent(&self) -> Self {
+        match self.as_str().rsplit_once('/') {
+            Some((parent, _)) if !parent.is_empty() => Key(parent.into()),
+            _ => Key::root(),
+        }
+    }
+
+    /// The key `below` this one: `/a` and `/b/c` give `/a/b/c`.
+    #[must_use]
+    pub fn child(&self, below: &Key) -> Self {
+        if self.is_root() {
+            below.clone()
+        } else if below.is_root() {
+            self.clone()
+        } else {
+            Key(format!("{self}{below}").into())
+        }
+    }
+
+    /// Whether `other` lies below this key. No key is its own ancestor.
+    #[must_use]
+    pub fn is_ancestor_of(&self, other: &Key) -> bool {
+        if self.is_root() {
+            return !other.is_root();
+        }
+        other
+            .as_str()
+            .strip_prefix(self.as_str())
+            .is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// Whether this key lies below `other`.
+    #[must_use]
+    pub fn is_descendant_of(&self, other: &Key) -> bool {
+        other.is_ancestor_of(self)
+    }
+
+    /// Whether the key has no more than one namespace.
+    #[must_use]
+    pub fn is_top_level(&self) -> bool {
+        self.namespaces().nth(1).is_none()
+    }
+}
+
+fn is_clean(text: &str) -> bool {
+    if text == "/" {
+        return true;
+    }
+    text.strip_prefix('/')
+        .is_some_and(|rest| !rest.split('/').any(|part| matches!(part, "" | "." | "..")))
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({:?})", self.as_str())
+    }
+}
+
+impl AsRef<str> for Key {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl From<&str> for Key {
+    fn from(text: &str) -> Self {
+        Key::new(text)
+    }
+}
+
+impl From<String> for Key {
+    fn from(text: String) -> Self {
+        Key::new(text)
+    }
+}
+
+impl From<Key> for String {
+    fn from(key: Key) -> Self {
+        key.as_str().to_owned()
+    }
+}
+
+/// Never fails: any text can be cleaned into a key.
+impl FromStr for Key {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Key::new(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_is_cleaned_as_a_rooted_path() {
+        for (text, clean) in [
+            ("", "/"),
+            ("/", "/"),
+            ("a", "/a"),
+            ("/a", "/a"),
+            ("/a/", "/a"),
+            ("a//b", "/a/b"),
+            ("///a///b///", "/a/b"),
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/../../a", "/a"),
+            ("..", "/"),
+            ("/a/b/../..", "/"),
+            ("/...", "/..."),
+            ("/a b/ü", "/a b/ü"),
+        ] {
+            assert_eq!(Key::new(text).as_str(), clean, "{text:?}");
+            assert_eq!(Key::new(clean).as_str(), clean, "{clean:?} stays");
+        }
+    }
+
+    #[test]
+    fn kind_name_instance_and_path_split_the_last_namespace_at_its_last_colon() {
+        let key = Key::new("/Comedy/a:Actor:JohnCleese");
+        assert_eq!(key.kind(), "a:Actor");
+        assert_eq!(key.name(), "JohnCleese");
+        assert_eq!(key.path(), Key::new("/Comedy/a:Actor"));
+        assert_eq!(key.path().instance("JohnCleese"), key);
+        let plain = Key::new("/Comedy/Actor");
+        assert_eq!((plain.kind(), plain.name()), ("", "Actor"));
+        assert_eq!(plain.path(), Key::new("/Comedy"));
+    }
+
+    #[test]
+    fn parent_and_child_are_inverse_below_the_root() {
+        let key = Key::new("/a/b");
+        assert_eq!(key.parent().child(&Key::new("b")), key);
+        assert_eq!(Key::new("/a").parent(), Key::root());
+        assert_eq!(Key::root().parent(), Key::root());
+        assert_eq!(Key::root().child(&key), key);
+        assert_eq!(key.child(&Key::root()), key);
+    }
+
+    #[test]
+    fn a_key_is_an_ancestor_only_of_keys_strictly_below_it() {
+        let a = Key::new("/a");
+        assert!(a.is_ancestor_of(&Key::new("/a/b/c")));
+        assert!(Key::new("/a/b").is_descendant_of(&a));
+        assert!(Key::root().is_ancestor_of(&a));
+        for not_below in ["/a", "/ab", "/", "/b/a"] {
+            assert!(!a.is_ancestor_of(&Key::new(not_below)), "{not_below}");
+        }
+        assert!(!Key::root().is_ancestor_of(&Key::root()));
+    }
+
+    #[test]
+    fn namespaces_are_listed_from_the_top_and_can_be_reversed() {
+        let key = Key::new("/a/b/c");
+        assert_eq!(key.namespaces().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(key.reverse(), Key::new("/c/b/a"));
+        assert_eq!(Key::from_namespaces(["a", "b", "c"]), key);
+        assert_eq!(Key::root().namespaces().count(), 0);
+        assert!(Key::new("/a").is_top_level() && Key::root().is_top_level());
+        assert!(!key.is_top_level());
+    }
+}

@@ -1,0 +1,124 @@
+//! The steps of a query over any stream of entries.
+
+use std::cmp::Ordering;
+use std::future::ready;
+
+use futures::stream::{self, Stream, StreamExt};
+
+use super::{Entry, EntryStream, Order, Query};
+use crate::error::Result;
+
+/// Answers `query` from a stream of all entries of a datastore, in any order, with at least what the
+/// query [needs](Query::needs) of each.
+///
+/// Without orders it keeps one entry at a time. With orders it has to see every entry before the
+/// first comes out, and keeps all that pass the filters, or with a limit about twice as many as
+/// offset and limit ask for. Errors pass through, and count neither for the offset nor for the limit;
+/// with orders they come first.
+pub fn apply(
+    query: Query,
+    entries: impl Stream<Item = Result<Entry>> + Send + 'static,
+) -> EntryStream {
+    let Query {
+        prefix: _,
+        ref filters,
+        ref orders,
+        offset,
+        limit,
+        keys_only,
+        returns_sizes,
+    } = query;
+    if limit == Some(0) {
+        return stream::empty().boxed();
+    }
+    let filters = filters.clone();
+    let orders = orders.clone();
+    let matching = entries.filter(move |item| {
+        ready(match item {
+            Ok(entry) => query.covers(&entry.key) && filters.iter().all(|f| f.accepts(entry)),
+            Err(_) => true,
+        })
+    });
+    let keep = limit.map(|limit| limit.saturating_add(offset));
+    let sorted = if orders.is_empty() {
+        matching.boxed()
+    } else {
+        stream::once(sort(matching, orders, keep)).flatten().boxed()
+    };
+    slice(sorted, offset, limit)
+        .map(move |item| item.map(|entry| trim(entry, keys_only, returns_sizes)))
+        .boxed()
+}
+
+/// Leaves out what was needed to judge an entry, but not asked for.
+fn trim(entry: Entry, keys_only: bool, returns_sizes: bool) -> Entry {
+    match (keys_only, entry.size) {
+        (false, _) => entry,
+        (true, Some(size)) if returns_sizes => Entry::with_size(entry.key, size),
+        (true, _) => Entry::from_key(entry.key),
+    }
+}
+
+/// The entries behind the first `offset` ones, `limit` at most.
+fn slice(
+    entries: impl Stream<Item = Result<Entry>> + Send + 'static,
+    mut offset: usize,
+    limit: Option<usize>,
+) -> EntryStream {
+    let behind = entries.filter(move |item| {
+        let skip = item.is_ok() && offset > 0;
+        if skip {
+            offset -= 1;
+        }
+        ready(!skip)
+    });
+    let Some(limit) = limit else {
+        return behind.boxed();
+    };
+    stream::unfold((behind.boxed(), limit), |(mut entries, left)| async move {
+        if left == 0 {
+            return None;
+        }
+        let item = entries.next().await?;
+        let left = left - usize::from(item.is_ok());
+        Some((item, (entries, left)))
+    })
+    .boxed()
+}
+
+/// All errors, then the entries in order; only the first `keep` of them where that is known.
+async fn sort(
+    entries: impl Stream<Item = Result<Entry>> + Send,
+    orders: Vec<Order>,
+    keep: Option<usize>,
+) -> impl Stream<Item = Result<Entry>> + Send {
+    let mut entries = std::pin::pin!(entries);
+    let mut errors = Vec::new();
+    let mut found = Vec::new();
+    while let Some(item) = entries.next().await {
+        match item {
+            Ok(entry) => found.push(entry),
+            Err(error) => errors.push(Err(error)),
+        }
+        if let Some(keep) = keep
+            && found.len() / 2 > keep.max(SLACK)
+        {
+            found.sort_unstable_by(|a, b| compare(&orders, a, b));
+            found.truncate(keep);
+        }
+    }
+    found.sort_unstable_by(|a, b| compare(&orders, a, b));
+    stream::iter(errors.into_iter().chain(found.into_iter().map(Ok)))
+}
+
+/// So that a small limit doesn't sort after every few entries.
+const SLACK: usize = 256;
+
+/// By the orders, in the end by key, so that the result is the same every time.
+fn compare(orders: &[Order], a: &Entry, b: &Entry) -> Ordering {
+    orders
+        .iter()
+        .map(|order| order.compare(a, b))
+        .find(|order| order.is_ne())
+        .unwrap_or_else(|| a.key.cmp(&b.key))
+}

@@ -1,0 +1,101 @@
+//! [`Order`]: how entries are sorted.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use super::Entry;
+
+type Comparison = Arc<dyn Fn(&Entry, &Entry) -> Ordering + Send + Sync>;
+
+/// How the entries of a query are sorted.
+#[derive(Clone)]
+pub struct Order {
+    by: By,
+    descending: bool,
+}
+
+#[derive(Clone)]
+enum By {
+    Key,
+    Value,
+    Custom(Comparison),
+}
+
+impl Order {
+    /// By the bytes of the keys, ascending.
+    #[must_use]
+    pub fn by_key() -> Self {
+        Order::ascending(By::Key)
+    }
+
+    /// By the bytes of the values, ascending. It needs the values, also in a query for keys only.
+    #[must_use]
+    pub fn by_value() -> Self {
+        Order::ascending(By::Value)
+    }
+
+    /// By a comparison of one's own. It sees what the query answers: the values only if the query
+    /// isn't for keys only.
+    #[must_use]
+    pub fn custom(comparison: impl Fn(&Entry, &Entry) -> Ordering + Send + Sync + 'static) -> Self {
+        Order::ascending(By::Custom(Arc::new(comparison)))
+    }
+
+    /// The same the other way round.
+    #[must_use]
+    pub fn descending(mut self) -> Self {
+        self.descending = !self.descending;
+        self
+    }
+
+    fn ascending(by: By) -> Self {
+        Order {
+            by,
+            descending: false,
+        }
+    }
+
+    /// In which order two entries stand.
+    #[must_use]
+    pub fn compare(&self, a: &Entry, b: &Entry) -> Ordering {
+        let order = match &self.by {
+            By::Key => a.key.cmp(&b.key),
+            By::Value => a.value.cmp(&b.value),
+            By::Custom(comparison) => comparison(a, b),
+        };
+        if self.descending {
+            order.reverse()
+        } else {
+            order
+        }
+    }
+
+    pub(super) fn needs_value(&self, keys_only: bool) -> bool {
+        match self.by {
+            By::Key => false,
+            By::Value => true,
+            By::Custom(_) => !keys_only,
+        }
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.by {
+            By::Key => "key",
+            By::Value => "value",
+            By::Custom(_) => "custom order",
+        })?;
+        if self.descending {
+            f.write_str(" descending")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Order({self})")
+    }
+}
