@@ -61,6 +61,13 @@ pub(super) fn ok<T>(result: Result<T>, call: impl Display) -> T {
     result.unwrap_or_else(|error| panic!("{call} should succeed, but said: {error:?}"))
 }
 
+pub(super) fn equal<T: PartialEq + Debug>(found: T, expected: T, what: impl Display) {
+    assert!(
+        found == expected,
+        "{what} should be {expected:?}, but is {found:?}"
+    );
+}
+
 /// At the start of a suite: it can only tell its own entries from others if there are no others.
 pub(super) async fn start(datastore: &dyn Datastore) {
     is_empty(datastore, "a suite needs an empty datastore").await;
@@ -138,7 +145,7 @@ where
     assert!(has, "{why}: has of {key} should be true");
     let size = ok(subject.get_size(key).await, format_args!("size of {key}"));
     let expected = Some(value.len() as u64);
-    assert_eq!(size, expected, "{why}: size of {key}");
+    equal(size, expected, format_args!("{why}: size of {key}"));
 }
 
 /// All reads agree that the key has no value.
@@ -152,7 +159,7 @@ pub(super) async fn lacks<S: Verbs + ?Sized>(subject: &S, key: &Key, why: &str) 
     let has = ok(subject.has(key).await, format_args!("has of {key}"));
     assert!(!has, "{why}: has of {key} should be false");
     let size = ok(subject.get_size(key).await, format_args!("size of {key}"));
-    assert_eq!(size, None, "{why}: size of {key}");
+    equal(size, None, format_args!("{why}: size of {key}"));
 }
 
 pub(super) async fn is_empty<S: Verbs + ?Sized>(subject: &S, why: &str) {

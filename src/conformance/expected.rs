@@ -15,12 +15,20 @@ where
     let matching = matching(contents, &query);
     let slice = matching.iter().skip(query.offset);
     let slice: Vec<_> = slice.take(query.limit.unwrap_or(usize::MAX)).collect();
-    assert_eq!(found.len(), slice.len(), "number of entries of ({query})");
+    check::equal(
+        found.len(),
+        slice.len(),
+        format_args!("the number of entries of ({query})"),
+    );
     if query.orders.is_empty() {
         check_selection(&found, &matching, &query);
     } else {
         for (number, (found, expected)) in found.iter().zip(slice).enumerate() {
-            assert_eq!(found, expected, "entry number {number} of ({query})");
+            check::equal(
+                found,
+                expected,
+                format_args!("entry number {number} of ({query})"),
+            );
         }
     }
 }
@@ -31,12 +39,8 @@ fn check_selection(found: &[Entry], matching: &[Entry], query: &Query) {
     let mut left: BTreeMap<_, _> = matching.collect();
     for entry in found {
         let expected = left.remove(&entry.key);
-        let key = &entry.key;
-        assert_eq!(
-            Some(entry),
-            expected,
-            "the only entry for {key} of ({query})"
-        );
+        let what = format_args!("the only entry for {} of ({query})", entry.key);
+        check::equal(Some(entry), expected, what);
     }
 }
 

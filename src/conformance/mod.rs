@@ -6,8 +6,8 @@
 //! other on the same datastore, as [`all`] runs them. [`closing`] stands apart, since nothing can be
 //! done with a datastore behind it.
 //!
-//! What is asked of every datastore is what the traits say and the in-memory one does. It is not asked
-//! what a datastore says to a key that it can't hold, and whether anything survives a crash.
+//! The suites ask for what the traits promise of every datastore. They don't ask what it says to a key
+//! that it can't hold, nor whether anything survives a crash.
 //!
 //! ```
 //! use ds_flatfs::MemoryDatastore;
@@ -57,6 +57,7 @@ pub const ELEMENTS: usize = 100;
 
 /// Which keys the datastore under test can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Keys {
     /// All that have at least one namespace.
     Any,

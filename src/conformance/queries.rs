@@ -82,29 +82,19 @@ pub async fn query_orders(datastore: &dyn Datastore, keys: Keys) {
 /// Offset and limit cut a slice out of the answer, with and without an order.
 pub async fn query_slices(datastore: &dyn Datastore, keys: Keys) {
     let contents = sample::entries(keys, ELEMENTS);
-    let offsets = [
-        0,
-        1,
-        ELEMENTS / 10,
-        ELEMENTS / 2,
-        ELEMENTS - 5,
-        ELEMENTS - 1,
-        ELEMENTS,
-    ];
-    let beyond = [contents.len() - 1, contents.len(), contents.len() * 2];
-    let limits = [0, 1, ELEMENTS / 10, ELEMENTS / 5, ELEMENTS, usize::MAX];
-    let mut queries = vec![Query::new().keys_only()];
-    queries = times(
-        queries,
-        &[offsets.as_slice(), &beyond].concat(),
-        |query, offset| query.offset(*offset),
-    );
-    queries = times(queries, &limits.map(Some), with_limit);
-    queries = times(
-        queries,
-        &[vec![], vec![Order::by_key()]],
-        |query, orders| with_orders(query, orders),
-    );
+    let (tenth, all) = (ELEMENTS / 10, contents.len());
+    let mut queries = Vec::new();
+    for offset in [0, 1, tenth, all / 2, all - 5, all - 1, all, all * 2] {
+        for limit in [0, 1, tenth, ELEMENTS, usize::MAX]
+            .map(Some)
+            .iter()
+            .chain([&None])
+        {
+            let query = with_limit(Query::new().keys_only().offset(offset), limit);
+            queries.push(query.clone().order(Order::by_key()));
+            queries.push(query);
+        }
+    }
     check_queries(datastore, &contents, queries).await;
 }
 

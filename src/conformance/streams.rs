@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::stream::StreamExt;
 
-use super::check::{answer, delete, fill, finish, ok, put, start};
+use super::check::{answer, delete, equal, fill, finish, ok, put, start};
 use super::expected::check_query;
 use super::{ELEMENTS, Keys, sample};
 use crate::datastore::Datastore;
@@ -23,7 +23,7 @@ pub async fn query_dropped(datastore: &dyn Datastore, keys: Keys) {
         for taken in [0, 1, ELEMENTS / 2] {
             let stream = begin_query(datastore, query.clone()).await;
             let read = stream.take(taken).count().await;
-            assert_eq!(read, taken, "entries read of ({query})");
+            equal(read, taken, format_args!("the entries read of ({query})"));
         }
         check_query(datastore, &contents, query).await;
     }
@@ -52,17 +52,19 @@ pub async fn query_beside_writes(datastore: &dyn Datastore, keys: Keys) {
 
     let mut by_key = BTreeMap::new();
     for entry in found {
-        let twice = by_key.insert(entry.key.clone(), entry);
-        assert_eq!(twice, None, "a key that came twice");
+        let key = entry.key.clone();
+        let earlier = by_key.insert(key.clone(), entry);
+        equal(earlier, None, format_args!("the entry for {key} before"));
     }
     for entry in untouched {
-        assert_eq!(
-            by_key.get(&entry.key),
-            Some(entry),
-            "nobody wrote this entry"
-        );
+        let found = by_key.get(&entry.key);
+        equal(found, Some(entry), "an entry that nobody wrote to");
     }
     let left = answer(datastore, Query::new().keys_only()).await;
-    assert_eq!(left.len(), untouched.len() + 1, "entries after the writes");
+    equal(
+        left.len(),
+        untouched.len() + 1,
+        "the number of entries left",
+    );
     finish(datastore).await;
 }
