@@ -85,12 +85,15 @@ pub async fn query_slices(datastore: &dyn Datastore, keys: Keys) {
     let (tenth, all) = (ELEMENTS / 10, contents.len());
     let mut queries = Vec::new();
     for offset in [0, 1, tenth, all / 2, all - 5, all - 1, all, all * 2] {
-        for limit in [0, 1, tenth, ELEMENTS, usize::MAX]
-            .map(Some)
-            .iter()
-            .chain([&None])
-        {
-            let query = with_limit(Query::new().keys_only().offset(offset), limit);
+        for limit in [
+            None,
+            Some(0),
+            Some(1),
+            Some(tenth),
+            Some(all),
+            Some(usize::MAX),
+        ] {
+            let query = with_limit(Query::new().keys_only().offset(offset), &limit);
             queries.push(query.clone().order(Order::by_key()));
             queries.push(query);
         }
@@ -98,8 +101,8 @@ pub async fn query_slices(datastore: &dyn Datastore, keys: Keys) {
     check_queries(datastore, &contents, queries).await;
 }
 
-/// All combinations of prefix, filters, order, offset, limit and what to answer, over no entry, one
-/// and [`ELEMENTS`] in each namespace.
+/// All combinations of prefix, filters, order, offset and limit, with the values and without, over no
+/// entry, one and [`ELEMENTS`] in each namespace.
 pub async fn query_combinations(datastore: &dyn Datastore, keys: Keys) {
     for count in [0, 1, ELEMENTS] {
         let contents = sample::entries(keys, count);
