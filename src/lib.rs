@@ -3,6 +3,8 @@
 #[cfg(not(unix))]
 compile_error!("ds-flatfs needs a Unix: it relies on its renames and advisory locks");
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod query;
 
 mod batch;
@@ -13,6 +15,7 @@ mod error;
 mod intent;
 mod key;
 mod layout;
+mod memory;
 mod shard;
 mod store;
 
@@ -20,5 +23,7 @@ pub use crate::batch::FlatBatch;
 pub use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage};
 pub use crate::error::{Error, Result};
 pub use crate::key::Key;
+pub use crate::memory::MemoryDatastore;
+pub use crate::query::{Entry, EntryStream, Query};
 pub use crate::shard::Shard;
 pub use crate::store::{Durability, ExistingBlock, FlatFs, Options};
