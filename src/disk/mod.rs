@@ -7,6 +7,9 @@
 //!
 //! Errors are plain [`io::Error`]s; the caller knows what it was doing and adds that and the path.
 
+#[cfg(test)]
+pub(crate) mod fault;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
