@@ -1,11 +1,12 @@
 //! Operations that wait until they are let go.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::thread;
 
-use super::{two_dirs, write};
+use super::{sync_dir, two_dirs, write};
 use crate::disk::Disk;
-use crate::disk::fault::Op;
+use crate::disk::fault::{Loss, Op};
 
 #[tokio::test]
 async fn a_held_operation_waits_until_it_is_let_go() {
@@ -32,6 +33,23 @@ async fn a_write_can_be_held_between_its_halves() {
     assert_eq!(disk.read(Path::new("/a/x")).unwrap(), "");
     drop(held);
     writer.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_flush_that_fails_before_a_write_does_not_harm_it() {
+    let disk = two_dirs();
+    let held = disk.hold(|op, _| op == Op::Write);
+    let writer = disk.clone();
+    let writer = thread::spawn(move || write(&writer, "/a/x"));
+    held.reached().await;
+    sync_dir(&disk, "/a");
+    disk.fail_after(0, ErrorKind::Other);
+    disk.sync_all(Path::new("/")).unwrap_err();
+    drop(held);
+    writer.join().unwrap();
+    disk.sync_file(Path::new("/a/x")).unwrap();
+    let found = disk.reboot(Loss::All);
+    assert_eq!(found.read_live("/a/x").unwrap(), "/a/x");
 }
 
 #[tokio::test]

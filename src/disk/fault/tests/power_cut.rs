@@ -46,6 +46,18 @@ fn a_file_is_whole_when_it_and_its_name_have_been_flushed() {
 }
 
 #[test]
+fn a_flushed_name_is_there_whatever_was_not_flushed_before_it() {
+    let disk = two_dirs();
+    write(&disk, "/b/x");
+    write(&disk, "/a/x");
+    sync_dir(&disk, "/a");
+    for found in power_cuts(&disk) {
+        assert!(found.read_live("/a/x").is_some());
+    }
+    assert_eq!(files_after_loss(&disk), [("/a/x".into(), String::new())]);
+}
+
+#[test]
 fn flushing_a_directory_does_not_flush_its_own_name() {
     let disk = two_dirs();
     disk.create_dir(Path::new("/a/new")).unwrap();
