@@ -1,22 +1,21 @@
 //! [`FaultDisk`]: a disk for tests that crashes, fails and waits when it is told to.
 //!
-//! It keeps what is live and what is durable apart, and promises as little as POSIX does:
+//! It keeps what is live and what is durable apart, and promises little more than POSIX does:
 //!
-//! - [`sync_file`](super::Disk::sync_file) makes contents durable, not the name; a file whose name is durable
-//!   and whose contents aren't is found empty, cut short, with zeros in it, or whole.
-//! - [`sync_dir`](super::Disk::sync_dir) makes the names in a directory durable, not the directory's own name.
-//!   The changes of one directory become durable in their order. A move between two directories is one
-//!   change of both.
-//! - After a power cut each change that wasn't durable has happened or hasn't. A file that was moved is
-//!   found under its old name or its new one, never both. What is in a directory that is lost is lost
-//!   with it; a file moved there is found under its old name.
+//! - `sync_file` makes contents durable, not the name. A file whose name is durable and whose contents
+//!   aren't is found empty, cut short, with zeros in it, or whole.
+//! - `sync_dir` makes the names in a directory durable, not the directory's own name. What came before
+//!   in the same directory becomes durable first; a move is one change of two directories.
+//! - After a power cut each change that wasn't durable has happened or hasn't, in any combination. A
+//!   file that was moved is found under its old name or its new one, never both. What is in a
+//!   directory that is lost is lost with it; a file that was moved there is found under its old name.
 //! - A flush that failed is final: a later one of the same data says that all is well, and makes
 //!   nothing durable.
 //!
 //! An operation is a row of steps, each done whole or not at all, and a crash falls between two of
-//! them: [`write_new`](super::Disk::write_new) makes the entry, writes the first half of the contents and then
-//! the second, and flushes; all others that change anything are one step. A step is counted when it is
-//! tried; an operation that can't be done, of an absent file for example, has none.
+//! them. `write_new` makes the entry, writes the first half of the contents, then the second, and
+//! flushes; all others that change anything are one step. A step is counted when it is tried; an
+//! operation that can't be done, of an absent file for example, has none.
 
 mod contents;
 mod faults;
@@ -57,7 +56,7 @@ struct Shared {
     syncs_all_at_once: bool,
 }
 
-/// What one call of [`Disk`] looks at and changes.
+/// What an operation looks at and changes.
 struct State {
     image: Image,
     faults: Faults,
@@ -96,7 +95,7 @@ impl FaultDisk {
         disk
     }
 
-    /// The same for a system where [`syncs_all_at_once`](super::Disk::syncs_all_at_once) is false.
+    /// The same for a system where `syncs_all_at_once` is false.
     pub(crate) fn without_syncfs() -> Self {
         let image = FaultDisk::new().state().image.clone();
         FaultDisk::of(image, false)
