@@ -1,0 +1,4 @@
+//! The integration tests, one binary made of modules.
+
+#[cfg(feature = "cli")]
+mod cli;
