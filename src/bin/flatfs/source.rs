@@ -51,7 +51,7 @@ pub(crate) async fn open(path: &Path) -> anyhow::Result<Source> {
         }
         Ok(Source {
             reader: Box::new(BufReader::with_capacity(BUFFER, file)),
-            len: metadata.is_file().then(|| metadata.len()),
+            len: metadata.is_file().then_some(metadata.len()),
         })
     };
     open.await
