@@ -7,12 +7,22 @@
 //!
 //! Errors are plain [`io::Error`]s; the caller knows what it was doing and adds that and the path.
 
+mod os;
+#[path = "unix.rs"]
+mod platform;
+pub(crate) mod pool;
+mod portable;
+mod publish;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
+
+pub(crate) use self::os::OsDisk;
+pub(crate) use self::publish::{Publish, clean_up, publish, remove_tree};
 
 /// A file system, as the operations of a store see it. No operation follows a symbolic link in the
 /// last component of its path.

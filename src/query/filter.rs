@@ -90,8 +90,9 @@ impl Filter {
         Filter(Kind::KeyPrefix(prefix.into()))
     }
 
-    /// Entries for which `predicate` is true. It sees what the query answers: the value only if the
-    /// query isn't for keys only. It runs on whoever polls the stream, so it should be quick.
+    /// Entries for which `predicate` is true. It sees what the query answers, so it can count on the
+    /// value only if the query isn't for keys only. It runs on whoever polls the stream, so it should
+    /// be quick.
     #[must_use]
     pub fn custom(predicate: impl Fn(&Entry) -> bool + Send + Sync + 'static) -> Self {
         Filter(Kind::Custom(Arc::new(predicate)))

@@ -7,6 +7,8 @@
 mod apply;
 mod filter;
 mod order;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
@@ -223,7 +225,7 @@ impl fmt::Display for Query {
             write!(f, ", {word} {order}")?;
         }
         if self.offset > 0 {
-            write!(f, ", from number {}", self.offset)?;
+            write!(f, ", without the first {}", self.offset)?;
         }
         if let Some(limit) = self.limit {
             write!(f, ", at most {limit}")?;

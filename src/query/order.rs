@@ -35,8 +35,8 @@ impl Order {
         Order::ascending(By::Value)
     }
 
-    /// By a comparison of one's own. It sees what the query answers: the values only if the query
-    /// isn't for keys only.
+    /// By a comparison of one's own. It sees what the query answers, so it can count on the values only
+    /// if the query isn't for keys only. It has to be a total order, or else sorting may panic.
     #[must_use]
     pub fn custom(comparison: impl Fn(&Entry, &Entry) -> Ordering + Send + Sync + 'static) -> Self {
         Order::ascending(By::Custom(Arc::new(comparison)))

@@ -1,0 +1,278 @@
+//! [`FlatBatch`]: writes that take effect together.
+//!
+//! Puts are written in the background into the batch's own directory below `.temp`; the commit moves
+//! them all to their places. Until its record is written nothing of the store has changed, and from
+//! then on the batch is committed, crash or not.
+
+mod commit;
+mod scan;
+mod stage;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::stage::{Stage, Staged};
+use crate::datastore::Batch;
+use crate::disk::pool;
+use crate::error::Result;
+use crate::key::Key;
+use crate::layout::BlockKey;
+use crate::query::{EntryStream, Query};
+use crate::store::FlatFs;
+
+/// Writes to a [`FlatFs`] that take effect together, at the [commit](FlatBatch::commit).
+///
+/// A put returns once its write has begun; 16 writes (or as the
+/// [options](crate::Options::write_concurrency) say) are under way at a time, and a put waits while
+/// there are as many, so a batch keeps no more blocks in memory than that. A second put of a key is
+/// skipped. If a write fails, the batch fails: every later call says
+/// [`Error::BatchFailed`](crate::Error::BatchFailed), and nothing is committed.
+///
+/// Reads through the batch see its own writes over the store's; a read of a block that is still being
+/// written answers from memory. Dropping the batch discards it.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use ds_flatfs::{FlatFs, Key};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let store = FlatFs::options().create(dir.path().join("blocks")).await?;
+/// let batch = store.batch().await?;
+/// batch.put(&Key::new("ONE"), Bytes::from_static(b"1")).await?;
+/// batch.put(&Key::new("TWO"), Bytes::from_static(b"2")).await?;
+/// assert!(!store.has(&Key::new("ONE")).await?);
+/// batch.commit().await?;
+/// assert!(store.has(&Key::new("ONE")).await?);
+/// # store.close().await
+/// # }
+/// ```
+pub struct FlatBatch {
+    flatfs: FlatFs,
+    stage: Arc<Stage>,
+}
+
+impl FlatFs {
+    /// Begins a batch, and makes its directory below `.temp`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReadOnly`](crate::Error::ReadOnly), [`Error::Closed`](crate::Error::Closed),
+    /// [`Error::FlushFailed`](crate::Error::FlushFailed), and those of making the directory.
+    ///
+    /// # Cancel safety
+    ///
+    /// There is no batch then. Its directory goes at the next open, if it was made.
+    pub async fn batch(&self) -> Result<FlatBatch> {
+        let work = self.store.begin_write()?;
+        let stage = Stage::new(Arc::clone(&self.store));
+        let stage = pool::run(move || {
+            let _work = work;
+            stage.make_dir()?;
+            Ok(Arc::new(stage))
+        })
+        .await?;
+        Ok(FlatBatch {
+            flatfs: self.clone(),
+            stage,
+        })
+    }
+}
+
+impl FlatBatch {
+    /// Adds a put. It returns once the write has begun, and waits before that while too many are
+    /// under way.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidKey`](crate::Error::InvalidKey), which doesn't fail the batch;
+    /// [`Error::BatchFailed`](crate::Error::BatchFailed) if an earlier write failed;
+    /// [`Error::Closed`](crate::Error::Closed).
+    ///
+    /// # Cancel safety
+    ///
+    /// The put is then in the batch as a whole or not at all.
+    pub async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        let work = self.flatfs.store.begin_write()?;
+        self.stage.check()?;
+        let block = BlockKey::new(key)?;
+        if self.stage.revive(&block) {
+            return Ok(());
+        }
+        let permits = self.stage.permits().await?;
+        self.stage.begin_write(block, value, (permits, work))
+    }
+
+    /// Adds a delete.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BatchFailed`](crate::Error::BatchFailed) if an earlier write failed;
+    /// [`Error::Closed`](crate::Error::Closed).
+    ///
+    /// # Cancel safety
+    ///
+    /// It doesn't wait for anything.
+    pub async fn delete(&self, key: &Key) -> Result<()> {
+        let _work = self.flatfs.store.begin_write()?;
+        self.stage.check()?;
+        if let Ok(block) = BlockKey::new(key) {
+            self.stage.delete(block);
+        }
+        Ok(())
+    }
+
+    /// The block of `key` as it would be after a commit now.
+    ///
+    /// # Errors
+    ///
+    /// As for [`FlatFs::get`], and [`Error::BatchFailed`](crate::Error::BatchFailed).
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        let _work = self.flatfs.store.begin_read()?;
+        self.stage.check()?;
+        match self.stage.staged(key) {
+            None => self.flatfs.get(key).await,
+            Some(Staged::Deleted) => Ok(None),
+            Some(Staged::InMemory(value)) => Ok(Some(value)),
+            Some(Staged::OnDisk(_)) => Stage::read(&self.stage, key).await,
+        }
+    }
+
+    /// Whether the block of `key` would be there after a commit now.
+    ///
+    /// # Errors
+    ///
+    /// As for [`get`](FlatBatch::get).
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub async fn has(&self, key: &Key) -> Result<bool> {
+        Ok(self.get_size(key).await?.is_some())
+    }
+
+    /// The size in bytes that the block of `key` would have after a commit now.
+    ///
+    /// # Errors
+    ///
+    /// As for [`get`](FlatBatch::get).
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
+        let _work = self.flatfs.store.begin_read()?;
+        self.stage.check()?;
+        match self.stage.staged(key) {
+            None => self.flatfs.get_size(key).await,
+            Some(staged) => Ok(staged.size()),
+        }
+    }
+
+    /// The entries as they would be after a commit now, each key once: see [`FlatFs::query`]. The
+    /// batch's own writes are those made before the call; the stream keeps a list of their keys.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BatchFailed`](crate::Error::BatchFailed), [`Error::Closed`](crate::Error::Closed).
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub async fn query(&self, query: Query) -> Result<EntryStream> {
+        let _work = self.flatfs.store.begin_read()?;
+        self.stage.check()?;
+        Ok(scan::query(&self.flatfs, &self.stage, query))
+    }
+
+    /// Makes everything in the batch take effect: waits for the writes, and moves all blocks to their
+    /// places as one job.
+    ///
+    /// After a crash, of the process or of the machine, the batch is in the store as a whole or not
+    /// at all once the store is opened again. While the commit runs, readers may see a part of it.
+    /// Other writes of the same keys wait for it.
+    ///
+    /// # Errors
+    ///
+    /// Any error but one means that nothing of the batch was committed, and that it is gone.
+    /// [`Error::CommitIncomplete`](crate::Error::CommitIncomplete) means that it is committed, but not
+    /// all of it is in its place: that is tried again before the next write of one of its keys, and at
+    /// `sync`, `close` and the next open.
+    ///
+    /// # Cancel safety
+    ///
+    /// While it waits, for the writes or for others' writes of the same keys, dropping the future
+    /// discards the batch. After that the commit goes on without it.
+    ///
+    /// # Durability
+    ///
+    /// As the [`Durability`](crate::Durability) of the store says.
+    pub async fn commit(self) -> Result<()> {
+        commit::commit(&self.flatfs.store, self.stage).await
+    }
+
+    /// Throws everything in the batch away: waits for the writes and removes what they wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`](crate::Error::Io) if something can't be removed; the next open tries again.
+    ///
+    /// # Cancel safety
+    ///
+    /// The batch is then discarded in the background.
+    pub async fn discard(self) -> Result<()> {
+        self.stage.settled().await?;
+        let stage = self.stage;
+        pool::run(move || stage.remove_dir()).await
+    }
+}
+
+impl fmt::Debug for FlatBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlatBatch")
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The same as the methods of [`FlatBatch`] itself.
+#[async_trait]
+impl Batch for FlatBatch {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        FlatBatch::get(self, key).await
+    }
+
+    async fn has(&self, key: &Key) -> Result<bool> {
+        FlatBatch::has(self, key).await
+    }
+
+    async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
+        FlatBatch::get_size(self, key).await
+    }
+
+    async fn query(&self, query: Query) -> Result<EntryStream> {
+        FlatBatch::query(self, query).await
+    }
+
+    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        FlatBatch::put(self, key, value).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        FlatBatch::delete(self, key).await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<()> {
+        FlatBatch::commit(*self).await
+    }
+
+    async fn discard(self: Box<Self>) -> Result<()> {
+        FlatBatch::discard(*self).await
+    }
+}

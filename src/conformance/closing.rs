@@ -1,0 +1,55 @@
+//! The suite about closing.
+
+use futures::stream::StreamExt;
+
+use super::check::{Verbs, begin, fill, ok, put, start};
+use super::{ELEMENTS, Keys, sample};
+use crate::datastore::Datastore;
+use crate::error::Result;
+use crate::key::Key;
+use crate::query::Query;
+
+/// Once closed, a datastore and the batches begun before say [`Error::Closed`](crate::Error::Closed)
+/// to everything but another close and the discard of a batch. A stream begun before either comes to
+/// its end or breaks off with that error. The datastore is left closed, with entries in it.
+pub async fn closing(datastore: &dyn Datastore, keys: Keys) {
+    start(datastore).await;
+    fill(datastore, &sample::entries(keys, ELEMENTS)).await;
+    let key = keys.key("closing");
+    put(datastore, &key, "value").await;
+    let batch = begin(datastore).await;
+    put(&*batch, &key, "the batch's").await;
+    let stream = ok(datastore.query(Query::new()).await, "beginning a query");
+
+    ok(datastore.close().await, "close");
+    verbs_say_closed(datastore, &key).await;
+    says_closed(datastore.sync().await, "sync");
+    says_closed(datastore.batch().await, "batch");
+    says_closed(datastore.disk_usage().await, "disk_usage");
+    verbs_say_closed(&*batch, &key).await;
+    says_closed(batch.commit().await, "commit");
+    let items: Vec<_> = stream.collect().await;
+    for error in items.into_iter().filter_map(Result::err) {
+        assert!(error.is_closed(), "a stream begun before close: {error:?}");
+    }
+    ok(datastore.close().await, "close of a closed datastore");
+}
+
+async fn verbs_say_closed<S: Verbs + ?Sized>(subject: &S, key: &Key) {
+    says_closed(subject.get(key).await, "get");
+    says_closed(subject.has(key).await, "has");
+    says_closed(subject.get_size(key).await, "get_size");
+    says_closed(subject.query(Query::new()).await, "query");
+    says_closed(subject.put(key, "late".into()).await, "put");
+    says_closed(subject.delete(key).await, "delete");
+}
+
+fn says_closed<T>(result: Result<T>, call: &str) {
+    match result {
+        Ok(_) => panic!("{call} after close should say closed, but succeeded"),
+        Err(error) => assert!(
+            error.is_closed(),
+            "{call} after close should say closed, but said: {error:?}"
+        ),
+    }
+}

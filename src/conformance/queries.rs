@@ -1,0 +1,261 @@
+//! Suites about what queries answer.
+
+use super::check::{fill, finish, start};
+use super::expected::check_query;
+use super::{ELEMENTS, Keys, sample};
+use crate::datastore::Datastore;
+use crate::key::Key;
+use crate::query::{Compare, Entry, Filter, Order, Query};
+
+/// Fills the datastore, runs the queries one by one, and empties it again.
+async fn check_queries(datastore: &dyn Datastore, contents: &[Entry], queries: Vec<Query>) {
+    start(datastore).await;
+    fill(datastore, contents).await;
+    for query in queries {
+        check_query(datastore, contents, query).await;
+    }
+    finish(datastore).await;
+}
+
+/// A query without conditions finds every entry.
+pub async fn query_everything(datastore: &dyn Datastore, keys: Keys) {
+    let contents = sample::entries(keys, ELEMENTS);
+    check_queries(datastore, &contents, vec![Query::new()]).await;
+}
+
+/// An entry holds exactly what was asked for: the key, its value, the value's size.
+pub async fn query_answers(datastore: &dyn Datastore, keys: Keys) {
+    let contents = sample::entries(keys, ELEMENTS);
+    let mut queries = Vec::new();
+    for answer in ANSWERS {
+        queries.push(answer(Query::new()));
+        queries.push(answer(Query::new().order(Order::by_value())));
+        queries.push(answer(Query::new().filter(some_values())));
+    }
+    check_queries(datastore, &contents, queries).await;
+}
+
+/// A prefix finds keys strictly below it, however it is written.
+pub async fn query_prefixes(datastore: &dyn Datastore, keys: Keys) {
+    let mut contents = sample::entries(keys, ELEMENTS);
+    let neighbours: &[&str] = match keys {
+        Keys::Any => &["/prefix", "/prefixed", "/prefixed/0key0", "/0key0/below"],
+        Keys::Flat => &["/PREFIX", "/PREFIXED", "/0KEY"],
+    };
+    let neighbours = neighbours.iter().map(Key::new);
+    contents.extend(neighbours.map(|key| Entry::with_value(key, "neighbour".into())));
+    let queries = [
+        "",
+        "/",
+        "/./",
+        "/.././/",
+        "/prefix/../",
+        "/prefix",
+        "/prefix/",
+        "/prefix/sub/",
+        "/0",
+        "/0key0",
+        "/bad/",
+    ];
+    let queries = queries.map(|prefix| Query::new().prefix(keys.text(prefix)));
+    check_queries(datastore, &contents, queries.into()).await;
+}
+
+/// Only entries come that pass all filters.
+pub async fn query_filters(datastore: &dyn Datastore, keys: Keys) {
+    let contents = sample::entries(keys, ELEMENTS);
+    let queries = filters(keys)
+        .into_iter()
+        .map(|filters| with_filters(Query::new(), &filters));
+    check_queries(datastore, &contents, queries.collect()).await;
+}
+
+/// Entries come in the order that was asked for, and what it leaves equal by key.
+pub async fn query_orders(datastore: &dyn Datastore, keys: Keys) {
+    let contents = sample::entries(keys, ELEMENTS);
+    let queries = orders()
+        .into_iter()
+        .map(|orders| with_orders(Query::new(), &orders));
+    check_queries(datastore, &contents, queries.collect()).await;
+}
+
+/// Offset and limit cut a slice out of the answer, with and without an order.
+pub async fn query_slices(datastore: &dyn Datastore, keys: Keys) {
+    let contents = sample::entries(keys, ELEMENTS);
+    let (tenth, all) = (ELEMENTS / 10, contents.len());
+    let mut queries = Vec::new();
+    for offset in [0, 1, tenth, all / 2, all - 5, all - 1, all, all * 2] {
+        for limit in [
+            None,
+            Some(0),
+            Some(1),
+            Some(tenth),
+            Some(all),
+            Some(usize::MAX),
+        ] {
+            let query = with_limit(Query::new().keys_only().offset(offset), &limit);
+            queries.push(query.clone().order(Order::by_key()));
+            queries.push(query);
+        }
+    }
+    check_queries(datastore, &contents, queries).await;
+}
+
+/// All combinations of prefix, filters, order, offset and limit, with the values and without, over no
+/// entry, one and [`ELEMENTS`] in each namespace.
+pub async fn query_combinations(datastore: &dyn Datastore, keys: Keys) {
+    for count in [0, 1, ELEMENTS] {
+        let contents = sample::entries(keys, count);
+        check_queries(datastore, &contents, combinations(keys)).await;
+    }
+}
+
+fn combinations(keys: Keys) -> Vec<Query> {
+    let prefixes = ["/", "/prefix", "/0"].map(|prefix| keys.text(prefix));
+    let offsets = [0, ELEMENTS / 10, ELEMENTS - 5, ELEMENTS];
+    let limits = [None, Some(1), Some(ELEMENTS / 10), Some(ELEMENTS)];
+    let filters = [
+        vec![],
+        vec![Filter::key(Compare::Equal, keys.text("/0key0"))],
+        vec![
+            Filter::key(Compare::Less, "/2"),
+            Filter::custom(even_number),
+        ],
+        vec![some_values()],
+    ];
+    let orders = [
+        vec![],
+        vec![Order::by_key()],
+        vec![Order::by_key().descending()],
+        vec![Order::by_value(), Order::by_key().descending()],
+        vec![by_length()],
+    ];
+    let mut queries = vec![Query::new()];
+    queries = times(queries, &prefixes, |query, prefix| {
+        query.prefix(prefix.as_str())
+    });
+    queries = times(queries, &filters, |query, filters| {
+        with_filters(query, filters)
+    });
+    queries = times(queries, &orders, |query, orders| with_orders(query, orders));
+    queries = times(queries, &offsets, |query, offset| query.offset(*offset));
+    queries = times(queries, &limits, with_limit);
+    let [whole, _, _, sizes] = ANSWERS;
+    times(queries, &[whole, sizes], |query, answer| answer(query))
+}
+
+/// Every query with every option.
+fn times<T>(queries: Vec<Query>, options: &[T], add: impl Fn(Query, &T) -> Query) -> Vec<Query> {
+    let mut combined = Vec::with_capacity(queries.len() * options.len());
+    for query in queries {
+        combined.extend(options.iter().map(|option| add(query.clone(), option)));
+    }
+    combined
+}
+
+fn with_filters(query: Query, filters: &[Filter]) -> Query {
+    filters.iter().cloned().fold(query, Query::filter)
+}
+
+fn with_orders(query: Query, orders: &[Order]) -> Query {
+    orders.iter().cloned().fold(query, Query::order)
+}
+
+fn with_limit(query: Query, limit: &Option<usize>) -> Query {
+    match *limit {
+        Some(limit) => query.limit(limit),
+        None => query,
+    }
+}
+
+/// How much of each entry to answer.
+const ANSWERS: [fn(Query) -> Query; 4] = [
+    |query| query,
+    Query::returns_sizes,
+    Query::keys_only,
+    |query| query.keys_only().returns_sizes(),
+];
+
+/// Each list of filters lets some of the entries pass, and not all.
+fn filters(keys: Keys) -> Vec<Vec<Filter>> {
+    let known = || keys.text("/0key0");
+    vec![
+        vec![Filter::key(Compare::Equal, known())],
+        vec![Filter::key(Compare::NotEqual, known())],
+        vec![Filter::key(Compare::Less, "/2")],
+        vec![Filter::key(Compare::LessOrEqual, known())],
+        vec![Filter::key(Compare::Greater, known())],
+        vec![Filter::key(Compare::GreaterOrEqual, "/2")],
+        vec![Filter::key_prefix(known())],
+        vec![Filter::key_prefix("/1")],
+        vec![Filter::value(Compare::Equal, sample::value(1))],
+        vec![Filter::value(Compare::NotEqual, "")],
+        vec![Filter::value(Compare::Less, sample::value(1))],
+        vec![Filter::value(Compare::GreaterOrEqual, sample::value(1))],
+        vec![Filter::custom(even_number)],
+        vec![
+            Filter::key_prefix("/1"),
+            some_values(),
+            Filter::custom(even_number),
+        ],
+    ]
+}
+
+fn orders() -> Vec<Vec<Order>> {
+    vec![
+        vec![Order::by_key()],
+        vec![Order::by_key().descending()],
+        vec![Order::by_value()],
+        vec![Order::by_value().descending()],
+        vec![Order::by_value(), Order::by_key()],
+        vec![Order::by_value(), Order::by_key().descending()],
+        vec![by_length()],
+        vec![by_length().descending(), Order::by_value()],
+        vec![Order::custom(|a, b| a.value.cmp(&b.value))],
+    ]
+}
+
+fn some_values() -> Filter {
+    Filter::value(Compare::Greater, sample::MIDDLE)
+}
+
+fn even_number(entry: &Entry) -> bool {
+    let digits = entry.key.as_str().bytes();
+    digits.last().is_some_and(|digit| digit % 2 == 0)
+}
+
+fn by_length() -> Order {
+    Order::custom(|a, b| a.key.as_str().len().cmp(&b.key.as_str().len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::expected::matching;
+
+    #[test]
+    fn every_filter_of_the_suites_lets_some_entries_pass_and_not_all() {
+        for keys in [Keys::Any, Keys::Flat] {
+            let contents = sample::entries(keys, ELEMENTS);
+            for filters in filters(keys) {
+                let query = with_filters(Query::new(), &filters);
+                let passing = matching(&contents, &query).len();
+                assert!(passing > 0 && passing < contents.len(), "{query}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_order_of_the_suites_changes_what_comes_first_or_last() {
+        for keys in [Keys::Any, Keys::Flat] {
+            let contents = sample::entries(keys, ELEMENTS);
+            let mut answers: Vec<_> = orders()
+                .iter()
+                .map(|orders| matching(&contents, &with_orders(Query::new(), orders)))
+                .collect();
+            answers.sort_by(|a, b| a.iter().map(|e| &e.key).cmp(b.iter().map(|e| &e.key)));
+            answers.dedup();
+            assert_eq!(answers.len(), orders().len() - 2, "all but two differ");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! [`OsDisk`]: the operating system's file systems.
+#![expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Disk, Kind, Listed, Listing, LockGuard, Stat, platform};
+
+/// The operating system's file systems.
+///
+/// Where the process or the system has run out of file descriptors (EMFILE, ENFILE), it waits a
+/// little and tries again, for about two seconds in all.
+#[derive(Debug)]
+pub(crate) struct OsDisk;
+
+impl Disk for OsDisk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().mode(0o755).create(dir)
+    }
+
+    fn write_new(&self, file: &Path, contents: &[u8], mode: u32, sync: bool) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(mode);
+        let mut file = with_patience(|| options.open(file))?;
+        file.write_all(contents)?;
+        if sync {
+            file.sync_all()?;
+        }
+        platform::close(file)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        platform::rename_new(from, to)
+    }
+
+    fn remove_file(&self, file: &Path) -> io::Result<()> {
+        fs::remove_file(file)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir(dir)
+    }
+
+    fn read(&self, file: &Path) -> io::Result<Bytes> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        platform::only_regular(&mut options);
+        let mut file = with_patience(|| options.open(file))?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is not a regular file",
+            ));
+        }
+        let mut contents = Vec::new();
+        let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+        contents
+            .try_reserve_exact(expected)
+            .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        file.read_to_end(&mut contents)?;
+        Ok(contents.into())
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(Stat {
+            kind: kind(metadata.file_type()),
+            len: metadata.len(),
+        })
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Listing> {
+        let entries = with_patience(|| fs::read_dir(dir))?;
+        Ok(Box::new(entries.map(|entry| {
+            let entry = entry?;
+            Ok(Listed {
+                kind: kind(entry.file_type()?),
+                name: entry.file_name(),
+            })
+        })))
+    }
+
+    fn sync_file(&self, file: &Path) -> io::Result<()> {
+        with_patience(|| File::open(file))?.sync_all()
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        platform::sync_dir(dir)
+    }
+
+    fn sync_all(&self, root: &Path) -> io::Result<()> {
+        platform::sync_all(self, root)
+    }
+
+    fn syncs_all_at_once(&self) -> bool {
+        platform::SYNCS_ALL_AT_ONCE
+    }
+
+    fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true);
+        platform::only_regular(&mut options);
+        let file = with_patience(|| options.open(file))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(OsLock { _file: file }))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// The lock goes with the file.
+#[derive(Debug)]
+struct OsLock {
+    _file: File,
+}
+
+impl LockGuard for OsLock {}
+
+fn kind(file_type: fs::FileType) -> Kind {
+    if file_type.is_file() {
+        Kind::File
+    } else if file_type.is_dir() {
+        Kind::Dir
+    } else if file_type.is_symlink() {
+        Kind::Symlink
+    } else {
+        Kind::Other
+    }
+}
+
+/// Opens something, and where there is no free file descriptor waits for one: 2, 4, 8… ms, about two
+/// seconds in all.
+pub(super) fn with_patience<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    const TRIES: u32 = 10;
+    for attempt in 1..=TRIES {
+        match open() {
+            Err(error) if platform::is_out_of_files(&error) => {
+                thread::sleep(Duration::from_millis(1 << attempt));
+            }
+            opened => return opened,
+        }
+    }
+    open()
+}

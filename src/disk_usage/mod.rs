@@ -1,0 +1,188 @@
+//! How much space the store takes: a [`Meter`] that follows every change, its checkpoint on disk,
+//! and the count that makes it exact again after a crash.
+//!
+//! What counts is what go-ds-flatfs counts: the sizes of the files and directories of the store, its
+//! root and `.temp` themselves included, but not what is in `.temp`.
+
+pub(crate) mod cache;
+mod count;
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use tokio::sync::Notify;
+
+use self::count::Count;
+pub(crate) use self::count::count_dir;
+use crate::datastore::{Accuracy, DiskUsage};
+use crate::disk::Disk;
+use crate::error::Result;
+use crate::layout::{BlockKey, Layout};
+
+/// The running figure.
+///
+/// A step on disk and its entry in the figure are one for a count that runs meanwhile: steps go
+/// through [`track`](Meter::track), which holds the count off while they run. So the count neither
+/// misses a change nor takes it twice.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    bytes: AtomicI64,
+    accuracy: Mutex<Accuracy>,
+    count: RwLock<Option<Mutex<Count>>>,
+    /// The figure of the last checkpoint.
+    checkpointed: AtomicI64,
+    checkpoint_due: Notify,
+}
+
+/// What a step did to one file or directory: its size before and after, 0 for absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) before: u64,
+    pub(crate) after: u64,
+}
+
+impl Change {
+    pub(crate) const NONE: Change = Change {
+        before: 0,
+        after: 0,
+    };
+
+    pub(crate) fn new_file(after: u64) -> Self {
+        Change { before: 0, after }
+    }
+
+    pub(crate) fn removed(before: u64) -> Self {
+        Change { before, after: 0 }
+    }
+
+    fn delta(self) -> i64 {
+        signed(self.after) - signed(self.before)
+    }
+}
+
+/// Sizes of files fit: the operating system counts them in an `i64` too.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+impl Meter {
+    /// A meter that goes on from this figure.
+    pub(crate) fn new(figure: DiskUsage) -> Self {
+        Meter {
+            bytes: AtomicI64::new(signed(figure.bytes)),
+            accuracy: Mutex::new(figure.accuracy),
+            count: RwLock::new(None),
+            checkpointed: AtomicI64::new(signed(figure.bytes)),
+            checkpoint_due: Notify::new(),
+        }
+    }
+
+    /// The figure now.
+    pub(crate) fn figure(&self) -> DiskUsage {
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        DiskUsage::new(u64::try_from(bytes).unwrap_or(0), *lock(&self.accuracy))
+    }
+
+    /// Waits until the figure has changed by more than a twentieth since the last checkpoint.
+    pub(crate) async fn checkpoint_due(&self) {
+        self.checkpoint_due.notified().await;
+    }
+
+    /// The figure now, which is about to be written down.
+    pub(crate) fn checkpoint(&self) -> DiskUsage {
+        let figure = self.figure();
+        self.checkpointed
+            .store(signed(figure.bytes), Ordering::Relaxed);
+        figure
+    }
+
+    fn look_whether_due(&self, bytes: i64) {
+        let last = self.checkpointed.load(Ordering::Relaxed);
+        if bytes.abs_diff(last) > last.unsigned_abs() / 20 {
+            self.checkpoint_due.notify_one();
+        }
+    }
+
+    /// Runs a step that changes one block in a shard directory, and takes the change into the
+    /// figure.
+    pub(crate) fn track(
+        &self,
+        shard: &str,
+        block: &BlockKey,
+        step: impl FnOnce() -> Result<Change>,
+    ) -> Result<()> {
+        self.take_in(step, |count, change| count.block(shard, block, change))
+    }
+
+    /// Runs a step that makes a shard directory, and takes it into the figure.
+    pub(crate) fn track_dir(&self, step: impl FnOnce() -> Result<Change>) -> Result<()> {
+        self.take_in(step, Count::new_dir)
+    }
+
+    fn take_in(
+        &self,
+        step: impl FnOnce() -> Result<Change>,
+        enter: impl FnOnce(&mut Count, Change),
+    ) -> Result<()> {
+        let counting = self.count.read().unwrap_or_else(PoisonError::into_inner);
+        let change = step()?;
+        if change == Change::NONE {
+            return Ok(());
+        }
+        let delta = change.delta();
+        let bytes = self.bytes.fetch_add(delta, Ordering::Relaxed) + delta;
+        if let Some(count) = counting.as_ref() {
+            enter(&mut lock(count), change);
+        }
+        drop(counting);
+        self.look_whether_due(bytes);
+        Ok(())
+    }
+
+    /// Begins to count, and answers the directories that are still to be counted with
+    /// [`count_dir`]. Until [`finish_count`](Meter::finish_count) the figure goes on from what it
+    /// was.
+    pub(crate) fn begin_count(&self, disk: &dyn Disk, layout: &Layout) -> Result<Vec<String>> {
+        let mut counting = self.count.write().unwrap_or_else(PoisonError::into_inner);
+        let count = Count::begin(disk, layout)?;
+        let dirs = count.pending();
+        *counting = Some(Mutex::new(count));
+        Ok(dirs)
+    }
+
+    /// Takes over what was counted.
+    pub(crate) fn finish_count(&self) {
+        let mut counting = self.count.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counting.take() {
+            let total = lock(&count).total();
+            self.bytes.store(total, Ordering::Relaxed);
+            *lock(&self.accuracy) = Accuracy::Exact;
+            drop(counting);
+            self.checkpoint_due.notify_one();
+        }
+    }
+
+    /// Lets the count take a step while no change is under way.
+    fn step(&self, step: impl FnOnce(&mut Count) -> Result<()>) -> Result<()> {
+        let counting = self.count.write().unwrap_or_else(PoisonError::into_inner);
+        match counting.as_ref() {
+            Some(count) => step(&mut lock(count)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Nothing that holds these locks can leave them half changed.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts a store while nobody else uses it.
+pub(crate) fn count_all(disk: &dyn Disk, layout: &Layout) -> Result<DiskUsage> {
+    let meter = Meter::new(DiskUsage::new(0, Accuracy::Unknown));
+    for dir in meter.begin_count(disk, layout)? {
+        count_dir(&meter, disk, layout, &dir, || false)?;
+    }
+    meter.finish_count();
+    Ok(meter.figure())
+}

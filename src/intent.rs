@@ -1,0 +1,140 @@
+//! [`Intent`]: what a committed batch is going to do, as text. No I/O.
+//!
+//! The record is for people too, who may find one after a crash:
+//!
+//! ```text
+//! flatfs commit 1
+//! put 4096 CIQA4T3TD3BP3C2M3GXCGRCRTCCHV7XSGAZPZJOAOHLPOI6IQR3H6YQ
+//! delete CIQBED3K6YA5I3QQWLJOCHWXDRK5EXZQILBCKAPEDUJENZ5B5HJ5R3A
+//! crc32 0a1b2c3d
+//! ```
+
+use std::fmt::Write;
+use std::str::{self, FromStr};
+
+use crate::key::Key;
+use crate::layout::BlockKey;
+
+const MAGIC: &str = "flatfs commit ";
+const VERSION: u32 = 1;
+
+/// What a committed batch is going to do. No key is in both lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Intent {
+    /// The blocks to move from the batch's directory to their places, with their sizes in bytes.
+    pub(crate) puts: Vec<(BlockKey, u64)>,
+    pub(crate) deletes: Vec<BlockKey>,
+}
+
+/// Why a record can't be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// It is a record, but not of a version that this code knows.
+    Version(u32),
+    /// It was never finished, or it was damaged.
+    Damaged,
+}
+
+impl Intent {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.puts.is_empty() && self.deletes.is_empty()
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &BlockKey> {
+        self.puts
+            .iter()
+            .map(|(block, _)| block)
+            .chain(&self.deletes)
+    }
+
+    /// The record's text.
+    pub(crate) fn encode(&self) -> String {
+        let mut text = format!("{MAGIC}{VERSION}\n");
+        for (block, size) in &self.puts {
+            let _ = writeln!(text, "put {size} {}", block.name());
+        }
+        for block in &self.deletes {
+            let _ = writeln!(text, "delete {}", block.name());
+        }
+        let sum = crc32fast::hash(text.as_bytes());
+        let _ = writeln!(text, "crc32 {sum:08x}");
+        text
+    }
+
+    /// Reads a record. Its version is looked at first: what else stands in it depends on that.
+    pub(crate) fn decode(record: &[u8]) -> Result<Self, Unreadable> {
+        let text = str::from_utf8(record).map_err(|_| Unreadable::Damaged)?;
+        let (first, _) = text.split_once('\n').ok_or(Unreadable::Damaged)?;
+        match number::<u32>(first.strip_prefix(MAGIC))? {
+            VERSION => Intent::decode_lines(text).ok_or(Unreadable::Damaged),
+            version => Err(Unreadable::Version(version)),
+        }
+    }
+
+    fn decode_lines(text: &str) -> Option<Self> {
+        let (summed, last) = text.strip_suffix('\n')?.rsplit_once('\n')?;
+        let sum = u32::from_str_radix(last.strip_prefix("crc32 ")?, 16).ok()?;
+        let summed = text.get(..summed.len() + 1)?;
+        if crc32fast::hash(summed.as_bytes()) != sum {
+            return None;
+        }
+        let mut intent = Intent::default();
+        for line in summed.lines().skip(1) {
+            if let Some(put) = line.strip_prefix("put ") {
+                let (size, name) = put.split_once(' ')?;
+                intent.puts.push((block(name)?, size.parse().ok()?));
+            } else {
+                intent.deletes.push(block(line.strip_prefix("delete ")?)?);
+            }
+        }
+        Some(intent)
+    }
+}
+
+fn number<T: FromStr>(text: Option<&str>) -> Result<T, Unreadable> {
+    text.and_then(|text| text.parse().ok())
+        .ok_or(Unreadable::Damaged)
+}
+
+fn block(name: &str) -> Option<BlockKey> {
+    BlockKey::new(&Key::new(name)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intent() -> Intent {
+        Intent {
+            puts: vec![(block("CIQA").unwrap(), 4096), (block("CIQB").unwrap(), 0)],
+            deletes: vec![block("CIQC").unwrap()],
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_back_as_it_was_written() {
+        for intent in [Intent::default(), intent()] {
+            assert_eq!(Intent::decode(intent.encode().as_bytes()), Ok(intent));
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_cut_short_or_changed_anywhere_is_damaged() {
+        let record = intent().encode().into_bytes();
+        for end in 0..record.len() {
+            let cut = Intent::decode(&record[..end]);
+            assert_eq!(cut, Err(Unreadable::Damaged), "cut to {end}");
+        }
+        for at in MAGIC.len() + 1..record.len() {
+            let mut changed = record.clone();
+            changed[at] ^= 1;
+            assert!(Intent::decode(&changed).is_err(), "changed at {at}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_known_as_such_whatever_is_in_it() {
+        let future = b"flatfs commit 2\nsomething else\n";
+        assert_eq!(Intent::decode(future), Err(Unreadable::Version(2)));
+    }
+}

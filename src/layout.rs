@@ -1,0 +1,191 @@
+//! Names and paths: where everything of a store stands. No I/O.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::key::Key;
+use crate::shard::Shard;
+
+/// Names the shard function, and so marks a directory as a store.
+pub(crate) const SHARDING: &str = "SHARDING";
+/// A note for people who find the directory.
+pub(crate) const README: &str = "_README";
+/// Everything in flight.
+pub(crate) const TEMP: &str = ".temp";
+/// The disk usage as of the last checkpoint.
+pub(crate) const DISK_USAGE: &str = "diskUsage.cache";
+/// The file that a writer holds a lock on. Other than go-ds-flatfs has it; hidden, so that it ignores
+/// it.
+pub(crate) const LOCK: &str = ".lock";
+/// Is there while a writer has the store open, and after it crashed. Hidden as well.
+pub(crate) const UNCLEAN: &str = ".unclean";
+
+/// The record in a batch's directory that makes the batch committed.
+pub(crate) const COMMIT: &str = "COMMIT";
+
+const BLOCK: &str = ".data";
+const BATCH: &str = "batch-";
+
+/// File names have 255 bytes at most on the file systems that there are.
+const LONGEST_NAME: usize = 255 - BLOCK.len();
+
+/// A key that a flatfs can hold: one namespace of `0-9 A-Z + - _ =`, no longer than a file name may
+/// be.
+///
+/// Such keys never collide on a file system that ignores case, and can't leave the store.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct BlockKey(Key);
+
+impl BlockKey {
+    /// The key as a block's, or what is wrong with it.
+    pub(crate) fn new(key: &Key) -> Result<Self> {
+        let invalid = |reason| {
+            Err(Error::InvalidKey {
+                key: key.to_string(),
+                reason,
+            })
+        };
+        let name = name(key);
+        if name.is_empty() {
+            return invalid("it is empty");
+        }
+        if !name.bytes().all(is_allowed) {
+            return invalid(
+                "a block's key has the characters 0-9 A-Z + - _ = only, and no second /",
+            );
+        }
+        if name.len() > LONGEST_NAME {
+            return invalid("a block's key has 250 characters at most");
+        }
+        Ok(BlockKey(key.clone()))
+    }
+
+    /// The key of a block file, `None` if the file is not one.
+    pub(crate) fn of_file(file_name: &OsStr) -> Option<Self> {
+        let name = file_name.to_str()?.strip_suffix(BLOCK)?;
+        BlockKey::new(&Key::new(format!("/{name}"))).ok()
+    }
+
+    /// The key's text without the `/`.
+    pub(crate) fn name(&self) -> &str {
+        name(&self.0)
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.0
+    }
+
+    /// The name of the block's file.
+    pub(crate) fn file_name(&self) -> String {
+        format!("{}{BLOCK}", self.name())
+    }
+}
+
+fn name(key: &Key) -> &str {
+    key.as_str().strip_prefix('/').unwrap_or("")
+}
+
+fn is_allowed(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'+' | b'-' | b'_' | b'=')
+}
+
+/// The paths of one store.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    root: PathBuf,
+    shard: Shard,
+}
+
+impl Layout {
+    pub(crate) fn new(root: PathBuf, shard: Shard) -> Self {
+        Layout { root, shard }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn shard(&self) -> Shard {
+        self.shard
+    }
+
+    /// Something that stands in the root.
+    pub(crate) fn at_root(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// The name of the block's shard directory.
+    pub(crate) fn shard_of(&self, block: &BlockKey) -> String {
+        self.shard.dir(block.name())
+    }
+
+    /// Where the block stands.
+    pub(crate) fn block(&self, block: &BlockKey) -> PathBuf {
+        let mut path = self.at_root(&self.shard_of(block));
+        path.push(block.file_name());
+        path
+    }
+
+    pub(crate) fn temp(&self) -> PathBuf {
+        self.at_root(TEMP)
+    }
+
+    /// A temp file for the `number`th write since the store was opened.
+    pub(crate) fn temp_file(&self, number: u64) -> PathBuf {
+        self.temp().join(format!("put-{number}"))
+    }
+
+    /// A batch's directory.
+    pub(crate) fn batch_dir(&self, id: Uuid) -> PathBuf {
+        self.temp().join(format!("{BATCH}{id}"))
+    }
+}
+
+/// Whether a name in the root can be a shard directory's: queries look into these.
+pub(crate) fn is_shard_name(name: &OsStr) -> bool {
+    name.to_str()
+        .is_some_and(|name| !name.is_empty() && name.bytes().all(is_allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_key_has_upper_case_digits_and_four_signs_only() {
+        for good in ["/A", "/0Z+-_=", "/CIQ"] {
+            let block = BlockKey::new(&Key::new(good)).unwrap();
+            assert_eq!(block.key().as_str(), good);
+        }
+        for bad in ["/", "", "/a", "/A/B", "/A.B", "/..A", "/A B", "/Ä", "/A\n"] {
+            let error = BlockKey::new(&Key::new(bad)).unwrap_err();
+            assert!(matches!(error, Error::InvalidKey { .. }), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_block_key_is_no_longer_than_a_file_name_may_be() {
+        assert!(BlockKey::new(&Key::new("A".repeat(250))).is_ok());
+        assert!(BlockKey::new(&Key::new("A".repeat(251))).is_err());
+    }
+
+    #[test]
+    fn a_file_name_and_its_key_are_each_other_s() {
+        let block = BlockKey::of_file(OsStr::new("CIQX.data")).unwrap();
+        assert_eq!(block.key(), &Key::new("/CIQX"));
+        assert_eq!(block.file_name(), "CIQX.data");
+        for foreign in [
+            "CIQX",
+            "ciqx.data",
+            ".data",
+            "CIQX.data.tmp",
+            "a/B.data",
+            ".X.data",
+        ] {
+            assert_eq!(BlockKey::of_file(OsStr::new(foreign)), None, "{foreign}");
+        }
+    }
+}

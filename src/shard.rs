@@ -1,0 +1,257 @@
+//! [`Shard`]: the function that tells in which directory a block stands.
+
+use std::fmt;
+use std::iter;
+use std::num::NonZeroU8;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+const IDENTIFIER: &str = "/repo/flatfs/shard/";
+const VERSION: &str = "v1";
+
+/// A shard function: it picks the directory of a block by some characters of its key.
+///
+/// Of a key without its `/`, filled up with `_` where it is too short:
+///
+/// | function | directory of `CIQABC` |
+/// | --- | --- |
+/// | [`prefix/2`](Shard::prefix): the first characters | `CI` |
+/// | [`suffix/2`](Shard::suffix): the last characters | `BC` |
+/// | [`next-to-last/2`](Shard::next_to_last): the ones before the last one | `AB` |
+///
+/// The default is kubo's `next-to-last/2`. `Display` writes the identifier as it stands in a store's
+/// `SHARDING` file; `FromStr` takes it with or without its first parts.
+///
+/// ```
+/// use ds_flatfs::Shard;
+///
+/// let shard: Shard = "next-to-last/2".parse()?;
+/// assert_eq!(shard, Shard::default());
+/// assert_eq!(shard.to_string(), "/repo/flatfs/shard/v1/next-to-last/2");
+/// assert_eq!(shard.dir("CIQABC"), "AB");
+/// # Ok::<(), ds_flatfs::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shard {
+    function: Function,
+    length: NonZeroU8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Function {
+    Prefix,
+    Suffix,
+    NextToLast,
+}
+
+/// The default of kubo: `next-to-last/2`.
+impl Default for Shard {
+    fn default() -> Self {
+        const TWO: NonZeroU8 = NonZeroU8::MIN.saturating_add(1);
+        Shard {
+            function: Function::NextToLast,
+            length: TWO,
+        }
+    }
+}
+
+impl Shard {
+    /// The first `length` characters of the key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidShard`] if `length` is 0 or more than 255, the length of a file name.
+    pub fn prefix(length: usize) -> Result<Self> {
+        Shard::new(Function::Prefix, length)
+    }
+
+    /// The last `length` characters of the key.
+    ///
+    /// # Errors
+    ///
+    /// As for [`prefix`](Shard::prefix).
+    pub fn suffix(length: usize) -> Result<Self> {
+        Shard::new(Function::Suffix, length)
+    }
+
+    /// The `length` characters before the last one of the key: the last one of a base32 text doesn't
+    /// take every value, so these spread blocks more evenly.
+    ///
+    /// # Errors
+    ///
+    /// As for [`prefix`](Shard::prefix).
+    pub fn next_to_last(length: usize) -> Result<Self> {
+        Shard::new(Function::NextToLast, length)
+    }
+
+    fn new(function: Function, length: usize) -> Result<Self> {
+        match u8::try_from(length).ok().and_then(NonZeroU8::new) {
+            Some(length) => Ok(Shard { function, length }),
+            None => {
+                let input = format!("{}/{length}", function.name());
+                Err(bad_length(&input))
+            }
+        }
+    }
+
+    /// Reads an identifier as it stands in a `SHARDING` file; white space around it is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidShard`] if it isn't one, or its length is 0 or more than 255.
+    pub fn from_identifier(text: &str) -> Result<Self> {
+        let trimmed = text.trim();
+        let invalid = |reason: &str| Error::InvalidShard {
+            input: shortened(trimmed),
+            reason: reason.to_owned(),
+        };
+        if trimmed.is_empty() {
+            return Err(invalid("it is empty"));
+        }
+        let Some(versioned) = trimmed.strip_prefix(IDENTIFIER) else {
+            return Err(invalid("it does not start with /repo/flatfs/shard/"));
+        };
+        let (version, rest) = versioned.split_once('/').unwrap_or((versioned, ""));
+        if version != VERSION {
+            return Err(invalid("its version is not v1"));
+        }
+        let Some((name, length)) = rest.split_once('/') else {
+            return Err(invalid(
+                "it does not end with a function and a length, as next-to-last/2",
+            ));
+        };
+        let function = match name {
+            "prefix" => Function::Prefix,
+            "suffix" => Function::Suffix,
+            "next-to-last" => Function::NextToLast,
+            _ => {
+                return Err(invalid(
+                    "its function is none of prefix, suffix, next-to-last",
+                ));
+            }
+        };
+        match length.parse::<usize>() {
+            Ok(length) => Shard::new(function, length),
+            Err(error) if *error.kind() == std::num::IntErrorKind::PosOverflow => {
+                Err(bad_length(trimmed))
+            }
+            Err(_) => Err(invalid("its length is not a number")),
+        }
+    }
+
+    /// The function and its length alone: `next-to-last/2`.
+    #[must_use]
+    pub fn short(&self) -> String {
+        format!("{}/{}", self.function.name(), self.length)
+    }
+
+    /// The name of the directory for a key, which is given without its `/`.
+    #[must_use]
+    pub fn dir(&self, name: &str) -> String {
+        let length = usize::from(self.length.get());
+        let fill = iter::repeat('_');
+        match self.function {
+            Function::Prefix => name.chars().chain(fill).take(length).collect(),
+            Function::Suffix => reversed(name.chars().rev().chain(fill).take(length)),
+            Function::NextToLast => reversed(name.chars().rev().skip(1).chain(fill).take(length)),
+        }
+    }
+}
+
+fn reversed(characters: impl Iterator<Item = char>) -> String {
+    let mut characters: Vec<char> = characters.collect();
+    characters.reverse();
+    characters.into_iter().collect()
+}
+
+impl Function {
+    fn name(self) -> &'static str {
+        match self {
+            Function::Prefix => "prefix",
+            Function::Suffix => "suffix",
+            Function::NextToLast => "next-to-last",
+        }
+    }
+}
+
+fn bad_length(input: &str) -> Error {
+    Error::InvalidShard {
+        input: shortened(input),
+        reason: "its length must be between 1 and 255".to_owned(),
+    }
+}
+
+/// Garbage in an error message is worth a line, not a page.
+fn shortened(text: &str) -> String {
+    const ENOUGH: usize = 80;
+    if text.chars().count() <= ENOUGH {
+        return text.to_owned();
+    }
+    text.chars().take(ENOUGH).chain("…".chars()).collect()
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shard { function, length } = self;
+        write!(f, "{IDENTIFIER}{VERSION}/{}/{length}", function.name())
+    }
+}
+
+/// Takes the three spellings that go-ds-flatfs takes: `next-to-last/2`, `v1/next-to-last/2` and the
+/// whole identifier.
+impl FromStr for Shard {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let text = text.trim();
+        if text.starts_with('/') || text.is_empty() {
+            Shard::from_identifier(text)
+        } else if text.starts_with('v') {
+            Shard::from_identifier(&format!("{IDENTIFIER}{text}"))
+        } else {
+            Shard::from_identifier(&format!("{IDENTIFIER}{VERSION}/{text}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_spellings_name_the_same_function() {
+        let shard = Shard::next_to_last(2).unwrap();
+        for text in [
+            "next-to-last/2",
+            "v1/next-to-last/2",
+            "/repo/flatfs/shard/v1/next-to-last/2",
+            " next-to-last/2\n",
+        ] {
+            assert_eq!(text.parse::<Shard>().unwrap(), shard, "{text:?}");
+        }
+        assert_eq!(shard.short(), "next-to-last/2");
+    }
+
+    #[test]
+    fn a_length_that_no_directory_name_can_have_is_refused() {
+        for length in [0, 256, usize::MAX] {
+            assert!(Shard::prefix(length).is_err(), "{length}");
+        }
+        let error = "suffix/99999999999999999999".parse::<Shard>().unwrap_err();
+        assert!(error.to_string().ends_with("between 1 and 255"), "{error}");
+        assert_eq!(Shard::suffix(255).unwrap().dir("A").len(), 255);
+    }
+
+    #[test]
+    fn text_beyond_ascii_is_cut_at_characters() {
+        assert_eq!(Shard::prefix(2).unwrap().dir("ü"), "ü_");
+        assert_eq!(Shard::next_to_last(1).unwrap().dir("äöü"), "ö");
+    }
+
+    #[test]
+    fn garbage_is_shown_shortened() {
+        let error = Shard::from_identifier(&"x".repeat(5000)).unwrap_err();
+        assert!(error.to_string().len() < 300);
+    }
+}

@@ -1,0 +1,286 @@
+//! Commits: from the intent record to the last rename, at once or after a crash.
+//!
+//! A batch's directory with a valid record is a committed batch: it is carried out, however often
+//! that is interrupted. One without is not committed: it is removed. Each step can be done again:
+//! a rename whose source is gone was done, and so was a delete whose file is gone.
+//!
+//! No write of one of its keys may come between the record and the end of the record, or carrying it
+//! out again would undo that write. So a commit holds the turns of its keys; and where it could not be
+//! carried out, every later write of one of its keys finishes it first.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::flush::{FEW, Target};
+use super::{ExistingBlock, Store};
+use crate::disk::{Kind, Publish, clean_up, publish, remove_tree};
+use crate::error::{Error, Result};
+use crate::intent::{Intent, Unreadable};
+use crate::layout::{BlockKey, COMMIT};
+
+/// Batches that are committed, and could not be carried out so far.
+#[derive(Debug, Default)]
+pub(super) struct Unfinished {
+    batches: Mutex<Vec<Committed>>,
+    /// So that the writes of a healthy store need not take the lock.
+    count: AtomicUsize,
+}
+
+/// A batch with an intent record.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    pub(crate) dir: PathBuf,
+    pub(crate) intent: Intent,
+}
+
+impl Unfinished {
+    fn batches(&self) -> MutexGuard<'_, Vec<Committed>> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a committed batch is carried out for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    First,
+    /// A block that is not in the batch's directory any more was moved to its place before.
+    Again,
+}
+
+impl Store {
+    /// Makes the blocks in a batch's directory durable, if the mode asks for it: a record must not
+    /// last longer than what it speaks of.
+    pub(crate) fn sync_staged(&self, batch: &Committed) -> Result<()> {
+        if !self.options.durability.syncs_commits() {
+            return Ok(());
+        }
+        if self.disk.syncs_all_at_once() && batch.intent.puts.len() > FEW {
+            return self.flush(&[Target::All]);
+        }
+        let dirs = [batch.dir.clone(), self.layout.temp()].map(Target::Dir);
+        let files = batch.intent.puts.iter();
+        let files = files.map(|(block, _)| Target::File(batch.dir.join(block.file_name())));
+        self.flush(&files.chain(dirs).collect::<Vec<_>>())
+    }
+
+    /// Writes the intent record. If this succeeds the batch is committed, else it is not.
+    pub(crate) fn write_record(&self, batch: &Committed) -> Result<()> {
+        let durable = self.options.durability.syncs_commits();
+        let record = batch.dir.join(COMMIT);
+        let contents = batch.intent.encode();
+        publish(
+            &*self.disk,
+            &self.next_temp_file(),
+            &record,
+            contents.as_bytes(),
+            self.options.file_mode,
+            Publish::contents(durable),
+        )?;
+        if !durable {
+            return Ok(());
+        }
+        // If this fails the store takes no more writes, so that the record can't undo one should it
+        // come back.
+        self.flush(&[Target::Dir(batch.dir.clone())])
+            .inspect_err(|_| clean_up(&*self.disk, &record))
+    }
+
+    /// Carries out a batch that was just committed. The caller holds the turns of its keys.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CommitIncomplete`]: it will be tried again.
+    pub(crate) fn carry_out(&self, batch: Committed) -> Result<()> {
+        let Err(error) = self.finish(&batch, Attempt::First) else {
+            return Ok(());
+        };
+        let error = incomplete(&batch, error);
+        let mut batches = self.unfinished.batches();
+        batches.push(batch);
+        self.unfinished.count.store(batches.len(), Ordering::SeqCst);
+        Err(error)
+    }
+
+    /// Finishes what is left of committed batches.
+    pub(crate) fn finish_commits(&self) -> Result<()> {
+        self.finish_commits_with(|_| true)
+    }
+
+    /// Finishes what is left of committed batches that have this key.
+    pub(super) fn finish_commits_of(&self, block: &BlockKey) -> Result<()> {
+        self.finish_commits_with(|intent| intent.keys().any(|key| key == block))
+    }
+
+    fn finish_commits_with(&self, concerned: impl Fn(&Intent) -> bool) -> Result<()> {
+        if self.unfinished.count.load(Ordering::SeqCst) == 0 {
+            return Ok(());
+        }
+        let mut batches = self.unfinished.batches();
+        let mut result = Ok(());
+        batches.retain(|batch| {
+            if result.is_err() || !concerned(&batch.intent) {
+                return true;
+            }
+            result = self
+                .finish(batch, Attempt::Again)
+                .map_err(|error| incomplete(batch, error));
+            result.is_err()
+        });
+        self.unfinished.count.store(batches.len(), Ordering::SeqCst);
+        result
+    }
+
+    fn finish(&self, batch: &Committed, attempt: Attempt) -> Result<()> {
+        for (block, size) in &batch.intent.puts {
+            self.place_committed(&batch.dir.join(block.file_name()), block, *size, attempt)?;
+        }
+        for block in &batch.intent.deletes {
+            self.remove(block)?;
+        }
+        let durable = self.options.durability.syncs_commits() || attempt == Attempt::Again;
+        if durable {
+            self.shards.sync(&*self.disk, self.layout.root())?;
+            self.flush(&self.entries_of(&batch.intent))?;
+        }
+        let record = batch.dir.join(COMMIT);
+        match self.disk.remove_file(&record) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", record, error));
+            }
+            _ => {}
+        }
+        if durable {
+            self.flush(&[Target::Dir(batch.dir.clone())])?;
+        }
+        if let Err(error) = remove_tree(&*self.disk, &batch.dir) {
+            tracing::warn!(%error, "cannot remove the directory of a batch; the next open will");
+        }
+        Ok(())
+    }
+
+    fn place_committed(
+        &self,
+        staged: &Path,
+        block: &BlockKey,
+        size: u64,
+        attempt: Attempt,
+    ) -> Result<()> {
+        if self.options.existing_block == ExistingBlock::Keep {
+            let found = self.stat_block(block)?;
+            if found.is_some_and(|found| found.len == size) {
+                return Ok(());
+            }
+        }
+        match self.place(staged, block, size) {
+            Err(Error::Io { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && attempt == Attempt::Again =>
+            {
+                if self.stat_block(block)?.is_none() {
+                    let block = block.key();
+                    tracing::error!(%block, "somebody removed a block of a committed batch");
+                }
+                Ok(())
+            }
+            placed => placed,
+        }
+    }
+
+    /// What has to be flushed for the names of these blocks, or their absence, to be durable.
+    fn entries_of(&self, intent: &Intent) -> Vec<Target> {
+        let shards: BTreeSet<String> = intent
+            .keys()
+            .map(|block| self.layout.shard_of(block))
+            .collect();
+        shards
+            .iter()
+            .map(|shard| self.layout.at_root(shard))
+            .filter(|dir| self.disk.stat(dir).is_ok())
+            .map(Target::Dir)
+            .collect()
+    }
+
+    /// Cleans up behind a session that crashed, before anybody uses the store: carries committed
+    /// batches out, and removes everything else below `.temp`.
+    ///
+    /// # Errors
+    ///
+    /// If a record is of an unknown version or can't be read, or a step fails. Nothing is removed
+    /// then that a later try may need.
+    pub(super) fn recover(&self) -> Result<()> {
+        let temp = self.layout.temp();
+        let failed = |error| Error::io("list", &temp, error);
+        let mut committed = Vec::new();
+        for entry in self.disk.list(&temp).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.kind == Kind::Dir
+                && let Some(batch) = self.committed_in(temp.join(&entry.name))?
+            {
+                committed.push(batch);
+            }
+        }
+        for batch in committed {
+            tracing::info!(batch = %batch.dir.display(), "completing a commit");
+            self.finish(&batch, Attempt::Again)
+                .map_err(|error| incomplete(&batch, error))?;
+        }
+        for entry in self.disk.list(&temp).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let path = temp.join(&entry.name);
+            match entry.kind {
+                Kind::Dir => remove_tree(&*self.disk, &path)?,
+                _ => self
+                    .disk
+                    .remove_file(&path)
+                    .map_err(|error| Error::io("remove", &path, error))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The batch in `dir`, if it is committed.
+    fn committed_in(&self, dir: PathBuf) -> Result<Option<Committed>> {
+        let path = dir.join(COMMIT);
+        let record = match self.disk.read(&path) {
+            Ok(record) => record,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", path, error)),
+        };
+        match Intent::decode(&record) {
+            Ok(intent) if self.is_whole(&dir, &intent)? => Ok(Some(Committed { dir, intent })),
+            Err(Unreadable::Version(version)) => Err(Error::UnknownIntent { path, version }),
+            _ => {
+                tracing::warn!(
+                    record = %path.display(),
+                    "removing a batch that a crash of the machine cut short: \
+                     it was committed without being made durable"
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether the blocks that are still in the batch's directory are as long as they should be: a
+    /// block that is cut short must never get its final name.
+    fn is_whole(&self, dir: &Path, intent: &Intent) -> Result<bool> {
+        for (block, size) in &intent.puts {
+            let path = dir.join(block.file_name());
+            match self.disk.stat(&path) {
+                Ok(stat) if stat.kind == Kind::File && stat.len == *size => {}
+                Ok(_) => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("look at", path, error)),
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn incomplete(batch: &Committed, error: Error) -> Error {
+    Error::CommitIncomplete {
+        record: batch.dir.join(COMMIT),
+        source: Arc::new(error),
+    }
+}

@@ -1,0 +1,223 @@
+//! [`Flusher`]: makes writes durable, many at a time.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::thread;
+
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+
+/// Up to so many files are flushed one by one, side by side; more by one flush of the file system,
+/// where it has one: that also writes what others left to be written, but costs about as much for a
+/// thousand files as for one.
+pub(super) const FEW: usize = 4;
+/// How many files are flushed side by side.
+const SIDE_BY_SIDE: usize = 8;
+
+/// Makes files and directories durable.
+///
+/// Flushes come in rounds: who needs one while another runs waits for the next round, and whatever
+/// has gathered by then is flushed together. So a flush always begins after the call, and sixteen
+/// writers pay for two flushes and not for sixteen.
+///
+/// A failed flush is final. The kernel reports it once, and drops what it could not write; a second
+/// flush would succeed without it. So after the failure of a flush that others' acknowledged writes
+/// may hang on, this flusher never says again that something is durable.
+#[derive(Debug, Default)]
+pub(crate) struct Flusher {
+    rounds: Mutex<Rounds>,
+    finished: Condvar,
+    failure: OnceLock<Arc<Error>>,
+}
+
+#[derive(Debug, Default)]
+struct Rounds {
+    running: bool,
+    gathering: Arc<Round>,
+}
+
+#[derive(Debug, Default)]
+struct Round {
+    wanted: Mutex<BTreeSet<Target>>,
+    outcome: OnceLock<Outcome>,
+}
+
+/// What is to be made durable.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    /// Everything in the store.
+    All,
+    /// The entries of a directory.
+    Dir(PathBuf),
+    /// The contents of a file that nobody but the caller knows of yet.
+    File(PathBuf),
+}
+
+/// What could not be made durable.
+type Outcome = Vec<(Target, Failure)>;
+
+#[derive(Debug)]
+struct Failure {
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl Failure {
+    fn to_error(&self) -> Error {
+        let error = match self.error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(self.error.kind(), self.error.to_string()),
+        };
+        Error::io("sync", &self.path, error)
+    }
+}
+
+impl Flusher {
+    /// Why the store can't promise anything any more, if it can't.
+    pub(crate) fn failure(&self) -> Option<&Arc<Error>> {
+        self.failure.get()
+    }
+
+    /// Makes `targets` durable as they are now, and waits for it.
+    pub(crate) fn flush(&self, disk: &dyn Disk, root: &Path, targets: &[Target]) -> Result<()> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let round = Arc::clone(&rounds.gathering);
+        round.wanted().extend(targets.iter().cloned());
+        while round.outcome.get().is_none() {
+            if rounds.running {
+                rounds = self
+                    .finished
+                    .wait(rounds)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            // No round runs and ours has not run, so it is the one that gathers.
+            rounds.running = true;
+            rounds.gathering = Arc::default();
+            drop(rounds);
+            let running = Running { flusher: self };
+            let wanted = mem::take(&mut *round.wanted());
+            let outcome = flush_targets(disk, root, &wanted);
+            self.remember(root, &outcome);
+            let _ = round.outcome.set(outcome);
+            drop(running);
+            rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(rounds);
+        self.answer(root, &round, targets)
+    }
+
+    fn answer(&self, root: &Path, round: &Round, targets: &[Target]) -> Result<()> {
+        let outcome = round.outcome.get().map_or(&[][..], Vec::as_slice);
+        for (target, failure) in outcome {
+            if *target == Target::All || targets.contains(target) {
+                return Err(failure.to_error());
+            }
+        }
+        match self.failure() {
+            Some(failure) => Err(Error::FlushFailed {
+                path: root.to_owned(),
+                source: Arc::clone(failure),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The failure to flush a file concerns only the one who is about to publish it.
+    fn remember(&self, root: &Path, outcome: &Outcome) {
+        let shared = outcome
+            .iter()
+            .find(|(target, _)| !matches!(target, Target::File(_)));
+        if let Some((_, failure)) = shared {
+            tracing::error!(
+                path = %root.display(),
+                error = %failure.error,
+                "a flush failed, the store takes no more writes"
+            );
+            let _ = self.failure.set(Arc::new(failure.to_error()));
+        }
+    }
+}
+
+impl Round {
+    fn wanted(&self) -> std::sync::MutexGuard<'_, BTreeSet<Target>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the running round, also if it panics.
+struct Running<'a> {
+    flusher: &'a Flusher,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut rounds = self
+            .flusher
+            .rounds
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        rounds.running = false;
+        self.flusher.finished.notify_all();
+    }
+}
+
+fn flush_targets(disk: &dyn Disk, root: &Path, wanted: &BTreeSet<Target>) -> Outcome {
+    let at_once = disk.syncs_all_at_once() && wanted.len() > FEW;
+    if at_once || wanted.contains(&Target::All) {
+        return match disk.sync_all(root) {
+            Ok(()) => Vec::new(),
+            Err(error) => vec![(Target::All, failure(root, error))],
+        };
+    }
+    let targets: Vec<&Target> = wanted.iter().collect();
+    let share = targets.len().div_ceil(SIDE_BY_SIDE).max(1);
+    thread::scope(|scope| {
+        let mut shares = targets.chunks(share);
+        let own = shares.next().unwrap_or_default();
+        let mut running = Vec::new();
+        let mut outcome = Outcome::new();
+        for share in shares {
+            match thread::Builder::new().spawn_scoped(scope, || flush_each(disk, share)) {
+                Ok(thread) => running.push(thread),
+                Err(_) => outcome.extend(flush_each(disk, share)),
+            }
+        }
+        outcome.extend(flush_each(disk, own));
+        for thread in running {
+            match thread.join() {
+                Ok(failures) => outcome.extend(failures),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        outcome
+    })
+}
+
+fn flush_each(disk: &dyn Disk, targets: &[&Target]) -> Outcome {
+    let mut outcome = Outcome::new();
+    for &target in targets {
+        let (path, flushed) = match target {
+            Target::All => continue,
+            Target::Dir(dir) => (dir, disk.sync_dir(dir)),
+            Target::File(file) => (file, disk.sync_file(file)),
+        };
+        if let Err(error) = flushed {
+            outcome.push((target.clone(), failure(path, error)));
+        }
+    }
+    outcome
+}
+
+fn failure(path: &Path, error: io::Error) -> Failure {
+    Failure {
+        path: path.to_owned(),
+        error,
+    }
+}

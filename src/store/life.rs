@@ -1,0 +1,225 @@
+//! A store's life after it was opened: the checks before every operation, the work in the
+//! background, and the close.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use super::{FlatFs, Store, Target};
+use crate::disk::{LockGuard, Publish, pool};
+use crate::disk_usage::{self, Meter};
+use crate::error::{Error, Result};
+use crate::layout::UNCLEAN;
+
+/// Whether the store is open, who is at work in it, and what it holds while it is open.
+#[derive(Debug)]
+pub(super) struct Life {
+    closed: AtomicBool,
+    /// Everything that is under way. The close waits for it.
+    work: TaskTracker,
+    /// Held by a writer until the close.
+    lock: Mutex<Option<Box<dyn LockGuard>>>,
+    /// Whether the disk usage was taken over from a session that didn't close, or from nowhere, and
+    /// is not counted yet.
+    usage_is_stale: AtomicBool,
+    background: Mutex<Vec<AbortOnDropHandle<()>>>,
+}
+
+impl Life {
+    /// `lock` is what a writer has; `None` is a life of reading only.
+    pub(super) fn new(lock: Option<Box<dyn LockGuard>>, usage_is_stale: bool) -> Self {
+        Life {
+            closed: AtomicBool::new(false),
+            work: TaskTracker::new(),
+            lock: Mutex::new(lock),
+            usage_is_stale: AtomicBool::new(usage_is_stale),
+            background: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+}
+
+impl FlatFs {
+    /// Waits for what is under way, makes everything durable, writes the disk usage down and releases
+    /// the lock. Every later call on this handle or on a clone says [`Error::Closed`]; closing again
+    /// is no error.
+    ///
+    /// Batches that are not committed are lost; so are queries, which end with [`Error::Closed`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], [`Error::Full`], [`Error::FlushFailed`] or [`Error::CommitIncomplete`] if
+    /// something could not be written. The store is closed and its lock released all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// From the first poll on the store takes no more calls. If the future is dropped while it waits
+    /// for other work, call it again, or leave the rest to the last handle's drop: that loses
+    /// nothing, but the next open counts the disk usage anew.
+    pub async fn close(&self) -> Result<()> {
+        let life = &self.store.life;
+        life.closed.store(true, Ordering::SeqCst);
+        life.work.close();
+        life.work.wait().await;
+        let store = Arc::clone(&self.store);
+        pool::run(move || store.finish_life()).await
+    }
+}
+
+impl Store {
+    /// What an operation that only reads holds while it runs.
+    pub(crate) fn begin_read(&self) -> Result<TaskTrackerToken> {
+        let token = self.life.work.token();
+        // The close sets the flag before it waits, so either it waits for this token or this sees
+        // the flag.
+        if self.life.is_closed() {
+            return Err(Error::Closed);
+        }
+        Ok(token)
+    }
+
+    /// What an operation that writes holds while it runs.
+    pub(crate) fn begin_write(&self) -> Result<TaskTrackerToken> {
+        let token = self.begin_read()?;
+        self.check_writable()?;
+        Ok(token)
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.life.is_closed() {
+            return Err(Error::Closed);
+        }
+        let path = || self.layout.root().to_owned();
+        if self.options.read_only {
+            return Err(Error::ReadOnly { path: path() });
+        }
+        match self.flusher.failure() {
+            Some(source) => Err(Error::FlushFailed {
+                path: path(),
+                source: Arc::clone(source),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins the work in the background.
+    pub(super) fn begin_background(self: &Arc<Self>) {
+        if self.options.read_only {
+            return;
+        }
+        let mut background = self
+            .life
+            .background
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let checkpoints = checkpoint(Arc::downgrade(self), Arc::clone(&self.meter));
+        background.push(AbortOnDropHandle::new(tokio::spawn(checkpoints)));
+        if self.life.usage_is_stale.load(Ordering::SeqCst) {
+            let count = recount(Arc::downgrade(self));
+            background.push(AbortOnDropHandle::new(tokio::spawn(count)));
+        }
+    }
+
+    fn finish_life(&self) -> Result<()> {
+        let lock = self
+            .life
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if lock.is_none() {
+            return Ok(());
+        }
+        if let Some(source) = self.flusher.failure() {
+            return Err(Error::FlushFailed {
+                path: self.layout.root().to_owned(),
+                source: Arc::clone(source),
+            });
+        }
+        self.finish_commits()?;
+        if !self.options.durability.syncs_writes() {
+            self.flush(&[Target::All])?;
+        }
+        self.write_usage(Publish::Durably)?;
+        if !self.life.usage_is_stale.load(Ordering::SeqCst) {
+            self.remove_unclean_mark()?;
+        }
+        drop(lock);
+        Ok(())
+    }
+
+    fn remove_unclean_mark(&self) -> Result<()> {
+        let mark = self.layout.at_root(UNCLEAN);
+        match self.disk.remove_file(&mark) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("remove", mark, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_usage(&self, how: Publish) -> Result<()> {
+        let figure = self.meter.checkpoint();
+        let temp = self.next_temp_file();
+        disk_usage::cache::write(&*self.disk, &self.layout, &temp, figure, how)
+    }
+}
+
+/// Writes the disk usage down whenever it has changed much.
+async fn checkpoint(store: Weak<Store>, meter: Arc<Meter>) {
+    loop {
+        meter.checkpoint_due().await;
+        let Some(store) = store.upgrade() else {
+            return;
+        };
+        let Ok(work) = store.begin_write() else {
+            return;
+        };
+        let written = pool::run(move || {
+            let _work = work;
+            store.write_usage(Publish::Lazily)
+        });
+        if let Err(error) = written.await {
+            tracing::warn!(%error, "cannot write the disk usage down");
+        }
+    }
+}
+
+/// Counts the disk usage, a directory a job, until it is done or the store is closed.
+async fn recount(store: Weak<Store>) {
+    if let Err(error) = try_recount(store).await {
+        tracing::warn!(%error, "cannot count the disk usage; the next open will try again");
+    }
+}
+
+async fn try_recount(weak: Weak<Store>) -> Result<()> {
+    let Some(store) = weak.upgrade() else {
+        return Ok(());
+    };
+    let dirs = pool::run(move || store.meter.begin_count(&*store.disk, &store.layout)).await?;
+    for dir in dirs {
+        let Some(store) = weak.upgrade() else {
+            return Ok(());
+        };
+        let permit = store.file_permit().await?;
+        pool::run(move || {
+            let _permit = permit;
+            let stop = || store.life.is_closed();
+            disk_usage::count_dir(&store.meter, &*store.disk, &store.layout, &dir, stop)
+        })
+        .await?;
+    }
+    if let Some(store) = weak.upgrade()
+        && !store.life.is_closed()
+    {
+        store.meter.finish_count();
+        store.life.usage_is_stale.store(false, Ordering::SeqCst);
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! [`FlatFs`]: blocks in sharded directories, one file each.
+//!
+//! Every operation that takes several steps on disk is one job on the blocking pool, which owns its
+//! key's turn, its permit and its bytes: it runs to its end even if nobody waits for it any more. So
+//! no future that is dropped leaves anything half done.
+
+mod commits;
+mod flush;
+mod life;
+mod open;
+mod options;
+mod read;
+mod scan;
+mod shard_dirs;
+mod turns;
+mod write;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub(crate) use self::commits::Committed;
+use self::commits::Unfinished;
+use self::flush::Flusher;
+use self::flush::Target;
+use self::life::Life;
+pub use self::options::{Durability, ExistingBlock, Options};
+pub(crate) use self::scan::walk;
+use self::shard_dirs::ShardDirs;
+use self::turns::Turns;
+use crate::datastore::{Batch, Datastore, DiskUsage};
+use crate::disk::{Disk, pool};
+use crate::disk_usage::Meter;
+use crate::error::{Error, Result};
+use crate::key::Key;
+use crate::layout::Layout;
+use crate::query::{EntryStream, Query};
+use crate::shard::Shard;
+
+/// A datastore of blocks on disk, one file each, in directories picked by a [`Shard`] function:
+/// go-ds-flatfs's format, byte for byte.
+///
+/// A key is `/` and 1 to 250 of `0-9 A-Z + - _ =`. Writing another one is an error, reading one says
+/// "not there".
+///
+/// A clone is another handle to the same store. It is opened and created through [`Options`], and
+/// should be [closed](FlatFs::close): what was acknowledged is safe without that, but then the next
+/// open has to count the disk usage anew.
+///
+/// ```
+/// use bytes::Bytes;
+/// use ds_flatfs::{FlatFs, Key};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("blocks");
+/// let store = FlatFs::options().open_or_create(path).await?;
+/// let key = Key::new("CIQJ23BL4UHXA2KTI6NLTXZM4PW4VEFWQBJ4ACZQAS37BLGL4HUO5XY");
+/// store.put(&key, Bytes::from_static(b"block")).await?;
+/// assert_eq!(store.get(&key).await?.as_deref(), Some(&b"block"[..]));
+/// store.close().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct FlatFs {
+    pub(crate) store: Arc<Store>,
+}
+
+/// What all handles of a store share.
+pub(crate) struct Store {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) layout: Layout,
+    pub(crate) options: Options,
+    pub(crate) turns: Arc<Turns>,
+    pub(crate) meter: Arc<Meter>,
+    shards: ShardDirs,
+    flusher: Flusher,
+    life: Life,
+    unfinished: Unfinished,
+    /// Bounds the files that are open for the length of a job.
+    files: Arc<Semaphore>,
+    /// Bounds the listings that stay open between jobs.
+    listings: Arc<Semaphore>,
+    temp_files: AtomicU64,
+}
+
+impl FlatFs {
+    /// The default [`Options`], to open or create a store with.
+    pub fn options() -> Options {
+        Options::new()
+    }
+
+    /// Where the store is, as an absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.store.layout.root()
+    }
+
+    /// The store's shard function.
+    #[must_use]
+    pub fn shard(&self) -> Shard {
+        self.store.layout.shard()
+    }
+
+    /// The entries that `query` asks for, found while the stream is read.
+    ///
+    /// It reads some hundred entries ahead. Without orders it keeps no more than that, whatever the
+    /// store's size; with orders it keeps all matching keys, and their values only if they are
+    /// compared. Files that are no blocks are left out with a warning in the log; a block or a shard
+    /// directory that can't be read is an error in the stream, and the others still come.
+    ///
+    /// An entry that is put or deleted meanwhile may be there or not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing. Dropping the stream ends the query.
+    pub async fn query(&self, query: Query) -> Result<EntryStream> {
+        let _work = self.store.begin_read()?;
+        Ok(scan::query(&self.store, query))
+    }
+
+    /// A barrier: every write that was acknowledged before the call survives a power cut after it
+    /// returned, in every [`Durability`]. Commits that could not be completed are completed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if something could not be made durable, and [`Error::FlushFailed`] ever after;
+    /// [`Error::CommitIncomplete`]; [`Error::Closed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It goes on on its own.
+    pub async fn sync(&self) -> Result<()> {
+        let work = match self.store.begin_write() {
+            Err(Error::ReadOnly { .. }) => return Ok(()),
+            work => work?,
+        };
+        let store = Arc::clone(&self.store);
+        pool::run(move || {
+            let _work = work;
+            store.finish_commits()?;
+            store.flush(&[Target::All])
+        })
+        .await
+    }
+
+    /// The space that the store takes: the sizes of all its files and directories, in bytes, as
+    /// go-ds-flatfs counts them.
+    ///
+    /// After a crash, and where there is no cached figure, the space is counted while the store is in
+    /// use; the accuracy is not [`Exact`](crate::Accuracy::Exact) until that is done. A store that is
+    /// open read-only doesn't count: it answers the cached figure.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn disk_usage(&self) -> Result<DiskUsage> {
+        let _work = self.store.begin_read()?;
+        Ok(self.store.meter.figure())
+    }
+}
+
+impl Store {
+    /// The right to have a file open, for the length of a job.
+    pub(crate) async fn file_permit(&self) -> Result<OwnedSemaphorePermit> {
+        let files = Arc::clone(&self.files);
+        files.acquire_owned().await.map_err(|_| Error::Closed)
+    }
+
+    /// A temp file that nobody else uses.
+    pub(crate) fn next_temp_file(&self) -> PathBuf {
+        let number = self.temp_files.fetch_add(1, Ordering::Relaxed);
+        self.layout.temp_file(number)
+    }
+
+    /// Makes `targets` durable.
+    pub(crate) fn flush(&self, targets: &[Target]) -> Result<()> {
+        self.flusher.flush(&*self.disk, self.layout.root(), targets)
+    }
+}
+
+impl fmt::Debug for FlatFs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlatFs")
+            .field("path", &self.path())
+            .field("shard", &self.shard().short())
+            .field("options", &self.store.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The same as the methods of [`FlatFs`] itself.
+#[async_trait]
+impl Datastore for FlatFs {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        FlatFs::get(self, key).await
+    }
+
+    async fn has(&self, key: &Key) -> Result<bool> {
+        FlatFs::has(self, key).await
+    }
+
+    async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
+        FlatFs::get_size(self, key).await
+    }
+
+    async fn query(&self, query: Query) -> Result<EntryStream> {
+        FlatFs::query(self, query).await
+    }
+
+    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        FlatFs::put(self, key, value).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        FlatFs::delete(self, key).await
+    }
+
+    async fn sync(&self) -> Result<()> {
+        FlatFs::sync(self).await
+    }
+
+    async fn batch(&self) -> Result<Box<dyn Batch>> {
+        Ok(Box::new(FlatFs::batch(self).await?))
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage> {
+        FlatFs::disk_usage(self).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        FlatFs::close(self).await
+    }
+}

@@ -1,0 +1,407 @@
+//! Creating and opening a store.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::sync::Semaphore;
+
+use super::commits::Unfinished;
+use super::flush::Flusher;
+use super::life::Life;
+use super::options::LEAST_FILES;
+use super::shard_dirs::ShardDirs;
+use super::turns::Turns;
+use super::{FlatFs, Options, Store, Target};
+use crate::datastore::{Accuracy, DiskUsage};
+use crate::disk::{Disk, Kind, LockGuard, OsDisk, Publish, pool, publish, remove_tree};
+use crate::disk_usage::{self, Meter, cache};
+use crate::error::{Error, Result};
+use crate::layout::{DISK_USAGE, LOCK, Layout, README, SHARDING, TEMP, UNCLEAN};
+use crate::shard::Shard;
+
+/// An identifier is some 40 bytes long. A larger file is none, and not worth to be read.
+const LONGEST_SHARDING: u64 = 4096;
+
+const README_TEXT: &str = "\
+This directory is a flatfs datastore: blocks of IPFS data, one file each.
+
+A block stands in <shard>/<KEY>.data. KEY is the block's multihash in base32 (upper case, no padding),
+and <shard> the two characters before the last one of KEY. SHARDING names that function, .temp holds
+what is being written, and diskUsage.cache the space that all of it takes.
+
+Programs rely on these names. Please don't add, rename or edit files here by hand.
+";
+
+impl Options {
+    /// Creates a store in a directory that is missing or empty, and opens it. The directory above it
+    /// must be there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exists`] if there is a store with the same shard function already,
+    /// [`Error::ShardMismatch`] if there is one with another, [`Error::NotAStore`] if the directory
+    /// has other contents or is none, [`Error::Locked`], [`Error::InvalidOption`], and [`Error::Io`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The store is then created or not, and not open.
+    ///
+    /// # Durability
+    ///
+    /// The new store survives a power cut, in every [`Durability`](super::Durability).
+    pub async fn create(self, path: impl AsRef<Path>) -> Result<FlatFs> {
+        self.begin(path.as_ref(), Purpose::Create).await
+    }
+
+    /// Opens a store. As a writer it takes the store's lock, and cleans up behind a session that
+    /// crashed: batches that were committed are completed, the others are removed. That takes as long
+    /// as there is to clean up, and otherwise the same time for stores of any size.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAStore`] if there is none, [`Error::InvalidShard`] if its `SHARDING` makes no
+    /// sense, [`Error::ShardMismatch`] if it has another shard function than
+    /// [asked for](Options::shard), [`Error::Locked`] if another writer has it open,
+    /// [`Error::UnknownIntent`], [`Error::CommitIncomplete`], [`Error::InvalidOption`], and
+    /// [`Error::Io`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The store is then not open. Cleaning up goes on until it is done.
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<FlatFs> {
+        self.begin(path.as_ref(), Purpose::Open).await
+    }
+
+    /// Opens a store, and creates it if the directory is missing or empty.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Options::open) and [`create`](Options::create).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`open`](Options::open) and [`create`](Options::create).
+    pub async fn open_or_create(self, path: impl AsRef<Path>) -> Result<FlatFs> {
+        self.begin(path.as_ref(), Purpose::Either).await
+    }
+
+    async fn begin(self, path: &Path, purpose: Purpose) -> Result<FlatFs> {
+        let path = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
+        self.begin_on(Arc::new(OsDisk), path, purpose).await
+    }
+
+    pub(crate) async fn begin_on(
+        self,
+        disk: Arc<dyn Disk>,
+        path: PathBuf,
+        purpose: Purpose,
+    ) -> Result<FlatFs> {
+        self.check()?;
+        if self.read_only && purpose == Purpose::Create {
+            return Err(Error::InvalidOption {
+                option: "read_only",
+                reason: "a store can't be created without writing",
+            });
+        }
+        let opening = Opening {
+            disk,
+            root: path,
+            options: self,
+        };
+        let store = Arc::new(pool::run(move || opening.run(purpose)).await?);
+        store.begin_background();
+        Ok(FlatFs { store })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Create,
+    Open,
+    Either,
+}
+
+/// What there is where a store is to be opened.
+enum Place {
+    Missing,
+    /// Nothing is there, or only what a create leaves that a crash cut short.
+    Empty,
+    Store(Shard),
+    Foreign,
+}
+
+struct Opening {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    options: Options,
+}
+
+impl Opening {
+    fn run(self, purpose: Purpose) -> Result<Store> {
+        let shard = match (self.look()?, purpose) {
+            (Place::Store(found), Purpose::Create) => {
+                self.check_shard(found, Some(self.shard_to_create()))?;
+                return Err(Error::Exists { path: self.root });
+            }
+            (Place::Store(found), Purpose::Open | Purpose::Either) => {
+                self.check_shard(found, self.options.shard)?;
+                found
+            }
+            (Place::Foreign, _) => {
+                return Err(self.not_a_store(
+                    "it has files, but no SHARDING that would name its shard function",
+                ));
+            }
+            (place, Purpose::Create | Purpose::Either) if !self.options.read_only => {
+                return self.create(matches!(place, Place::Missing));
+            }
+            (Place::Missing, _) => {
+                return Err(self.not_a_store("there is nothing; create it first"));
+            }
+            (Place::Empty, _) => {
+                return Err(self.not_a_store("the directory is empty; create it first"));
+            }
+        };
+        if self.options.read_only {
+            return self.open_to_read(shard);
+        }
+        let lock = self.lock()?;
+        self.open_to_write(shard, lock)
+    }
+
+    fn not_a_store(&self, reason: &'static str) -> Error {
+        Error::NotAStore {
+            path: self.root.clone(),
+            reason,
+        }
+    }
+
+    fn shard_to_create(&self) -> Shard {
+        self.options.shard.unwrap_or_default()
+    }
+
+    fn check_shard(&self, found: Shard, wanted: Option<Shard>) -> Result<()> {
+        match wanted {
+            Some(wanted) if wanted != found => Err(Error::ShardMismatch {
+                path: self.root.clone(),
+                found: found.short(),
+                wanted: wanted.short(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn look(&self) -> Result<Place> {
+        // The root itself may be a symbolic link: only its target is looked at.
+        let stat = match self.disk.stat(&self.root.join(".")) {
+            Ok(stat) => stat,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Missing),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(self.not_a_store("it is not a directory"));
+            }
+            Err(error) => return Err(Error::io("look at", &self.root, error)),
+        };
+        if stat.kind != Kind::Dir {
+            return Err(self.not_a_store("it is not a directory"));
+        }
+        if let Some(shard) = self.read_sharding()? {
+            return Ok(Place::Store(shard));
+        }
+        let failed = |error| Error::io("list", &self.root, error);
+        for entry in self.disk.list(&self.root).map_err(failed)? {
+            let name = entry.map_err(failed)?.name;
+            let ours = [TEMP, README, LOCK, UNCLEAN, DISK_USAGE];
+            if !ours.iter().any(|ours| name == *ours) {
+                return Ok(Place::Foreign);
+            }
+        }
+        Ok(Place::Empty)
+    }
+
+    fn read_sharding(&self) -> Result<Option<Shard>> {
+        let path = self.root.join(SHARDING);
+        let stat = match self.disk.stat(&path) {
+            Ok(stat) => stat,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("look at", path, error)),
+        };
+        if stat.kind == Kind::File && stat.len > LONGEST_SHARDING {
+            return Err(self.not_a_store("its SHARDING is too long to name a shard function"));
+        }
+        let contents = self
+            .disk
+            .read(&path)
+            .map_err(|error| Error::io("read", &path, error))?;
+        Shard::from_identifier(&String::from_utf8_lossy(&contents)).map(Some)
+    }
+
+    fn lock(&self) -> Result<Box<dyn LockGuard>> {
+        let path = self.root.join(LOCK);
+        match self.disk.lock(&path) {
+            Ok(Some(lock)) => Ok(lock),
+            Ok(None) => Err(Error::Locked {
+                path: self.root.clone(),
+            }),
+            Err(error) => Err(Error::io("lock", path, error)),
+        }
+    }
+
+    /// Makes a store and opens it. `SHARDING` comes last: it makes the directory a store.
+    fn create(self, is_missing: bool) -> Result<Store> {
+        const README_MODE: u32 = 0o444;
+        const SHARDING_MODE: u32 = 0o644;
+        if is_missing {
+            self.create_dir(&self.root)?;
+            if let Some(parent) = self.root.parent() {
+                self.sync_dir(parent)?;
+            }
+        }
+        let lock = self.lock()?;
+        if let Place::Store(found) = self.look()? {
+            // Somebody was faster.
+            self.check_shard(found, self.options.shard)?;
+            return self.open_to_write(found, lock);
+        }
+        let shard = self.shard_to_create();
+        let temp = self.root.join(TEMP);
+        remove_tree(&*self.disk, &temp)?;
+        self.create_dir(&temp)?;
+        let publish = |name: &str, contents: &str, mode| {
+            let (temp, path) = (temp.join(name), self.root.join(name));
+            let how = Publish::Durably;
+            publish(&*self.disk, &temp, &path, contents.as_bytes(), mode, how)
+        };
+        if shard == Shard::default() {
+            publish(README, README_TEXT, README_MODE)?;
+        }
+        publish(SHARDING, &format!("{shard}\n"), SHARDING_MODE)?;
+        self.open_to_write(shard, lock)
+    }
+
+    fn create_dir(&self, dir: &Path) -> Result<()> {
+        match self.disk.create_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(Error::io("create", dir, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<()> {
+        self.disk
+            .sync_dir(dir)
+            .map_err(|error| Error::io("sync", dir, error))
+    }
+
+    fn open_to_read(self, shard: Shard) -> Result<Store> {
+        let layout = Layout::new(self.root.clone(), shard);
+        let cached = cache::read(&*self.disk, &layout)?;
+        let unclean = self.exists(&layout.at_root(UNCLEAN))?;
+        Ok(self.store(layout, stale_if(unclean, cached), None, false))
+    }
+
+    fn open_to_write(self, shard: Shard, lock: Box<dyn LockGuard>) -> Result<Store> {
+        const MARK_MODE: u32 = 0o644;
+        let layout = Layout::new(self.root.clone(), shard);
+        self.ensure_temp(&layout.temp())?;
+        let mark = layout.at_root(UNCLEAN);
+        let unclean = self.exists(&mark)?;
+        if !unclean {
+            self.disk
+                .write_new(&mark, b"", MARK_MODE, true)
+                .map_err(|error| Error::io("write", &mark, error))?;
+        }
+        self.sync_dir(&self.root)?;
+        let cached = cache::read(&*self.disk, &layout)?;
+        let is_new = cached.is_none() && self.is_without_blocks(&layout)?;
+        let (figure, stale) = if is_new {
+            (disk_usage::count_all(&*self.disk, &layout)?, false)
+        } else {
+            (stale_if(unclean, cached), unclean || cached.is_none())
+        };
+        let store = self.store(layout, figure, Some(lock), stale);
+        store.recover()?;
+        if unclean {
+            store.flush(&[Target::All])?;
+        }
+        Ok(store)
+    }
+
+    fn ensure_temp(&self, temp: &Path) -> Result<()> {
+        match self.disk.stat(temp) {
+            Ok(stat) if stat.kind == Kind::Dir => Ok(()),
+            Ok(stat) => Err(Error::Unexpected {
+                path: temp.to_owned(),
+                found: stat.kind.name(),
+                expected: "directory",
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create_dir(temp),
+            Err(error) => Err(Error::io("look at", temp, error)),
+        }
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool> {
+        match self.disk.stat(path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io("look at", path, error)),
+        }
+    }
+
+    /// Whether the store has no shard directory yet, so that counting it takes no time.
+    fn is_without_blocks(&self, layout: &Layout) -> Result<bool> {
+        let failed = |error| Error::io("list", layout.root(), error);
+        for entry in self.disk.list(layout.root()).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.kind != Kind::File && entry.name != TEMP {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn store(
+        self,
+        layout: Layout,
+        figure: DiskUsage,
+        lock: Option<Box<dyn LockGuard>>,
+        usage_is_stale: bool,
+    ) -> Store {
+        let most = self.options.max_open_files.unwrap_or_else(most_files);
+        // A listing has the root and one shard open.
+        let listings = most / 8;
+        Store {
+            disk: self.disk,
+            layout,
+            options: self.options,
+            turns: Arc::new(Turns::default()),
+            meter: Arc::new(Meter::new(figure)),
+            shards: ShardDirs::default(),
+            flusher: Flusher::default(),
+            life: Life::new(lock, usage_is_stale),
+            unfinished: Unfinished::default(),
+            files: Arc::new(Semaphore::new(most - 2 * listings)),
+            listings: Arc::new(Semaphore::new(listings)),
+            temp_files: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The cached figure, for what it is worth.
+fn stale_if(unclean: bool, cached: Option<DiskUsage>) -> DiskUsage {
+    match cached {
+        Some(figure) if unclean => DiskUsage::new(figure.bytes, Accuracy::Approximate),
+        Some(figure) => figure,
+        None => DiskUsage::new(0, Accuracy::Unknown),
+    }
+}
+
+/// A quarter of what the process may have open, within reason.
+fn most_files() -> usize {
+    const MOST: u64 = 256;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let files = limit.current.unwrap_or(u64::MAX) / 4;
+    usize::try_from(files.min(MOST)).map_or(LEAST_FILES, |files| files.max(LEAST_FILES))
+}

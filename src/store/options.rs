@@ -1,0 +1,191 @@
+//! [`Options`]: how a store is created and opened.
+
+use crate::error::{Error, Result};
+use crate::shard::Shard;
+
+/// How a store is created and opened.
+///
+/// ```no_run
+/// use ds_flatfs::{Durability, Options, Shard};
+///
+/// # async fn example() -> ds_flatfs::Result<()> {
+/// let store = Options::new()
+///     .shard(Shard::next_to_last(3)?)
+///     .durability(Durability::Commits)
+///     .open_or_create("blocks")
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until they open or create a store"]
+pub struct Options {
+    pub(super) shard: Option<Shard>,
+    pub(crate) durability: Durability,
+    pub(crate) write_concurrency: usize,
+    pub(super) max_open_files: Option<usize>,
+    pub(super) read_only: bool,
+    pub(crate) file_mode: u32,
+    pub(crate) existing_block: ExistingBlock,
+}
+
+/// What of the acknowledged writes survives what. That the process dies, by a panic, `kill -9` or the
+/// OOM killer, loses nothing acknowledged in any mode.
+///
+/// | survives a power cut | [`EveryWrite`](Self::EveryWrite) | [`Commits`](Self::Commits) | [`OnSync`](Self::OnSync) |
+/// | --- | --- | --- | --- |
+/// | an acknowledged put or delete | yes | after the next `sync` or commit | after the next `sync` |
+/// | an acknowledged batch commit | yes | yes | after the next `sync` |
+/// | an unacknowledged batch is whole or absent | yes | yes | if only the process dies |
+/// | everything before an acknowledged `sync` | yes | yes | yes |
+/// | no block is cut short under its final name | yes | batches only, until the next `sync` | not until the next `sync` |
+///
+/// In the less durable modes a power cut can lose writes of about the last half minute, as the
+/// kernel writes back on its own by then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Every acknowledged write survives a power cut. The default.
+    #[default]
+    EveryWrite,
+    /// Batch commits survive a power cut, single puts and deletes once a `sync` came after them.
+    Commits,
+    /// Only what came before a `sync` survives a power cut: for what can be fetched again.
+    OnSync,
+}
+
+impl Durability {
+    pub(crate) fn syncs_writes(self) -> bool {
+        self == Durability::EveryWrite
+    }
+
+    pub(crate) fn syncs_commits(self) -> bool {
+        self != Durability::OnSync
+    }
+}
+
+/// What a put does where its key already has a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ExistingBlock {
+    /// Replaces it, as go-ds-flatfs does. The default.
+    #[default]
+    Overwrite,
+    /// Keeps it if it has the size of the new one, and replaces it otherwise: much faster, and right
+    /// where keys are hashes of the blocks.
+    Keep,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options::new()
+    }
+}
+
+impl Options {
+    /// The default options.
+    pub fn new() -> Self {
+        Options {
+            shard: None,
+            durability: Durability::default(),
+            write_concurrency: 16,
+            max_open_files: None,
+            read_only: false,
+            file_mode: 0o600,
+            existing_block: ExistingBlock::default(),
+        }
+    }
+
+    /// The shard function of a store that is created: `next-to-last/2`, as kubo's, unless this says
+    /// otherwise. A store that is there already must have this one.
+    pub fn shard(mut self, shard: Shard) -> Self {
+        self.shard = Some(shard);
+        self
+    }
+
+    /// What of the acknowledged writes survives a power cut: everything, unless this says otherwise.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How many writes of one batch are under way at a time, each with its block in memory: 16, as
+    /// in go-ds-flatfs, unless this says otherwise.
+    pub fn write_concurrency(mut self, writes: usize) -> Self {
+        self.write_concurrency = writes;
+        self
+    }
+
+    /// How many files the store has open at a time at most, whatever is asked of it: a quarter of
+    /// what the process may open (`RLIMIT_NOFILE`) as it stands when the store is opened, 256 at
+    /// most, unless this says otherwise.
+    pub fn max_open_files(mut self, files: usize) -> Self {
+        self.max_open_files = Some(files);
+        self
+    }
+
+    /// Whether the store is only to be read: it takes no lock, so it can be opened beside a writer,
+    /// changes nothing on disk, and refuses writes.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// The permissions of block files, less the umask: 0600 unless this says otherwise. Blocks may be
+    /// private.
+    pub fn file_mode(mut self, mode: u32) -> Self {
+        self.file_mode = mode;
+        self
+    }
+
+    /// What a put does where its key already has a block: it overwrites, unless this says otherwise.
+    pub fn existing_block(mut self, policy: ExistingBlock) -> Self {
+        self.existing_block = policy;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let invalid = |option, reason| Err(Error::InvalidOption { option, reason });
+        if !(1..=MOST).contains(&self.write_concurrency) {
+            return invalid("write_concurrency", "it must be between 1 and 1048576");
+        }
+        let files = self.max_open_files;
+        if files.is_some_and(|files| !(LEAST_FILES..=MOST).contains(&files)) {
+            return invalid("max_open_files", "it must be between 8 and 1048576");
+        }
+        if self.file_mode & !0o777 != 0 || self.file_mode & 0o600 != 0o600 {
+            return invalid(
+                "file_mode",
+                "it must be permissions (0777 at most) that let the owner read and write (0600)",
+            );
+        }
+        Ok(())
+    }
+}
+
+pub(super) const LEAST_FILES: usize = 8;
+const MOST: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_make_no_sense_are_refused_by_name() {
+        for (options, name) in [
+            (Options::new().write_concurrency(0), "write_concurrency"),
+            (
+                Options::new().write_concurrency(usize::MAX),
+                "write_concurrency",
+            ),
+            (Options::new().max_open_files(7), "max_open_files"),
+            (Options::new().max_open_files(usize::MAX), "max_open_files"),
+            (Options::new().file_mode(0o444), "file_mode"),
+            (Options::new().file_mode(0o100_600), "file_mode"),
+        ] {
+            let error = options.check().unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        assert!(Options::new().check().is_ok());
+    }
+}

@@ -1,0 +1,157 @@
+//! [`Turns`]: one write of a key at a time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::layout::BlockKey;
+
+/// The keys that are being written or waited for.
+///
+/// Writes of one key take turns, in the order in which they came. A write that finds that the one
+/// before it succeeded in doing just the same needs not run: both were under way at the same time, so
+/// nobody can tell. After a failure, or a write of something else, it runs.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    slots: Mutex<HashMap<BlockKey, Slot>>,
+}
+
+type Slot = Arc<tokio::sync::Mutex<Option<Effect>>>;
+
+/// What the last successful write of a key did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Put(Bytes),
+    Delete,
+}
+
+impl Turns {
+    /// Waits for the turn to write this key. Whoever takes several turns takes them in the order of
+    /// the keys, or two of them could wait for each other.
+    ///
+    /// Dropping the future gives up the place in the queue.
+    pub(crate) async fn take(self: &Arc<Self>, block: &BlockKey) -> Turn {
+        let slot = Arc::clone(self.slots().entry(block.clone()).or_default());
+        let mut turn = Turn {
+            turns: Arc::clone(self),
+            block: block.clone(),
+            slot: Arc::clone(&slot),
+            held: None,
+        };
+        turn.held = Some(slot.lock_owned().await);
+        turn
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<BlockKey, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to write one key, until it is dropped.
+#[derive(Debug)]
+#[must_use = "the turn ends when this is dropped"]
+pub(crate) struct Turn {
+    turns: Arc<Turns>,
+    block: BlockKey,
+    slot: Slot,
+    /// Absent while the turn is waited for.
+    held: Option<OwnedMutexGuard<Option<Effect>>>,
+}
+
+impl Turn {
+    /// Whether the write before this turn, which this one waited for, did just this.
+    pub(crate) fn is_done(&self, effect: &Effect) -> bool {
+        match &self.held {
+            Some(last) => last.as_ref() == Some(effect),
+            None => false,
+        }
+    }
+
+    /// Ends the turn after a write that succeeded.
+    pub(crate) fn done(mut self, effect: Effect) {
+        if let Some(last) = &mut self.held {
+            **last = Some(effect);
+        }
+    }
+
+    /// Forgets what the write before did, since this one may change it and fail.
+    pub(crate) fn begin(&mut self) {
+        if let Some(last) = &mut self.held {
+            **last = None;
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut slots = self.turns.slots();
+        self.held = None;
+        // One handle is the map's and one is ours. Others are taken under this lock only.
+        if Arc::strong_count(&self.slot) == 2 {
+            slots.remove(&self.block);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::key::Key;
+
+    fn block(name: &str) -> BlockKey {
+        BlockKey::new(&Key::new(name)).unwrap()
+    }
+
+    fn put(value: &'static str) -> Effect {
+        Effect::Put(Bytes::from_static(value.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn a_waiting_write_of_the_same_needs_not_run_and_one_of_another_does() {
+        let turns = Arc::new(Turns::default());
+        let key = block("A");
+        let first = turns.take(&key).await;
+        let mut second = Box::pin(turns.take(&key));
+        assert!(second.as_mut().now_or_never().is_none());
+        first.done(put("one"));
+        let second = second.await;
+        assert!(second.is_done(&put("one")));
+        assert!(!second.is_done(&put("two")));
+        assert!(!second.is_done(&Effect::Delete));
+    }
+
+    #[tokio::test]
+    async fn a_write_after_a_failed_one_runs() {
+        let turns = Arc::new(Turns::default());
+        let key = block("A");
+        let mut first = turns.take(&key).await;
+        let mut second = Box::pin(turns.take(&key));
+        assert!(second.as_mut().now_or_never().is_none());
+        first.begin();
+        drop(first);
+        assert!(!second.await.is_done(&put("one")));
+    }
+
+    #[tokio::test]
+    async fn other_keys_need_not_wait() {
+        let turns = Arc::new(Turns::default());
+        let _first = turns.take(&block("A")).await;
+        assert!(turns.take(&block("B")).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_dropped_wait_leaves_nothing_behind() {
+        let turns = Arc::new(Turns::default());
+        let key = block("A");
+        let first = turns.take(&key).await;
+        let mut second = Box::pin(turns.take(&key));
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(first);
+        drop(second);
+        assert!(turns.slots().is_empty());
+    }
+}

@@ -1,0 +1,225 @@
+//! Puts and deletes.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::flush::Target;
+use super::options::ExistingBlock;
+use super::turns::{Effect, Turn};
+use super::{FlatFs, Store};
+use crate::disk::{Kind, Stat, clean_up, pool};
+use crate::disk_usage::Change;
+use crate::error::{Error, Result};
+use crate::key::Key;
+use crate::layout::BlockKey;
+
+impl FlatFs {
+    /// Stores a block, in place of one that is there, or as [`ExistingBlock`] says.
+    ///
+    /// Readers see the old block or the new one, whole. Of puts of the same block at the same time one
+    /// runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidKey`] if the key is not `/` and 1 to 250 of `0-9 A-Z + - _ =`,
+    /// [`Error::Full`], [`Error::ReadOnly`], [`Error::Closed`], and [`Error::Io`]. The block is then
+    /// what it was, unless the last flush to the disk failed: then it may be the new one, and the
+    /// store says [`Error::FlushFailed`] from there on.
+    ///
+    /// # Cancel safety
+    ///
+    /// The block is then put as a whole or not at all, and it may happen after the future is gone.
+    ///
+    /// # Durability
+    ///
+    /// As the [`Durability`](crate::Durability) of the store says.
+    pub async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        let block = BlockKey::new(key)?;
+        let effect = Effect::Put(value.clone());
+        self.write(block, effect, move |store, block| {
+            store.put_block(block, &value)
+        })
+        .await
+    }
+
+    /// Removes a block. It is no error if it isn't there, or can't be by its key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReadOnly`], [`Error::Closed`], and [`Error::Io`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The block is then there or not, and may be removed after the future is gone.
+    ///
+    /// # Durability
+    ///
+    /// As the [`Durability`](crate::Durability) of the store says. It works on a full disk.
+    pub async fn delete(&self, key: &Key) -> Result<()> {
+        let Ok(block) = BlockKey::new(key) else {
+            return self.store.check_writable();
+        };
+        self.write(block, Effect::Delete, Store::delete_block).await
+    }
+
+    /// Runs one write of a key, in its turn, as one job that owns all it needs.
+    async fn write<F>(&self, block: BlockKey, effect: Effect, step: F) -> Result<()>
+    where
+        F: FnOnce(&Store, &BlockKey) -> Result<()> + Send + 'static,
+    {
+        let work = self.store.begin_write()?;
+        let mut turn: Turn = self.store.turns.take(&block).await;
+        if turn.is_done(&effect) {
+            return Ok(());
+        }
+        let permit = self.store.file_permit().await?;
+        let store = Arc::clone(&self.store);
+        pool::run(move || {
+            turn.begin();
+            store.finish_commits_of(&block)?;
+            step(&store, &block)?;
+            turn.done(effect);
+            drop((permit, work));
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Store {
+    fn put_block(&self, block: &BlockKey, value: &Bytes) -> Result<()> {
+        if self.options.existing_block == ExistingBlock::Keep && self.has_size(block, value)? {
+            return Ok(());
+        }
+        let temp = self.next_temp_file();
+        let placed = self
+            .stage(&temp, value)
+            .and_then(|()| self.place(&temp, block, value.len() as u64));
+        if let Err(error) = placed {
+            clean_up(&*self.disk, &temp);
+            return Err(error);
+        }
+        self.sync_entry_of(block)
+    }
+
+    fn delete_block(&self, block: &BlockKey) -> Result<()> {
+        self.remove(block)?;
+        self.sync_entry_of(block)
+    }
+
+    /// Writes a temp file, whole and as durable as the mode asks.
+    fn stage(&self, temp: &Path, value: &Bytes) -> Result<()> {
+        self.disk
+            .write_new(temp, value, self.options.file_mode, false)
+            .map_err(|error| Error::io("write", temp, error))?;
+        if self.options.durability.syncs_writes() {
+            self.flush(&[Target::File(temp.to_owned())])?;
+        }
+        Ok(())
+    }
+
+    /// Makes the name of a block, or its absence, as durable as the mode asks.
+    fn sync_entry_of(&self, block: &BlockKey) -> Result<()> {
+        if !self.options.durability.syncs_writes() {
+            return Ok(());
+        }
+        let shard = self.layout.shard_of(block);
+        if !self.shards.is_there(&*self.disk, &self.layout, &shard)? {
+            return Ok(());
+        }
+        self.shards.sync(&*self.disk, self.layout.root())?;
+        self.flush(&[Target::Dir(self.layout.at_root(&shard))])
+    }
+
+    fn has_size(&self, block: &BlockKey, value: &Bytes) -> Result<bool> {
+        let stat = self.stat_block(block)?;
+        Ok(stat.is_some_and(|stat| stat.len == value.len() as u64))
+    }
+
+    /// Moves a file of `size` bytes to the place of a block, and takes that into the disk usage.
+    /// `temp` is still there after an error.
+    pub(crate) fn place(&self, temp: &Path, block: &BlockKey, size: u64) -> Result<()> {
+        let shard = self.layout.shard_of(block);
+        if !self.shards.is_there(&*self.disk, &self.layout, &shard)? {
+            self.make_shard(&shard)?;
+        }
+        match self.place_in(&shard, temp, block, size) {
+            // Somebody removed the directory, though nobody should.
+            Err(error) if is_not_found(&error) => {
+                self.make_shard(&shard)?;
+                self.place_in(&shard, temp, block, size)
+            }
+            placed => placed,
+        }
+    }
+
+    fn place_in(&self, shard: &str, temp: &Path, block: &BlockKey, size: u64) -> Result<()> {
+        let target = self.layout.block(block);
+        let failed = |error| Error::io("rename a temp file to", &target, error);
+        self.meter
+            .track(shard, block, || match self.disk.rename_new(temp, &target) {
+                Ok(()) => Ok(Change::new_file(size)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let before = self.stat_at(&target)?.map_or(0, |stat| stat.len);
+                    self.disk.rename(temp, &target).map_err(failed)?;
+                    Ok(Change {
+                        before,
+                        after: size,
+                    })
+                }
+                Err(error) => Err(failed(error)),
+            })
+    }
+
+    fn make_shard(&self, shard: &str) -> Result<()> {
+        self.shards
+            .make(&*self.disk, &self.layout, &self.meter, shard)
+    }
+
+    /// Removes a block, and takes that out of the disk usage.
+    pub(crate) fn remove(&self, block: &BlockKey) -> Result<()> {
+        let Some(stat) = self.stat_block(block)? else {
+            return Ok(());
+        };
+        let shard = self.layout.shard_of(block);
+        let target = self.layout.block(block);
+        self.meter
+            .track(&shard, block, || match self.disk.remove_file(&target) {
+                Ok(()) => Ok(Change::removed(stat.len)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Change::NONE),
+                Err(error) => Err(Error::io("remove", &target, error)),
+            })
+    }
+
+    /// The block's file, `None` if it isn't there.
+    pub(super) fn stat_block(&self, block: &BlockKey) -> Result<Option<Stat>> {
+        let shard = self.layout.shard_of(block);
+        if !self.shards.is_there(&*self.disk, &self.layout, &shard)? {
+            return Ok(None);
+        }
+        self.stat_at(&self.layout.block(block))
+    }
+
+    /// The file at a block's place. Anything but a file is an error.
+    fn stat_at(&self, target: &Path) -> Result<Option<Stat>> {
+        match self.disk.stat(target) {
+            Ok(stat) if stat.kind == Kind::File => Ok(Some(stat)),
+            Ok(stat) => Err(Error::Unexpected {
+                path: target.to_owned(),
+                found: stat.kind.name(),
+                expected: "block",
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("look at", target, error)),
+        }
+    }
+}
+
+fn is_not_found(error: &Error) -> bool {
+    error
+        .io_error()
+        .is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
