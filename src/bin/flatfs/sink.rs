@@ -130,7 +130,8 @@ fn create(path: &Path) -> io::Result<Sink> {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    let file = builder().prefix(".flatfs-").tempfile_in(dir)?;
+    let file = builder().prefix(".flatfs-").tempfile_in(dir);
+    let file = file.map_err(without_path)?;
     Ok(Sink::File(BufWriter::with_capacity(BUFFER, file), place))
 }
 
@@ -139,6 +140,15 @@ fn builder() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.permissions(Permissions::from_mode(0o666));
     builder
+}
+
+/// The error as the operating system said it: the random name of the file helps nobody.
+fn without_path(error: io::Error) -> io::Error {
+    let source = error.get_ref().and_then(|inner| inner.source());
+    match source {
+        Some(source) => io::Error::new(error.kind(), source.to_string()),
+        None => error,
+    }
 }
 
 fn publish(writer: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
