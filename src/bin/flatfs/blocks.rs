@@ -23,15 +23,10 @@ pub(crate) fn inline(cid: &Cid) -> Option<Bytes> {
     hash::is_identity(cid).then(|| Bytes::copy_from_slice(cid.hash().digest()))
 }
 
-/// The first of the keys that the store has.
-pub(crate) async fn find(store: &dyn Datastore, keys: Vec<Key>) -> anyhow::Result<Option<Key>> {
-    for key in keys {
-        let has = store.has(&key).await;
-        if has.with_context(|| format!("cannot look for {key}"))? {
-            return Ok(Some(key));
-        }
-    }
-    Ok(None)
+/// Whether the store has the key.
+pub(crate) async fn has_key(store: &dyn Datastore, key: &Key) -> anyhow::Result<bool> {
+    let has = store.has(key).await;
+    has.with_context(|| format!("cannot look for {key}"))
 }
 
 /// The value of the first of the keys that the store has.
@@ -47,7 +42,12 @@ pub(crate) async fn read(store: &dyn Datastore, keys: Vec<Key>) -> anyhow::Resul
 
 /// Whether the block of `cid` is in the store or in the CID.
 pub(crate) async fn has(store: &dyn Datastore, cid: &Cid) -> anyhow::Result<bool> {
-    Ok(hash::is_identity(cid) || find(store, keys(cid)).await?.is_some())
+    for key in keys(cid) {
+        if has_key(store, &key).await? {
+            return Ok(true);
+        }
+    }
+    Ok(hash::is_identity(cid))
 }
 
 /// The block of `cid`, wherever it is.

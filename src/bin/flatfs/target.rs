@@ -34,7 +34,7 @@ impl Target {
     /// Whether it is in the store or in the CID.
     pub(crate) async fn exists(&self, store: &dyn Datastore) -> anyhow::Result<bool> {
         match self {
-            Target::Key(_) => Ok(blocks::find(store, self.keys()).await?.is_some()),
+            Target::Key(key) => blocks::has_key(store, key).await,
             Target::Cid(cid) => blocks::has(store, cid).await,
         }
     }

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
 
 use cid::Cid;
 use cid::multihash::Multihash;
 use multihash_codetable::{Code, MultihashDigest as _};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::cars::{car, header, parse, raw, section, v2};
-use super::{Room, files, fixture, keys, run, run_with_input, succeed};
+use super::{Done, Room, files, fixture, keys, program, run, run_with_input, succeed};
 
 #[test]
 fn create_takes_the_three_spellings_of_a_shard_function() {
@@ -231,4 +234,28 @@ fn an_import_into_something_that_is_no_store_is_refused() {
         .map(|entry| entry.unwrap().file_name())
         .collect();
     assert_eq!(left, BTreeSet::from(["note.txt".into()]));
+}
+
+#[test]
+fn an_interrupted_import_leaves_the_store_as_it_was() {
+    let room = Room::new();
+    let store = room.store_of("hello.car");
+    let before = files(&store);
+    let mut child = program(&["import", &store, "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // More than a pipe holds: once it is written, most of it has been read, and imported.
+    stdin
+        .write_all(&fs::read(fixture("small.car")).unwrap())
+        .unwrap();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let done = Done::of(child.wait_with_output().unwrap());
+    drop(stdin);
+    done.failed(1, &["interrupted"]);
+    assert_eq!(files(&store), before);
+    assert_eq!(fs::read_dir(room.path("store/.temp")).unwrap().count(), 0);
 }

@@ -156,3 +156,82 @@ fn v1_roots(header: Header, offset: u64) -> Result<Vec<Cid>, CarError> {
         Header { version, .. } => Err(Fault::Version(version).at(offset)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::io::BufReader;
+
+    use super::*;
+    use crate::car;
+    use crate::hash::raw_cid;
+
+    /// A CAR of raw blocks, its first one the root.
+    fn car_of(blocks: &[&[u8]]) -> Vec<u8> {
+        let root = blocks.iter().take(1).map(|block| raw_cid(block)).collect();
+        let mut bytes = car::header(root).unwrap();
+        for block in blocks {
+            bytes.extend(car::section_head(&raw_cid(block), block));
+            bytes.extend_from_slice(block);
+        }
+        bytes
+    }
+
+    /// The roots and blocks of a CAR that is read in pieces of `piece` bytes.
+    async fn read(bytes: &[u8], piece: usize) -> Result<(Vec<Cid>, Vec<Bytes>), CarError> {
+        let mut reader = CarReader::open(BufReader::with_capacity(piece, bytes)).await?;
+        let mut blocks = Vec::new();
+        while let Some(block) = reader.next_block().await? {
+            blocks.push(block.data);
+        }
+        Ok((reader.roots().to_vec(), blocks))
+    }
+
+    #[tokio::test]
+    async fn a_car_that_was_written_is_read_back_in_pieces_of_any_size() {
+        let blocks: [&[u8]; 3] = [b"one", b"", &[7; 5000]];
+        let bytes = car_of(&blocks);
+        for piece in [1, 2, 100, 10_000] {
+            let (roots, found) = read(&bytes, piece).await.unwrap();
+            assert_eq!(roots, [raw_cid(b"one")]);
+            assert_eq!(found, blocks);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_length_that_is_not_there_is_not_allocated() {
+        let bytes = [&car_of(&[])[..], &[0xff, 0xff, 0xff, 0x03], b"little"].concat();
+        let error = read(&bytes, 100).await.unwrap_err();
+        assert!(matches!(error.fault, Fault::Cut("a section")), "{error}");
+        let header = [0xff, 0xff, 0xff, 0x0f];
+        let error = read(&header, 100).await.unwrap_err();
+        assert!(matches!(error.fault, Fault::Cut("its header")), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn damage_is_an_error_or_another_car_and_never_a_panic(
+            damage in proptest::collection::vec((0_usize..200, any::<u8>()), 1..8),
+            v2 in any::<bool>(),
+        ) {
+            let v1 = car_of(&[b"one", b"two"]);
+            let mut bytes = Vec::new();
+            if v2 {
+                bytes.extend(b"\x0a\xa1\x67version\x02");
+                bytes.extend([0; 16]);
+                bytes.extend(51_u64.to_le_bytes());
+                bytes.extend((v1.len() as u64).to_le_bytes());
+                bytes.extend([0; 8]);
+            }
+            bytes.extend(v1);
+            for (at, byte) in damage {
+                let len = bytes.len();
+                bytes[at % len] = byte;
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            if let Err(error) = runtime.block_on(read(&bytes, 16)) {
+                prop_assert!(error.offset <= bytes.len() as u64);
+            }
+        }
+    }
+}

@@ -51,10 +51,12 @@ impl Rm {
 /// Whether there was something to remove.
 async fn remove(store: &dyn Datastore, target: &Target) -> anyhow::Result<bool> {
     let mut removed = false;
-    while let Some(key) = blocks::find(store, target.keys()).await? {
-        let deleted = store.delete(&key).await;
-        deleted.with_context(|| format!("cannot remove {key}"))?;
-        removed = true;
+    for key in target.keys() {
+        if blocks::has_key(store, &key).await? {
+            let deleted = store.delete(&key).await;
+            deleted.with_context(|| format!("cannot remove {key}"))?;
+            removed = true;
+        }
     }
     Ok(removed)
 }
