@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_length_that_is_not_there_is_not_allocated() {
+    async fn a_section_or_header_that_ends_early_is_cut_whatever_length_it_claims() {
         let bytes = [&car_of(&[])[..], &[0xff, 0xff, 0xff, 0x03], b"little"].concat();
         let error = read(&bytes, 100).await.unwrap_err();
         assert!(matches!(error.fault, Fault::Cut("a section")), "{error}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use cid::Cid;
 use clap::Args;
-use ds_flatfs::{Batch, FlatFs, Key};
+use ds_flatfs::{FlatBatch, FlatFs, Key};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::io::AsyncBufRead;
 
@@ -102,8 +102,8 @@ async fn import(store: &FlatFs, mut car: Car, unverified: bool) -> anyhow::Resul
     let started = Instant::now();
     let roots = car.reader.roots().to_vec();
     let mut absent: HashSet<Cid> = roots.iter().copied().collect();
-    let batch = ds_flatfs::Datastore::batch(store).await?;
-    let tally = match fill(batch.as_ref(), &mut car, &mut absent, unverified).await {
+    let batch = store.batch().await?;
+    let tally = match fill(&batch, &mut car, &mut absent, unverified).await {
         Ok(tally) => {
             let committed = batch.commit().await;
             committed.with_context(|| format!("cannot commit the blocks of {}", car.name))?;
@@ -128,7 +128,7 @@ async fn import(store: &FlatFs, mut car: Car, unverified: bool) -> anyhow::Resul
 
 /// Puts all blocks of the CAR into the batch; takes those roots out of `absent` that it meets.
 async fn fill(
-    batch: &dyn Batch,
+    batch: &FlatBatch,
     car: &mut Car,
     absent: &mut HashSet<Cid>,
     unverified: bool,
@@ -163,7 +163,7 @@ fn check(block: &Block, unverified: bool) -> anyhow::Result<()> {
 }
 
 /// Whether the block is new. One that is there with another size is damaged, and put again.
-async fn put(batch: &dyn Batch, block: Block) -> anyhow::Result<bool> {
+async fn put(batch: &FlatBatch, block: Block) -> anyhow::Result<bool> {
     let key = Key::from_cid(&block.cid);
     let found = batch.get_size(&key).await?;
     if found != Some(block.data.len() as u64) {

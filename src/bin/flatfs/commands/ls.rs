@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use ds_flatfs::FlatFs;
 use ds_flatfs::query::{Entry, Query};
-use ds_flatfs::{Datastore, FlatFs};
 use futures::StreamExt as _;
 use serde::Serialize;
 
@@ -59,7 +59,7 @@ impl Ls {
         if self.sizes || self.json {
             query = query.returns_sizes();
         }
-        let entries = Datastore::query(store, query).await?;
+        let entries = store.query(query).await?;
         let mut entries = entries.ready_chunks(CHUNK);
         let mut sink = Sink::stdout();
         let mut answer = Answer::Yes;

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use console::Term;
 use ds_flatfs::query::Query;
-use ds_flatfs::{Datastore, DiskUsage, FlatFs};
+use ds_flatfs::{DiskUsage, FlatFs};
 use futures::StreamExt as _;
 use indicatif::{BinaryBytes, HumanCount};
 use serde::Serialize;
@@ -68,7 +68,7 @@ impl Stat {
     pub(crate) async fn run(self) -> anyhow::Result<Answer> {
         store::reading(&self.dir, async |store| {
             let (stats, answer) = collect(store).await?;
-            let report = report(store, &stats, Datastore::disk_usage(store).await?);
+            let report = report(store, &stats, store.disk_usage().await?);
             let mut sink = Sink::stdout();
             if self.json {
                 let json = serde_json::to_string_pretty(&report);
@@ -92,7 +92,7 @@ async fn collect(store: &FlatFs) -> anyhow::Result<(Stats, Answer)> {
     let mut stats = Stats::default();
     let mut answer = Answer::Yes;
     let query = Query::new().keys_only().returns_sizes();
-    let mut entries = Datastore::query(store, query).await?;
+    let mut entries = store.query(query).await?;
     while let Some(entry) = entries.next().await {
         match entry {
             Ok(entry) => {
