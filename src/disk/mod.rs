@@ -7,6 +7,8 @@
 //!
 //! Errors are plain [`io::Error`]s; the caller knows what it was doing and adds that and the path.
 
+#[cfg(test)]
+pub(crate) mod fault;
 mod os;
 #[path = "unix.rs"]
 mod platform;

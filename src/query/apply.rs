@@ -47,6 +47,7 @@ pub fn apply(
     };
     slice(sorted, offset, limit)
         .map(move |item| item.map(|entry| trim(entry, keys_only, returns_sizes)))
+        .fuse()
         .boxed()
 }
 

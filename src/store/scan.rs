@@ -32,7 +32,7 @@ pub(super) fn query(store: &Arc<Store>, query: Query) -> EntryStream {
     if needs == Needs::Value && sorts_keys {
         // Sort the keys alone, and read the values in their order.
         let keys = query::apply(query.keys_only(), walk(store, Needs::Key));
-        return look_up(store, keys).boxed();
+        return look_up(store, keys).fuse().boxed();
     }
     query::apply(query, walk(store, needs))
 }
@@ -64,7 +64,7 @@ fn look_up(
     store: &Arc<Store>,
     keys: EntryStream,
 ) -> impl Stream<Item = Result<Entry>> + Send + use<> {
-    let begin = (Arc::clone(store), keys, VecDeque::new());
+    let begin = (Arc::clone(store), keys.fuse(), VecDeque::new());
     stream::unfold(begin, |(store, mut keys, mut wanted)| async move {
         while wanted.len() < LOOKS
             && let Some(item) = keys.next().await

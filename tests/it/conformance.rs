@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ds_flatfs::conformance::{self, Keys};
-use ds_flatfs::{Datastore, MemoryDatastore};
+use ds_flatfs::{Datastore, Durability, FlatFs, MemoryDatastore, Shard};
+use tempfile::TempDir;
 
 /// Spawned, as a user may: the suites' futures have to be `Send`.
 async fn passes(datastore: impl Datastore + 'static, keys: Keys) {
@@ -23,4 +24,29 @@ async fn the_memory_datastore_passes_with_any_keys() {
 #[tokio::test]
 async fn the_memory_datastore_passes_with_flat_keys() {
     passes(MemoryDatastore::new(), Keys::Flat).await;
+}
+
+/// A new store, quick, since no power is cut here.
+async fn flatfs(dir: &TempDir, shard: &str) -> FlatFs {
+    let shard: Shard = shard.parse().expect("a shard function");
+    FlatFs::options()
+        .shard(shard)
+        .durability(Durability::OnSync)
+        .create(dir.path().join("store"))
+        .await
+        .expect("a new store")
+}
+
+#[tokio::test]
+async fn flatfs_passes_with_every_shard_function() {
+    for shard in ["prefix/2", "suffix/3", "next-to-last/2"] {
+        let dir = tempfile::tempdir().expect("a directory");
+        passes(flatfs(&dir, shard).await, Keys::Flat).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flatfs_passes_on_a_runtime_of_many_threads() {
+    let dir = tempfile::tempdir().expect("a directory");
+    passes(flatfs(&dir, "next-to-last/1").await, Keys::Flat).await;
 }

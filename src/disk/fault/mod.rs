@@ -1,0 +1,211 @@
+//! [`FaultDisk`]: a disk for tests that crashes, fails and waits when it is told to.
+//!
+//! It keeps what is live and what is durable apart, and promises little more than POSIX does:
+//!
+//! - `sync_file` makes contents durable, not the name. A file whose name is durable and whose contents
+//!   aren't is found empty, cut short, with zeros in it, or whole.
+//! - `sync_dir` makes the names in a directory durable, not the directory's own name. What came before
+//!   in the same directory becomes durable first; a move is one change of two directories.
+//! - After a power cut each change that wasn't durable has happened or hasn't, in any combination. A
+//!   file that was moved is found under its old name or its new one, never both. What is in a
+//!   directory that is lost is lost with it; a file that was moved there is found under its old name.
+//! - A flush that failed is final: a later one of the same data says that all is well, and makes
+//!   nothing durable.
+//!
+//! An operation is a row of steps, each done whole or not at all, and a crash falls between two of
+//! them. `write_new` makes the entry, writes the first half of the contents, then the second, and
+//! flushes; all others that change anything are one step. A step is counted when it is tried; an
+//! operation that can't be done, of an absent file for example, has none.
+
+mod contents;
+mod faults;
+mod holds;
+mod image;
+mod journal;
+mod loss;
+mod operations;
+mod tests;
+mod tree;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use self::faults::Faults;
+pub(crate) use self::faults::Refusal;
+pub(crate) use self::holds::Held;
+use self::holds::Holds;
+use self::image::Image;
+pub(crate) use self::loss::Loss;
+use self::tree::{Id, Node, ROOT};
+use crate::disk::Kind;
+
+/// A disk in memory. Clones are the same disk.
+#[derive(Clone)]
+pub(crate) struct FaultDisk {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    released: Condvar,
+    syncs_all_at_once: bool,
+}
+
+/// What an operation looks at and changes.
+struct State {
+    image: Image,
+    faults: Faults,
+    holds: Holds,
+    locks: HashSet<Id>,
+}
+
+/// What a step does, for [`refuse`](FaultDisk::refuse) and [`hold`](FaultDisk::hold) to choose by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    CreateDir,
+    /// The entry of a new file.
+    CreateFile,
+    /// Half of the contents of a new file.
+    Write,
+    /// Its path is the new one.
+    Rename,
+    RemoveFile,
+    RemoveDir,
+    SyncFile,
+    SyncDir,
+    SyncAll,
+    /// Changes nothing, so it isn't counted; the same holds for those below.
+    Read,
+    Stat,
+    List,
+    /// Taking a lock on a file that is there.
+    Lock,
+}
+
+impl FaultDisk {
+    /// A disk with nothing on it but the empty directory `/disk`.
+    pub(crate) fn new() -> Self {
+        let disk = FaultDisk::of(Image::new(), true);
+        disk.plant("/disk", Kind::Dir);
+        disk
+    }
+
+    /// The same for a system where `syncs_all_at_once` is false.
+    pub(crate) fn without_syncfs() -> Self {
+        let image = FaultDisk::new().state().image.clone();
+        FaultDisk::of(image, false)
+    }
+
+    fn of(image: Image, syncs_all_at_once: bool) -> Self {
+        let state = Mutex::new(State {
+            image,
+            faults: Faults::default(),
+            holds: Holds::default(),
+            locks: HashSet::new(),
+        });
+        FaultDisk {
+            shared: Arc::new(Shared {
+                state,
+                released: Condvar::new(),
+                syncs_all_at_once,
+            }),
+        }
+    }
+
+    /// How many steps have been tried.
+    pub(crate) fn steps(&self) -> u64 {
+        self.state().faults.steps()
+    }
+
+    /// Lets the machine die after this many further steps: then every operation fails, and changes
+    /// nothing.
+    pub(crate) fn crash_after(&self, steps: u64) {
+        self.state().faults.crash_after(steps);
+    }
+
+    /// Whether the machine is dead.
+    pub(crate) fn has_crashed(&self) -> bool {
+        self.state().faults.is_dead()
+    }
+
+    /// Makes one step fail, the one after this many further steps.
+    pub(crate) fn fail_after(&self, steps: u64, kind: io::ErrorKind) {
+        self.state().faults.fail_after(steps, kind);
+    }
+
+    /// Makes all operations fail for which `refuses` names an error, reads too, until the guard is
+    /// dropped. It must not use the disk.
+    pub(crate) fn refuse(
+        &self,
+        refuses: impl FnMut(Op, &Path) -> Option<io::ErrorKind> + Send + 'static,
+    ) -> Refusal {
+        let id = self.state().faults.refuse(Box::new(refuses));
+        let disk = self.clone();
+        Refusal { disk, id }
+    }
+
+    /// Holds operations that match back, each before it looks at the disk, until the guard is dropped.
+    /// `matches` must not use the disk.
+    pub(crate) fn hold(&self, matches: impl Fn(Op, &Path) -> bool + Send + 'static) -> Held {
+        let (id, arrivals) = self.state().holds.add(Box::new(matches));
+        let disk = self.clone();
+        Held { disk, id, arrivals }
+    }
+
+    /// The disk as it is found when the machine is started again after a crash right now: nobody holds
+    /// a lock, and nothing is set to go wrong. This disk stays as it is, so that one crash can be
+    /// looked at with different losses.
+    pub(crate) fn reboot(&self, loss: Loss) -> FaultDisk {
+        let image = self.state().image.after(loss);
+        FaultDisk::of(image, self.shared.syncs_all_at_once)
+    }
+
+    /// Puts something durably where nothing is. It is no step.
+    pub(crate) fn plant(&self, path: impl AsRef<Path>, kind: Kind) {
+        let path = path.as_ref();
+        let mut state = self.state();
+        let planted = state.image.plant(path, kind);
+        planted.unwrap_or_else(|error| panic!("cannot plant {}: {error}", path.display()));
+    }
+
+    /// The contents of a file, also on a dead machine.
+    pub(crate) fn read_live(&self, file: impl AsRef<Path>) -> Option<Bytes> {
+        let state = self.state();
+        let file = state.image.find_file(file.as_ref()).ok()?;
+        Some(state.image.read(file))
+    }
+
+    /// All paths, also on a dead machine, sorted, a directory with a `/` at its end.
+    pub(crate) fn tree(&self) -> Vec<String> {
+        let mut paths = Vec::new();
+        list_paths(&self.state().image, ROOT, "/", &mut paths);
+        paths
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        let state = self.shared.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn list_paths(image: &Image, dir: Node, path: &str, paths: &mut Vec<String>) {
+    for (name, node) in image.live().entries(dir.id) {
+        let mut path = format!("{path}{}", name.display());
+        if node.kind == Kind::Dir {
+            path.push('/');
+        }
+        paths.push(path.clone());
+        list_paths(image, node, &path, paths);
+    }
+}
+
+impl fmt::Debug for FaultDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultDisk").finish_non_exhaustive()
+    }
+}

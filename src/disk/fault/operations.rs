@@ -1,0 +1,190 @@
+//! The operations of a [`FaultDisk`].
+
+use std::io;
+use std::path::Path;
+use std::sync::{MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::image::{Image, Scope};
+use super::tree::{Change, Id};
+use super::{FaultDisk, Op, State};
+use crate::disk::{Disk, Kind, Listed, Listing, LockGuard, Stat};
+
+/// What a file system says of the size of a directory.
+const DIR_LEN: u64 = 4096;
+
+impl Disk for FaultDisk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.change(Op::CreateDir, dir, |image| image.plan_new(dir, Kind::Dir))?;
+        Ok(())
+    }
+
+    fn write_new(&self, file: &Path, contents: &[u8], _mode: u32, sync: bool) -> io::Result<()> {
+        let id = self.change(Op::CreateFile, file, |image| {
+            image.plan_new(file, Kind::File)
+        })?;
+        let (first, second) = contents.split_at(contents.len() / 2);
+        for half in [first, second].into_iter().filter(|half| !half.is_empty()) {
+            let mut state = self.enter(Op::Write, file)?;
+            state.faults.step(Op::Write, file)?;
+            state.image.append(id, half);
+        }
+        if sync {
+            self.flush(Op::SyncFile, file, |_| Ok(Scope::contents(id)))?;
+        }
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change(Op::Rename, to, |image| image.plan_rename(from, to))?;
+        Ok(())
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change(Op::Rename, to, |image| image.plan_rename_new(from, to))?;
+        Ok(())
+    }
+
+    fn remove_file(&self, file: &Path) -> io::Result<()> {
+        self.change(Op::RemoveFile, file, |image| image.plan_remove_file(file))?;
+        Ok(())
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.change(Op::RemoveDir, dir, |image| image.plan_remove_dir(dir))?;
+        Ok(())
+    }
+
+    fn read(&self, file: &Path) -> io::Result<Bytes> {
+        let state = self.look(Op::Read, file)?;
+        let id = state.image.find_file(file)?;
+        Ok(state.image.read(id))
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        let state = self.look(Op::Stat, path)?;
+        let node = state.image.find(path)?;
+        let len = match node.kind {
+            Kind::Dir => DIR_LEN,
+            _ => state.image.read(node.id).len() as u64,
+        };
+        Ok(Stat {
+            kind: node.kind,
+            len,
+        })
+    }
+
+    /// The entries as they are now, sorted.
+    fn list(&self, dir: &Path) -> io::Result<Listing> {
+        let state = self.look(Op::List, dir)?;
+        let dir = state.image.find_dir(dir)?;
+        let entries = state.image.live().entries(dir);
+        let entries = entries.map(|(name, node)| {
+            let (name, kind) = (name.to_owned(), node.kind);
+            Ok(Listed { name, kind })
+        });
+        let entries: Vec<_> = entries.collect();
+        Ok(Box::new(entries.into_iter()))
+    }
+
+    fn sync_file(&self, file: &Path) -> io::Result<()> {
+        self.flush(Op::SyncFile, file, |image| image.scope_of_file(file))
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.flush(Op::SyncDir, dir, |image| image.scope_of_dir(dir))
+    }
+
+    fn sync_all(&self, root: &Path) -> io::Result<()> {
+        self.flush(Op::SyncAll, root, |image| image.scope_below(root))
+    }
+
+    fn syncs_all_at_once(&self) -> bool {
+        self.shared.syncs_all_at_once
+    }
+
+    fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
+        let made = self.change(Op::CreateFile, file, |image| {
+            image.plan_new(file, Kind::File)
+        });
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => _ = made?,
+        }
+        let mut state = self.look(Op::Lock, file)?;
+        let id = state.image.find_file(file)?;
+        if !state.locks.insert(id) {
+            return Ok(None);
+        }
+        let disk = self.clone();
+        Ok(Some(Box::new(Lock { disk, id })))
+    }
+}
+
+#[derive(Debug)]
+struct Lock {
+    disk: FaultDisk,
+    id: Id,
+}
+
+impl LockGuard for Lock {}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.disk.state().locks.remove(&self.id);
+    }
+}
+
+impl FaultDisk {
+    /// The disk as soon as nothing holds the operation back, if the machine is alive then.
+    fn enter(&self, op: Op, path: &Path) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.state();
+        state.faults.check_alive()?;
+        let arrived_at = state.holds.arrive(op, path);
+        let released = &self.shared.released;
+        let state = released.wait_while(state, |state| state.holds.hold_back(&arrived_at));
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        state.faults.check_alive()?;
+        Ok(state)
+    }
+
+    /// The disk for an operation that changes nothing.
+    fn look(&self, op: Op, path: &Path) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.enter(op, path)?;
+        state.faults.permit(op, path)?;
+        Ok(state)
+    }
+
+    /// Changes the entries in one step; the inode that it is about.
+    fn change(
+        &self,
+        op: Op,
+        path: &Path,
+        plan: impl FnOnce(&mut Image) -> io::Result<Change>,
+    ) -> io::Result<Id> {
+        let mut state = self.enter(op, path)?;
+        let change = plan(&mut state.image)?;
+        state.faults.step(op, path)?;
+        Ok(state.image.apply(change))
+    }
+
+    /// Makes things durable in one step.
+    fn flush(
+        &self,
+        op: Op,
+        path: &Path,
+        scope: impl FnOnce(&Image) -> io::Result<Scope>,
+    ) -> io::Result<()> {
+        let mut state = self.enter(op, path)?;
+        let scope = scope(&state.image)?;
+        match state.faults.step(op, path) {
+            Ok(()) => state.image.flush(scope),
+            Err(error) => {
+                state.image.fail_to_flush(scope);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
