@@ -5,8 +5,8 @@
 //! The framing is read here and not by a crate, because an import must refuse what is cut short and
 //! must not believe the lengths that a file claims: iroh-car takes an end inside a length for the end
 //! of the file, refuses a CAR without roots, and has no version 2; rs-car allocates up to 1 GiB on a
-//! file's word and panics on a CARv2 whose offsets make no sense. CIDs, varints and the CBOR of
-//! the header are left to the crates made for them.
+//! file's word and panics on a CID of an unknown version. CIDs, varints and the CBOR of the header are
+//! left to the crates made for them.
 
 mod error;
 mod header;
