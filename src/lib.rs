@@ -97,6 +97,8 @@ pub mod conformance;
 pub mod query;
 
 mod batch;
+#[cfg(feature = "cid")]
+mod cid_key;
 mod datastore;
 mod disk;
 mod disk_usage;
@@ -107,6 +109,9 @@ mod layout;
 mod memory;
 mod shard;
 mod store;
+
+#[cfg(feature = "cid")]
+pub use cid;
 
 pub use crate::batch::FlatBatch;
 pub use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage};

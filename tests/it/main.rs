@@ -7,6 +7,8 @@
     reason = "a panic is how a test fails, also in the functions that tests share"
 )]
 
+#[cfg(feature = "cli")]
+mod cli;
 #[cfg(feature = "conformance")]
 mod conformance;
 #[cfg(feature = "conformance")]
