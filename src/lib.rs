@@ -8,6 +8,8 @@ pub mod conformance;
 pub mod query;
 
 mod batch;
+#[cfg(test)]
+mod crash_tests;
 mod datastore;
 mod disk;
 mod disk_usage;

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::flush::{FEW, Target};
+use super::write::Contents;
 use super::{ExistingBlock, Store};
 use crate::disk::{Kind, Publish, clean_up, publish, remove_tree};
 use crate::error::{Error, Result};
@@ -52,18 +53,25 @@ enum Attempt {
 
 impl Store {
     /// Makes the blocks in a batch's directory durable, if the mode asks for it: a record must not
-    /// last longer than what it speaks of.
+    /// last longer than what it speaks of. In every mode it does so with those that replace others.
     pub(crate) fn sync_staged(&self, batch: &Committed) -> Result<()> {
-        if !self.options.durability.syncs_commits() {
-            return Ok(());
+        let mut staged = Vec::new();
+        for (block, size) in &batch.intent.puts {
+            if self.options.durability.syncs_commits() || self.replaces(block, *size)? {
+                staged.push(Target::File(batch.dir.join(block.file_name())));
+            }
         }
-        if self.disk.syncs_all_at_once() && batch.intent.puts.len() > FEW {
+        if self.disk.syncs_all_at_once() && staged.len() > FEW {
             return self.flush(&[Target::All]);
         }
-        let dirs = [batch.dir.clone(), self.layout.temp()].map(Target::Dir);
-        let files = batch.intent.puts.iter();
-        let files = files.map(|(block, _)| Target::File(batch.dir.join(block.file_name())));
-        self.flush(&files.chain(dirs).collect::<Vec<_>>())
+        if self.options.durability.syncs_commits() {
+            staged.extend([batch.dir.clone(), self.layout.temp()].map(Target::Dir));
+        }
+        self.flush(&staged)
+    }
+
+    fn replaces(&self, block: &BlockKey, size: u64) -> Result<bool> {
+        Ok(self.stat_block(block)?.is_some() && !self.keeps(block, size)?)
     }
 
     /// Writes the intent record. If this succeeds the batch is committed, else it is not.
@@ -174,7 +182,7 @@ impl Store {
                 return Ok(());
             }
         }
-        match self.place(staged, block, size) {
+        match self.place(staged, block, size, Contents::Durable) {
             Err(Error::Io { source, .. })
                 if source.kind() == io::ErrorKind::NotFound && attempt == Attempt::Again =>
             {

@@ -1,0 +1,6 @@
+//! What crashes, a failing disk and dropped futures may do to a store, and what not: each promise by
+//! a test on the [`FaultDisk`](crate::disk::fault::FaultDisk).
+
+mod crash_points;
+mod fixture;
+mod model;
