@@ -3,6 +3,7 @@
 use super::fixture::{Change, Setting, Tally, Write, losses, settings};
 use super::model::Model;
 use crate::disk::fault::Loss;
+use crate::store::ExistingBlock;
 
 const BEFORE: &[(&str, &str)] = &[
     ("AA1", "one, as it was"),
@@ -137,4 +138,24 @@ async fn a_sync_makes_everything_before_it_durable() {
     ];
     let commits: &[_] = &[small_commit(), Write::Sync, small_commit()];
     crash_everywhere_in_all_settings("sync", &[puts, commits]).await;
+}
+#[tokio::test]
+async fn a_block_that_is_kept_is_as_durable_as_one_that_is_put() {
+    let put: &[_] = &[Write::Put("CC1", "kept"), Write::Put("CC1", "kept")];
+    let commit: &[_] = &[
+        Write::Put("CC1", "kept"),
+        Write::Commit(vec![Change::Put("CC1", "kept"), Change::Delete("AA1")]),
+    ];
+    let mut tally = Tally::default();
+    for setting in settings() {
+        let existing_block = ExistingBlock::Keep;
+        let setting = Setting {
+            existing_block,
+            ..setting
+        };
+        for script in [put, commit] {
+            crash_everywhere(setting, script, &mut tally).await;
+        }
+    }
+    tally.print("keep");
 }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::flush::{FEW, Target};
 use super::write::Contents;
-use super::{ExistingBlock, Store};
+use super::{Durability, Store};
 use crate::disk::{Kind, Publish, clean_up, publish, remove_tree};
 use crate::error::{Error, Result};
 use crate::intent::{Intent, Unreadable};
@@ -176,11 +176,9 @@ impl Store {
         size: u64,
         attempt: Attempt,
     ) -> Result<()> {
-        if self.options.existing_block == ExistingBlock::Keep {
-            let found = self.stat_block(block)?;
-            if found.is_some_and(|found| found.len == size) {
-                return Ok(());
-            }
+        // A block that was put lazily can't stand in for one whose commit is to be durable.
+        if self.options.durability != Durability::Commits && self.keeps(block, size)? {
+            return Ok(());
         }
         match self.place(staged, block, size, Contents::Durable) {
             Err(Error::Io { source, .. })
