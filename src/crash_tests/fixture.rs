@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 use super::model::Model;
 use crate::datastore::{Accuracy, DiskUsage};
 use crate::disk::fault::{FaultDisk, Loss};
+use crate::disk::pool;
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::Query;
@@ -187,7 +188,8 @@ pub(super) async fn counted(store: &FlatFs) -> DiskUsage {
         if usage.accuracy == Accuracy::Exact {
             return usage;
         }
-        tokio::task::yield_now().await;
+        // Lets the count have its turn on the pool.
+        pool::run(|| Ok(())).await.unwrap();
     }
 }
 

@@ -2,5 +2,7 @@
 //! a test on the [`FaultDisk`](crate::disk::fault::FaultDisk).
 
 mod crash_points;
+mod creation;
 mod fixture;
 mod model;
+mod recovery;
