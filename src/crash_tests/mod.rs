@@ -4,5 +4,6 @@
 mod crash_points;
 mod creation;
 mod fixture;
+mod flush_failures;
 mod model;
 mod recovery;

@@ -90,8 +90,8 @@ impl Store {
         if !durable {
             return Ok(());
         }
-        // If this fails the store takes no more writes, so that the record can't undo one should it
-        // come back.
+        // If this fails the record may come back after a power cut. So the store takes no more writes
+        // that it could undo, and the batch's directory stays until the next open.
         self.flush(&[Target::Dir(batch.dir.clone())])
             .inspect_err(|_| clean_up(&*self.disk, &record))
     }
@@ -150,8 +150,7 @@ impl Store {
         }
         let durable = self.options.durability.syncs_commits() || attempt == Attempt::Again;
         if durable {
-            self.shards.sync(&*self.disk, self.layout.root())?;
-            self.flush(&self.entries_of(&batch.intent))?;
+            self.flush_shards(self.shards_of(&batch.intent)?.into_iter())?;
         }
         let record = batch.dir.join(COMMIT);
         match self.disk.remove_file(&record) {
@@ -194,18 +193,16 @@ impl Store {
         }
     }
 
-    /// What has to be flushed for the names of these blocks, or their absence, to be durable.
-    fn entries_of(&self, intent: &Intent) -> Vec<Target> {
-        let shards: BTreeSet<String> = intent
-            .keys()
-            .map(|block| self.layout.shard_of(block))
-            .collect();
-        shards
-            .iter()
-            .map(|shard| self.layout.at_root(shard))
-            .filter(|dir| self.disk.stat(dir).is_ok())
-            .map(Target::Dir)
-            .collect()
+    /// The shard directories that these blocks stand in, or stood in, as far as they are there.
+    fn shards_of(&self, intent: &Intent) -> Result<BTreeSet<PathBuf>> {
+        let mut dirs = BTreeSet::new();
+        for block in intent.keys() {
+            let shard = self.layout.shard_of(block);
+            if self.shards.is_there(&*self.disk, &self.layout, &shard)? {
+                dirs.insert(self.layout.at_root(&shard));
+            }
+        }
+        Ok(dirs)
     }
 
     /// Cleans up behind a session that crashed, before anybody uses the store: carries committed

@@ -184,6 +184,20 @@ impl Store {
         self.layout.temp_file(number)
     }
 
+    /// Makes the entries of shard directories durable, and the names of new ones.
+    fn flush_shards(&self, shards: impl Iterator<Item = PathBuf>) -> Result<()> {
+        let mut targets: Vec<Target> = shards.map(Target::Dir).collect();
+        let made = self.shards.unsynced();
+        if made.is_some() {
+            targets.push(Target::Dir(self.layout.root().to_owned()));
+        }
+        self.flush(&targets)?;
+        if let Some(made) = made {
+            self.shards.set_durable(made);
+        }
+        Ok(())
+    }
+
     /// Makes `targets` durable.
     pub(crate) fn flush(&self, targets: &[Target]) -> Result<()> {
         self.flusher.flush(&*self.disk, self.layout.root(), targets)

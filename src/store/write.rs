@@ -1,6 +1,7 @@
 //! Puts and deletes.
 
 use std::io;
+use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -138,8 +139,7 @@ impl Store {
         if !self.shards.is_there(&*self.disk, &self.layout, &shard)? {
             return Ok(());
         }
-        self.shards.sync(&*self.disk, self.layout.root())?;
-        self.flush(&[Target::Dir(self.layout.at_root(&shard))])
+        self.flush_shards(iter::once(self.layout.at_root(&shard)))
     }
 
     /// Whether a block is there that is to be kept when one of `size` bytes is put.
