@@ -1,6 +1,7 @@
 //! A failed flush is final.
 
 use std::io::ErrorKind;
+use std::path::Path;
 
 use super::fixture::{Change, SAFE, Setting, Write, settings};
 use super::model::Model;
@@ -82,4 +83,31 @@ async fn a_failed_flush_of_one_block_is_its_put_s_own_failure() {
     let mut model = Model::new(Durability::EveryWrite, BEFORE);
     model.acknowledged(&Write::Put("AA2", "two"));
     SAFE.check(&disk.reboot(Loss::All), &model, Loss::All).await;
+}
+
+/// The record may be durable although its flush failed, and then what it speaks of must be.
+#[tokio::test]
+async fn a_batch_whose_record_may_be_durable_stays_whole_or_absent() {
+    let commit = Write::Commit(vec![
+        Change::Put("AA1", "one, in a batch"),
+        Change::Put("CC1", "four, in a batch"),
+    ]);
+    let (disk, store) = SAFE.store_with(BEFORE).await;
+    let mut batch_dir_flushes = 0;
+    let failing = disk.refuse(move |op, path: &Path| {
+        let is_batch = path.to_string_lossy().contains("batch-");
+        if op == Op::SyncDir && is_batch {
+            batch_dir_flushes += 1;
+        }
+        (op == Op::SyncDir && is_batch && batch_dir_flushes == 2).then_some(ErrorKind::Other)
+    });
+    commit.run(&store).await.unwrap_err();
+    drop(failing);
+    drop(store);
+    let mut model = Model::new(Durability::EveryWrite, BEFORE);
+    model.unacknowledged(&commit);
+    for seed in 0..100 {
+        let loss = Loss::Some(seed);
+        SAFE.check(&disk.reboot(loss), &model, loss).await;
+    }
 }

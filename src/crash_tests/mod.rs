@@ -5,5 +5,6 @@ mod crash_points;
 mod creation;
 mod fixture;
 mod flush_failures;
+mod io_errors;
 mod model;
 mod recovery;

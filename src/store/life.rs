@@ -108,6 +108,11 @@ impl Store {
         }
     }
 
+    /// Whether a flush has failed, so that nobody can tell what is durable.
+    pub(crate) fn is_distrusted(&self) -> bool {
+        self.flusher.failure().is_some()
+    }
+
     /// Begins the work in the background.
     pub(super) fn begin_background(self: &Arc<Self>) {
         if self.options.read_only {
