@@ -1,10 +1,13 @@
 //! What crashes, a failing disk and dropped futures may do to a store, and what not: each promise by
 //! a test on the [`FaultDisk`](crate::disk::fault::FaultDisk).
 
+mod commit_failures;
 mod crash_points;
 mod creation;
 mod fixture;
 mod flush_failures;
+mod full_disk;
 mod io_errors;
 mod model;
+mod records;
 mod recovery;
