@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
 
 use super::model::Model;
-use crate::datastore::{Accuracy, DiskUsage};
-use crate::disk::fault::{FaultDisk, Loss};
+use crate::datastore::{Accuracy, Datastore, DiskUsage};
+use crate::disk::fault::{FaultDisk, Loss, Op, Refusal};
 use crate::disk::pool;
 use crate::error::Result;
 use crate::key::Key;
@@ -136,7 +137,7 @@ pub(super) enum Change {
 }
 
 impl Write {
-    pub(super) async fn run(&self, store: &FlatFs) -> Result<()> {
+    pub(super) async fn run(&self, store: &dyn Datastore) -> Result<()> {
         match self {
             Write::Put(key, value) => store.put(&Key::new(key), (*value).into()).await,
             Write::Delete(key) => store.delete(&Key::new(key)).await,
@@ -162,7 +163,7 @@ pub(super) fn losses(seed: u64, cuts: u64) -> impl Iterator<Item = Loss> {
 }
 
 /// Everything that a store has.
-pub(super) async fn blocks(store: &FlatFs) -> Blocks {
+pub(super) async fn blocks(store: &dyn Datastore) -> Blocks {
     let entries: Vec<_> = store
         .query(Query::new())
         .await
@@ -181,6 +182,25 @@ pub(super) fn below_temp(disk: &FaultDisk) -> Vec<String> {
         .collect()
 }
 
+/// Lets others have a turn on the runtime and on its pool.
+pub(super) async fn pool_turn() {
+    pool::run(|| Ok(())).await.unwrap();
+}
+
+/// Counts the operations that are tried, those that change nothing too, until the guard is dropped.
+pub(super) fn counting(
+    disk: &FaultDisk,
+    matches: impl Fn(Op, &Path) -> bool + Send + 'static,
+) -> (Refusal, Arc<AtomicUsize>) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    let guard = disk.refuse(move |op, path| {
+        counter.fetch_add(usize::from(matches(op, path)), Ordering::SeqCst);
+        None
+    });
+    (guard, count)
+}
+
 /// The disk usage as soon as it is exact.
 pub(super) async fn counted(store: &FlatFs) -> DiskUsage {
     loop {
@@ -188,8 +208,7 @@ pub(super) async fn counted(store: &FlatFs) -> DiskUsage {
         if usage.accuracy == Accuracy::Exact {
             return usage;
         }
-        // Lets the count have its turn on the pool.
-        pool::run(|| Ok(())).await.unwrap();
+        pool_turn().await;
     }
 }
 

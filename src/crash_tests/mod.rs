@@ -1,7 +1,9 @@
 //! What crashes, a failing disk and dropped futures may do to a store, and what not: each promise by
 //! a test on the [`FaultDisk`](crate::disk::fault::FaultDisk).
 
+mod coalescing;
 mod commit_failures;
+mod concurrency;
 mod crash_points;
 mod creation;
 mod fixture;
@@ -10,4 +12,5 @@ mod full_disk;
 mod io_errors;
 mod model;
 mod records;
+mod recount;
 mod recovery;
