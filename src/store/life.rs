@@ -151,8 +151,10 @@ impl Store {
         if !self.options.durability.syncs_writes() {
             self.flush(&[Target::All])?;
         }
+        // Asked first: a count may come to its end while the figure of before is written.
+        let usage_is_stale = self.life.usage_is_stale.load(Ordering::SeqCst);
         self.write_usage(Publish::Durably)?;
-        if !self.life.usage_is_stale.load(Ordering::SeqCst) {
+        if !usage_is_stale {
             self.remove_unclean_mark()?;
         }
         drop(lock);
