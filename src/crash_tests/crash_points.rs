@@ -140,6 +140,17 @@ async fn a_sync_makes_everything_before_it_durable() {
     crash_everywhere_in_all_settings("sync", &[puts, commits]).await;
 }
 #[tokio::test]
+async fn a_close_survives_a_crash_at_any_step() {
+    let puts: &[_] = &[
+        Write::Put("CC1", "four"),
+        Write::Delete("BB1"),
+        Write::Close,
+    ];
+    let commit: &[_] = &[small_commit(), Write::Close];
+    crash_everywhere_in_all_settings("close", &[puts, commit]).await;
+}
+
+#[tokio::test]
 async fn a_block_that_is_kept_is_as_durable_as_one_that_is_put() {
     let put: &[_] = &[Write::Put("CC1", "kept"), Write::Put("CC1", "kept")];
     let commit: &[_] = &[

@@ -67,6 +67,7 @@ impl Setting {
     pub(super) async fn begin(self, disk: &FaultDisk, purpose: Purpose) -> Result<FlatFs> {
         let options = Options::new()
             .durability(self.durability)
+            .max_open_files(32)
             .existing_block(self.existing_block);
         let disk = Arc::new(disk.clone());
         options.begin_on(disk, PathBuf::from(STORE), purpose).await
@@ -97,26 +98,23 @@ impl Setting {
         (disk, store)
     }
 
-    /// Opens the store that a crash has left, and checks that it keeps what the model promises, that
-    /// it has cleaned up, and that its disk usage is right.
+    /// Checks that the store that a crash has left keeps what the model promises.
     pub(super) async fn check(self, found: &FaultDisk, model: &Model, loss: Loss) {
-        let (blocks, left) = {
-            let store = self.open(found).await;
-            let left = below_temp(found);
-            let blocks = blocks(&store).await;
-            assert_eq!(
-                counted(&store).await.bytes,
-                usage(found),
-                "{:?}",
-                found.tree()
-            );
-            store.close().await.unwrap();
-            (blocks, left)
-        };
-        if let Err(wrong) = model.check(&blocks, loss) {
+        if let Err(wrong) = model.check(&self.recover(found).await, loss) {
             panic!("{self:?} {loss:?}: {wrong}");
         }
-        assert_eq!(left, [""; 0], "{self:?} {loss:?}");
+    }
+
+    /// The blocks of the store that a crash has left. Checks that the open cleans up, and that the disk
+    /// usage is right.
+    pub(super) async fn recover(self, found: &FaultDisk) -> Blocks {
+        let store = self.open(found).await;
+        assert_eq!(below_temp(found), [""; 0], "{self:?}");
+        let blocks = blocks(&store).await;
+        let figure = counted(&store).await.bytes;
+        assert_eq!(figure, usage(found), "{:?}", found.tree());
+        store.close().await.unwrap();
+        blocks
     }
 }
 
@@ -127,6 +125,7 @@ pub(super) enum Write {
     Delete(&'static str),
     Commit(Vec<Change>),
     Sync,
+    Close,
 }
 
 /// A part of a batch.
@@ -142,6 +141,7 @@ impl Write {
             Write::Put(key, value) => store.put(&Key::new(key), (*value).into()).await,
             Write::Delete(key) => store.delete(&Key::new(key)).await,
             Write::Sync => store.sync().await,
+            Write::Close => store.close().await,
             Write::Commit(changes) => {
                 let batch = store.batch().await?;
                 for change in changes {

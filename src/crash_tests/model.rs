@@ -68,7 +68,7 @@ impl Model {
 
     pub(super) fn acknowledged(&mut self, write: &Write) {
         let durable = self.promises(write);
-        if *write == Write::Sync {
+        if matches!(write, Write::Sync | Write::Close) {
             for history in self.keys.values_mut() {
                 *history = History::durable(history.live.clone());
             }
@@ -96,7 +96,7 @@ impl Model {
         match write {
             Write::Put(..) | Write::Delete(_) => self.durability.syncs_writes(),
             Write::Commit(_) => self.durability.syncs_commits(),
-            Write::Sync => true,
+            Write::Sync | Write::Close => true,
         }
     }
 
@@ -162,7 +162,7 @@ impl Write {
                     Change::Delete(key) => (key, None),
                 })
                 .collect(),
-            Write::Sync => Vec::new(),
+            Write::Sync | Write::Close => Vec::new(),
         }
     }
 }

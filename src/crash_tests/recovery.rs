@@ -1,8 +1,10 @@
 //! A crash after every single step of the recovery from a crash after every single step.
 
+use std::io::ErrorKind;
+
 use super::fixture::{Change, Setting, Tally, Write, settings};
 use super::model::Model;
-use crate::disk::fault::{FaultDisk, Loss};
+use crate::disk::fault::{FaultDisk, Loss, Op};
 use crate::store::{Durability, Purpose};
 
 const BEFORE: &[(&str, &str)] = &[("AA1", "one, as it was"), ("BB1", "three, as it was")];
@@ -64,4 +66,31 @@ async fn a_commit_is_whole_or_absent_after_a_crash_at_any_step_of_its_recovery()
         }
     }
     tally.print("recovery");
+}
+
+#[tokio::test]
+async fn a_recovery_that_fails_at_any_step_can_be_tried_again() {
+    let mut tally = Tally::default();
+    for setting in settings() {
+        let (disk, store) = setting.store_with(BEFORE).await;
+        let refusal = disk.refuse(|op, path| {
+            (op == Op::Rename && path.ends_with("CC1.data")).then_some(ErrorKind::Other)
+        });
+        commit().run(&store).await.unwrap_err();
+        drop((refusal, store));
+        let mut model = Model::new(setting.durability, BEFORE);
+        model.acknowledged(&commit());
+        for steps in 0.. {
+            let disk = disk.reboot(Loss::None);
+            disk.fail_after(steps, ErrorKind::Other);
+            if setting.begin(&disk, Purpose::Open).await.is_ok() {
+                break;
+            }
+            tally.points += 1;
+            setting.check(&disk, &model, Loss::None).await;
+            tally.survived(Loss::None);
+        }
+        assert!(tally.points > 0);
+    }
+    tally.print("recovery, failing");
 }

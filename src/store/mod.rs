@@ -178,6 +178,12 @@ impl Store {
         files.acquire_owned().await.map_err(|_| Error::Closed)
     }
 
+    /// How many files may be opened now.
+    #[cfg(test)]
+    pub(crate) fn file_permits(&self) -> usize {
+        self.files.available_permits()
+    }
+
     /// A temp file that nobody else uses.
     pub(crate) fn next_temp_file(&self) -> PathBuf {
         let number = self.temp_files.fetch_add(1, Ordering::Relaxed);

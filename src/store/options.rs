@@ -38,7 +38,7 @@ pub struct Options {
 /// | an acknowledged batch commit | yes | yes | after the next `sync` |
 /// | an unacknowledged batch is whole or absent | yes | yes | if only the process dies |
 /// | everything before an acknowledged `sync` | yes | yes | yes |
-/// | a block that is overwritten is the old one or the new one | yes | yes | yes |
+/// | a durable block that is overwritten is the old one or the new one | yes | yes | yes |
 /// | a new block is whole if it is there | yes | batches only, until the next `sync` | not until the next `sync` |
 ///
 /// In the less durable modes a power cut can lose writes of about the last half minute, as the
