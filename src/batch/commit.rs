@@ -11,6 +11,8 @@ use crate::store::{Committed, Store};
 /// Waits for the writes and for the turns of all keys, and then commits as one job.
 pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> {
     let work = store.begin_write()?;
+    // On an error it goes before `work` does, so that a close waits until it has cleaned up.
+    let stage = stage;
     stage.settled().await?;
     stage.check()?;
     let intent = stage.intent();

@@ -228,9 +228,14 @@ impl FlatBatch {
     ///
     /// The batch is then discarded in the background.
     pub async fn discard(self) -> Result<()> {
+        let work = self.flatfs.store.begin_clean_up();
         self.stage.settled().await?;
         let stage = self.stage;
-        pool::run(move || stage.remove_dir()).await
+        pool::run(move || {
+            let _work = work;
+            stage.remove_dir()
+        })
+        .await
     }
 }
 

@@ -210,6 +210,7 @@ impl Stage {
             value: Some(Value::InMemory(value.clone())),
             is_deleted: false,
         };
+        let work = held.1.clone();
         state.ops.insert(block.clone(), op);
         state.queue.push_back(Write {
             block,
@@ -220,7 +221,12 @@ impl Stage {
             state.writers += 1;
             drop(state);
             let stage = Arc::clone(self);
-            pool::detach(move || stage.write_queued());
+            pool::detach(move || {
+                // This may be the last to have the stage: a close has to wait until it is gone.
+                let _work = work;
+                stage.write_queued();
+                drop(stage);
+            });
         }
         Ok(())
     }
@@ -306,8 +312,7 @@ impl Drop for Stage {
         if self.has_left_dir.load(Ordering::SeqCst) {
             return;
         }
-        // The close waits for it; after the close there is no hurry.
-        let work = self.store.begin_read().ok();
+        let work = self.store.begin_clean_up();
         let disk = Arc::clone(&self.store.disk);
         let dir = self.dir.clone();
         pool::detach(move || {

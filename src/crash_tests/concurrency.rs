@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use futures::future::try_join_all;
 use futures::{FutureExt, StreamExt};
 
-use super::fixture::{SAFE, Setting, TEMP, below_temp, counting, pool_turn, settings};
+use super::fixture::{SAFE, TEMP, below_temp, counting, pool_turn, settings};
 use crate::disk::fault::Op;
 use crate::error::Error;
 use crate::key::Key;
@@ -17,38 +17,31 @@ fn key(number: usize) -> Key {
     Key::new(format!("AA{number:02}"))
 }
 
-fn is_flush(op: Op) -> bool {
-    matches!(op, Op::SyncFile | Op::SyncDir | Op::SyncAll)
-}
-
 fn begins_staged_write(op: Op, path: &Path) -> bool {
     op == Op::CreateFile && path.to_string_lossy().contains("batch-")
 }
 
 #[tokio::test]
-async fn durable_puts_at_the_same_time_share_their_flushes() {
+async fn durable_puts_at_the_same_time_share_a_flush() {
     const PUTS: usize = 16;
-    for syncfs in [true, false] {
-        let (disk, store) = Setting { syncfs, ..SAFE }.store_with(&[]).await;
-        let (_guard, flushes) = counting(&disk, |op, _| matches!(op, Op::SyncDir | Op::SyncAll));
-        let held = disk.hold(|op, _| is_flush(op));
-        let puts: Vec<_> = (0..PUTS)
-            .map(|number| {
-                let store = store.clone();
-                tokio::spawn(async move { store.put(&key(number), "block".into()).await })
-            })
-            .collect();
-        held.reached().await;
-        while below_temp(&disk).len() < PUTS {
-            pool_turn().await;
-        }
-        drop(held);
-        for put in try_join_all(puts).await.unwrap() {
-            put.unwrap();
-        }
-        let flushes = flushes.load(Ordering::SeqCst);
-        assert!(flushes < PUTS, "{flushes} flushes for {PUTS} puts");
+    let (disk, store) = SAFE.store_with(&[]).await;
+    let (_guard, flushes) = counting(&disk, |op, _| matches!(op, Op::SyncFile | Op::SyncAll));
+    let held = disk.hold(|op, _| op == Op::SyncFile);
+    let puts: Vec<_> = (0..PUTS)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { store.put(&key(number), "block".into()).await })
+        })
+        .collect();
+    held.reached().await;
+    while store.store.flusher.gathered() < PUTS - 1 {
+        pool_turn().await;
     }
+    drop(held);
+    for put in try_join_all(puts).await.unwrap() {
+        put.unwrap();
+    }
+    assert_eq!(flushes.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
@@ -176,4 +169,23 @@ async fn a_close_does_not_wait_for_a_batch_that_is_not_committed() {
     let store = SAFE.open(&disk).await;
     assert!(!store.has(&key(1)).await.unwrap());
     assert_eq!(below_temp(&disk), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_close_waits_until_batches_that_came_to_nothing_are_gone() {
+    for _ in 0..50 {
+        let (disk, store) = SAFE.store_with(&[]).await;
+        let batch = store.batch().await.unwrap();
+        let refusal = disk.refuse(|op, _| (op == Op::Write).then_some(ErrorKind::Other));
+        for number in 0..4 {
+            batch.put(&key(number), "block".into()).await.unwrap_or(());
+        }
+        batch.commit().await.unwrap_err();
+        drop(refusal);
+        let dropped = store.batch().await.unwrap();
+        dropped.put(&key(1), "block".into()).await.unwrap();
+        drop(dropped);
+        store.close().await.unwrap();
+        assert_eq!(below_temp(&disk), [""; 0]);
+    }
 }

@@ -81,7 +81,7 @@ pub(crate) struct Store {
     pub(crate) turns: Arc<Turns>,
     pub(crate) meter: Arc<Meter>,
     shards: ShardDirs,
-    flusher: Flusher,
+    pub(crate) flusher: Flusher,
     life: Life,
     unfinished: Unfinished,
     /// Bounds the files that are open for the length of a job.
