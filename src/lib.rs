@@ -99,6 +99,8 @@ pub mod query;
 mod batch;
 #[cfg(feature = "cid")]
 mod cid_key;
+#[cfg(test)]
+mod crash_tests;
 mod datastore;
 mod disk;
 mod disk_usage;

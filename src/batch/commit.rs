@@ -11,6 +11,8 @@ use crate::store::{Committed, Store};
 /// Waits for the writes and for the turns of all keys, and then commits as one job.
 pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> {
     let work = store.begin_write()?;
+    // On an error it goes before `work` does, so that a close waits until it has cleaned up.
+    let stage = stage;
     stage.settled().await?;
     stage.check()?;
     let intent = stage.intent();
@@ -50,11 +52,14 @@ fn commit_in_turn(store: &Store, stage: &Stage, batch: Committed) -> Result<()> 
         .and_then(|()| store.write_record(&batch));
     match recorded {
         Ok(()) => {
-            stage.set_committed();
+            stage.leave_dir();
             store.carry_out(batch)
         }
         Err(error) => {
-            if let Err(error) = stage.remove_dir() {
+            if store.is_distrusted() {
+                // The record may be durable all the same: then what it speaks of has to stay.
+                stage.leave_dir();
+            } else if let Err(error) = stage.remove_dir() {
                 tracing::warn!(%error, "cannot remove a batch that failed; the next open will");
             }
             Err(error)

@@ -200,7 +200,8 @@ impl FlatBatch {
     ///
     /// # Errors
     ///
-    /// Any error but one means that nothing of the batch was committed, and that it is gone.
+    /// Any error but one means that nothing of the batch was committed, and that it is gone; after a
+    /// failed flush of its record, a power cut may still bring all of it back.
     /// [`Error::CommitIncomplete`](crate::Error::CommitIncomplete) means that it is committed, but not
     /// all of it is in its place: that is tried again before the next write of one of its keys, and at
     /// `sync`, `close` and the next open.
@@ -227,9 +228,14 @@ impl FlatBatch {
     ///
     /// The batch is then discarded in the background.
     pub async fn discard(self) -> Result<()> {
+        let work = self.flatfs.store.begin_clean_up();
         self.stage.settled().await?;
         let stage = self.stage;
-        pool::run(move || stage.remove_dir()).await
+        pool::run(move || {
+            let _work = work;
+            stage.remove_dir()
+        })
+        .await
     }
 }
 

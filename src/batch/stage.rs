@@ -20,14 +20,14 @@ use crate::key::Key;
 use crate::layout::BlockKey;
 use crate::store::Store;
 
-/// What a batch has collected. The directory goes with it, unless the batch is committed.
+/// What a batch has collected. The directory goes with it, unless a commit has taken it over.
 pub(super) struct Stage {
     store: Arc<Store>,
     dir: PathBuf,
     /// One for each write that may be under way.
     writes: Arc<Semaphore>,
     state: Mutex<State>,
-    is_committed: AtomicBool,
+    has_left_dir: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +101,7 @@ impl Stage {
             dir: store.layout.batch_dir(Uuid::new_v4()),
             writes: Arc::new(Semaphore::new(store.options.write_concurrency)),
             state: Mutex::default(),
-            is_committed: AtomicBool::new(false),
+            has_left_dir: AtomicBool::new(false),
             store,
         }
     }
@@ -126,8 +126,8 @@ impl Stage {
     }
 
     /// From here on the directory is not the stage's any more.
-    pub(super) fn set_committed(&self) {
-        self.is_committed.store(true, Ordering::SeqCst);
+    pub(super) fn leave_dir(&self) {
+        self.has_left_dir.store(true, Ordering::SeqCst);
     }
 
     /// Says whether a write has failed.
@@ -210,6 +210,7 @@ impl Stage {
             value: Some(Value::InMemory(value.clone())),
             is_deleted: false,
         };
+        let work = held.1.clone();
         state.ops.insert(block.clone(), op);
         state.queue.push_back(Write {
             block,
@@ -220,7 +221,12 @@ impl Stage {
             state.writers += 1;
             drop(state);
             let stage = Arc::clone(self);
-            pool::detach(move || stage.write_queued());
+            pool::detach(move || {
+                // This may be the last to have the stage: a close has to wait until it is gone.
+                let _work = work;
+                stage.write_queued();
+                drop(stage);
+            });
         }
         Ok(())
     }
@@ -303,11 +309,10 @@ fn revive(state: &mut State, block: &BlockKey) -> bool {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if self.is_committed.load(Ordering::SeqCst) {
+        if self.has_left_dir.load(Ordering::SeqCst) {
             return;
         }
-        // The close waits for it; after the close there is no hurry.
-        let work = self.store.begin_read().ok();
+        let work = self.store.begin_clean_up();
         let disk = Arc::clone(&self.store.disk);
         let dir = self.dir.clone();
         pool::detach(move || {

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::flush::{FEW, Target};
-use super::{ExistingBlock, Store};
+use super::write::Contents;
+use super::{Durability, Store};
 use crate::disk::{Kind, Publish, clean_up, publish, remove_tree};
 use crate::error::{Error, Result};
 use crate::intent::{Intent, Unreadable};
@@ -52,18 +53,25 @@ enum Attempt {
 
 impl Store {
     /// Makes the blocks in a batch's directory durable, if the mode asks for it: a record must not
-    /// last longer than what it speaks of.
+    /// last longer than what it speaks of. In every mode it does so with those that replace others.
     pub(crate) fn sync_staged(&self, batch: &Committed) -> Result<()> {
-        if !self.options.durability.syncs_commits() {
-            return Ok(());
+        let mut staged = Vec::new();
+        for (block, size) in &batch.intent.puts {
+            if self.options.durability.syncs_commits() || self.replaces(block, *size)? {
+                staged.push(Target::File(batch.dir.join(block.file_name())));
+            }
         }
-        if self.disk.syncs_all_at_once() && batch.intent.puts.len() > FEW {
+        if self.disk.syncs_all_at_once() && staged.len() > FEW {
             return self.flush(&[Target::All]);
         }
-        let dirs = [batch.dir.clone(), self.layout.temp()].map(Target::Dir);
-        let files = batch.intent.puts.iter();
-        let files = files.map(|(block, _)| Target::File(batch.dir.join(block.file_name())));
-        self.flush(&files.chain(dirs).collect::<Vec<_>>())
+        if self.options.durability.syncs_commits() {
+            staged.extend([batch.dir.clone(), self.layout.temp()].map(Target::Dir));
+        }
+        self.flush(&staged)
+    }
+
+    fn replaces(&self, block: &BlockKey, size: u64) -> Result<bool> {
+        Ok(self.stat_block(block)?.is_some() && !self.keeps(block, size)?)
     }
 
     /// Writes the intent record. If this succeeds the batch is committed, else it is not.
@@ -82,8 +90,8 @@ impl Store {
         if !durable {
             return Ok(());
         }
-        // If this fails the store takes no more writes, so that the record can't undo one should it
-        // come back.
+        // If this fails the record may come back after a power cut. So the store takes no more writes
+        // that it could undo, and the batch's directory stays until the next open.
         self.flush(&[Target::Dir(batch.dir.clone())])
             .inspect_err(|_| clean_up(&*self.disk, &record))
     }
@@ -142,8 +150,7 @@ impl Store {
         }
         let durable = self.options.durability.syncs_commits() || attempt == Attempt::Again;
         if durable {
-            self.shards.sync(&*self.disk, self.layout.root())?;
-            self.flush(&self.entries_of(&batch.intent))?;
+            self.flush_shards(self.shards_of(&batch.intent)?.into_iter())?;
         }
         let record = batch.dir.join(COMMIT);
         match self.disk.remove_file(&record) {
@@ -168,13 +175,11 @@ impl Store {
         size: u64,
         attempt: Attempt,
     ) -> Result<()> {
-        if self.options.existing_block == ExistingBlock::Keep {
-            let found = self.stat_block(block)?;
-            if found.is_some_and(|found| found.len == size) {
-                return Ok(());
-            }
+        // A block that was put lazily can't stand in for one whose commit is to be durable.
+        if self.options.durability != Durability::Commits && self.keeps(block, size)? {
+            return Ok(());
         }
-        match self.place(staged, block, size) {
+        match self.place(staged, block, size, Contents::Durable) {
             Err(Error::Io { source, .. })
                 if source.kind() == io::ErrorKind::NotFound && attempt == Attempt::Again =>
             {
@@ -188,18 +193,16 @@ impl Store {
         }
     }
 
-    /// What has to be flushed for the names of these blocks, or their absence, to be durable.
-    fn entries_of(&self, intent: &Intent) -> Vec<Target> {
-        let shards: BTreeSet<String> = intent
-            .keys()
-            .map(|block| self.layout.shard_of(block))
-            .collect();
-        shards
-            .iter()
-            .map(|shard| self.layout.at_root(shard))
-            .filter(|dir| self.disk.stat(dir).is_ok())
-            .map(Target::Dir)
-            .collect()
+    /// The shard directories that these blocks stand in, or stood in, as far as they are there.
+    fn shards_of(&self, intent: &Intent) -> Result<BTreeSet<PathBuf>> {
+        let mut dirs = BTreeSet::new();
+        for block in intent.keys() {
+            let shard = self.layout.shard_of(block);
+            if self.shards.is_there(&*self.disk, &self.layout, &shard)? {
+                dirs.insert(self.layout.at_root(&shard));
+            }
+        }
+        Ok(dirs)
     }
 
     /// Cleans up behind a session that crashed, before anybody uses the store: carries committed

@@ -81,6 +81,13 @@ impl Flusher {
         self.failure.get()
     }
 
+    /// How much has gathered for the next round.
+    #[cfg(test)]
+    pub(crate) fn gathered(&self) -> usize {
+        let rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        rounds.gathering.wanted().len()
+    }
+
     /// Makes `targets` durable as they are now, and waits for it.
     pub(crate) fn flush(&self, disk: &dyn Disk, root: &Path, targets: &[Target]) -> Result<()> {
         if targets.is_empty() {

@@ -91,6 +91,12 @@ impl Store {
         Ok(token)
     }
 
+    /// What a clean-up holds while it runs. It is not refused while the store is being closed, which
+    /// waits for it if it begins before the rest of the work has ended.
+    pub(crate) fn begin_clean_up(&self) -> TaskTrackerToken {
+        self.life.work.token()
+    }
+
     pub(crate) fn check_writable(&self) -> Result<()> {
         if self.life.is_closed() {
             return Err(Error::Closed);
@@ -106,6 +112,11 @@ impl Store {
             }),
             None => Ok(()),
         }
+    }
+
+    /// Whether a flush has failed, so that nobody can tell what is durable.
+    pub(crate) fn is_distrusted(&self) -> bool {
+        self.flusher.failure().is_some()
     }
 
     /// Begins the work in the background.

@@ -29,6 +29,8 @@ use self::commits::Unfinished;
 use self::flush::Flusher;
 use self::flush::Target;
 use self::life::Life;
+#[cfg(test)]
+pub(crate) use self::open::Purpose;
 pub use self::options::{Durability, ExistingBlock, Options};
 pub(crate) use self::scan::walk;
 use self::shard_dirs::ShardDirs;
@@ -80,7 +82,7 @@ pub(crate) struct Store {
     pub(crate) turns: Arc<Turns>,
     pub(crate) meter: Arc<Meter>,
     shards: ShardDirs,
-    flusher: Flusher,
+    pub(crate) flusher: Flusher,
     life: Life,
     unfinished: Unfinished,
     /// Bounds the files that are open for the length of a job.
@@ -177,10 +179,30 @@ impl Store {
         files.acquire_owned().await.map_err(|_| Error::Closed)
     }
 
+    /// How many files may be opened now.
+    #[cfg(test)]
+    pub(crate) fn file_permits(&self) -> usize {
+        self.files.available_permits()
+    }
+
     /// A temp file that nobody else uses.
     pub(crate) fn next_temp_file(&self) -> PathBuf {
         let number = self.temp_files.fetch_add(1, Ordering::Relaxed);
         self.layout.temp_file(number)
+    }
+
+    /// Makes the entries of shard directories durable, and the names of new ones.
+    fn flush_shards(&self, shards: impl Iterator<Item = PathBuf>) -> Result<()> {
+        let mut targets: Vec<Target> = shards.map(Target::Dir).collect();
+        let made = self.shards.unsynced();
+        if made.is_some() {
+            targets.push(Target::Dir(self.layout.root().to_owned()));
+        }
+        self.flush(&targets)?;
+        if let Some(made) = made {
+            self.shards.set_durable(made);
+        }
+        Ok(())
     }
 
     /// Makes `targets` durable.

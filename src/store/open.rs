@@ -254,8 +254,12 @@ impl Opening {
         const SHARDING_MODE: u32 = 0o644;
         if is_missing {
             self.create_dir(&self.root)?;
-            if let Some(parent) = self.root.parent() {
-                self.sync_dir(parent)?;
+        }
+        // Who made a directory that was there may not have made it durable.
+        if let Some(parent) = self.root.parent() {
+            match self.sync_dir(parent) {
+                Err(error) if !is_missing && is_denied(&error) => {}
+                synced => synced?,
             }
         }
         let lock = self.lock()?;
@@ -322,10 +326,12 @@ impl Opening {
             (stale_if(unclean, cached), unclean || cached.is_none())
         };
         let store = self.store(layout, figure, Some(lock), stale)?;
-        store.recover()?;
         if unclean {
+            // What the session that crashed has left may not be durable, a commit's record neither: it
+            // has to be before anything is done on the strength of it.
             store.flush(&[Target::All])?;
         }
+        store.recover()?;
         Ok(store)
     }
 
@@ -401,6 +407,12 @@ fn stale_if(unclean: bool, cached: Option<DiskUsage>) -> DiskUsage {
         Some(figure) => figure,
         None => DiskUsage::new(0, Accuracy::Unknown),
     }
+}
+
+fn is_denied(error: &Error) -> bool {
+    error
+        .io_error()
+        .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// A quarter of what the process may have open, within reason.

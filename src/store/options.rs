@@ -34,11 +34,12 @@ pub struct Options {
 ///
 /// | survives a power cut | [`EveryWrite`](Self::EveryWrite) | [`Commits`](Self::Commits) | [`OnSync`](Self::OnSync) |
 /// | --- | --- | --- | --- |
-/// | an acknowledged put or delete | yes | after the next `sync` or commit | after the next `sync` |
+/// | an acknowledged put or delete | yes | after the next `sync` | after the next `sync` |
 /// | an acknowledged batch commit | yes | yes | after the next `sync` |
 /// | an unacknowledged batch is whole or absent | yes | yes | if only the process dies |
 /// | everything before an acknowledged `sync` | yes | yes | yes |
-/// | no block is cut short under its final name | yes | batches only, until the next `sync` | not until the next `sync` |
+/// | a durable block that is overwritten is the old one or the new one | yes | yes | yes |
+/// | a new block is whole if it is there | yes | batches only, until the next `sync` | not until the next `sync` |
 ///
 /// In the less durable modes a power cut can lose writes of about the last half minute, as the
 /// kernel writes back on its own by then.

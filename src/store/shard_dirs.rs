@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::disk::{Disk, Kind};
 use crate::disk_usage::{Change, Meter};
@@ -14,9 +13,16 @@ use crate::layout::Layout;
 #[derive(Debug, Default)]
 pub(crate) struct ShardDirs {
     known: RwLock<HashSet<String>>,
-    /// Whether a directory was made since the root was last synced. Held while one is made: who sees
-    /// a new directory and then asks here learns that it is new.
-    unsynced: Mutex<bool>,
+    /// Held while a directory is made: who sees a new directory and then asks here learns that it is
+    /// new.
+    made: Mutex<Made>,
+}
+
+/// How many directories were made, and how many of these are durable.
+#[derive(Debug, Default)]
+struct Made {
+    all: u64,
+    durable: u64,
 }
 
 impl ShardDirs {
@@ -56,30 +62,36 @@ impl ShardDirs {
         meter: &Meter,
         shard: &str,
     ) -> Result<()> {
-        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made();
         let dir = layout.at_root(shard);
         meter.track_dir(|| match disk.create_dir(&dir) {
             Ok(()) => {
-                *unsynced = true;
+                made.all += 1;
                 let size = disk.stat(&dir).map_or(0, |stat| stat.len);
                 Ok(Change::new_file(size))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Change::NONE),
             Err(error) => Err(Error::io("create", &dir, error)),
         })?;
-        drop(unsynced);
+        drop(made);
         self.is_there(disk, layout, shard).map(drop)
     }
 
-    /// Makes all shard directories that were made so far durable, with the files in them left aside.
-    pub(crate) fn sync(&self, disk: &dyn Disk, root: &Path) -> Result<()> {
-        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
-        if *unsynced {
-            disk.sync_dir(root)
-                .map_err(|error| Error::io("sync", root, error))?;
-            *unsynced = false;
-        }
-        Ok(())
+    /// How many directories were made so far, if not all of them are durable: a flush of the root from
+    /// here on makes them so.
+    pub(crate) fn unsynced(&self) -> Option<u64> {
+        let made = self.made();
+        (made.durable < made.all).then_some(made.all)
+    }
+
+    /// Notes that a flush has made so many directories durable.
+    pub(crate) fn set_durable(&self, count: u64) {
+        let mut made = self.made();
+        made.durable = made.durable.max(count);
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bounded, for stores with a directory for each block.

@@ -1,6 +1,7 @@
 //! Puts and deletes.
 
 use std::io;
+use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -89,15 +90,23 @@ impl FlatFs {
     }
 }
 
+/// Whether the contents of a temp file are known to be durable. What isn't must not replace a block
+/// that may be: a power cut could leave neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contents {
+    Durable,
+    Unsynced,
+}
+
 impl Store {
     fn put_block(&self, block: &BlockKey, value: &Bytes) -> Result<()> {
-        if self.options.existing_block == ExistingBlock::Keep && self.has_size(block, value)? {
+        if self.keeps(block, value.len() as u64)? {
             return Ok(());
         }
         let temp = self.next_temp_file();
         let placed = self
             .stage(&temp, value)
-            .and_then(|()| self.place(&temp, block, value.len() as u64));
+            .and_then(|()| self.place(&temp, block, value.len() as u64, self.put_contents()));
         if let Err(error) = placed {
             clean_up(&*self.disk, &temp);
             return Err(error);
@@ -130,33 +139,57 @@ impl Store {
         if !self.shards.is_there(&*self.disk, &self.layout, &shard)? {
             return Ok(());
         }
-        self.shards.sync(&*self.disk, self.layout.root())?;
-        self.flush(&[Target::Dir(self.layout.at_root(&shard))])
+        self.flush_shards(iter::once(self.layout.at_root(&shard)))
     }
 
-    fn has_size(&self, block: &BlockKey, value: &Bytes) -> Result<bool> {
-        let stat = self.stat_block(block)?;
-        Ok(stat.is_some_and(|stat| stat.len == value.len() as u64))
+    /// Whether a block is there that is to be kept when one of `size` bytes is put.
+    pub(super) fn keeps(&self, block: &BlockKey, size: u64) -> Result<bool> {
+        if self.options.existing_block != ExistingBlock::Keep {
+            return Ok(false);
+        }
+        let found = self.stat_block(block)?;
+        Ok(found.is_some_and(|found| found.len == size))
+    }
+
+    fn put_contents(&self) -> Contents {
+        if self.options.durability.syncs_writes() {
+            Contents::Durable
+        } else {
+            Contents::Unsynced
+        }
     }
 
     /// Moves a file of `size` bytes to the place of a block, and takes that into the disk usage.
     /// `temp` is still there after an error.
-    pub(crate) fn place(&self, temp: &Path, block: &BlockKey, size: u64) -> Result<()> {
+    pub(crate) fn place(
+        &self,
+        temp: &Path,
+        block: &BlockKey,
+        size: u64,
+        contents: Contents,
+    ) -> Result<()> {
         let shard = self.layout.shard_of(block);
         if !self.shards.is_there(&*self.disk, &self.layout, &shard)? {
             self.make_shard(&shard)?;
         }
-        match self.place_in(&shard, temp, block, size) {
+        match self.place_in(&shard, temp, block, size, contents) {
             // Somebody removed the directory, though nobody should.
             Err(error) if is_not_found(&error) => {
                 self.make_shard(&shard)?;
-                self.place_in(&shard, temp, block, size)
+                self.place_in(&shard, temp, block, size, contents)
             }
             placed => placed,
         }
     }
 
-    fn place_in(&self, shard: &str, temp: &Path, block: &BlockKey, size: u64) -> Result<()> {
+    fn place_in(
+        &self,
+        shard: &str,
+        temp: &Path,
+        block: &BlockKey,
+        size: u64,
+        contents: Contents,
+    ) -> Result<()> {
         let target = self.layout.block(block);
         let failed = |error| Error::io("rename a temp file to", &target, error);
         self.meter
@@ -164,6 +197,9 @@ impl Store {
                 Ok(()) => Ok(Change::new_file(size)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     let before = self.stat_at(&target)?.map_or(0, |stat| stat.len);
+                    if contents == Contents::Unsynced {
+                        self.flush(&[Target::File(temp.to_owned())])?;
+                    }
                     self.disk.rename(temp, &target).map_err(failed)?;
                     Ok(Change {
                         before,

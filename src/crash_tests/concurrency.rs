@@ -1,0 +1,191 @@
+//! What happens at the same time: writes of a batch, flushes, a close.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use futures::future::try_join_all;
+use futures::{FutureExt, StreamExt};
+
+use super::fixture::{SAFE, TEMP, below_temp, counting, pool_turn, settings};
+use crate::disk::fault::Op;
+use crate::error::Error;
+use crate::key::Key;
+use crate::query::Query;
+
+fn key(number: usize) -> Key {
+    Key::new(format!("AA{number:02}"))
+}
+
+fn begins_staged_write(op: Op, path: &Path) -> bool {
+    op == Op::CreateFile && path.to_string_lossy().contains("batch-")
+}
+
+#[tokio::test]
+async fn durable_puts_at_the_same_time_share_a_flush() {
+    const PUTS: usize = 16;
+    let (disk, store) = SAFE.store_with(&[]).await;
+    let (_guard, flushes) = counting(&disk, |op, _| matches!(op, Op::SyncFile | Op::SyncAll));
+    let held = disk.hold(|op, _| op == Op::SyncFile);
+    let puts: Vec<_> = (0..PUTS)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { store.put(&key(number), "block".into()).await })
+        })
+        .collect();
+    held.reached().await;
+    while store.store.flusher.gathered() < PUTS - 1 {
+        pool_turn().await;
+    }
+    drop(held);
+    for put in try_join_all(puts).await.unwrap() {
+        put.unwrap();
+    }
+    assert_eq!(flushes.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_batch_has_sixteen_writes_under_way_and_its_next_put_waits() {
+    let (disk, store) = SAFE.store_with(&[]).await;
+    let batch = store.batch().await.unwrap();
+    let held = disk.hold(begins_staged_write);
+    for number in 0..16 {
+        batch.put(&key(number), "block".into()).await.unwrap();
+    }
+    held.reached_by(16).await;
+    let next = key(16);
+    let mut put = Box::pin(batch.put(&next, "block".into()));
+    assert!(put.as_mut().now_or_never().is_none());
+    pool_turn().await;
+    assert!(put.as_mut().now_or_never().is_none());
+    assert_eq!(held.arrived(), 16);
+    drop(held);
+    put.await.unwrap();
+    batch.commit().await.unwrap();
+    assert!(store.has(&next).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_batch_reads_what_is_still_being_written_from_memory() {
+    let (disk, store) = SAFE.store_with(&[]).await;
+    let batch = store.batch().await.unwrap();
+    let held = disk.hold(begins_staged_write);
+    batch.put(&key(1), "block".into()).await.unwrap();
+    batch.put(&key(2), "other".into()).await.unwrap();
+    batch.delete(&key(2)).await.unwrap();
+    held.reached_by(2).await;
+    let (written, deleted) = (key(1), key(2));
+    let now = |read: Option<_>| read.expect("it waits for nothing");
+    let found: Result<_, Error> = now(batch.get(&written).now_or_never());
+    assert_eq!(found.unwrap().unwrap(), "block");
+    assert!(batch.has(&written).now_or_never().unwrap().unwrap());
+    let size = batch.get_size(&written).now_or_never().unwrap();
+    assert_eq!(size.unwrap(), Some(5));
+    assert!(!batch.has(&deleted).now_or_never().unwrap().unwrap());
+    let mut entries = batch.query(Query::new()).await.unwrap();
+    let entry = entries.next().await.unwrap().unwrap();
+    assert_eq!(entry.value.unwrap(), "block");
+    drop(held);
+    batch.discard().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_first_failed_write_of_a_batch_is_what_every_later_call_says() {
+    let (disk, store) = SAFE.store_with(&[]).await;
+    let batch = store.batch().await.unwrap();
+    let refusal = disk
+        .refuse(|op, path| begins_staged_write(op, path).then_some(ErrorKind::PermissionDenied));
+    batch.put(&key(1), "block".into()).await.unwrap();
+    while batch.has(&key(2)).await.is_ok() {
+        pool_turn().await;
+    }
+    drop(refusal);
+    let errors = [
+        batch.put(&key(3), "block".into()).await.unwrap_err(),
+        batch.delete(&key(3)).await.unwrap_err(),
+        batch.get(&key(1)).await.unwrap_err(),
+        batch.get_size(&key(1)).await.unwrap_err(),
+        batch.query(Query::new()).await.map(drop).unwrap_err(),
+        batch.commit().await.unwrap_err(),
+    ];
+    for error in errors {
+        let Error::BatchFailed { source } = &error else {
+            panic!("{error}");
+        };
+        let kind = source.io_error().unwrap().kind();
+        assert_eq!(kind, ErrorKind::PermissionDenied);
+    }
+    store.close().await.unwrap();
+    assert_eq!(below_temp(&disk), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_close_waits_for_a_commit_that_waits_for_its_writes() {
+    for setting in settings() {
+        let (disk, store) = setting.store_with(&[]).await;
+        let batch = store.batch().await.unwrap();
+        let held = disk.hold(begins_staged_write);
+        batch.put(&key(1), "block".into()).await.unwrap();
+        let mut commit = Box::pin(batch.commit());
+        assert!(commit.as_mut().now_or_never().is_none());
+        let mut close = Box::pin(store.close());
+        assert!(close.as_mut().now_or_never().is_none());
+        drop(held);
+        let (committed, closed) = futures::join!(commit, close);
+        committed.unwrap();
+        closed.unwrap();
+        assert!(setting.open(&disk).await.has(&key(1)).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_close_waits_for_a_commit_that_waits_for_another_write_of_its_key() {
+    let (disk, store) = SAFE.store_with(&[]).await;
+    let batch = store.batch().await.unwrap();
+    batch.delete(&key(1)).await.unwrap();
+    let held = disk.hold(|op, path| op == Op::CreateFile && path.starts_with(TEMP));
+    let block = key(1);
+    let mut put = Box::pin(store.put(&block, "block".into()));
+    assert!(put.as_mut().now_or_never().is_none());
+    let mut commit = Box::pin(batch.commit());
+    assert!(commit.as_mut().now_or_never().is_none());
+    let mut close = Box::pin(store.close());
+    assert!(close.as_mut().now_or_never().is_none());
+    drop(held);
+    let (put, committed, closed) = futures::join!(put, commit, close);
+    put.unwrap();
+    committed.unwrap();
+    closed.unwrap();
+    assert!(!SAFE.open(&disk).await.has(&block).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_close_does_not_wait_for_a_batch_that_is_not_committed() {
+    let (disk, store) = SAFE.store_with(&[]).await;
+    let batch = store.batch().await.unwrap();
+    batch.put(&key(1), "block".into()).await.unwrap();
+    store.close().await.unwrap();
+    assert!(batch.commit().await.unwrap_err().is_closed());
+    let store = SAFE.open(&disk).await;
+    assert!(!store.has(&key(1)).await.unwrap());
+    assert_eq!(below_temp(&disk), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_close_waits_until_batches_that_came_to_nothing_are_gone() {
+    for _ in 0..50 {
+        let (disk, store) = SAFE.store_with(&[]).await;
+        let batch = store.batch().await.unwrap();
+        let refusal = disk.refuse(|op, _| (op == Op::Write).then_some(ErrorKind::Other));
+        for number in 0..4 {
+            batch.put(&key(number), "block".into()).await.unwrap_or(());
+        }
+        batch.commit().await.unwrap_err();
+        drop(refusal);
+        let dropped = store.batch().await.unwrap();
+        dropped.put(&key(1), "block".into()).await.unwrap();
+        drop(dropped);
+        store.close().await.unwrap();
+        assert_eq!(below_temp(&disk), [""; 0]);
+    }
+}

@@ -1,0 +1,75 @@
+//! A crash, and a failure, at every single step of a creation.
+
+use std::io::ErrorKind;
+
+use super::fixture::{SAFE, STORE, Tally, counted, losses, settings, usage};
+use crate::disk::Kind;
+use crate::disk::fault::{FaultDisk, Loss};
+use crate::key::Key;
+use crate::store::Purpose;
+
+/// Whether there was a directory before the store.
+const PLACES: [bool; 2] = [false, true];
+
+fn place(disk: FaultDisk, is_there: bool) -> FaultDisk {
+    if is_there {
+        disk.plant(STORE, Kind::Dir);
+    }
+    disk
+}
+
+#[tokio::test]
+async fn a_new_store_survives_a_crash_at_any_step() {
+    let mut tally = Tally::default();
+    for setting in settings() {
+        for is_there in PLACES {
+            for steps in 0.. {
+                let disk = place(setting.disk(), is_there);
+                disk.crash_after(steps);
+                let created = setting.begin(&disk, Purpose::Create).await;
+                tally.points += 1;
+                for loss in losses(steps, 4) {
+                    let found = disk.reboot(loss);
+                    let purpose = match created {
+                        Ok(_) => Purpose::Open,
+                        Err(_) => Purpose::Either,
+                    };
+                    let store = setting.begin(&found, purpose).await.unwrap();
+                    store.put(&Key::new("AA1"), "one".into()).await.unwrap();
+                    assert_eq!(counted(&store).await.bytes, usage(&found));
+                    setting.open(&found.reboot(Loss::All)).await;
+                    tally.survived(loss);
+                }
+                if !disk.has_crashed() {
+                    break;
+                }
+            }
+        }
+    }
+    tally.print("create");
+}
+
+/// The first try may have been killed before it made the directory durable, or somebody else made it.
+#[tokio::test]
+async fn a_store_that_is_created_in_a_directory_of_a_moment_ago_survives_a_power_cut() {
+    let disk = SAFE.disk();
+    crate::disk::Disk::create_dir(&disk, STORE.as_ref()).unwrap();
+    SAFE.begin(&disk, Purpose::Create).await.unwrap();
+    SAFE.open(&disk.reboot(Loss::All)).await;
+}
+
+#[tokio::test]
+async fn a_creation_that_fails_at_any_step_can_be_tried_again() {
+    for is_there in PLACES {
+        for steps in 0.. {
+            let disk = place(SAFE.disk(), is_there);
+            disk.fail_after(steps, ErrorKind::Other);
+            if SAFE.begin(&disk, Purpose::Create).await.is_ok() {
+                break;
+            }
+            let store = SAFE.begin(&disk, Purpose::Either).await.unwrap();
+            store.put(&Key::new("AA1"), "one".into()).await.unwrap();
+            assert_eq!(counted(&store).await.bytes, usage(&disk));
+        }
+    }
+}

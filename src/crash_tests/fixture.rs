@@ -1,0 +1,266 @@
+//! Stores on the fault disk, and what is done to them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+
+use super::model::Model;
+use crate::datastore::{Accuracy, Datastore, DiskUsage};
+use crate::disk::fault::{FaultDisk, Loss, Op, Refusal};
+use crate::disk::pool;
+use crate::error::Result;
+use crate::key::Key;
+use crate::query::Query;
+use crate::store::{Durability, ExistingBlock, FlatFs, Options, Purpose};
+
+pub(super) const STORE: &str = "/disk/store";
+pub(super) const TEMP: &str = "/disk/store/.temp/";
+
+/// The blocks of a store.
+pub(super) type Blocks = BTreeMap<String, Bytes>;
+
+/// How a store is opened, and on what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setting {
+    pub(super) durability: Durability,
+    pub(super) existing_block: ExistingBlock,
+    pub(super) syncfs: bool,
+}
+
+pub(super) const SAFE: Setting = Setting {
+    durability: Durability::EveryWrite,
+    existing_block: ExistingBlock::Overwrite,
+    syncfs: true,
+};
+
+/// Every durability, with and without a flush of the whole file system.
+pub(super) fn settings() -> impl Iterator<Item = Setting> {
+    let modes = [
+        Durability::EveryWrite,
+        Durability::Commits,
+        Durability::OnSync,
+    ];
+    modes.into_iter().flat_map(|durability| {
+        [true, false].map(|syncfs| Setting {
+            durability,
+            syncfs,
+            ..SAFE
+        })
+    })
+}
+
+impl Setting {
+    /// A disk without a store.
+    pub(super) fn disk(self) -> FaultDisk {
+        if self.syncfs {
+            FaultDisk::new()
+        } else {
+            FaultDisk::without_syncfs()
+        }
+    }
+
+    pub(super) async fn begin(self, disk: &FaultDisk, purpose: Purpose) -> Result<FlatFs> {
+        let options = Options::new()
+            .durability(self.durability)
+            .max_open_files(32)
+            .existing_block(self.existing_block);
+        let disk = Arc::new(disk.clone());
+        options.begin_on(disk, PathBuf::from(STORE), purpose).await
+    }
+
+    pub(super) async fn open(self, disk: &FaultDisk) -> FlatFs {
+        self.begin(disk, Purpose::Open).await.unwrap()
+    }
+
+    /// A disk with a store that was closed with these blocks.
+    pub(super) async fn closed_with(self, blocks: &[(&'static str, &'static str)]) -> FaultDisk {
+        let disk = self.disk();
+        let store = self.begin(&disk, Purpose::Create).await.unwrap();
+        for &(key, value) in blocks {
+            store.put(&Key::new(key), value.into()).await.unwrap();
+        }
+        store.close().await.unwrap();
+        disk.reboot(Loss::None)
+    }
+
+    /// A store with these blocks, and its disk.
+    pub(super) async fn store_with(
+        self,
+        blocks: &[(&'static str, &'static str)],
+    ) -> (FaultDisk, FlatFs) {
+        let disk = self.closed_with(blocks).await;
+        let store = self.open(&disk).await;
+        (disk, store)
+    }
+
+    /// Checks that the store that a crash has left keeps what the model promises.
+    pub(super) async fn check(self, found: &FaultDisk, model: &Model, loss: Loss) {
+        if let Err(wrong) = model.check(&self.recover(found).await, loss) {
+            panic!("{self:?} {loss:?}: {wrong}");
+        }
+    }
+
+    /// The blocks of the store that a crash has left. Checks that the open cleans up, and that the disk
+    /// usage is right.
+    pub(super) async fn recover(self, found: &FaultDisk) -> Blocks {
+        let store = self.open(found).await;
+        assert_eq!(below_temp(found), [""; 0], "{self:?}");
+        let blocks = blocks(&store).await;
+        let figure = counted(&store).await.bytes;
+        assert_eq!(figure, usage(found), "{:?}", found.tree());
+        store.close().await.unwrap();
+        blocks
+    }
+}
+
+/// Something that is done to a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Write {
+    Put(&'static str, &'static str),
+    Delete(&'static str),
+    Commit(Vec<Change>),
+    Sync,
+    Close,
+}
+
+/// A part of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Put(&'static str, &'static str),
+    Delete(&'static str),
+}
+
+impl Write {
+    pub(super) async fn run(&self, store: &dyn Datastore) -> Result<()> {
+        match self {
+            Write::Put(key, value) => store.put(&Key::new(key), (*value).into()).await,
+            Write::Delete(key) => store.delete(&Key::new(key)).await,
+            Write::Sync => store.sync().await,
+            Write::Close => store.close().await,
+            Write::Commit(changes) => {
+                let batch = store.batch().await?;
+                for change in changes {
+                    match *change {
+                        Change::Put(key, value) => batch.put(&Key::new(key), value.into()).await?,
+                        Change::Delete(key) => batch.delete(&Key::new(key)).await?,
+                    }
+                }
+                batch.commit().await
+            }
+        }
+    }
+}
+
+/// What a power cut and the kill of a process may leave, differently for each `seed`.
+pub(super) fn losses(seed: u64, cuts: u64) -> impl Iterator<Item = Loss> {
+    let some = (0..cuts).map(move |cut| Loss::Some(seed * 1000 + cut));
+    [Loss::None, Loss::All].into_iter().chain(some)
+}
+
+/// Everything that a store has.
+pub(super) async fn blocks(store: &dyn Datastore) -> Blocks {
+    let entries: Vec<_> = store
+        .query(Query::new())
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
+    let entries = entries.into_iter();
+    let named = entries.map(|entry| (entry.key.name().to_owned(), entry.value.unwrap()));
+    named.collect()
+}
+
+pub(super) fn below_temp(disk: &FaultDisk) -> Vec<String> {
+    let tree = disk.tree().into_iter();
+    tree.filter(|path| path.len() > TEMP.len() && path.starts_with(TEMP))
+        .collect()
+}
+
+/// Lets others have a turn on the runtime and on its pool.
+pub(super) async fn pool_turn() {
+    pool::run(|| Ok(())).await.unwrap();
+}
+
+/// Counts the operations that are tried, those that change nothing too, until the guard is dropped.
+pub(super) fn counting(
+    disk: &FaultDisk,
+    matches: impl Fn(Op, &Path) -> bool + Send + 'static,
+) -> (Refusal, Arc<AtomicUsize>) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    let guard = disk.refuse(move |op, path| {
+        counter.fetch_add(usize::from(matches(op, path)), Ordering::SeqCst);
+        None
+    });
+    (guard, count)
+}
+
+/// The disk usage as soon as it is exact.
+pub(super) async fn counted(store: &FlatFs) -> DiskUsage {
+    loop {
+        let usage = store.disk_usage().await.unwrap();
+        if usage.accuracy == Accuracy::Exact {
+            return usage;
+        }
+        pool_turn().await;
+    }
+}
+
+/// The disk usage by its definition.
+pub(super) fn usage(disk: &FaultDisk) -> u64 {
+    const DIR: u64 = 4096;
+    let uncounted =
+        ["/.lock", "/.unclean", "/diskUsage.cache"].map(|name| format!("{STORE}{name}"));
+    let tree = disk.tree().into_iter();
+    let counted = tree.filter(|path| {
+        let in_temp = path.starts_with(TEMP) && path != TEMP;
+        path.starts_with(STORE) && !in_temp && !uncounted.contains(path)
+    });
+    let sizes = counted.map(|path| match path.ends_with('/') {
+        true => DIR,
+        false => disk.read_live(&path).unwrap().len() as u64,
+    });
+    sizes.sum()
+}
+
+/// What a test has tried.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) points: u64,
+    pub(super) kills: u64,
+    pub(super) power_cuts: u64,
+}
+
+impl Tally {
+    pub(super) fn survived(&mut self, loss: Loss) {
+        match loss {
+            Loss::None => self.kills += 1,
+            Loss::All | Loss::Some(_) => self.power_cuts += 1,
+        }
+    }
+
+    /// A check that fails panics, so what is printed is that none did.
+    pub(super) fn print(&self, what: &str) {
+        println!("{what}: {self}");
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally {
+            points,
+            kills,
+            power_cuts,
+        } = self;
+        write!(
+            f,
+            "{points} crash points tried, {kills} kills and {power_cuts} power cuts survived, torn 0, lost 0"
+        )
+    }
+}

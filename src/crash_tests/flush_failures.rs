@@ -1,0 +1,113 @@
+//! A failed flush is final.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::fixture::{Change, SAFE, Setting, Write, settings};
+use super::model::Model;
+use crate::disk::fault::{FaultDisk, Loss, Op, Refusal};
+use crate::error::Error;
+use crate::store::{Durability, FlatFs};
+
+const BEFORE: &[(&str, &str)] = &[("AA1", "one, as it was")];
+
+fn failing_flush(disk: &FaultDisk, of: &'static str) -> Refusal {
+    disk.refuse(move |op, path| {
+        let is_flush = matches!(op, Op::SyncFile | Op::SyncDir | Op::SyncAll);
+        (is_flush && path.ends_with(of)).then_some(ErrorKind::Other)
+    })
+}
+
+async fn assert_distrusted(store: &FlatFs) {
+    for write in [
+        Write::Put("AA1", "again"),
+        Write::Delete("AA1"),
+        Write::Commit(vec![Change::Put("AA1", "again")]),
+        Write::Sync,
+    ] {
+        let error = write.run(store).await.unwrap_err();
+        assert!(matches!(error, Error::FlushFailed { .. }), "{error}");
+    }
+    let error = store.close().await.unwrap_err();
+    assert!(matches!(error, Error::FlushFailed { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn after_a_failed_flush_of_a_shard_nothing_is_said_to_be_durable_any_more() {
+    for syncfs in [true, false] {
+        let setting = Setting { syncfs, ..SAFE };
+        let (disk, store) = setting.store_with(BEFORE).await;
+        let failing = failing_flush(&disk, "AA");
+        let error = Write::Put("AA2", "two").run(&store).await.unwrap_err();
+        assert!(matches!(error, Error::Io { action: "sync", .. }), "{error}");
+        drop(failing);
+        assert_distrusted(&store).await;
+    }
+}
+
+#[tokio::test]
+async fn after_a_failed_flush_of_a_new_shard_s_name_nothing_is_said_to_be_durable_any_more() {
+    let (disk, store) = SAFE.store_with(BEFORE).await;
+    let failing = failing_flush(&disk, "store");
+    Write::Put("CC1", "four").run(&store).await.unwrap_err();
+    drop(failing);
+    assert_distrusted(&store).await;
+}
+
+#[tokio::test]
+async fn a_sync_that_failed_is_not_retried_into_a_success() {
+    for setting in settings() {
+        let (disk, store) = setting.store_with(BEFORE).await;
+        let failing = failing_flush(&disk, "store");
+        let error = store.sync().await.unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+        drop(failing);
+        assert_distrusted(&store).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failed_flush_of_one_block_is_its_put_s_own_failure() {
+    let (disk, store) = SAFE.store_with(BEFORE).await;
+    let failing = disk.refuse(|op, path| {
+        let is_temp = path.starts_with("/disk/store/.temp");
+        (op == Op::SyncFile && is_temp).then_some(ErrorKind::Other)
+    });
+    Write::Put("AA1", "one, but new")
+        .run(&store)
+        .await
+        .unwrap_err();
+    drop(failing);
+    Write::Put("AA2", "two").run(&store).await.unwrap();
+    store.close().await.unwrap();
+    let mut model = Model::new(Durability::EveryWrite, BEFORE);
+    model.acknowledged(&Write::Put("AA2", "two"));
+    SAFE.check(&disk.reboot(Loss::All), &model, Loss::All).await;
+}
+
+/// The record may be durable although its flush failed, and then what it speaks of must be.
+#[tokio::test]
+async fn a_batch_whose_record_may_be_durable_stays_whole_or_absent() {
+    let commit = Write::Commit(vec![
+        Change::Put("AA1", "one, in a batch"),
+        Change::Put("CC1", "four, in a batch"),
+    ]);
+    let (disk, store) = SAFE.store_with(BEFORE).await;
+    let mut batch_dir_flushes = 0;
+    let failing = disk.refuse(move |op, path: &Path| {
+        let is_batch = path.to_string_lossy().contains("batch-");
+        if op == Op::SyncDir && is_batch {
+            batch_dir_flushes += 1;
+        }
+        (op == Op::SyncDir && is_batch && batch_dir_flushes == 2).then_some(ErrorKind::Other)
+    });
+    commit.run(&store).await.unwrap_err();
+    drop(failing);
+    drop(store);
+    let mut model = Model::new(Durability::EveryWrite, BEFORE);
+    model.unacknowledged(&commit);
+    for seed in 0..100 {
+        let loss = Loss::Some(seed);
+        SAFE.check(&disk.reboot(loss), &model, loss).await;
+    }
+}

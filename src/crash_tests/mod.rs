@@ -1,0 +1,19 @@
+//! What crashes, a failing disk and dropped futures may do to a store, and what not: each promise by
+//! a test on the [`FaultDisk`](crate::disk::fault::FaultDisk).
+
+mod coalescing;
+mod commit_failures;
+mod concurrency;
+mod crash_points;
+mod creation;
+mod dropped_futures;
+mod fixture;
+mod flush_failures;
+mod full_disk;
+mod io_errors;
+mod model;
+mod random;
+mod records;
+mod recount;
+mod recovery;
+mod writers;
