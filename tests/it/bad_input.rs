@@ -58,6 +58,31 @@ fn take_away(home: &Home) -> (Key, PathBuf, PathBuf) {
 }
 
 #[tokio::test]
+async fn a_sharding_that_makes_no_sense_is_refused_in_one_clear_line() {
+    let long = "x".repeat(1 << 20);
+    let garbage: [&[u8]; 8] = [
+        b"",
+        b" \n",
+        b"\x00\xff\x7fELF\x1b[31m",
+        b"hello\nworld\n",
+        b"/repo/flatfs/shard/v1/next-to-last/0\n",
+        b"/repo/flatfs/shard/v1/next-to-last/99999999999999999999999\n",
+        b"/repo/flatfs/shard/v2/next-to-last/2\n",
+        long.as_bytes(),
+    ];
+    for contents in garbage {
+        let home = Home::with_closed_store().await;
+        fs::write(home.in_store("SHARDING"), contents).unwrap();
+        let before = tree(&home.store());
+        for error in open_errors(&home).await {
+            is_clear(&error, home.store().to_str().unwrap());
+            is_clear(&error, "SHARDING");
+        }
+        assert_eq!(tree(&home.store()), before);
+    }
+}
+
+#[tokio::test]
 async fn a_store_without_its_sharding_is_not_taken_for_an_empty_directory() {
     let home = Home::with_closed_store().await;
     fs::remove_file(home.in_store("SHARDING")).unwrap();
@@ -188,6 +213,31 @@ async fn a_file_in_place_of_a_shard_directory_is_an_error_for_its_keys_alone() {
     assert_eq!(contents(&store).await, [(other, value)].into());
     store.close().await.unwrap();
     assert_eq!(fs::read(&shard).unwrap(), b"in the way");
+}
+
+#[tokio::test]
+async fn a_symbolic_link_in_place_of_temp_is_not_followed() {
+    let home = Home::with_closed_store().await;
+    let (temp, outside) = (home.in_store(".temp"), home.beside("outside"));
+    fs::remove_dir(&temp).unwrap();
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("precious"), "mine").unwrap();
+    symlink(&outside, &temp).unwrap();
+    let error = options().open(home.store()).await.unwrap_err();
+    is_unexpected(vec![error], &temp, "symbolic link");
+
+    let home = Home::new();
+    let temp = home.in_store(".temp");
+    fs::create_dir(home.store()).unwrap();
+    let outside = home.beside("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("precious"), "mine").unwrap();
+    symlink(&outside, &temp).unwrap();
+    let error = options().create(home.store()).await.unwrap_err();
+    is_unexpected(vec![error], &temp, "symbolic link");
+    assert_eq!(fs::read(outside.join("precious")).unwrap(), b"mine");
+    assert_eq!(fs::read_link(&temp).unwrap(), outside);
+    assert!(!home.in_store("SHARDING").exists());
 }
 
 #[tokio::test]
