@@ -220,7 +220,14 @@ impl Stage {
             state.writers += 1;
             drop(state);
             let stage = Arc::clone(self);
-            pool::detach(move || stage.write_queued());
+            let work = self.store.hold_close();
+            pool::detach(move || {
+                stage.write_queued();
+                // If the batch was dropped this begins to remove its directory, which the close is
+                // to wait for.
+                drop(stage);
+                drop(work);
+            });
         }
         Ok(())
     }
@@ -306,8 +313,8 @@ impl Drop for Stage {
         if self.is_committed.load(Ordering::SeqCst) {
             return;
         }
-        // The close waits for it; after the close there is no hurry.
-        let work = self.store.begin_read().ok();
+        // The close waits for it, unless it is over: then there is no hurry.
+        let work = self.store.hold_close();
         let disk = Arc::clone(&self.store.disk);
         let dir = self.dir.clone();
         pool::detach(move || {

@@ -84,6 +84,11 @@ impl Store {
         Ok(token)
     }
 
+    /// Holds off the end of a close, also of one that has begun, for what it should leave tidy.
+    pub(crate) fn hold_close(&self) -> TaskTrackerToken {
+        self.life.work.token()
+    }
+
     /// What an operation that writes holds while it runs.
     pub(crate) fn begin_write(&self) -> Result<TaskTrackerToken> {
         let token = self.begin_read()?;

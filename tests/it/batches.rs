@@ -132,6 +132,24 @@ async fn a_discarded_batch_leaves_the_store_as_it_was() {
     store.close().await.unwrap();
 }
 
+/// Many writes are still under way when the batch goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_batch_is_gone_once_the_store_is_closed() {
+    for round in 0..15 {
+        let (home, store) = Home::with_store("next-to-last/2").await;
+        let batch = store.batch().await.unwrap();
+        for i in 0..40 {
+            let value = noise(i, 10_000);
+            batch.put(&key(&format!("K{i}")), value).await.unwrap();
+        }
+        batch.delete(&key("ABSENT")).await.unwrap();
+        drop(batch);
+        store.close().await.unwrap();
+        assert_eq!(home.in_flight(), [""; 0], "round {round}");
+        assert_eq!(names(&home.store()).len(), 5, "no shard directory");
+    }
+}
+
 #[tokio::test]
 async fn an_empty_batch_commits_and_changes_nothing() {
     let (home, store) = Home::with_store("next-to-last/2").await;
