@@ -102,6 +102,8 @@ pub trait Datastore: fmt::Debug + Send + Sync {
 /// value first put: values are expected to be named by their content, so a second put of a key
 /// doesn't write again.
 ///
+/// After the datastore was closed every call but [`discard`](Batch::discard) says [`Error::Closed`].
+///
 /// Dropping a batch discards it. A commit takes the batch, so there is no using it afterwards:
 ///
 /// ```compile_fail

@@ -124,9 +124,12 @@ impl Layout {
 
     /// Where the block stands.
     pub(crate) fn block(&self, block: &BlockKey) -> PathBuf {
-        let mut path = self.at_root(&self.shard_of(block));
-        path.push(block.file_name());
-        path
+        self.at_root(&self.below_root(block))
+    }
+
+    /// Where the block stands, seen from the root.
+    pub(crate) fn below_root(&self, block: &BlockKey) -> String {
+        format!("{}/{}{BLOCK}", self.shard_of(block), block.name())
     }
 
     pub(crate) fn temp(&self) -> PathBuf {

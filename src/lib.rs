@@ -1,4 +1,93 @@
-//! An async datastore for content-addressed blocks.
+//! An async datastore for content-addressed blocks: one file a block, in sharded directories,
+//! byte-compatible on disk with go-ds-flatfs and kubo.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use ds_flatfs::{FlatFs, Key, Query};
+//! use futures::TryStreamExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let path = dir.path().join("blocks");
+//! let store = FlatFs::options().open_or_create(path).await?;
+//!
+//! // Writes that belong together: all of them, or after a crash none.
+//! let batch = store.batch().await?;
+//! for (name, block) in [("CIQONE", "one"), ("CIQTWO", "two")] {
+//!     batch.put(&Key::new(name), Bytes::from(block)).await?;
+//! }
+//! batch.commit().await?;
+//!
+//! // Entries come while the directories are read.
+//! let mut entries = store.query(Query::new()).await?;
+//! while let Some(entry) = entries.try_next().await? {
+//!     println!("{} has {:?} bytes", entry.key, entry.size);
+//! }
+//!
+//! store.close().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Where to look
+//!
+//! - [`Datastore`] and [`Batch`] are the contract: go-datastore's verbs, awaited and object safe. Code
+//!   against `Arc<dyn Datastore>`, and test it with [`MemoryDatastore`].
+//! - [`FlatFs`] is the store on disk. [`Options`] opens and creates it.
+//! - [`Durability`] has the table of what survives a crash.
+//! - [`Query`] says which entries are wanted, how sorted, and how much of each.
+//! - [`Error`] is everything that can go wrong. That a block is absent is not an error.
+//!
+//! # Promises
+//!
+//! - **A commit is all or nothing across a crash**, of the process or the machine.
+//! - **An acknowledged write stays**, also after a power cut, unless another [`Durability`] was asked
+//!   for. A failed flush is reported, and never retried into a success.
+//! - **`sync` is a real barrier**, in every mode.
+//! - **One writer at a time**: a second one, in this process or another, gets [`Error::Locked`]. Readers
+//!   need no lock and change nothing on disk.
+//! - **Nothing blocks a runtime worker, and nothing is half done when a future is dropped.**
+//! - **No memory grows with the store**, but for queries that sort.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `cid` | keys from CIDs and multihashes, as kubo names its blocks |
+//! | `conformance` | test suites that any implementation of the traits can run |
+//! | `cli` | the program `flatfs` |
+//!
+//! None is on by default.
+//!
+//! # On disk
+//!
+//! | path | what it is |
+//! | --- | --- |
+//! | `SHARDING` | the shard function, as `/repo/flatfs/shard/v1/next-to-last/2` |
+//! | `_README` | a note for people, if the function is kubo's default |
+//! | `<shard>/<KEY>.data` | a block: its bytes, nothing else |
+//! | `.temp/` | everything in flight; emptied by the next writer that opens the store |
+//! | `diskUsage.cache` | the disk usage of the last checkpoint |
+//! | `.lock`, `.unclean` | the writer's lock, and a mark that is there while the store is open for writing; go-ds-flatfs knows neither and ignores both |
+//!
+//! kubo doesn't take this crate's lock: don't open a repo's blocks for writing while its daemon runs.
+//!
+//! # How it is built
+//!
+//! Arrows point down only:
+//!
+//! | module | job |
+//! | --- | --- |
+//! | `batch` | batches: staging, reads over the store, commit |
+//! | `store` | [`FlatFs`]: open, read, write, scan, flush, commits |
+//! | `disk_usage`, `intent` | the running figure; the text of a commit's record |
+//! | `layout`, [`Shard`] | names and paths |
+//! | `disk` | the only door to the file system and to the blocking pool |
+//! | [`Datastore`], [`query`], [`Key`], [`Error`] | the contract |
+//!
+//! An operation that takes several steps on disk is one job on tokio's blocking pool, which owns its
+//! key's turn, its permit and its bytes. A put writes a temp file and renames it. A commit writes an
+//! intent record into its batch's directory, which is the commit point, and then renames all; an open
+//! carries on where a crash stopped that.
 
 #[cfg(not(unix))]
 compile_error!("ds-flatfs needs a Unix: it relies on its renames and advisory locks");
@@ -8,6 +97,8 @@ pub mod conformance;
 pub mod query;
 
 mod batch;
+#[cfg(feature = "cid")]
+mod cid_key;
 mod datastore;
 mod disk;
 mod disk_usage;
@@ -19,6 +110,9 @@ mod memory;
 mod shard;
 mod store;
 
+#[cfg(feature = "cid")]
+pub use cid;
+
 pub use crate::batch::FlatBatch;
 pub use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage};
 pub use crate::error::{Error, Result};
@@ -27,3 +121,8 @@ pub use crate::memory::MemoryDatastore;
 pub use crate::query::{Entry, EntryStream, Query};
 pub use crate::shard::Shard;
 pub use crate::store::{Durability, ExistingBlock, FlatFs, Options};
+
+/// The README's examples are compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

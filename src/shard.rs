@@ -205,13 +205,20 @@ impl FromStr for Shard {
 
     fn from_str(text: &str) -> Result<Self> {
         let text = text.trim();
-        if text.starts_with('/') || text.is_empty() {
-            Shard::from_identifier(text)
+        let identifier = if text.starts_with('/') || text.is_empty() {
+            text.to_owned()
         } else if text.starts_with('v') {
-            Shard::from_identifier(&format!("{IDENTIFIER}{text}"))
+            format!("{IDENTIFIER}{text}")
         } else {
-            Shard::from_identifier(&format!("{IDENTIFIER}{VERSION}/{text}"))
-        }
+            format!("{IDENTIFIER}{VERSION}/{text}")
+        };
+        Shard::from_identifier(&identifier).map_err(|error| match error {
+            Error::InvalidShard { reason, .. } => Error::InvalidShard {
+                input: shortened(text),
+                reason,
+            },
+            error => error,
+        })
     }
 }
 
@@ -240,6 +247,7 @@ mod tests {
         }
         let error = "suffix/99999999999999999999".parse::<Shard>().unwrap_err();
         assert!(error.to_string().ends_with("between 1 and 255"), "{error}");
+        assert!(error.to_string().contains("\"suffix/9"), "{error}");
         assert_eq!(Shard::suffix(255).unwrap().dir("A").len(), 255);
     }
 

@@ -1,12 +1,15 @@
 //! The only door to the file system: [`Disk`].
 //!
 //! Every step that the crate takes on disk is one call of this trait, by path. It blocks, so it is
-//! called on tokio's blocking pool only. There are two implementations: the operating system,
+//! called on tokio's blocking pool only; reads that memory can answer have a door of their own,
+//! [`CachedReads`]. There are two implementations: the operating system,
 //! and for tests a disk that keeps what is live and what is durable apart, can crash after any step
 //! and can make any step fail.
 //!
 //! Errors are plain [`io::Error`]s; the caller knows what it was doing and adds that and the path.
 
+#[cfg(target_os = "linux")]
+mod cached;
 #[cfg(test)]
 pub(crate) mod fault;
 mod os;
@@ -76,6 +79,24 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// Makes the file if it isn't there, and takes an exclusive advisory lock on it; `None` if
     /// somebody else has it. The lock is released when the guard is dropped, or the process ends.
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn LockGuard>>>;
+
+    /// Reads that need not block, if this disk has them.
+    fn cached_reads(&self, root: &Path) -> io::Result<Option<Box<dyn CachedReads>>> {
+        let _ = root;
+        Ok(None)
+    }
+}
+
+/// Reads below one root that memory can answer. These don't block, so they need no pool.
+///
+/// `None` is no answer: the same read through the [`Disk`] has one. An error is always
+/// [`NotFound`](io::ErrorKind::NotFound). Paths are relative to the root.
+pub(crate) trait CachedReads: fmt::Debug + Send + Sync {
+    /// The contents of a regular file.
+    fn read(&self, path: &str) -> Option<io::Result<Bytes>>;
+
+    /// What is at the path.
+    fn stat(&self, path: &str) -> Option<io::Result<Stat>>;
 }
 
 /// Holds a lock until it is dropped.

@@ -118,6 +118,12 @@ impl Disk for OsDisk {
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+
+    #[cfg(target_os = "linux")]
+    fn cached_reads(&self, root: &Path) -> io::Result<Option<Box<dyn super::CachedReads>>> {
+        let reads = super::cached::LinuxCachedReads::new(root)?;
+        Ok(Some(Box::new(reads)))
+    }
 }
 
 /// The lock goes with the file.

@@ -125,7 +125,7 @@ impl Store {
             .unwrap_or_else(PoisonError::into_inner);
         let checkpoints = checkpoint(Arc::downgrade(self), Arc::clone(&self.meter));
         background.push(AbortOnDropHandle::new(tokio::spawn(checkpoints)));
-        if self.life.usage_is_stale.load(Ordering::SeqCst) {
+        if self.usage_is_stale() {
             let count = recount(Arc::downgrade(self));
             background.push(AbortOnDropHandle::new(tokio::spawn(count)));
         }
@@ -151,8 +151,8 @@ impl Store {
         if !self.options.durability.syncs_writes() {
             self.flush(&[Target::All])?;
         }
-        self.write_usage(Publish::Durably)?;
-        if !self.life.usage_is_stale.load(Ordering::SeqCst) {
+        if !self.usage_is_stale() {
+            self.write_usage(Publish::Durably)?;
             self.remove_unclean_mark()?;
         }
         drop(lock);
@@ -167,6 +167,11 @@ impl Store {
             }
             _ => Ok(()),
         }
+    }
+
+    /// While it is, the figure is not written down: go-ds-flatfs would trust it for ever.
+    fn usage_is_stale(&self) -> bool {
+        self.life.usage_is_stale.load(Ordering::SeqCst)
     }
 
     fn write_usage(&self, how: Publish) -> Result<()> {
@@ -186,6 +191,9 @@ async fn checkpoint(store: Weak<Store>, meter: Arc<Meter>) {
         let Ok(work) = store.begin_write() else {
             return;
         };
+        if store.usage_is_stale() {
+            continue;
+        }
         let written = pool::run(move || {
             let _work = work;
             store.write_usage(Publish::Lazily)

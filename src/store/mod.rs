@@ -34,7 +34,7 @@ pub(crate) use self::scan::walk;
 use self::shard_dirs::ShardDirs;
 use self::turns::Turns;
 use crate::datastore::{Batch, Datastore, DiskUsage};
-use crate::disk::{Disk, pool};
+use crate::disk::{CachedReads, Disk, pool};
 use crate::disk_usage::Meter;
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -74,6 +74,7 @@ pub struct FlatFs {
 /// What all handles of a store share.
 pub(crate) struct Store {
     pub(crate) disk: Arc<dyn Disk>,
+    cached: Option<Box<dyn CachedReads>>,
     pub(crate) layout: Layout,
     pub(crate) options: Options,
     pub(crate) turns: Arc<Turns>,

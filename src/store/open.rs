@@ -308,7 +308,7 @@ impl Opening {
         let layout = Layout::new(self.root.clone(), shard);
         let cached = cache::read(&*self.disk, &layout)?;
         let unclean = self.exists(&layout.at_root(UNCLEAN))?;
-        Ok(self.store(layout, stale_if(unclean, cached), None, false))
+        self.store(layout, stale_if(unclean, cached), None, false)
     }
 
     fn open_to_write(self, shard: Shard, lock: Box<dyn LockGuard>) -> Result<Store> {
@@ -330,7 +330,7 @@ impl Opening {
         } else {
             (stale_if(unclean, cached), unclean || cached.is_none())
         };
-        let store = self.store(layout, figure, Some(lock), stale);
+        let store = self.store(layout, figure, Some(lock), stale)?;
         store.recover()?;
         if unclean {
             store.flush(&[Target::All])?;
@@ -377,12 +377,17 @@ impl Opening {
         figure: DiskUsage,
         lock: Option<Box<dyn LockGuard>>,
         usage_is_stale: bool,
-    ) -> Store {
+    ) -> Result<Store> {
+        let cached = self
+            .disk
+            .cached_reads(&self.root)
+            .map_err(|error| Error::io("open", &self.root, error))?;
         let most = self.options.max_open_files.unwrap_or_else(most_files);
         // A listing has the root and one shard open.
         let listings = most / 8;
-        Store {
+        Ok(Store {
             disk: self.disk,
+            cached,
             layout,
             options: self.options,
             turns: Arc::new(Turns::default()),
@@ -394,7 +399,7 @@ impl Opening {
             files: Arc::new(Semaphore::new(most - 2 * listings)),
             listings: Arc::new(Semaphore::new(listings)),
             temp_files: AtomicU64::new(0),
-        }
+        })
     }
 }
 

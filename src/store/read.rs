@@ -23,7 +23,7 @@ impl FlatFs {
     ///
     /// It changes nothing.
     pub async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        self.read(key, Store::read_block).await
+        self.read(key, Store::cached_block, Store::read_block).await
     }
 
     /// Whether the block of `key` is there.
@@ -49,13 +49,19 @@ impl FlatFs {
     ///
     /// It changes nothing.
     pub async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        self.read(key, |store, block| {
+        self.read(key, Store::cached_size, |store, block| {
             Ok(store.stat_block(block)?.map(|stat| stat.len))
         })
         .await
     }
 
-    async fn read<T, F>(&self, key: &Key, step: F) -> Result<Option<T>>
+    /// Tries what memory knows, here and now, and then asks the disk as one job.
+    async fn read<T, F>(
+        &self,
+        key: &Key,
+        from_memory: impl FnOnce(&Store, &BlockKey) -> Option<Option<T>>,
+        from_disk: F,
+    ) -> Result<Option<T>>
     where
         F: FnOnce(&Store, &BlockKey) -> Result<Option<T>> + Send + 'static,
         T: Send + 'static,
@@ -64,10 +70,17 @@ impl FlatFs {
         let Ok(block) = BlockKey::new(key) else {
             return Ok(None);
         };
+        if self.store.cached.is_some() {
+            // A task that finds everything in memory would never let others run.
+            tokio::task::consume_budget().await;
+            if let Some(found) = from_memory(&self.store, &block) {
+                return Ok(found);
+            }
+        }
         let permit = self.store.file_permit().await?;
         let store = Arc::clone(&self.store);
         pool::run(move || {
-            let read = step(&store, &block);
+            let read = from_disk(&store, &block);
             drop((permit, work));
             read
         })
@@ -76,6 +89,20 @@ impl FlatFs {
 }
 
 impl Store {
+    fn cached_block(&self, block: &BlockKey) -> Option<Option<Bytes>> {
+        let cached = self.cached.as_deref()?;
+        found(cached.read(&self.layout.below_root(block))?)
+    }
+
+    fn cached_size(&self, block: &BlockKey) -> Option<Option<u64>> {
+        let cached = self.cached.as_deref()?;
+        match found(cached.stat(&self.layout.below_root(block))?)? {
+            // Anything but a file is an error, which the disk tells better.
+            Some(stat) => (stat.kind == Kind::File).then_some(Some(stat.len)),
+            None => Some(None),
+        }
+    }
+
     /// The block, `None` if it isn't there.
     pub(crate) fn read_block(&self, block: &BlockKey) -> Result<Option<Bytes>> {
         let shard = self.layout.shard_of(block);
@@ -95,5 +122,13 @@ impl Store {
                 _ => Error::io("read", path, error),
             }),
         }
+    }
+}
+
+fn found<T>(answer: io::Result<T>) -> Option<Option<T>> {
+    match answer {
+        Ok(found) => Some(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(None),
+        Err(_) => None,
     }
 }

@@ -13,6 +13,8 @@
 
 mod bad_input;
 mod batches;
+#[cfg(feature = "cli")]
+mod cli;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod create_open;

@@ -1,2 +1,49 @@
-//! The program.
-fn main() {}
+//! `flatfs`: works with the block stores of kubo and go-ds-flatfs from the command line.
+//!
+//! [`cli`] says what can be asked, one file below [`commands`] does each of it; everything stands on
+//! the public face of the library.
+
+mod blocks;
+mod car;
+mod cli;
+mod commands;
+mod dag;
+mod hash;
+mod links;
+mod report;
+mod sink;
+mod source;
+mod stats;
+mod store;
+mod target;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::cli::Cli;
+use crate::commands::Answer;
+
+fn main() -> ExitCode {
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match run(cli) {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::FAILURE,
+        Err(error) => report::failure(&error),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Answer> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let answer = runtime.block_on(cli.command.run());
+    // A read from a terminal may still be waiting for input, and nobody wants it any more. Stores
+    // have been closed by now.
+    runtime.shutdown_background();
+    answer
+}

@@ -1,0 +1,56 @@
+//! [`CarError`]: why a CAR is refused, and where in it.
+
+use std::io;
+
+use super::{MAX_HEADER, MAX_SECTION};
+
+/// What is wrong with a CAR.
+#[derive(Debug, thiserror::Error)]
+#[error("at byte {offset}: {fault}")]
+pub(crate) struct CarError {
+    /// Where the part begins that is at fault.
+    pub(crate) offset: u64,
+    // Not marked as the source: it is part of the text above.
+    pub(crate) fault: Fault,
+}
+
+/// The kinds of faults.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("it is empty, not a CAR")]
+    Empty,
+    #[error("it ends in the middle of {0}: it is cut short, or no CAR; get it again")]
+    Cut(&'static str),
+    #[error("{what} is no valid varint ({reason}): it is damaged, or no CAR")]
+    Varint {
+        what: &'static str,
+        reason: unsigned_varint::decode::Error,
+    },
+    #[error("a header of {0} bytes is over the limit of {MAX_HEADER}: it is damaged, or no CAR")]
+    LongHeader(u64),
+    #[error("not a CAR header ({0})")]
+    Header(String),
+    #[error("this is a CAR of version {0}, only 1 and 2 are supported")]
+    Version(u64),
+    #[error("the CARv2 header is not valid ({0})")]
+    V2(&'static str),
+    #[error("there is more behind the end of the CARv2's data, and no index is announced")]
+    Trailing,
+    #[error("a section of length zero: it is damaged, or padded with zeros")]
+    EmptySection,
+    #[error("a section of {0} bytes is over the limit of {MAX_SECTION}: it is damaged, or no CAR")]
+    LongSection(u64),
+    #[error("a section without a valid CID ({0})")]
+    Cid(cid::Error),
+    #[error("cannot read it: {0}")]
+    Read(io::Error),
+}
+
+impl Fault {
+    pub(crate) fn at(self, offset: u64) -> CarError {
+        CarError {
+            offset,
+            fault: self,
+        }
+    }
+}

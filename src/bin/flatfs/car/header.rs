@@ -1,0 +1,136 @@
+//! The headers of both versions.
+
+use cid::Cid;
+use serde::{Deserialize, Serialize};
+use serde_ipld_dagcbor::DecodeError;
+
+use super::error::Fault;
+
+/// The length of a CARv2's first part: a header of version 1 that says "version 2".
+const PRAGMA: u64 = 11;
+
+/// The length of the fixed header behind the pragma.
+pub(super) const V2_LEN: u64 = 40;
+
+/// The CBOR header; a CARv2 has no roots in it.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Header {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) roots: Option<Vec<Cid>>,
+    pub(super) version: u64,
+}
+
+impl Header {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Fault> {
+        serde_ipld_dagcbor::from_slice(bytes).map_err(|error| {
+            Fault::Header(match error {
+                DecodeError::Msg(reason) => reason,
+                _ => "it is not the CBOR that one is made of".to_owned(),
+            })
+        })
+    }
+}
+
+/// The fixed header of a CARv2: where its parts are. The characteristics in it say nothing that
+/// matters to one who reads the data in order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct V2 {
+    /// Where the CARv1 inside begins.
+    pub(super) data: u64,
+    /// Where it ends.
+    pub(super) data_end: u64,
+    /// Where the index begins, if there is one.
+    pub(super) index: Option<u64>,
+}
+
+impl V2 {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Fault> {
+        let (data, size, index) = numbers(bytes).ok_or(Fault::V2("it is too short"))?;
+        if size == 0 {
+            return Err(Fault::V2("it announces no data: was it never finished?"));
+        }
+        if data < PRAGMA + V2_LEN {
+            return Err(Fault::V2("its data begins inside of the header"));
+        }
+        let data_end = data
+            .checked_add(size)
+            .ok_or(Fault::V2("its data ends beyond all files"))?;
+        if index != 0 && index < data_end {
+            return Err(Fault::V2("its index begins inside of the data"));
+        }
+        Ok(V2 {
+            data,
+            data_end,
+            index: (index != 0).then_some(index),
+        })
+    }
+}
+
+/// Data offset, data size and index offset: little-endian, behind 16 bytes of characteristics.
+fn numbers(bytes: &[u8]) -> Option<(u64, u64, u64)> {
+    let (_, rest) = bytes.split_first_chunk::<16>()?;
+    let (data, rest) = rest.split_first_chunk()?;
+    let (size, rest) = rest.split_first_chunk()?;
+    let (index, _) = rest.split_first_chunk()?;
+    Some((
+        u64::from_le_bytes(*data),
+        u64::from_le_bytes(*size),
+        u64::from_le_bytes(*index),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(data: u64, size: u64, index: u64) -> Result<V2, Fault> {
+        let mut bytes = vec![0; 16];
+        for number in [data, size, index] {
+            bytes.extend(number.to_le_bytes());
+        }
+        V2::decode(&bytes)
+    }
+
+    #[test]
+    fn a_v2_header_says_where_data_and_index_are() {
+        let found = decode(51, 100, 0).unwrap();
+        assert_eq!((found.data, found.data_end, found.index), (51, 151, None));
+        assert_eq!(decode(60, 100, 160).unwrap().index, Some(160));
+    }
+
+    #[test]
+    fn a_v2_header_whose_offsets_contradict_each_other_is_refused() {
+        for (data, size, index) in [
+            (51, 0, 0),
+            (50, 100, 0),
+            (0, 100, 0),
+            (51, u64::MAX, 0),
+            (u64::MAX, 1, 0),
+            (51, 100, 150),
+            (51, 100, 1),
+        ] {
+            let found = decode(data, size, index);
+            assert!(
+                matches!(found, Err(Fault::V2(_))),
+                "{data} {size} {index}: {found:?}"
+            );
+        }
+        assert!(V2::decode(&[0; 39]).is_err());
+    }
+
+    #[test]
+    fn a_header_with_fields_missing_or_left_over_is_refused() {
+        let text = |json: serde_json::Value| serde_ipld_dagcbor::to_vec(&json).unwrap();
+        assert!(Header::decode(&text(serde_json::json!({"version": 2}))).is_ok());
+        for bad in [
+            serde_json::json!({"roots": []}),
+            serde_json::json!({"version": 1, "roots": [], "more": 1}),
+            serde_json::json!({"version": 1, "roots": ["x"]}),
+            serde_json::json!({"version": "1", "roots": []}),
+            serde_json::json!([1]),
+        ] {
+            assert!(Header::decode(&text(bad.clone())).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! [`Cli`]: the arguments of the program.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::commands::Command;
+use crate::report;
+
+/// Works with flatfs block stores: one file a block, as kubo and go-ds-flatfs have them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flatfs",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "\
+Exit status: 0 for yes, 1 for no or failed, 2 for wrong usage.
+
+Example:
+  flatfs import blocks backup.car
+  flatfs stat ~/.ipfs/blocks"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Cli {
+    /// The arguments that the program was called with; else, once the help or the error is printed,
+    /// the exit status.
+    pub(crate) fn read() -> Result<Self, ExitCode> {
+        Cli::try_parse().map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                // Nobody is there to be told if it can't be printed.
+                let _ = error.print();
+                ExitCode::SUCCESS
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                let _ = error.print();
+                ExitCode::from(report::WRONG_USAGE)
+            }
+            _ => {
+                report::print(&one_line(&error.render().to_string()));
+                ExitCode::from(report::WRONG_USAGE)
+            }
+        })
+    }
+}
+
+/// clap's message without the usage behind it, as one line.
+fn one_line(message: &str) -> String {
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let end = ["\n\nUsage:", "\n\nFor more information"]
+        .iter()
+        .filter_map(|mark| message.find(mark))
+        .min();
+    let what = end.and_then(|end| message.get(..end)).unwrap_or(message);
+    let words: Vec<&str> = what.split_whitespace().collect();
+    format!("{}; try --help", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_declared_without_contradiction() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_usage_error_is_one_line() {
+        for args in [
+            vec!["flatfs", "import"],
+            vec!["flatfs", "nothing"],
+            vec!["flatfs", "get", "dir", "no key"],
+            vec!["flatfs", "stat", "dir", "--colour"],
+        ] {
+            let error = Cli::try_parse_from(&args).unwrap_err();
+            let line = one_line(&error.render().to_string());
+            assert!(!line.contains('\n') && !line.contains("error:"), "{line}");
+            assert!(line.ends_with("; try --help"), "{line}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! `flatfs import`
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use cid::Cid;
+use clap::Args;
+use ds_flatfs::{FlatBatch, FlatFs, Key};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::io::AsyncBufRead;
+
+use super::Answer;
+use crate::car::{Block, CarReader};
+use crate::hash::{self, HashError};
+use crate::report::{WrongUsage, escape};
+use crate::sink::Sink;
+use crate::source::{self, is_stdin};
+use crate::{blocks, report, store};
+
+/// Store the blocks of CARs (versions 1 and 2)
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each CAR is taken as a whole or not at all. The CARs before one that is refused stay imported.
+Every block is checked against the hash in its CID. A hash function that is not known is an error,
+unless --unverified takes such blocks as they are; all others are checked even then.
+Blocks that their CIDs carry themselves (identity hash) are checked and counted, but not stored.
+A root that is neither in the CAR nor in the store is warned about. The index of a version 2 is not
+needed and not read. DIR is made, with next-to-last/2, if it is missing or empty.
+
+Example:
+  flatfs import blocks backup.car
+  curl -s https://example.org/dag.car | flatfs import blocks -")]
+pub(crate) struct Import {
+    /// The store
+    dir: PathBuf,
+    /// The CARs; '-' is standard input
+    #[arg(required = true, value_name = "CAR")]
+    cars: Vec<PathBuf>,
+    /// Take blocks whose hash function is not known without a check
+    #[arg(long)]
+    unverified: bool,
+}
+
+impl Import {
+    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
+        if self.cars.iter().filter(|car| is_stdin(car)).count() > 1 {
+            let message = "standard input can be imported only once".to_owned();
+            return Err(WrongUsage(message).into());
+        }
+        let Some((first, others)) = self.cars.split_first() else {
+            return Ok(Answer::Yes);
+        };
+        // Before the store, so that none is made for something that is no CAR.
+        let first = Car::open(first).await?;
+        store::making(&self.dir, async |store| {
+            import(store, first, self.unverified).await?;
+            for car in others {
+                import(store, Car::open(car).await?, self.unverified).await?;
+            }
+            Ok(Answer::Yes)
+        })
+        .await
+    }
+}
+
+/// A CAR whose header has been read.
+struct Car {
+    name: String,
+    reader: CarReader<Box<dyn AsyncBufRead + Unpin>>,
+    len: Option<u64>,
+}
+
+impl Car {
+    async fn open(path: &Path) -> anyhow::Result<Self> {
+        let name = source::name(path);
+        let file = source::open(path).await?;
+        let reader = CarReader::open(file.reader).await;
+        Ok(Car {
+            reader: reader.with_context(|| refused(&name))?,
+            name,
+            len: file.len,
+        })
+    }
+}
+
+fn refused(name: &str) -> String {
+    format!("nothing of {name} was imported")
+}
+
+/// What an import came to.
+#[derive(Debug, Default)]
+struct Tally {
+    blocks: u64,
+    new: u64,
+    inline: u64,
+    bytes: u64,
+}
+
+async fn import(store: &FlatFs, mut car: Car, unverified: bool) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let roots = car.reader.roots().to_vec();
+    let mut absent: HashSet<Cid> = roots.iter().copied().collect();
+    let batch = store.batch().await?;
+    let tally = match fill(&batch, &mut car, &mut absent, unverified).await {
+        Ok(tally) => {
+            let committed = batch.commit().await;
+            committed.with_context(|| format!("cannot commit the blocks of {}", car.name))?;
+            tally
+        }
+        Err(error) => {
+            // Why the CAR is refused matters more than what couldn't be cleaned up.
+            let _ = batch.discard().await;
+            return Err(error.context(refused(&car.name)));
+        }
+    };
+    for root in roots.iter().filter(|root| absent.contains(root)) {
+        if !blocks::has(store, root).await? {
+            let name = &car.name;
+            report::warn(&anyhow!(
+                "the root {root} of {name} is neither in it nor in the store"
+            ));
+        }
+    }
+    print(&car.name, &roots, &tally, started.elapsed())
+}
+
+/// Puts all blocks of the CAR into the batch; takes those roots out of `absent` that it meets.
+async fn fill(
+    batch: &FlatBatch,
+    car: &mut Car,
+    absent: &mut HashSet<Cid>,
+    unverified: bool,
+) -> anyhow::Result<Tally> {
+    let progress = progress(&car.name, car.len)?;
+    let mut tally = Tally::default();
+    while let Some(block) = car.reader.next_block().await? {
+        check(&block, unverified).with_context(|| format!("at byte {}", block.offset))?;
+        absent.remove(&block.cid);
+        tally.blocks += 1;
+        tally.bytes += block.data.len() as u64;
+        if hash::is_identity(&block.cid) {
+            tally.inline += 1;
+        } else if put(batch, block).await? {
+            tally.new += 1;
+        }
+        progress.set_position(car.reader.offset());
+    }
+    progress.finish_and_clear();
+    Ok(tally)
+}
+
+fn check(block: &Block, unverified: bool) -> anyhow::Result<()> {
+    match hash::verify(&block.cid, &block.data) {
+        Ok(()) => Ok(()),
+        Err(HashError::Unknown(..)) if unverified => Ok(()),
+        Err(error @ HashError::Unknown(..)) => Err(anyhow!(
+            "{error}: --unverified takes such blocks without a check"
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the block is new. One that is there with another size is damaged, and put again.
+async fn put(batch: &FlatBatch, block: Block) -> anyhow::Result<bool> {
+    let key = Key::from_cid(&block.cid);
+    let found = batch.get_size(&key).await?;
+    if found != Some(block.data.len() as u64) {
+        batch.put(&key, block.data).await?;
+    }
+    Ok(found.is_none())
+}
+
+/// A bar on standard error; nothing is drawn where that is no terminal.
+fn progress(name: &str, len: Option<u64>) -> anyhow::Result<ProgressBar> {
+    let (bar, template) = match len {
+        Some(len) => (
+            ProgressBar::new(len),
+            "{msg} [{wide_bar:.cyan}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+        ),
+        None => (
+            ProgressBar::new_spinner(),
+            "{spinner} {msg} {binary_bytes} {binary_bytes_per_sec}",
+        ),
+    };
+    let style = ProgressStyle::with_template(template).context("cannot draw the progress bar")?;
+    Ok(bar.with_style(style).with_message(escape(name)))
+}
+
+fn print(name: &str, roots: &[Cid], tally: &Tally, time: Duration) -> anyhow::Result<()> {
+    let mut sink = Sink::stdout();
+    sink.write(summary(name, tally, time).as_bytes())?;
+    for root in roots {
+        sink.write(format!("  root {root}\n").as_bytes())?;
+    }
+    sink.finish()
+}
+
+fn summary(name: &str, tally: &Tally, time: Duration) -> String {
+    let Tally {
+        blocks,
+        new,
+        inline,
+        bytes,
+    } = tally;
+    let (name, seconds) = (escape(name), time.as_secs_f64());
+    let s = if *blocks == 1 { "" } else { "s" };
+    let inline = match inline {
+        0 => String::new(),
+        inline => format!(" ({inline} inline in their CIDs)"),
+    };
+    format!("{name}: {blocks} block{s}{inline}, {new} new, {bytes} bytes, {seconds:.2} s\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_is_one_line() {
+        let tally = Tally {
+            blocks: 3,
+            new: 1,
+            inline: 1,
+            bytes: 10,
+        };
+        let line = summary("a\n.car", &tally, Duration::from_millis(1234));
+        assert_eq!(
+            line,
+            "a\\n.car: 3 blocks (1 inline in their CIDs), 1 new, 10 bytes, 1.23 s\n"
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! What `flatfs` can do, one file a command.
+
+mod create;
+mod export;
+mod get;
+mod has;
+mod import;
+mod ls;
+mod put;
+mod rm;
+mod stat;
+
+use clap::Subcommand;
+
+/// How a command that didn't fail went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Yes,
+    No,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Create(create::Create),
+    Import(import::Import),
+    Export(export::Export),
+    Put(put::Put),
+    Get(get::Get),
+    Has(has::Has),
+    Rm(rm::Rm),
+    Ls(ls::Ls),
+    Stat(stat::Stat),
+}
+
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    ///
+    /// If it fails; the error says what, where, and what to do.
+    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
+        match self {
+            Command::Create(command) => command.run().await,
+            Command::Import(command) => command.run().await,
+            Command::Export(command) => command.run().await,
+            Command::Put(command) => command.run().await,
+            Command::Get(command) => command.run().await,
+            Command::Has(command) => command.run().await,
+            Command::Rm(command) => command.run().await,
+            Command::Ls(command) => command.run().await,
+            Command::Stat(command) => command.run().await,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! [`Sink`]: where a command's output goes.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tempfile::NamedTempFile;
+
+use crate::report::{ClosedPipe, WrongUsage};
+
+/// How much is collected before it is written.
+const BUFFER: usize = 64 << 10;
+
+/// Standard output, or a file that only has its name once all of it is there.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    Stdout(BufWriter<Stdout>),
+    /// A file that is written beside its place and moved there at the end.
+    File(BufWriter<NamedTempFile>, PathBuf),
+    /// A device or pipe, which can't be replaced by a file.
+    Special(BufWriter<File>, PathBuf),
+}
+
+impl Sink {
+    /// Standard output.
+    pub(crate) fn stdout() -> Self {
+        Sink::Stdout(BufWriter::with_capacity(BUFFER, io::stdout()))
+    }
+
+    /// The file, or standard output if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If the file can't be made.
+    pub(crate) fn open(path: Option<&Path>) -> anyhow::Result<Self> {
+        match path {
+            None => Ok(Sink::stdout()),
+            Some(path) if path.as_os_str() == "-" => Ok(Sink::stdout()),
+            Some(path) => create(path).with_context(|| format!("cannot write {}", path.display())),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// If this is a terminal, which binary data would upset.
+    pub(crate) fn refuse_terminal(&self) -> anyhow::Result<()> {
+        match self {
+            Sink::Stdout(_) if io::stdout().is_terminal() => Err(WrongUsage(
+                "a CAR is not for the terminal: redirect the output, or name a file with -o"
+                    .to_owned(),
+            )
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// If they can't be written; [`ClosedPipe`] if nobody reads standard output any more.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        let written = self.writer().write_all(bytes);
+        self.told(written)
+    }
+
+    /// Lets the reader see what was written up to here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sink::write`].
+    pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
+        let flushed = self.writer().flush();
+        self.told(flushed)
+    }
+
+    /// Writes what is left; a file gets its name. Without this call it never does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sink::write`].
+    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
+        self.flush()?;
+        match self {
+            Sink::File(writer, path) => {
+                publish(writer, &path).with_context(|| format!("cannot write {}", path.display()))
+            }
+            Sink::Stdout(_) | Sink::Special(..) => Ok(()),
+        }
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Sink::Stdout(writer) => writer,
+            Sink::File(writer, _) => writer,
+            Sink::Special(writer, _) => writer,
+        }
+    }
+
+    fn told(&self, result: io::Result<()>) -> anyhow::Result<()> {
+        result.map_err(|error| match self {
+            Sink::Stdout(_) if error.kind() == io::ErrorKind::BrokenPipe => ClosedPipe.into(),
+            Sink::Stdout(_) => anyhow::Error::new(error).context("cannot write standard output"),
+            Sink::File(_, path) | Sink::Special(_, path) => {
+                anyhow::Error::new(error).context(format!("cannot write {}", path.display()))
+            }
+        })
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the program writes the user's own files"
+)]
+fn create(path: &Path) -> io::Result<Sink> {
+    let place = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if found.is_file() => fs::canonicalize(path)?,
+        Ok(_) => {
+            let file = File::options().write(true).open(path)?;
+            let writer = BufWriter::with_capacity(BUFFER, file);
+            return Ok(Sink::Special(writer, path.to_owned()));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(error),
+    };
+    let dir = match place.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let file = builder().prefix(".flatfs-").tempfile_in(dir);
+    let file = file.map_err(without_path)?;
+    Ok(Sink::File(BufWriter::with_capacity(BUFFER, file), place))
+}
+
+/// With the mode that a file of this user usually gets.
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.permissions(Permissions::from_mode(0o666));
+    builder
+}
+
+/// The error as the operating system said it: the random name of the file helps nobody.
+fn without_path(error: io::Error) -> io::Error {
+    let source = error.get_ref().and_then(|inner| inner.source());
+    match source {
+        Some(source) => io::Error::new(error.kind(), source.to_string()),
+        None => error,
+    }
+}
+
+fn publish(writer: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
+    let file = writer
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Opening stores, and closing them whatever happens.
+
+use std::path::Path;
+
+use ds_flatfs::{FlatFs, Options};
+
+/// Does `work` on the store in `dir`, which it only reads.
+///
+/// # Errors
+///
+/// If the store can't be opened, or the work fails.
+pub(crate) async fn reading<T>(
+    dir: &Path,
+    work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let store = Options::new().read_only(true).open(dir).await?;
+    close_after(store, work).await
+}
+
+/// Does `work` on the store in `dir`, which it may change.
+///
+/// # Errors
+///
+/// If the store can't be opened or closed, the work fails, or the user interrupts it.
+pub(crate) async fn writing<T>(
+    dir: &Path,
+    work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let store = Options::new().open(dir).await?;
+    close_after(store, async |store| interruptible(work(store)).await).await
+}
+
+/// The same as [`writing`], with a store that is made if it isn't there.
+pub(crate) async fn making<T>(
+    dir: &Path,
+    work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let store = Options::new().open_or_create(dir).await?;
+    close_after(store, async |store| interruptible(work(store)).await).await
+}
+
+async fn close_after<T>(
+    store: FlatFs,
+    work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let done = work(&store).await;
+    let closed = store.close().await;
+    let done = done?;
+    closed?;
+    Ok(done)
+}
+
+/// Ends the work when the user interrupts it, so that it can be cleaned up after.
+///
+/// # Errors
+///
+/// If the work fails or is interrupted.
+pub(crate) async fn interruptible<T>(
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    tokio::select! {
+        done = work => done,
+        Ok(()) = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+    }
+}

@@ -1,0 +1,204 @@
+//! [`Target`]: what a user means by KEY.
+
+use std::str::FromStr;
+
+use bytes::Bytes;
+use cid::Cid;
+use ds_flatfs::{Datastore, Key};
+
+use crate::blocks;
+
+/// How KEY is read, for the help of every command that takes one.
+pub(crate) const KEY_HELP: &str = "\
+KEY is a CID (version 0 or 1, in any multibase, also as /ipfs/CID) or a key of the store. What can be
+read as a CID is one; begin with '/' to be sure to mean a key. All CIDs of the same multihash name the
+same block. A CID with the identity hash carries its block itself: it is always there, and never in
+the store.";
+
+/// A key of the store, or a CID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Key(Key),
+    Cid(Cid),
+}
+
+impl Target {
+    /// The keys under which it may be stored.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        match self {
+            Target::Key(key) => vec![key.clone()],
+            Target::Cid(cid) => blocks::keys(cid),
+        }
+    }
+
+    /// Whether it is in the store or in the CID.
+    pub(crate) async fn exists(&self, store: &dyn Datastore) -> anyhow::Result<bool> {
+        match self {
+            Target::Key(key) => blocks::has_key(store, key).await,
+            Target::Cid(cid) => blocks::has(store, cid).await,
+        }
+    }
+
+    /// Its bytes, or `None` if it is nowhere.
+    pub(crate) async fn load(&self, store: &dyn Datastore) -> anyhow::Result<Option<Bytes>> {
+        match self {
+            Target::Key(_) => blocks::read(store, self.keys()).await,
+            Target::Cid(cid) => blocks::load(store, cid).await,
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Target::Key(key) => key.fmt(f),
+            Target::Cid(cid) => cid.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(cid) = text.strip_prefix("/ipfs/") {
+            return parse_cid(cid).map(Target::Cid);
+        }
+        if let Some(name) = text.strip_prefix('/') {
+            return if is_name(name) {
+                Ok(Target::Key(Key::new(text)))
+            } else {
+                Err("a key is '/' and then only 0-9 A-Z + - _ =".to_owned())
+            };
+        }
+        match parse_cid(text) {
+            Ok(cid) => Ok(Target::Cid(cid)),
+            Err(_) if is_name(text) => Ok(Target::Key(Key::new(text))),
+            Err(error) => Err(format!("neither a key nor a CID ({error})")),
+        }
+    }
+}
+
+/// A CID, for arguments that must be one.
+///
+/// # Errors
+///
+/// If it isn't one, or isn't all of the text.
+pub(crate) fn parse_cid(text: &str) -> Result<Cid, String> {
+    let text = text.strip_prefix("/ipfs/").unwrap_or(text);
+    if text.contains('/') {
+        return Err("paths behind a CID are not supported".to_owned());
+    }
+    let cid = Cid::try_from(text).map_err(|error| error.to_string())?;
+    if decoded_len(text) == Some(cid.encoded_len()) {
+        Ok(cid)
+    } else {
+        Err("there is more behind the CID".to_owned())
+    }
+}
+
+/// How many bytes the text stands for, since reading a CID doesn't mind what comes behind it.
+fn decoded_len(text: &str) -> Option<usize> {
+    let decoded = if cid::Version::is_v0_str(text) {
+        cid::multibase::Base::Base58Btc.decode(text)
+    } else {
+        cid::multibase::decode(text).map(|(_, bytes)| bytes)
+    };
+    decoded.ok().map(|bytes| bytes.len())
+}
+
+/// Whether the text is a key of a store, without its `/`.
+fn is_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "+-_=".contains(c);
+    !text.is_empty() && text.chars().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use cid::multibase::Base;
+    use multihash_codetable::{Code, MultihashDigest as _};
+
+    use super::*;
+    use crate::hash::raw_cid;
+
+    fn key(text: &str) -> Result<Target, String> {
+        Ok(Target::Key(Key::new(text)))
+    }
+
+    #[test]
+    fn a_key_is_taken_with_and_without_its_slash() {
+        for name in [
+            "CIQOHMGEIKMPYHAUTL57JSEZN64SIJ5OIHSGJG4TJSSJLGI3PBJLQVI",
+            "A",
+            "+-_=09",
+        ] {
+            assert_eq!(name.parse(), key(name));
+            assert_eq!(format!("/{name}").parse(), key(name));
+        }
+    }
+
+    #[test]
+    fn a_cid_is_taken_in_any_version_and_multibase() {
+        let cid = raw_cid(b"block");
+        for base in [
+            Base::Base16Lower,
+            Base::Base16Upper,
+            Base::Base32Lower,
+            Base::Base32Upper,
+            Base::Base36Lower,
+            Base::Base36Upper,
+            Base::Base58Btc,
+            Base::Base64Url,
+            Base::Base256Emoji,
+        ] {
+            let text = cid.to_string_of_base(base).unwrap();
+            assert_eq!(text.parse(), Ok(Target::Cid(cid)), "{text}");
+        }
+        let v0 = Cid::new_v0(*cid.hash()).unwrap();
+        assert_eq!(v0.to_string().parse(), Ok(Target::Cid(v0)));
+        assert_eq!(format!("/ipfs/{v0}").parse(), Ok(Target::Cid(v0)));
+    }
+
+    #[test]
+    fn the_keys_of_blocks_are_never_read_as_cids() {
+        let codes = [
+            Code::Sha2_256,
+            Code::Sha2_512,
+            Code::Sha3_256,
+            Code::Blake2b256,
+            Code::Blake2s256,
+            Code::Blake3_256,
+        ];
+        for i in 0..200_u32 {
+            for code in codes {
+                let cid = Cid::new_v1(0x55, code.digest(&i.to_le_bytes()));
+                for made in [Key::from_cid(&cid), Key::from_cid_bytes(&cid)] {
+                    let name = made.as_str().trim_start_matches('/');
+                    assert_eq!(name.parse(), Ok(Target::Key(made.clone())));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_neither_is_refused() {
+        let cid = raw_cid(b"block");
+        for text in [
+            "",
+            "/",
+            "a",
+            "/a",
+            "//A",
+            "/A/B",
+            "../A",
+            "no key",
+            "/ipfs/",
+            &format!("{cid}/file"),
+            &format!("{cid}a"),
+            &format!("{cid}aaaaaaaa"),
+            "QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1",
+        ] {
+            assert!(text.parse::<Target>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Reads that memory can answer, on Linux: without a hop to the blocking pool, and without ever
+//! waiting for a disk.
+//!
+//! openat2(2) with `RESOLVE_CACHED` (Linux 5.12) walks a path through the kernel's cache of names
+//! only, and preadv2(2) with `RWF_NOWAIT` (Linux 4.14) takes only what is in the page cache; where
+//! that is not enough both say `EAGAIN` at once. Whatever else goes wrong, too, is for the pool to
+//! find out: a seccomp filter, a file system without these, a symbolic link, no free descriptor.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::{Errno, ReadWriteFlags};
+
+use super::os::with_patience;
+use super::{CachedReads, Kind, Stat};
+
+/// Longer files go to the pool: copying them takes longer than the hop.
+const LONGEST: u64 = 64 * 1024;
+
+#[derive(Debug)]
+pub(super) struct LinuxCachedReads {
+    root: File,
+    /// Whether the kernel has said that it can't do this, here or at all.
+    cannot_open: AtomicBool,
+    cannot_read: AtomicBool,
+}
+
+impl LinuxCachedReads {
+    pub(super) fn new(root: &Path) -> io::Result<Self> {
+        #[expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
+        let root = with_patience(|| File::open(root))?;
+        Ok(LinuxCachedReads {
+            root,
+            cannot_open: AtomicBool::new(false),
+            cannot_read: AtomicBool::new(false),
+        })
+    }
+
+    /// Opens a path below the root, through no symbolic link.
+    fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+        let opened = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve);
+        opened.inspect_err(|&error| give_up_on(error, &self.cannot_open))
+    }
+
+    fn try_read(&self, path: &str) -> Result<Option<Bytes>, Errno> {
+        let file = self.open(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        let stat = stat(&file)?;
+        let length = match usize::try_from(stat.len) {
+            Ok(length) if stat.kind == Kind::File && stat.len <= LONGEST => length,
+            _ => return Ok(None),
+        };
+        let mut contents = vec![0; length];
+        if length > 0 {
+            let mut buffers = [IoSliceMut::new(&mut contents)];
+            let read = rustix::io::preadv2(&file, &mut buffers, 0, ReadWriteFlags::NOWAIT);
+            if read.inspect_err(|&error| give_up_on(error, &self.cannot_read))? != length {
+                return Ok(None);
+            }
+        }
+        Ok(Some(contents.into()))
+    }
+}
+
+impl CachedReads for LinuxCachedReads {
+    fn read(&self, path: &str) -> Option<io::Result<Bytes>> {
+        if self.cannot_open.load(Ordering::Relaxed) || self.cannot_read.load(Ordering::Relaxed) {
+            return None;
+        }
+        answer(self.try_read(path).transpose()?)
+    }
+
+    fn stat(&self, path: &str) -> Option<io::Result<Stat>> {
+        if self.cannot_open.load(Ordering::Relaxed) {
+            return None;
+        }
+        answer(self.open(path, OFlags::PATH).and_then(|file| stat(&file)))
+    }
+}
+
+/// That something isn't there is an answer; any other error is not.
+fn answer<T>(result: Result<T, Errno>) -> Option<io::Result<T>> {
+    match result {
+        Ok(found) => Some(Ok(found)),
+        Err(Errno::NOENT) => Some(Err(Errno::NOENT.into())),
+        Err(_) => None,
+    }
+}
+
+fn give_up_on(error: Errno, flag: &AtomicBool) {
+    if matches!(
+        error,
+        Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP
+    ) {
+        flag.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What an open file is, as far as the kernel knows without asking a server.
+fn stat(file: impl AsFd) -> Result<Stat, Errno> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let found = rustix::fs::statx(file, c"", flags, StatxFlags::TYPE | StatxFlags::SIZE)?;
+    let kind = match FileType::from_raw_mode(found.stx_mode.into()) {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Dir,
+        FileType::Symlink => Kind::Symlink,
+        _ => Kind::Other,
+    };
+    Ok(Stat {
+        kind,
+        len: found.stx_size,
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the test makes its own files")]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn reads() -> (tempfile::TempDir, LinuxCachedReads) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("AB")).unwrap();
+        fs::write(dir.path().join("AB/X.data"), b"block").unwrap();
+        fs::write(dir.path().join("AB/EMPTY.data"), b"").unwrap();
+        fs::write(dir.path().join("AB/LONG.data"), vec![1; 65_537]).unwrap();
+        let reads = LinuxCachedReads::new(dir.path()).unwrap();
+        (dir, reads)
+    }
+
+    /// A kernel or file system that can't do this answers nothing, which is right too.
+    fn is_or_unknown<T: PartialEq>(answer: Option<io::Result<T>>, right: &T) -> bool {
+        answer.is_none_or(|found| found.is_ok_and(|found| found == *right))
+    }
+
+    #[test]
+    fn what_is_answered_is_right() {
+        let (_dir, reads) = reads();
+        assert!(is_or_unknown(
+            reads.read("AB/X.data"),
+            &Bytes::from("block")
+        ));
+        assert!(is_or_unknown(reads.read("AB/EMPTY.data"), &Bytes::new()));
+        let stat = Stat {
+            kind: Kind::File,
+            len: 5,
+        };
+        assert!(is_or_unknown(reads.stat("AB/X.data"), &stat));
+    }
+
+    #[test]
+    fn an_absent_file_is_not_found_or_unknown() {
+        let (_dir, reads) = reads();
+        for path in ["AB/NONE.data", "NO/X.data"] {
+            if let Some(answer) = reads.read(path) {
+                assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::NotFound);
+            }
+            if let Some(answer) = reads.stat(path) {
+                assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::NotFound);
+            }
+        }
+    }
+
+    #[test]
+    fn long_files_directories_and_links_are_left_to_the_pool() {
+        let (dir, reads) = reads();
+        let link = |to: &str, at: &str| {
+            std::os::unix::fs::symlink(dir.path().join(to), dir.path().join(at)).unwrap();
+        };
+        link("AB", "LINK");
+        link("AB/X.data", "AB/LINK.data");
+        for path in ["AB/LONG.data", "AB", "LINK/X.data", "AB/LINK.data"] {
+            assert!(reads.read(path).is_none(), "{path}");
+        }
+        assert!(reads.stat("LINK/X.data").is_none());
+    }
+}

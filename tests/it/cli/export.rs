@@ -1,0 +1,170 @@
+//! `export`
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use cid::Cid;
+use ipld_core::ipld;
+use ipld_core::ipld::Ipld;
+use multihash_codetable::{Code, MultihashDigest as _};
+
+use super::cars::{header, parse, raw, section};
+use super::{Room, files, fixture, run, succeed};
+
+const SMALL_ROOT: &str = "bafybeigsun6zhi4vrpryig6tfhvrb2ykn5dqg4q5fkm7rjgfyv6uc67xia";
+const KUBO_ROOT: &str = "bafybeicgysyofkc6g7oxknhkecicbvaak4vrcaua4imd5g72jedbhbroyu";
+
+fn set(blocks: Vec<(Cid, Vec<u8>)>) -> BTreeMap<Cid, Vec<u8>> {
+    let count = blocks.len();
+    let set: BTreeMap<_, _> = blocks.into_iter().collect();
+    assert_eq!(set.len(), count, "each block once");
+    set
+}
+
+#[test]
+fn a_dag_comes_out_as_it_went_in() {
+    let room = Room::new();
+    let store = room.store_of("small.car");
+    succeed(&["import", &store, &fixture("hello.car")]);
+    let (roots, blocks) = parse(&succeed(&["export", &store, SMALL_ROOT]).stdout);
+    let (expected_roots, expected) = parse(&fs::read(fixture("small.car")).unwrap());
+    assert_eq!(roots, expected_roots);
+    assert_eq!(blocks[0].0, roots[0], "the root comes first");
+    assert_eq!(set(blocks), set(expected));
+}
+
+#[test]
+fn without_roots_every_block_of_the_store_comes_out_as_raw() {
+    let room = Room::new();
+    let store = room.store_of("small.car");
+    let file = room.path("all.car");
+    succeed(&["export", &store, "-o", &file]);
+    let (roots, blocks) = parse(&fs::read(&file).unwrap());
+    assert_eq!(roots, []);
+    for (cid, block) in &blocks {
+        assert_eq!(*cid, raw(block));
+    }
+    assert_eq!(set(blocks).len(), 51);
+    succeed(&["import", &room.path("copy"), &file]);
+    let names = |store: &str| files(store).into_values().collect::<Vec<_>>();
+    assert_eq!(names(&room.path("copy")), names(&store));
+}
+
+#[test]
+fn a_store_of_kubo_is_exported_from_its_root() {
+    let room = Room::new();
+    let store = room.kubo_store();
+    let before = files(&store);
+    let (roots, blocks) = parse(&succeed(&["export", &store, KUBO_ROOT]).stdout);
+    assert_eq!(roots[0].to_string(), KUBO_ROOT);
+    assert_eq!(blocks.len(), 6);
+    for (cid, block) in blocks {
+        assert_eq!(Code::Sha2_256.digest(&block), *cid.hash());
+    }
+    assert_eq!(files(&store), before);
+}
+
+/// A store with one DAG over dag-cbor, dag-json, dag-pb and raw, in which two nodes are linked twice,
+/// and its CIDs from the root down.
+fn mixed_store(room: &Room) -> (String, Vec<Cid>) {
+    let node = |codec, block: &[u8]| Cid::new_v1(codec, Code::Sha2_256.digest(block));
+    let leaf = b"leaf".to_vec();
+    let leaf_cid = node(0x55, &leaf);
+    let pb =
+        ipld!({ "Links": [{ "Hash": Ipld::Link(leaf_cid) }, { "Hash": Ipld::Link(leaf_cid) }] });
+    let pb = ipld_dagpb::from_ipld(&pb).unwrap();
+    let pb_cid = node(0x70, &pb);
+    let json = ipld!({ "a": Ipld::Link(pb_cid), "b": { "c": Ipld::Link(leaf_cid) } });
+    let json = serde_ipld_dagjson::to_vec(&json).unwrap();
+    let json_cid = node(0x0129, &json);
+    let cbor = ipld!([Ipld::Link(json_cid), 1, { "x": Ipld::Link(pb_cid) }]);
+    let cbor = serde_ipld_dagcbor::to_vec(&cbor).unwrap();
+    let cbor_cid = node(0x71, &cbor);
+    let bytes = [
+        header(&[cbor_cid]),
+        section(&cbor_cid, &cbor),
+        section(&leaf_cid, &leaf),
+        section(&json_cid, &json),
+        section(&pb_cid, &pb),
+    ];
+    let file = room.file("mixed.car", &bytes.concat());
+    succeed(&["import", &room.store(), &file]);
+    (room.store(), vec![cbor_cid, json_cid, pb_cid, leaf_cid])
+}
+
+#[test]
+fn links_are_followed_through_all_codecs_depth_first_and_each_block_once() {
+    let room = Room::new();
+    let (store, cids) = mixed_store(&room);
+    let done = succeed(&["export", &store, &cids[0].to_string(), &cids[2].to_string()]);
+    let (roots, blocks) = parse(&done.stdout);
+    assert_eq!(roots, [cids[0], cids[2]]);
+    let found: Vec<Cid> = blocks.into_iter().map(|(cid, _)| cid).collect();
+    assert_eq!(found, cids);
+}
+
+#[test]
+fn a_missing_block_is_an_error_that_names_it_and_leaves_no_file() {
+    let room = Room::new();
+    let (store, cids) = mixed_store(&room);
+    let root = cids[0].to_string();
+    succeed(&["rm", &store, &cids[3].to_string()]);
+    let done = run(&["export", &store, &root, "-o", &room.path("dag.car")]);
+    done.failed(1, &["missing", &cids[3].to_string(), &cids[2].to_string()]);
+    assert!(!fs::exists(room.path("dag.car")).unwrap());
+    let left = fs::read_dir(room.0.path()).unwrap().count();
+    assert_eq!(left, 2, "the store and the imported CAR");
+}
+
+#[test]
+fn a_failed_export_leaves_the_file_that_was_there() {
+    let room = Room::new();
+    let (store, cids) = mixed_store(&room);
+    succeed(&["rm", &store, &cids[3].to_string()]);
+    let file = room.file("dag.car", b"before");
+    assert_eq!(
+        run(&["export", &store, &cids[0].to_string(), "-o", &file]).code,
+        1
+    );
+    assert_eq!(fs::read(&file).unwrap(), b"before");
+    succeed(&["export", &store, "-o", &file]);
+    assert_eq!(parse(&fs::read(&file).unwrap()).1.len(), 3);
+}
+
+#[test]
+fn a_root_that_is_not_there_is_an_error_before_anything_is_written() {
+    let room = Room::new();
+    let store = room.store_of("hello.car");
+    let done = run(&["export", &store, SMALL_ROOT]);
+    done.failed(1, &[SMALL_ROOT, "root", &store]);
+    assert_eq!(done.stdout, b"");
+    run(&["export", &store, "NOCID"]).failed(2, &["NOCID"]);
+}
+
+#[test]
+fn a_damaged_block_is_an_error_that_names_it() {
+    let room = Room::new();
+    let store = room.store_of("hello.car");
+    let cid = raw(b"hello flatfs\n").to_string();
+    for path in files(&store).keys() {
+        fs::write(path, b"hello fl4tfs\n").unwrap();
+    }
+    run(&["export", &store]).failed(1, &[&cid, "damaged"]);
+    run(&["export", &store, &cid]).failed(1, &[&cid, "damaged"]);
+}
+
+#[test]
+fn an_unknown_codec_is_an_error_that_names_it() {
+    let room = Room::new();
+    let store = room.store_of("hello.car");
+    let cid = Cid::new_v1(0x1234, *raw(b"hello flatfs\n").hash());
+    run(&["export", &store, &cid.to_string()]).failed(1, &["0x1234", "codec", &cid.to_string()]);
+}
+
+#[test]
+fn a_device_is_written_to_and_not_replaced() {
+    let room = Room::new();
+    let store = room.store_of("hello.car");
+    succeed(&["export", &store, "-o", "/dev/null"]);
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+}

@@ -1,0 +1,261 @@
+//! `import` and `create`
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
+
+use cid::Cid;
+use cid::multihash::Multihash;
+use multihash_codetable::{Code, MultihashDigest as _};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::cars::{car, header, parse, raw, section, v2};
+use super::{Done, Room, files, fixture, keys, program, run, run_with_input, succeed};
+
+#[test]
+fn create_takes_the_three_spellings_of_a_shard_function() {
+    for spelling in ["prefix/3", "v1/prefix/3", "/repo/flatfs/shard/v1/prefix/3"] {
+        let room = Room::new();
+        succeed(&["create", &room.store(), spelling]);
+        let sharding = fs::read_to_string(room.path("store/SHARDING")).unwrap();
+        assert_eq!(sharding, "/repo/flatfs/shard/v1/prefix/3\n");
+    }
+    let room = Room::new();
+    succeed(&["create", &room.store()]);
+    let sharding = fs::read_to_string(room.path("store/SHARDING")).unwrap();
+    assert_eq!(sharding, "/repo/flatfs/shard/v1/next-to-last/2\n");
+}
+
+#[test]
+fn create_refuses_what_is_already_a_store_and_what_is_no_shard_function() {
+    let room = Room::new();
+    succeed(&["create", &room.store()]);
+    run(&["create", &room.store()]).failed(1, &["already", &room.store()]);
+    run(&["create", &room.path("other"), "middle/2"]).failed(2, &["middle/2", "--help"]);
+    assert!(!fs::exists(room.path("other")).unwrap());
+}
+
+#[test]
+fn an_import_makes_the_store_and_says_what_it_took() {
+    let room = Room::new();
+    let done = succeed(&["import", &room.store(), &fixture("small.car")]);
+    let lines = done.lines();
+    assert_eq!(lines.len(), 2, "{done:?}");
+    assert!(
+        lines[0].contains("small.car: 51 blocks, 51 new, 1002445 bytes, "),
+        "{done:?}"
+    );
+    assert!(lines[0].ends_with(" s"), "{done:?}");
+    assert_eq!(
+        lines[1].trim(),
+        "root bafybeigsun6zhi4vrpryig6tfhvrb2ykn5dqg4q5fkm7rjgfyv6uc67xia"
+    );
+    assert_eq!(files(&room.store()).len(), 51);
+}
+
+#[test]
+fn blocks_that_are_there_are_not_new() {
+    let room = Room::new();
+    let store = room.store_of("small.car");
+    let done = succeed(&[
+        "import",
+        &store,
+        &fixture("hello.car"),
+        &fixture("small.car"),
+    ]);
+    assert!(
+        done.text().contains("hello.car: 1 block, 1 new"),
+        "{done:?}"
+    );
+    assert!(
+        done.text().contains("small.car: 51 blocks, 0 new"),
+        "{done:?}"
+    );
+    assert_eq!(keys(&store).len(), 52);
+}
+
+#[test]
+fn a_block_whose_file_was_cut_is_healed_by_an_import() {
+    let room = Room::new();
+    let store = room.store_of("hello.car");
+    let before = files(&store);
+    for path in before.keys() {
+        fs::write(path, b"hel").unwrap();
+    }
+    succeed(&["import", &store, &fixture("hello.car")]);
+    assert_eq!(files(&store), before);
+}
+
+#[test]
+fn a_car_comes_in_through_standard_input() {
+    let room = Room::new();
+    let car = fs::read(fixture("small.car")).unwrap();
+    let done = run_with_input(&["import", &room.store(), "-"], &car);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    assert!(done.text().starts_with("standard input: 51 blocks, 51 new"));
+    run(&["import", &room.store(), "-", "-"]).failed(2, &["only once"]);
+}
+
+#[test]
+fn a_carv2_is_read_with_and_without_padding_and_index() {
+    let v1 = fs::read(fixture("small.car")).unwrap();
+    let expected = {
+        let room = Room::new();
+        keys(&room.store_of("small.car"))
+    };
+    for (padding, index) in [(0, ""), (0, "index"), (100, ""), (100, "index")] {
+        let room = Room::new();
+        let bytes = v2(&v1, padding, index.as_bytes());
+        let file = room.file("v2.car", &bytes);
+        let done = succeed(&["import", &room.store(), &file]);
+        assert!(done.text().contains("51 blocks, 51 new"), "{done:?}");
+        assert_eq!(keys(&room.store()), expected);
+        let piped = run_with_input(&["import", &room.path("piped"), "-"], &bytes);
+        assert_eq!(piped.code, 0, "{piped:?}");
+        assert_eq!(keys(&room.path("piped")), expected);
+    }
+}
+
+#[test]
+fn no_roots_and_duplicate_and_empty_blocks_are_legal() {
+    let room = Room::new();
+    let file = room.file("odd.car", &car(&[], &[b"a", b"", b"a", b""]));
+    let done = succeed(&["import", &room.store(), &file]);
+    assert!(done.text().contains("4 blocks, 2 new, 2 bytes"), "{done:?}");
+    let empty = succeed(&["get", &room.store(), &raw(b"").to_string()]);
+    assert_eq!(empty.stdout, b"");
+    let file = room.file("none.car", &header(&[]));
+    let done = succeed(&["import", &room.store(), &file]);
+    assert!(done.text().contains("0 blocks, 0 new, 0 bytes"), "{done:?}");
+}
+
+#[test]
+fn a_root_that_is_nowhere_is_a_warning_and_one_in_the_store_is_none() {
+    let room = Room::new();
+    let root = raw(b"elsewhere");
+    let file = room.file("rootless.car", &car(&[root], &[b"a"]));
+    let done = run(&["import", &room.store(), &file]);
+    assert_eq!(done.code, 0, "{done:?}");
+    done.failed(0, &["warning", &root.to_string(), "rootless.car"]);
+    let other = room.file("root.car", &car(&[], &[b"elsewhere"]));
+    succeed(&["import", &room.store(), &other]);
+    succeed(&["import", &room.store(), &file]);
+}
+
+#[test]
+fn blocks_of_every_known_hash_function_are_checked_and_stored() {
+    let codes = [
+        Code::Sha2_256,
+        Code::Sha2_512,
+        Code::Blake2b256,
+        Code::Blake2s256,
+        Code::Blake3_256,
+        Code::Sha3_256,
+    ];
+    let cids: Vec<Cid> = codes
+        .iter()
+        .map(|code| Cid::new_v1(0x55, code.digest(b"block")))
+        .collect();
+    let sections: Vec<Vec<u8>> = cids.iter().map(|cid| section(cid, b"block")).collect();
+    let room = Room::new();
+    let file = room.file("many.car", &[header(&cids), sections.concat()].concat());
+    let done = succeed(&["import", &room.store(), &file]);
+    assert!(done.text().contains("6 blocks, 6 new"), "{done:?}");
+    for cid in cids {
+        let got = succeed(&["get", &room.store(), &cid.to_string()]);
+        assert_eq!(got.stdout, b"block");
+    }
+}
+
+#[test]
+fn an_identity_block_is_checked_and_answered_from_its_cid_but_not_stored() {
+    let room = Room::new();
+    let cid = Cid::new_v1(0x55, Multihash::wrap(0, b"inline").unwrap());
+    let good = [header(&[cid]), section(&cid, b"inline")].concat();
+    let good = room.file("good.car", &good);
+    let done = succeed(&["import", &room.store(), &good]);
+    assert!(
+        done.text()
+            .contains("1 block (1 inline in their CIDs), 0 new")
+    );
+    assert_eq!(files(&room.store()).len(), 0);
+    let name = cid.to_string();
+    assert_eq!(succeed(&["get", &room.store(), &name]).stdout, b"inline");
+    succeed(&["has", &room.store(), &name]);
+    let (roots, blocks) = parse(&succeed(&["export", &room.store(), &name]).stdout);
+    assert_eq!((roots, blocks.len()), (vec![cid], 0));
+    let bad = [header(&[cid]), section(&cid, b"other")].concat();
+    let bad = room.file("bad.car", &bad);
+    run(&["import", &room.store(), &bad]).failed(1, &["bad.car", "hash"]);
+}
+
+#[test]
+fn an_unknown_hash_function_needs_to_be_allowed_and_allows_no_wrong_hash() {
+    let room = Room::new();
+    let cid = Cid::new_v1(0x55, Multihash::wrap(0x1234, &[7; 32]).unwrap());
+    let start = header(&[]);
+    let file = room.file(
+        "strange.car",
+        &[start.clone(), section(&cid, b"x")].concat(),
+    );
+    let at = format!("at byte {}", start.len());
+    let done = run(&["import", &room.store(), &file]);
+    done.failed(1, &["strange.car", &at, "0x1234", "--unverified"]);
+    succeed(&["import", "--unverified", &room.store(), &file]);
+    assert_eq!(files(&room.store()).len(), 1);
+    let wrong = room.file("wrong.car", &[start, section(&raw(b"x"), b"y")].concat());
+    let done = run(&["import", "--unverified", &room.store(), &wrong]);
+    done.failed(1, &["wrong.car", &at, &raw(b"x").to_string()]);
+}
+
+#[test]
+fn cars_before_a_refused_one_stay_imported() {
+    let room = Room::new();
+    let bad = room.file("bad.car", b"no car at all");
+    let files = [&fixture("hello.car"), &bad, &fixture("small.car")];
+    let done = run(&["import", &room.store(), files[0], files[1], files[2]]);
+    done.failed(1, &["bad.car"]);
+    assert!(
+        done.text().contains("hello.car: 1 block, 1 new"),
+        "{done:?}"
+    );
+    assert_eq!(keys(&room.store()).len(), 1);
+}
+
+#[test]
+fn an_import_into_something_that_is_no_store_is_refused() {
+    let room = Room::new();
+    fs::create_dir(room.store()).unwrap();
+    room.file("store/note.txt", b"mine");
+    run(&["import", &room.store(), &fixture("hello.car")]).failed(1, &[&room.store()]);
+    let left: BTreeSet<_> = fs::read_dir(room.store())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, BTreeSet::from(["note.txt".into()]));
+}
+
+#[test]
+fn an_interrupted_import_leaves_the_store_as_it_was() {
+    let room = Room::new();
+    let store = room.store_of("hello.car");
+    let before = files(&store);
+    let mut child = program(&["import", &store, "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // More than a pipe holds: once it is written, most of it has been read, and imported.
+    stdin
+        .write_all(&fs::read(fixture("small.car")).unwrap())
+        .unwrap();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let done = Done::of(child.wait_with_output().unwrap());
+    drop(stdin);
+    done.failed(1, &["interrupted"]);
+    assert_eq!(files(&store), before);
+    assert_eq!(fs::read_dir(room.path("store/.temp")).unwrap().count(), 0);
+}

@@ -1,0 +1,163 @@
+//! The program `flatfs`, driven as a user does it.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the tests look at the files themselves"
+)]
+
+mod bad_cars;
+mod cars;
+mod export;
+mod import;
+mod put_get;
+mod whole_store;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// How the program ended.
+#[derive(Debug)]
+struct Done {
+    code: i32,
+    stdout: Vec<u8>,
+    stderr: String,
+}
+
+impl Done {
+    fn of(output: Output) -> Self {
+        Done {
+            code: output.status.code().expect("no signal"),
+            stdout: output.stdout,
+            stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+        }
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).expect("UTF-8")
+    }
+
+    fn lines(&self) -> Vec<&str> {
+        self.text().lines().collect()
+    }
+
+    /// Asserts that it failed with this exit status and one line that has all of these parts.
+    #[track_caller]
+    fn failed(&self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, code, "{self:?}");
+        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
+        for part in parts {
+            assert!(self.stderr.contains(part), "{part:?} in {self:?}");
+        }
+    }
+}
+
+fn program<S: AsRef<OsStr>>(args: &[S]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flatfs"));
+    command.args(args);
+    command
+}
+
+/// Runs it, whatever comes of it.
+fn run<S: AsRef<OsStr>>(args: &[S]) -> Done {
+    let output = program(args).stdin(Stdio::null()).output();
+    Done::of(output.expect("the program runs"))
+}
+
+/// Runs it, and asserts that it says yes and nothing to standard error.
+#[track_caller]
+fn succeed<S: AsRef<OsStr>>(args: &[S]) -> Done {
+    let done = run(args);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    done
+}
+
+/// Runs it with this on standard input.
+fn run_with_input<S: AsRef<OsStr>>(args: &[S], input: &[u8]) -> Done {
+    let mut child = program(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // It may have seen enough before the end.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    Done::of(child.wait_with_output().expect("the program ends"))
+}
+
+fn fixture(name: &str) -> String {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    dir.join(name).to_str().expect("UTF-8").to_owned()
+}
+
+/// A directory with room for a store and files.
+struct Room(TempDir);
+
+impl Room {
+    fn new() -> Self {
+        Room(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().expect("UTF-8").to_owned()
+    }
+
+    /// The path of the store, which isn't there before somebody makes it.
+    fn store(&self) -> String {
+        self.path("store")
+    }
+
+    /// The path of a store that has the blocks of this fixture.
+    fn store_of(&self, car: &str) -> String {
+        succeed(&["import", &self.store(), &fixture(car)]);
+        self.store()
+    }
+
+    /// The store that kubo made, unpacked.
+    fn kubo_store(&self) -> String {
+        let tar = fs::File::open(fixture("kubo-0.22-blocks.tar")).expect("the fixture");
+        tar::Archive::new(tar)
+            .unpack(self.0.path())
+            .expect("unpacked");
+        self.path("blocks")
+    }
+
+    fn file(&self, name: &str, contents: &[u8]) -> String {
+        let path = self.path(name);
+        fs::write(&path, contents).expect("written");
+        path
+    }
+}
+
+/// The blocks of a store as they are on disk, and whatever is in flight.
+fn files(store: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut dirs = vec![PathBuf::from(store)];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension() == Some(OsStr::new("data")) {
+                found.insert(path.clone(), fs::read(path).expect("a file"));
+            }
+        }
+    }
+    found
+}
+
+fn keys(store: &str) -> Vec<String> {
+    let mut keys: Vec<String> = succeed(&["ls", store])
+        .lines()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    keys.sort();
+    keys
+}

@@ -1,0 +1,237 @@
+//! `ls` and `stat`, and what all commands have in common
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use super::cars::raw;
+use super::{Done, Room, files, fixture, program, run, succeed};
+
+const COMMANDS: [&str; 9] = [
+    "create", "import", "export", "put", "get", "has", "rm", "ls", "stat",
+];
+
+#[test]
+fn ls_lists_each_block_once_as_key_or_cid() {
+    let room = Room::new();
+    let store = room.store_of("small.car");
+    let stems: BTreeSet<String> = files(&store)
+        .keys()
+        .map(|path| format!("/{}", path.file_stem().unwrap().to_str().unwrap()))
+        .collect();
+    let listed = succeed(&["ls", &store]);
+    assert_eq!(listed.lines().len(), 51);
+    assert_eq!(
+        listed
+            .lines()
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>(),
+        stems
+    );
+    let cids: BTreeSet<String> = files(&store)
+        .values()
+        .map(|block| raw(block).to_string())
+        .collect();
+    let listed = succeed(&["ls", "--cids", &store]);
+    assert_eq!(
+        listed
+            .lines()
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>(),
+        cids
+    );
+}
+
+#[test]
+fn ls_says_sizes_and_writes_json() {
+    let room = Room::new();
+    let store = room.store_of("small.car");
+    let sizes: BTreeMap<String, u64> = files(&store)
+        .values()
+        .map(|block| (raw(block).to_string(), block.len() as u64))
+        .collect();
+    let listed = succeed(&["ls", "--cids", "--sizes", &store]);
+    let found: BTreeMap<String, u64> = listed
+        .lines()
+        .into_iter()
+        .map(|line| line.split_once('\t').unwrap())
+        .map(|(cid, size)| (cid.to_owned(), size.parse().unwrap()))
+        .collect();
+    assert_eq!(found, sizes);
+    let found: BTreeMap<String, u64> = succeed(&["ls", "--json", &store])
+        .lines()
+        .into_iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|line| {
+            assert!(line["key"].as_str().unwrap().starts_with("/CIQ"));
+            (
+                line["cid"].as_str().unwrap().to_owned(),
+                line["size"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(found, sizes);
+    run(&["ls", "--json", "--cids", &store]).failed(2, &["--json", "--cids"]);
+}
+
+#[test]
+fn stat_says_what_is_in_a_store() {
+    let room = Room::new();
+    let store = room.store_of("small.car");
+    let stat: Value = serde_json::from_slice(&succeed(&["stat", "--json", &store]).stdout).unwrap();
+    let mut sizes: Vec<usize> = files(&store).values().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(stat["shard"], "/repo/flatfs/shard/v1/next-to-last/2");
+    assert_eq!(stat["blocks"], 51);
+    assert_eq!(stat["bytes"], sizes.iter().sum::<usize>());
+    assert_eq!(stat["block_size"]["smallest"], sizes[0]);
+    assert_eq!(stat["block_size"]["median"], sizes[25]);
+    assert_eq!(stat["block_size"]["largest"], sizes[50]);
+    let bins = stat["size_histogram"].as_array().unwrap();
+    let binned: u64 = bins.iter().map(|bin| bin["blocks"].as_u64().unwrap()).sum();
+    assert_eq!(binned, 51);
+    assert_eq!(stat["shards"]["possible"], 1024);
+    assert!(stat["disk_usage"]["bytes"].as_u64().unwrap() >= 1_002_445);
+    assert!(stat["disk_usage"]["accuracy"].is_string());
+}
+
+#[test]
+fn stat_draws_for_people() {
+    let room = Room::new();
+    let done = succeed(&["stat", &room.kubo_store()]);
+    for part in [
+        "/repo/flatfs/shard/v1/next-to-last/2",
+        "blocks      7\n",
+        "1,048,930",
+        "initial-exact",
+        "7 of 1,024 used",
+        "█",
+    ] {
+        assert!(done.text().contains(part), "{part:?} in {}", done.text());
+    }
+    assert!(done.lines().iter().all(|line| line.chars().count() <= 100));
+}
+
+#[test]
+fn an_empty_store_is_listed_and_described_too() {
+    let room = Room::new();
+    succeed(&["create", &room.store()]);
+    assert_eq!(succeed(&["ls", &room.store()]).text(), "");
+    let done = succeed(&["stat", &room.store()]);
+    assert!(done.text().contains("blocks      0\n"), "{done:?}");
+    let stat: Value =
+        serde_json::from_slice(&succeed(&["stat", "--json", &room.store()]).stdout).unwrap();
+    assert_eq!(stat["block_size"], Value::Null);
+}
+
+#[test]
+fn reading_changes_nothing_in_a_store() {
+    let room = Room::new();
+    let store = room.kubo_store();
+    let names = || {
+        let entries = fs::read_dir(&store).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name())
+            .collect::<BTreeSet<_>>()
+    };
+    let (before, before_names) = (files(&store), names());
+    for args in [
+        &["ls", &store][..],
+        &["stat", &store],
+        &["export", &store, "-o", "/dev/null"],
+        &[
+            "get",
+            &store,
+            "QmPszXJz5nPZSSTUYR7mgNJbTUNd8qEYbGRFiLzCHq5mT5",
+        ],
+        &["has", &store, "/NOPE"],
+    ] {
+        run(args);
+    }
+    assert_eq!((files(&store), names()), (before, before_names));
+}
+
+#[test]
+fn every_command_stops_quietly_when_nobody_reads_its_output() {
+    let room = Room::new();
+    let store = room.store_of("small.car");
+    let cid = succeed(&["ls", "--cids", &store]).lines()[0].to_owned();
+    let (hello, file) = (fixture("hello.car"), room.file("file", b"x"));
+    for args in [
+        &["ls", &store][..],
+        &["stat", &store],
+        &["export", &store],
+        &["get", &store, &cid],
+        &["put", &store, &file],
+        &["import", &store, &hello],
+        &["--help"],
+    ] {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let output = program(args).stdin(Stdio::null()).stdout(writer).output();
+        let done = Done::of(output.unwrap());
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{args:?}");
+    }
+    assert_eq!(
+        files(&store).len(),
+        53,
+        "what was stored before the end of the pipe stays"
+    );
+}
+
+#[test]
+fn every_command_says_that_there_is_no_store() {
+    let room = Room::new();
+    let missing = room.path("missing");
+    let file = room.file("file", b"x");
+    for args in [
+        &["ls", &missing][..],
+        &["stat", &missing],
+        &["export", &missing, "-o", "/dev/null"],
+        &["get", &missing, "/A"],
+        &["has", &missing, "/A"],
+        &["rm", &missing, "/A"],
+        &["put", &missing, &file],
+    ] {
+        run(args).failed(1, &[&missing]);
+    }
+    assert!(!fs::exists(&missing).unwrap());
+}
+
+#[test]
+fn wrong_usage_is_one_line_and_exit_status_2() {
+    for command in COMMANDS {
+        run(&[command]).failed(2, &["<DIR>", "--help"]);
+        run(&[command, "--nonsense"]).failed(2, &["--nonsense"]);
+    }
+    run(&["improt"]).failed(2, &["improt", "import"]);
+    assert_eq!(run::<&str>(&[]).code, 2);
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in COMMANDS {
+        let help = succeed(&[command, "--help"]);
+        let example = format!("flatfs {command} ");
+        assert!(help.text().contains("Example:"), "{command}");
+        assert!(help.text().contains(&example), "{command}");
+    }
+    let version = succeed(&["--version"]);
+    assert_eq!(
+        version.text().trim(),
+        format!("flatfs {}", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn names_in_errors_can_not_steer_the_terminal() {
+    let room = Room::new();
+    let done = run(&["ls", &room.path("\u{1b}[31mred\nline")]);
+    done.failed(1, &["\\u{1b}[31mred\\nline"]);
+    assert!(!done.stderr.contains('\u{1b}'));
+}
