@@ -234,7 +234,14 @@ impl Opening {
             .disk
             .read(&path)
             .map_err(|error| Error::io("read", &path, error))?;
-        Shard::from_identifier(&String::from_utf8_lossy(&contents)).map(Some)
+        let shard = Shard::from_identifier(&String::from_utf8_lossy(&contents));
+        shard.map(Some).map_err(|error| match error {
+            Error::InvalidShard { input, reason } => Error::InvalidShard {
+                input,
+                reason: format!("{reason}, in {}", path.display()),
+            },
+            error => error,
+        })
     }
 
     fn lock(&self) -> Result<Box<dyn LockGuard>> {
@@ -270,6 +277,8 @@ impl Opening {
         }
         let shard = self.shard_to_create();
         let temp = self.root.join(TEMP);
+        // It may be a symbolic link, whose target is not ours to remove.
+        self.ensure_temp(&temp)?;
         remove_tree(&*self.disk, &temp)?;
         self.create_dir(&temp)?;
         let publish = |name: &str, contents: &str, mode| {

@@ -1,5 +1,9 @@
 //! The crate's behaviour through its public face. One binary, made of a module for each topic.
 #![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at the disk past the store"
+)]
+#![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
@@ -7,9 +11,19 @@
     reason = "a panic is how a test fails, also in the functions that tests share"
 )]
 
+mod bad_input;
+mod batches;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "conformance")]
 mod conformance;
+mod create_open;
+mod disk_usage;
 #[cfg(feature = "conformance")]
 mod faulty;
+mod fixtures;
+mod keys;
+mod queries;
+mod support;
+mod vectors;
+mod writes;

@@ -1,0 +1,381 @@
+//! Stores that are damaged, and things on disk that are not what they should be.
+
+use std::fs;
+use std::future::Future;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use ds_flatfs::{Error, FlatFs, Key, Query, Result};
+use futures::StreamExt;
+use nix::sys::stat::Mode;
+
+use crate::support::{Home, block, contents, exact_usage, is_clear, options, tree, usage};
+
+/// What opening the store says, for reading as for writing.
+async fn open_errors(home: &Home) -> [Error; 3] {
+    let reader = options().read_only(true);
+    [
+        options().open(home.store()).await.unwrap_err(),
+        options().open_or_create(home.store()).await.unwrap_err(),
+        reader.open(home.store()).await.unwrap_err(),
+    ]
+}
+
+/// What every operation on a key says where something else stands in its place.
+async fn every_operation(store: &FlatFs, key: &Key) -> Vec<Error> {
+    let entries = store.query(Query::new()).await.unwrap();
+    let mut found: Vec<_> = entries
+        .filter_map(async |entry| entry.err())
+        .collect()
+        .await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.extend([
+        store.get(key).await.unwrap_err(),
+        store.has(key).await.unwrap_err(),
+        store.get_size(key).await.unwrap_err(),
+        store.put(key, Bytes::from("new")).await.unwrap_err(),
+        store.delete(key).await.unwrap_err(),
+    ]);
+    found
+}
+
+fn is_unexpected(errors: Vec<Error>, path: &Path, found_there: &str) {
+    for error in errors {
+        assert!(matches!(error, Error::Unexpected { .. }), "{error}");
+        assert_eq!(error.path(), Some(path));
+        is_clear(&error, path.to_str().unwrap());
+        is_clear(&error, found_there);
+    }
+}
+
+/// Takes the block of a closed store away, and answers its key, its place and where it is now.
+fn take_away(home: &Home) -> (Key, PathBuf, PathBuf) {
+    let (key, _) = block(0);
+    let (place, outside) = (home.block(&key), home.beside("outside.data"));
+    fs::rename(&place, &outside).unwrap();
+    (key, place, outside)
+}
+
+#[tokio::test]
+async fn a_sharding_that_makes_no_sense_is_refused_in_one_clear_line() {
+    let long = "x".repeat(1 << 20);
+    let garbage: [&[u8]; 8] = [
+        b"",
+        b" \n",
+        b"\x00\xff\x7fELF\x1b[31m",
+        b"hello\nworld\n",
+        b"/repo/flatfs/shard/v1/next-to-last/0\n",
+        b"/repo/flatfs/shard/v1/next-to-last/99999999999999999999999\n",
+        b"/repo/flatfs/shard/v2/next-to-last/2\n",
+        long.as_bytes(),
+    ];
+    for contents in garbage {
+        let home = Home::with_closed_store().await;
+        fs::write(home.in_store("SHARDING"), contents).unwrap();
+        let before = tree(&home.store());
+        for error in open_errors(&home).await {
+            is_clear(&error, home.store().to_str().unwrap());
+            is_clear(&error, "SHARDING");
+        }
+        assert_eq!(tree(&home.store()), before);
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_its_sharding_is_not_taken_for_an_empty_directory() {
+    let home = Home::with_closed_store().await;
+    fs::remove_file(home.in_store("SHARDING")).unwrap();
+    let before = tree(&home.store());
+    let errors = open_errors(&home).await;
+    let created = options().create(home.store()).await.unwrap_err();
+    for error in errors.into_iter().chain([created]) {
+        assert!(matches!(error, Error::NotAStore { .. }), "{error}");
+        is_clear(&error, home.store().to_str().unwrap());
+        is_clear(&error, "SHARDING");
+    }
+    assert_eq!(tree(&home.store()), before);
+}
+
+#[tokio::test]
+async fn a_sharding_that_is_no_file_is_refused() {
+    for make in [
+        |path: &Path| fs::create_dir(path).unwrap(),
+        |path: &Path| symlink("_README", path).unwrap(),
+        |path: &Path| nix::unistd::mkfifo(path, Mode::S_IRWXU).unwrap(),
+    ] {
+        let home = Home::with_closed_store().await;
+        let path = home.in_store("SHARDING");
+        fs::remove_file(&path).unwrap();
+        make(&path);
+        for error in open_errors(&home).await {
+            is_clear(&error, path.to_str().unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_root_can_be_reached_by_a_symbolic_link() {
+    let home = Home::with_closed_store().await;
+    let link = home.beside("link");
+    symlink(home.store(), &link).unwrap();
+    let store = options().open(&link).await.unwrap();
+    let (key, value) = block(1);
+    store.put(&key, value.clone()).await.unwrap();
+    assert_eq!(
+        contents(&store).await,
+        [block(0), (key.clone(), value.clone())].into()
+    );
+    let error = options().open(home.store()).await.unwrap_err();
+    assert!(error.is_locked(), "{error}");
+    store.close().await.unwrap();
+    assert_eq!(fs::read(home.block(&key)).unwrap(), value);
+    assert!(fs::symlink_metadata(link).unwrap().is_symlink());
+}
+
+#[tokio::test]
+async fn a_symbolic_link_in_place_of_a_block_is_neither_followed_nor_replaced() {
+    for is_dangling in [false, true] {
+        let home = Home::with_closed_store().await;
+        let (key, place, outside) = take_away(&home);
+        symlink(&outside, &place).unwrap();
+        if is_dangling {
+            fs::remove_file(&outside).unwrap();
+        }
+        let store = options().open(home.store()).await.unwrap();
+        is_unexpected(every_operation(&store, &key).await, &place, "symbolic link");
+        store.close().await.unwrap();
+        assert_eq!(home.in_flight(), [""; 0]);
+        assert_eq!(fs::read_link(&place).unwrap(), outside);
+        assert_eq!(outside.exists(), !is_dangling);
+        if !is_dangling {
+            assert_eq!(fs::read(&outside).unwrap(), block(0).1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_directory_or_a_fifo_in_place_of_a_block_is_neither_read_nor_replaced() {
+    let fifo = |path: &Path| nix::unistd::mkfifo(path, Mode::S_IRWXU).unwrap();
+    let dir = |path: &Path| fs::create_dir(path).unwrap();
+    for (make, name) in [
+        (&fifo as &dyn Fn(&Path), "special file"),
+        (&dir as &dyn Fn(&Path), "directory"),
+    ] {
+        let home = Home::with_closed_store().await;
+        let (key, place, _) = take_away(&home);
+        make(&place);
+        let store = options().open(home.store()).await.unwrap();
+        let before = fs::symlink_metadata(&place).unwrap().file_type();
+        is_unexpected(every_operation(&store, &key).await, &place, name);
+        store.close().await.unwrap();
+        assert_eq!(home.in_flight(), [""; 0]);
+        assert_eq!(fs::symlink_metadata(&place).unwrap().file_type(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_symbolic_link_in_place_of_a_shard_directory_is_not_followed() {
+    for is_dangling in [false, true] {
+        let home = Home::with_closed_store().await;
+        let (key, _) = block(0);
+        let shard = home.block(&key).parent().unwrap().to_owned();
+        let outside = home.beside("outside");
+        fs::rename(&shard, &outside).unwrap();
+        symlink(&outside, &shard).unwrap();
+        if is_dangling {
+            fs::remove_dir_all(&outside).unwrap();
+        }
+        let store = options().open(home.store()).await.unwrap();
+        is_unexpected(every_operation(&store, &key).await, &shard, "symbolic link");
+        store.close().await.unwrap();
+        assert_eq!(fs::read_link(&shard).unwrap(), outside);
+        if !is_dangling {
+            let files = tree(&outside);
+            assert_eq!(files.len(), 2, "the directory and its block");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_in_place_of_a_shard_directory_is_an_error_for_its_keys_alone() {
+    let home = Home::with_closed_store().await;
+    let (key, _) = block(0);
+    let shard = home.block(&key).parent().unwrap().to_owned();
+    fs::remove_dir_all(&shard).unwrap();
+    fs::write(&shard, "in the way").unwrap();
+    let store = options().open(home.store()).await.unwrap();
+    let put = store.put(&key, Bytes::new()).await.unwrap_err();
+    let get = store.get(&key).await.unwrap_err();
+    is_unexpected(vec![put, get], &shard, "file");
+    let (other, value) = block(1);
+    store.put(&other, value.clone()).await.unwrap();
+    assert_eq!(contents(&store).await, [(other, value)].into());
+    store.close().await.unwrap();
+    assert_eq!(fs::read(&shard).unwrap(), b"in the way");
+}
+
+#[tokio::test]
+async fn a_symbolic_link_in_place_of_temp_is_not_followed() {
+    let home = Home::with_closed_store().await;
+    let (temp, outside) = (home.in_store(".temp"), home.beside("outside"));
+    fs::remove_dir(&temp).unwrap();
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("precious"), "mine").unwrap();
+    symlink(&outside, &temp).unwrap();
+    let error = options().open(home.store()).await.unwrap_err();
+    is_unexpected(vec![error], &temp, "symbolic link");
+
+    let home = Home::new();
+    let temp = home.in_store(".temp");
+    fs::create_dir(home.store()).unwrap();
+    let outside = home.beside("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("precious"), "mine").unwrap();
+    symlink(&outside, &temp).unwrap();
+    let error = options().create(home.store()).await.unwrap_err();
+    is_unexpected(vec![error], &temp, "symbolic link");
+    assert_eq!(fs::read(outside.join("precious")).unwrap(), b"mine");
+    assert_eq!(fs::read_link(&temp).unwrap(), outside);
+    assert!(!home.in_store("SHARDING").exists());
+}
+
+#[tokio::test]
+async fn a_symbolic_link_in_temp_is_removed_and_not_followed() {
+    let home = Home::with_closed_store().await;
+    let outside = home.beside("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("precious"), "mine").unwrap();
+    symlink(&outside, home.in_store(".temp/batch-x")).unwrap();
+    let store = options().open(home.store()).await.unwrap();
+    store.close().await.unwrap();
+    assert_eq!(home.in_flight(), [""; 0]);
+    assert_eq!(fs::read(outside.join("precious")).unwrap(), b"mine");
+}
+
+#[tokio::test]
+async fn a_figure_that_makes_no_sense_is_counted_anew() {
+    let home = Home::with_closed_store().await;
+    for garbage in ["", "\0\0\0\0", "{\"diskUsage\":-1}", "[1,2,3]"] {
+        fs::write(home.in_store("diskUsage.cache"), garbage).unwrap();
+        // What the open is going to make may change the size of the root.
+        fs::write(home.in_store(".unclean"), "").unwrap();
+        let expected = usage(&home.store());
+        let store = options().open(home.store()).await.unwrap();
+        assert_eq!(exact_usage(&store).await, expected, "{garbage:?}");
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_directory_in_place_of_the_figure_is_an_error_that_names_it() {
+    let home = Home::with_closed_store().await;
+    let path = home.in_store("diskUsage.cache");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let error = options().open(home.store()).await.unwrap_err();
+    is_clear(&error, path.to_str().unwrap());
+    assert!(path.is_dir());
+}
+
+/// Runs a test as somebody who has to mind permissions: root does not. Only this thread, and the
+/// pool's that it begins, become somebody else.
+fn as_nobody<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
+    std::thread::scope(|scope| {
+        let run = || {
+            #[cfg(target_os = "linux")]
+            if rustix::process::geteuid().is_root() {
+                let nobody = rustix::process::Uid::from_raw(65534);
+                rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(test());
+        };
+        scope.spawn(run).join().unwrap();
+    });
+}
+
+fn allow(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_to_is_an_error_that_names_what_was_refused() {
+    let home = Home::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = options().create(home.store()).await.unwrap();
+        let (key, value) = block(0);
+        store.put(&key, value).await.unwrap();
+        store.close().await.unwrap();
+    });
+    drop(runtime);
+    let (key, value) = block(0);
+    let path = home.block(&key);
+    allow(&home.beside(""), 0o755);
+    allow(&path, 0o644);
+    allow(&home.store(), 0o555);
+    let denied = |result: Result<FlatFs>, path: &Path| {
+        let error = result.unwrap_err();
+        let source = error.io_error().unwrap();
+        assert_eq!(source.kind(), std::io::ErrorKind::PermissionDenied);
+        is_clear(&error, path.to_str().unwrap());
+    };
+    as_nobody(async || {
+        fs::File::create(home.in_store("x")).unwrap_err();
+        denied(options().open(home.store()).await, &home.store());
+        denied(
+            options().create(home.beside("new")).await,
+            &home.beside("new"),
+        );
+        let reader = options().read_only(true).open(home.store()).await.unwrap();
+        assert_eq!(reader.get(&key).await.unwrap(), Some(value));
+        reader.close().await.unwrap();
+    });
+    allow(&home.store(), 0o000);
+    as_nobody(async || {
+        let reader = options().read_only(true);
+        denied(reader.open(home.store()).await, &home.store());
+    });
+    allow(&home.store(), 0o755);
+}
+
+#[test]
+fn a_block_that_may_not_be_read_is_an_error_and_the_others_still_come() {
+    let home = Home::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = options()
+            .file_mode(0o644)
+            .create(home.store())
+            .await
+            .unwrap();
+        for seed in 0..3 {
+            let (key, value) = block(seed);
+            store.put(&key, value).await.unwrap();
+        }
+        store.close().await.unwrap();
+    });
+    drop(runtime);
+    let (key, _) = block(0);
+    let path = home.block(&key);
+    allow(&home.beside(""), 0o755);
+    allow(&path, 0o000);
+    as_nobody(async || {
+        let store = options().read_only(true).open(home.store()).await.unwrap();
+        let error = store.get(&key).await.unwrap_err();
+        is_clear(&error, path.to_str().unwrap());
+        let entries: Vec<_> = store.query(Query::new()).await.unwrap().collect().await;
+        let (found, failed): (Vec<_>, Vec<_>) = entries.into_iter().partition(Result::is_ok);
+        assert_eq!(found.len(), 2);
+        assert_eq!(failed.len(), 1);
+        is_clear(failed[0].as_ref().unwrap_err(), path.to_str().unwrap());
+        store.close().await.unwrap();
+    });
+}

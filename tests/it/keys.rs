@@ -1,0 +1,114 @@
+//! Which keys a store takes, and what it says of the others.
+
+use bytes::Bytes;
+use ds_flatfs::{Error, Key};
+
+use crate::support::{Home, is_clear, names};
+
+const VALID: [&str; 8] = [
+    "/A",
+    "/0",
+    "/_",
+    "/-",
+    "/+=",
+    "/CIQ",
+    "/0123456789+-_=",
+    "/ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+];
+
+const INVALID: [&str; 14] = [
+    "/", "/a", "/ABc", "/A/B", "/A.B", "/.A", "/A.", "/..A", "/A B", "/A\\B", "/A:B", "/Ä",
+    "/A\nB", "/A\0B",
+];
+
+fn value() -> Bytes {
+    Bytes::from_static(b"value")
+}
+
+#[tokio::test]
+async fn every_allowed_character_can_be_in_a_key() {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    for key in VALID.map(Key::new) {
+        store.put(&key, value()).await.unwrap();
+        assert_eq!(store.get(&key).await.unwrap(), Some(value()), "{key}");
+        assert!(home.block(&key).is_file(), "{key}");
+        store.delete(&key).await.unwrap();
+        assert!(!store.has(&key).await.unwrap(), "{key}");
+    }
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_put_of_an_invalid_key_is_an_error_that_names_it_and_writes_nothing() {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    let before = names(&home.store());
+    let batch = store.batch().await.unwrap();
+    for key in INVALID.map(Key::new) {
+        for error in [
+            store.put(&key, value()).await.unwrap_err(),
+            batch.put(&key, value()).await.unwrap_err(),
+        ] {
+            assert!(matches!(error, Error::InvalidKey { .. }), "{error}");
+            is_clear(&error, &format!("{:?}", key.as_str()));
+        }
+    }
+    batch.commit().await.unwrap();
+    store.close().await.unwrap();
+    let after = names(&home.store());
+    let visible = |names: &[String]| {
+        let names = names.iter().filter(|name| *name != ".unclean");
+        names
+            .filter(|name| *name != "diskUsage.cache")
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(visible(&after), visible(&before));
+    assert_eq!(home.in_flight(), [""; 0]);
+}
+
+/// Each key's shard directory is a file, so that whoever looks there gets an error.
+#[tokio::test]
+async fn reads_and_deletes_of_an_invalid_key_do_not_touch_the_disk() {
+    let (home, store) = Home::with_store("prefix/1").await;
+    for key in ["/a1", "/Aa", "/A.", "/äA"].map(Key::new) {
+        let shard = store.shard().dir(&key.as_str()[1..]);
+        std::fs::write(home.in_store(shard), "in the way").unwrap();
+        assert_eq!(store.get(&key).await.unwrap(), None, "{key}");
+        assert_eq!(store.get_size(&key).await.unwrap(), None, "{key}");
+        assert!(!store.has(&key).await.unwrap(), "{key}");
+        store.delete(&key).await.unwrap();
+        let batch = store.batch().await.unwrap();
+        batch.delete(&key).await.unwrap();
+        assert_eq!(batch.get(&key).await.unwrap(), None, "{key}");
+        batch.commit().await.unwrap();
+    }
+    let valid = store.get(&Key::new("/A1")).await.unwrap_err();
+    assert!(matches!(valid, Error::Unexpected { .. }), "{valid}");
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_has_250_characters_at_most_so_that_its_file_can_have_a_name() {
+    let (home, store) = Home::with_store("prefix/1").await;
+    let longest = Key::new("A".repeat(250));
+    store.put(&longest, value()).await.unwrap();
+    assert_eq!(store.get(&longest).await.unwrap(), Some(value()));
+    let batch = store.batch().await.unwrap();
+    batch
+        .put(&Key::new("B".repeat(250)), value())
+        .await
+        .unwrap();
+    batch.commit().await.unwrap();
+    assert_eq!(names(&home.in_store("B"))[0].len(), 255);
+
+    for length in [251, 300, 5000] {
+        let key = Key::new("A".repeat(length));
+        let error = store.put(&key, value()).await.unwrap_err();
+        assert!(matches!(error, Error::InvalidKey { .. }), "{error}");
+        assert_eq!(store.get(&key).await.unwrap(), None);
+        assert_eq!(store.get_size(&key).await.unwrap(), None);
+        assert!(!store.has(&key).await.unwrap());
+        store.delete(&key).await.unwrap();
+    }
+    store.close().await.unwrap();
+}
