@@ -147,6 +147,9 @@ pub(super) fn with_patience<T>(mut open: impl FnMut() -> io::Result<T>) -> io::R
     for attempt in 1..=TRIES {
         match open() {
             Err(error) if platform::is_out_of_files(&error) => {
+                if attempt == 1 {
+                    tracing::warn!("out of file descriptors, waiting until one is free");
+                }
                 thread::sleep(Duration::from_millis(1 << attempt));
             }
             opened => return opened,

@@ -7,7 +7,15 @@
     reason = "a panic is how a test fails, also in the functions that tests share"
 )]
 
+mod child;
 #[cfg(feature = "conformance")]
 mod conformance;
 #[cfg(feature = "conformance")]
 mod faulty;
+mod full_disk;
+mod inspect;
+mod kill;
+mod limits;
+mod mounts;
+mod processes;
+mod read_only;
