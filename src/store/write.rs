@@ -143,9 +143,7 @@ impl Store {
     /// `temp` is still there after an error.
     pub(crate) fn place(&self, temp: &Path, block: &BlockKey, size: u64) -> Result<()> {
         let shard = self.layout.shard_of(block);
-        if !self.shards.is_there(&*self.disk, &self.layout, &shard)? {
-            self.make_shard(&shard)?;
-        }
+        self.ensure_shard(&shard)?;
         match self.place_in(&shard, temp, block, size) {
             // Somebody removed the directory, though nobody should.
             Err(error) if is_not_found(&error) => {
@@ -172,6 +170,14 @@ impl Store {
                 }
                 Err(error) => Err(failed(error)),
             })
+    }
+
+    /// Makes the shard directory if it isn't there.
+    pub(super) fn ensure_shard(&self, shard: &str) -> Result<()> {
+        if self.shards.is_there(&*self.disk, &self.layout, shard)? {
+            return Ok(());
+        }
+        self.make_shard(shard)
     }
 
     fn make_shard(&self, shard: &str) -> Result<()> {
