@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -57,6 +57,9 @@ impl Disk for OsDisk {
         platform::only_regular(&mut options);
         let mut file = with_patience(|| options.open(file))?;
         let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         if !metadata.is_file() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -81,6 +84,10 @@ impl Disk for OsDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Listing> {
+        // Else the entries would be those of what the link leads to.
+        if fs::symlink_metadata(dir)?.is_symlink() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         let entries = with_patience(|| fs::read_dir(dir))?;
         Ok(Box::new(entries.map(|entry| {
             let entry = entry?;
@@ -92,11 +99,14 @@ impl Disk for OsDisk {
     }
 
     fn sync_file(&self, file: &Path) -> io::Result<()> {
-        with_patience(|| File::open(file))?.sync_all()
+        let mut options = OpenOptions::new();
+        options.read(true);
+        platform::only_regular(&mut options);
+        with_patience(|| options.open(file))?.sync_all()
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        platform::sync_dir(dir)
+        open_dir(dir)?.sync_all()
     }
 
     fn sync_all(&self, root: &Path) -> io::Result<()> {
@@ -113,20 +123,43 @@ impl Disk for OsDisk {
         platform::only_regular(&mut options);
         let file = with_patience(|| options.open(file))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(OsLock { _file: file }))),
+            Ok(()) => Ok(Some(Box::new(OsLock { file }))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 }
 
-/// The lock goes with the file.
 #[derive(Debug)]
 struct OsLock {
-    _file: File,
+    file: File,
 }
 
 impl LockGuard for OsLock {}
+
+impl Drop for OsLock {
+    fn drop(&mut self) {
+        // The close alone would leave the lock to a process that is just being forked and has
+        // inherited the file. If this fails the close is what there is.
+        let _ = self.file.unlock();
+    }
+}
+
+/// Where a path leads whose last component is a symbolic link; any other path as it is.
+pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
+    match fs::symlink_metadata(&path) {
+        Ok(metadata) if metadata.is_symlink() => fs::canonicalize(path),
+        _ => Ok(path),
+    }
+}
+
+/// Opens a directory to flush it.
+pub(super) fn open_dir(dir: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    platform::only_dir(&mut options);
+    with_patience(|| options.open(dir))
+}
 
 fn kind(file_type: fs::FileType) -> Kind {
     if file_type.is_file() {
@@ -157,3 +190,6 @@ pub(super) fn with_patience<T>(mut open: impl FnMut() -> io::Result<T>) -> io::R
     }
     open()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,9 +11,13 @@ use super::{Disk, Kind};
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux does better"))]
 pub(super) const SYNCS_ALL_AT_ONCE: bool = false;
 
+/// Looks first, so it is only right where nobody else writes to `to` meanwhile.
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match fs::symlink_metadata(to) {
-        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => {
+            fs::symlink_metadata(from)?;
+            Err(io::ErrorKind::AlreadyExists.into())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
         Err(error) => Err(error),
     }

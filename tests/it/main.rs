@@ -16,6 +16,7 @@ mod full_disk;
 mod inspect;
 mod kill;
 mod limits;
+mod links;
 mod mounts;
 mod processes;
 mod read_only;
