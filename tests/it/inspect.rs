@@ -82,10 +82,10 @@ pub(crate) async fn until_staged(store: &Path, blocks: usize) {
     let temp = store.join(".temp");
     let deadline = Deadline::new();
     let staged = || {
-        names(&temp)
-            .iter()
-            .map(|batch| names(&temp.join(batch)).len())
-            .sum::<usize>()
+        let names_in_temp = names(&temp).into_iter();
+        let batches = names_in_temp.filter(|name| name.starts_with("batch-"));
+        let blocks = batches.map(|batch| names(&temp.join(batch)).len());
+        blocks.sum::<usize>()
     };
     while staged() < blocks {
         deadline.check();

@@ -23,15 +23,16 @@ const SLOTS: u32 = 10;
 
 #[tokio::test]
 async fn a_killed_process_tears_no_batch_and_loses_nothing_acknowledged() {
-    kill_again_and_again("OnSync", 100).await;
+    kill_again_and_again("OnSync", 100, Duration::from_micros(2_500)).await;
 }
 
 #[tokio::test]
 async fn a_killed_process_tears_and_loses_nothing_where_every_write_is_synced() {
-    kill_again_and_again("EveryWrite", 20).await;
+    kill_again_and_again("EveryWrite", 20, Duration::from_millis(25)).await;
 }
 
-async fn kill_again_and_again(durability: &str, kills: u32) {
+/// `commit` is about as long as a commit takes.
+async fn kill_again_and_again(durability: &str, kills: u32, commit: Duration) {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("store");
     let store = FlatFs::options().create(&path).await.expect("a new store");
@@ -40,7 +41,13 @@ async fn kill_again_and_again(durability: &str, kills: u32) {
     let mut writers: Vec<Writer> = (0..WRITERS).map(Writer::new).collect();
     let (mut batches, mut in_commits, mut completed) = (0, 0, 0);
     for _ in 0..kills {
-        let steps = run_and_kill(&path, durability, &writers, &mut random);
+        let mut child = start(&path, durability, &writers);
+        let mut steps: Vec<Steps> = writers.iter().map(Writer::steps).collect();
+        hear_of_commits(&mut child, &mut steps, random.u32(1..8));
+        thread::sleep(commit.mul_f64(random.f64()));
+        for line in child.kill() {
+            take_note(&mut steps, &line);
+        }
         let records = inspect::commit_records(&path);
         in_commits += u32::from(records > 0);
         completed += records;
@@ -69,29 +76,20 @@ struct Steps {
     begun: u32,
 }
 
-/// Runs the child until it has begun some commits, and kills it a random moment later.
-fn run_and_kill(
-    path: &Path,
-    durability: &str,
-    writers: &[Writer],
-    random: &mut fastrand::Rng,
-) -> Vec<Steps> {
-    let mut steps: Vec<Steps> = writers.iter().map(Writer::steps).collect();
+fn start(path: &Path, durability: &str, writers: &[Writer]) -> Child {
     let mut arguments = vec![path.display().to_string(), durability.to_owned()];
     arguments.extend(writers.iter().map(|writer| writer.done.to_string()));
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut child = Child::start("kill::child", &arguments);
-    let mut commits = random.u32(1..12);
+    Child::start("kill::child", &arguments)
+}
+
+/// Listens until so many commits have begun.
+fn hear_of_commits(child: &mut Child, steps: &mut [Steps], mut commits: u32) {
     while commits > 0 {
         let line = child.hear().expect("the child writes until it is killed");
-        take_note(&mut steps, &line);
+        take_note(steps, &line);
         commits -= u32::from(line.starts_with("commit"));
     }
-    thread::sleep(Duration::from_micros(random.u64(0..2500)));
-    for line in child.kill() {
-        take_note(&mut steps, &line);
-    }
-    steps
 }
 
 /// Follows a line of the child: `begin`, `commit` or `done`, the writer and the step.
@@ -207,7 +205,7 @@ fn changes(writer: u32, step: u32) -> Vec<Change> {
     };
     let round = step / 4;
     if !is_batch(step) {
-        let value = if step % 4 == 0 {
+        let value = if step.is_multiple_of(4) {
             value(round % 7)
         } else {
             None
@@ -219,7 +217,7 @@ fn changes(writer: u32, step: u32) -> Vec<Change> {
     let old = batch.checked_sub(2).into_iter();
     let old = old.flat_map(|old| (0..NEW_BLOCKS).map(move |i| format!("BATCH{old}-{i}")));
     let slots = (0..SLOTS).map(|i| {
-        let is_put = (batch + i) % 3 != 0;
+        let is_put = !(batch + i).is_multiple_of(3);
         (key(format!("SLOT{i}")), value(i).filter(|_| is_put))
     });
     let deletes = old.map(|old| (key(old), None));

@@ -1,8 +1,4 @@
 //! Stores that can't be written: a read-only file system, and a user who has no right to write.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the tests look at the disk behind the store's back"
-)]
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
