@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
@@ -16,8 +17,13 @@ use super::{Disk, Kind, Listed, Listing, LockGuard, Stat, platform};
 ///
 /// Where the process or the system has run out of file descriptors (EMFILE, ENFILE), it waits a
 /// little and tries again, for about two seconds in all.
-#[derive(Debug)]
-pub(crate) struct OsDisk;
+#[derive(Debug, Default)]
+pub(crate) struct OsDisk {
+    /// The directory of the lock, open since the lock was taken. The kernel tells each open directory
+    /// of a failure to write back since it was opened; a new one is not told of what others have
+    /// heard already.
+    witness: OnceLock<File>,
+}
 
 impl Disk for OsDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
@@ -110,7 +116,7 @@ impl Disk for OsDisk {
     }
 
     fn sync_all(&self, root: &Path) -> io::Result<()> {
-        platform::sync_all(self, root)
+        platform::sync_all(self, self.witness.get(), root)
     }
 
     fn syncs_all_at_once(&self) -> bool {
@@ -121,12 +127,17 @@ impl Disk for OsDisk {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true);
         platform::only_regular(&mut options);
-        let file = with_patience(|| options.open(file))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(OsLock { file }))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
+        let locked = with_patience(|| options.open(file))?;
+        match locked.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
+        let lock = OsLock { file: locked };
+        if let (Some(dir), None) = (file.parent(), self.witness.get()) {
+            let _ = self.witness.set(open_dir(dir)?);
+        }
+        Ok(Some(Box::new(lock)))
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) fn close(file: File) -> io::Result<()> {
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::fs::File;
     use std::io;
     use std::path::Path;
 
@@ -58,8 +59,12 @@ mod linux {
     }
 
     /// syncfs(2): waits until everything of the file system is on the disk, and since Linux 5.8
-    /// reports what could not be written.
-    pub(crate) fn sync_all(_: &OsDisk, root: &Path) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(open_dir(root)?)?)
+    /// reports what could not be written since `witness` was opened, if there is one.
+    pub(crate) fn sync_all(_: &OsDisk, witness: Option<&File>, root: &Path) -> io::Result<()> {
+        match witness {
+            Some(witness) => rustix::fs::syncfs(witness)?,
+            None => rustix::fs::syncfs(open_dir(root)?)?,
+        }
+        Ok(())
     }
 }

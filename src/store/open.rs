@@ -92,7 +92,8 @@ impl Options {
         let absolute = std::path::absolute(path).map_err(failed)?;
         let resolved = pool::run(move || Ok(resolve(absolute))).await?;
         let path = resolved.map_err(failed)?;
-        self.begin_on(Arc::new(OsDisk), path, purpose).await
+        self.begin_on(Arc::new(OsDisk::default()), path, purpose)
+            .await
     }
 
     pub(crate) async fn begin_on(

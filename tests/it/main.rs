@@ -10,6 +10,7 @@
 mod child;
 #[cfg(feature = "conformance")]
 mod conformance;
+mod failing_disk;
 #[cfg(feature = "conformance")]
 mod faulty;
 mod full_disk;

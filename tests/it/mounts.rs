@@ -32,9 +32,8 @@ impl Mount {
             let image = dir.join("image");
             let made = File::create(&image).and_then(|image| image.set_len(size));
             made.map_err(|error| format!("no image: {error}"))?;
-            let image = image.to_str().ok_or("the path of the image is no text")?;
-            run("mkfs.ext4", &["-q", "-F", image])?;
-            Ok(owned(["-t", "ext4", "-o", "loop", image]))
+            make_ext4(&image, &[])?;
+            Ok(loop_of(&image))
         })
     }
 
@@ -67,9 +66,13 @@ impl Mount {
     }
 
     pub(crate) fn make_read_only(&self) {
+        self.remount("ro");
+    }
+
+    fn remount(&self, options: &str) {
         let at = self.at.display().to_string();
-        run("mount", &["-o", "remount,ro", &at])
-            .expect("what was mounted can be mounted read-only");
+        let options = format!("remount,{options}");
+        run("mount", &["-o", &options, &at]).expect("what is mounted can be mounted anew");
     }
 }
 
@@ -83,6 +86,66 @@ impl Drop for Mount {
             eprintln!("{at} is still mounted: {reason}");
         }
     }
+}
+
+/// A disk that has less room than its file system thinks. Writes are taken, and fail when they are to
+/// be written back.
+#[derive(Debug)]
+pub(crate) struct FailingDisk {
+    // The order in which they are unmounted.
+    disk: Mount,
+    below: Mount,
+}
+
+impl FailingDisk {
+    pub(crate) fn new() -> Option<Self> {
+        let below = Mount::tmpfs("size=32m")?;
+        let image = below.path().join("image");
+        fs::write(&image, vec![0; 16 << 20]).expect("an image with all its room");
+        let options = "nodiscard,lazy_itable_init=1,lazy_journal_init=1";
+        let disk = Mount::new(|_| {
+            make_ext4(&image, &["-b", "4096", "-J", "size=4", "-E", options])?;
+            Ok(loop_of(&image))
+        })?;
+        // What the file system needs for itself keeps its room, what it has for files loses it.
+        let at = disk.path().display().to_string();
+        if let Err(reason) = run("fstrim", &[&at]) {
+            eprintln!("skipped: {reason}");
+            return None;
+        }
+        below.remount("size=8m");
+        Some(FailingDisk { disk, below })
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn path(&self) -> &Path {
+        self.disk.path()
+    }
+
+    /// What was written to the disk, on a disk that doesn't fail.
+    pub(crate) fn repaired(self) -> (Mount, Mount) {
+        let FailingDisk { disk, below } = self;
+        drop(disk);
+        below.remount("size=32m");
+        let image = below.path().join("image");
+        let disk = Mount::new(|_| Ok(loop_of(&image)));
+        (disk.expect("it was mounted before"), below)
+    }
+}
+
+/// Lets another process flush the file system, and hear of what could not be written.
+pub(crate) fn fails_to_flush(dir: &Path) -> bool {
+    run("sync", &["-f", &dir.display().to_string()]).is_err()
+}
+
+fn make_ext4(image: &Path, options: &[&str]) -> Result<(), String> {
+    let image = image.display().to_string();
+    run("mkfs.ext4", &[options, &["-q", "-F", &image]].concat())
+}
+
+fn loop_of(image: &Path) -> Vec<String> {
+    let image = image.display().to_string();
+    owned(["-t", "ext4", "-o", "loop", &image])
 }
 
 fn owned(arguments: [&str; 5]) -> Vec<String> {

@@ -98,11 +98,11 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let fault_disk = FaultDisk::new();
         for action in &actions {
-            let real = run(&OsDisk, dir.path(), action);
+            let real = run(&OsDisk::default(), dir.path(), action);
             let simulated = run(&fault_disk, Path::new("/disk"), action);
             prop_assert_eq!(simulated, real, "{:?}", action);
         }
-        let real = tree(&OsDisk, dir.path());
+        let real = tree(&OsDisk::default(), dir.path());
         prop_assert_eq!(tree(&fault_disk, Path::new("/disk")), real);
     }
 }

@@ -12,6 +12,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::disk::portable;
 
+fn disk() -> OsDisk {
+    OsDisk::default()
+}
+
 fn dir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
@@ -19,7 +23,7 @@ fn dir() -> TempDir {
 /// A file whose contents are its name.
 fn file(dir: &TempDir, name: &str) -> PathBuf {
     let file = dir.path().join(name);
-    let written = OsDisk.write_new(&file, name.as_bytes(), 0o600, false);
+    let written = disk().write_new(&file, name.as_bytes(), 0o600, false);
     written.unwrap();
     file
 }
@@ -39,8 +43,8 @@ fn a_new_file_has_its_contents_and_its_mode() {
     let dir = dir();
     for (name, mode, sync) in [("a", 0o600, false), ("b", 0o400, true)] {
         let file = dir.path().join(name);
-        OsDisk.write_new(&file, b"contents", mode, sync).unwrap();
-        assert_eq!(OsDisk.read(&file).unwrap(), "contents");
+        disk().write_new(&file, b"contents", mode, sync).unwrap();
+        assert_eq!(disk().read(&file).unwrap(), "contents");
         let found = fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(found & 0o777, mode);
     }
@@ -50,9 +54,9 @@ fn a_new_file_has_its_contents_and_its_mode() {
 fn a_file_that_is_there_is_not_written() {
     let dir = dir();
     let file = file(&dir, "a");
-    let written = OsDisk.write_new(&file, b"other", 0o600, false);
+    let written = disk().write_new(&file, b"other", 0o600, false);
     assert_eq!(kind_of(written), ErrorKind::AlreadyExists);
-    assert_eq!(OsDisk.read(&file).unwrap(), "a");
+    assert_eq!(disk().read(&file).unwrap(), "a");
 }
 
 #[test]
@@ -65,10 +69,10 @@ fn a_rename_to_a_new_name_replaces_nothing() {
         assert_eq!(kind_of(rename_new(&from, &from)), ErrorKind::AlreadyExists);
         assert_eq!(kind_of(rename_new(&absent, &taken)), ErrorKind::NotFound);
         assert_eq!(kind_of(rename_new(&absent, &free)), ErrorKind::NotFound);
-        assert_eq!(OsDisk.read(&taken).unwrap(), "taken");
+        assert_eq!(disk().read(&taken).unwrap(), "taken");
         rename_new(&from, &free).unwrap();
-        assert_eq!(OsDisk.read(&free).unwrap(), "from");
-        assert_eq!(kind_of(OsDisk.stat(&from)), ErrorKind::NotFound);
+        assert_eq!(disk().read(&free).unwrap(), "from");
+        assert_eq!(kind_of(disk().stat(&from)), ErrorKind::NotFound);
     }
 }
 
@@ -79,7 +83,7 @@ fn a_rename_to_a_new_name_does_not_replace_a_link_that_leads_nowhere() {
         let (from, link) = (file(&dir, "from"), dir.path().join("link"));
         symlink("absent", &link).unwrap();
         assert_eq!(kind_of(rename_new(&from, &link)), ErrorKind::AlreadyExists);
-        assert_eq!(OsDisk.stat(&link).unwrap().kind, Kind::Symlink);
+        assert_eq!(disk().stat(&link).unwrap().kind, Kind::Symlink);
     }
 }
 
@@ -88,28 +92,28 @@ fn a_link_to_a_file_is_not_followed() {
     let dir = dir();
     let (file, link) = (file(&dir, "file"), dir.path().join("link"));
     symlink(&file, &link).unwrap();
-    assert_eq!(OsDisk.stat(&link).unwrap().kind, Kind::Symlink);
-    assert!(OsDisk.read(&link).is_err());
-    assert!(OsDisk.sync_file(&link).is_err());
-    assert!(OsDisk.lock(&link).is_err());
-    let written = OsDisk.write_new(&link, b"other", 0o600, false);
+    assert_eq!(disk().stat(&link).unwrap().kind, Kind::Symlink);
+    assert!(disk().read(&link).is_err());
+    assert!(disk().sync_file(&link).is_err());
+    assert!(disk().lock(&link).is_err());
+    let written = disk().write_new(&link, b"other", 0o600, false);
     assert_eq!(kind_of(written), ErrorKind::AlreadyExists);
-    OsDisk.remove_file(&link).unwrap();
-    assert_eq!(OsDisk.read(&file).unwrap(), "file");
+    disk().remove_file(&link).unwrap();
+    assert_eq!(disk().read(&file).unwrap(), "file");
 }
 
 #[test]
 fn a_link_to_a_directory_is_not_followed() {
     let dir = dir();
     let (real, link) = (dir.path().join("real"), dir.path().join("link"));
-    OsDisk.create_dir(&real).unwrap();
+    disk().create_dir(&real).unwrap();
     symlink(&real, &link).unwrap();
-    assert!(OsDisk.list(&link).is_err());
-    assert!(OsDisk.sync_dir(&link).is_err());
-    assert!(OsDisk.sync_all(&link).is_err());
-    assert!(portable::sync_all(&OsDisk, &link).is_err());
-    assert!(OsDisk.remove_dir(&link).is_err());
-    assert_eq!(kind_of(OsDisk.create_dir(&link)), ErrorKind::AlreadyExists);
+    assert!(disk().list(&link).is_err());
+    assert!(disk().sync_dir(&link).is_err());
+    assert!(disk().sync_all(&link).is_err());
+    assert!(portable::sync_all(&disk(), None, &link).is_err());
+    assert!(disk().remove_dir(&link).is_err());
+    assert_eq!(kind_of(disk().create_dir(&link)), ErrorKind::AlreadyExists);
 }
 
 #[test]
@@ -117,7 +121,7 @@ fn a_link_is_resolved_and_any_other_path_stays() {
     let dir = dir();
     let real = fs::canonicalize(dir.path()).unwrap().join("real");
     let link = dir.path().join("link");
-    OsDisk.create_dir(&real).unwrap();
+    disk().create_dir(&real).unwrap();
     symlink("real", &link).unwrap();
     assert_eq!(resolve(link).unwrap(), real);
     let odd = dir.path().join("absent/../real");
@@ -131,25 +135,25 @@ fn a_link_is_resolved_and_any_other_path_stays() {
 fn nothing_waits_for_the_other_end_of_a_fifo() {
     let dir = dir();
     let fifo = fifo(&dir);
-    assert_eq!(OsDisk.stat(&fifo).unwrap().kind, Kind::Other);
-    assert_eq!(kind_of(OsDisk.read(&fifo)), ErrorKind::InvalidInput);
-    assert!(OsDisk.sync_file(&fifo).is_err());
+    assert_eq!(disk().stat(&fifo).unwrap().kind, Kind::Other);
+    assert_eq!(kind_of(disk().read(&fifo)), ErrorKind::InvalidInput);
+    assert!(disk().sync_file(&fifo).is_err());
 }
 
 #[test]
 fn everything_is_flushed_past_what_is_neither_file_nor_directory() {
     let dir = dir();
-    OsDisk.create_dir(&dir.path().join("below")).unwrap();
+    disk().create_dir(&dir.path().join("below")).unwrap();
     for name in ["a", "below/b"] {
         file(&dir, name);
     }
     fifo(&dir);
     symlink("absent", dir.path().join("link")).unwrap();
-    OsDisk.sync_all(dir.path()).unwrap();
-    portable::sync_all(&OsDisk, dir.path()).unwrap();
+    disk().sync_all(dir.path()).unwrap();
+    portable::sync_all(&disk(), None, dir.path()).unwrap();
     let absent = dir.path().join("absent");
-    assert_eq!(kind_of(OsDisk.sync_all(&absent)), ErrorKind::NotFound);
-    let synced = portable::sync_all(&OsDisk, &absent);
+    assert_eq!(kind_of(disk().sync_all(&absent)), ErrorKind::NotFound);
+    let synced = portable::sync_all(&disk(), None, &absent);
     assert_eq!(kind_of(synced), ErrorKind::NotFound);
 }
 
@@ -157,12 +161,12 @@ fn everything_is_flushed_past_what_is_neither_file_nor_directory() {
 fn a_lock_is_exclusive_until_it_is_dropped() {
     let dir = dir();
     let [file, other] = ["file", "other"].map(|name| dir.path().join(name));
-    let guard = OsDisk.lock(&file).unwrap();
+    let guard = disk().lock(&file).unwrap();
     assert!(guard.is_some());
-    assert!(OsDisk.lock(&file).unwrap().is_none());
-    assert!(OsDisk.lock(&other).unwrap().is_some());
+    assert!(disk().lock(&file).unwrap().is_none());
+    assert!(disk().lock(&other).unwrap().is_some());
     drop(guard);
-    assert!(OsDisk.lock(&file).unwrap().is_some());
+    assert!(disk().lock(&file).unwrap().is_some());
 }
 
 #[test]
@@ -173,8 +177,8 @@ fn a_lock_ends_though_a_forked_process_has_inherited_its_file() {
     file.try_lock().unwrap();
     let _inherited = file.try_clone().unwrap();
     drop(OsLock { file });
-    assert!(OsDisk.lock(&path).unwrap().is_some());
-    assert_eq!(OsDisk.read(&path).unwrap(), "file");
+    assert!(disk().lock(&path).unwrap().is_some());
+    assert_eq!(disk().read(&path).unwrap(), "file");
 }
 
 #[test]
