@@ -48,6 +48,7 @@ pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> 
 fn commit_in_turn(store: &Store, stage: &Stage, batch: Committed) -> Result<()> {
     let recorded = store
         .finish_commits()
+        .and_then(|()| store.make_shards_of(&batch))
         .and_then(|()| store.sync_staged(&batch))
         .and_then(|()| store.write_record(&batch));
     match recorded {

@@ -89,13 +89,32 @@ async fn a_commit_says_that_the_disk_is_too_full_for_its_record_and_changes_noth
 }
 
 #[tokio::test]
-async fn a_commit_that_finds_no_room_for_a_shard_is_completed_when_there_is() {
+async fn a_commit_that_finds_no_room_for_a_shard_changes_nothing() {
     let commit = Write::Commit(vec![Change::Put("CC1", "four"), Change::Delete("AA1")]);
     for setting in settings() {
         let (disk, store) = setting.store_with(BEFORE).await;
         let full = disk.refuse(|op, path| {
             let is_shard = op == Op::CreateDir && path.ends_with("CC");
             is_shard.then_some(ErrorKind::StorageFull)
+        });
+        let error = commit.run(&store).await.unwrap_err();
+        assert!(matches!(error, Error::Full { .. }), "{error}");
+        drop(full);
+        let unchanged = Model::new(setting.durability, BEFORE).live();
+        assert_eq!(blocks(&store).await, unchanged);
+        assert_eq!(below_temp(&disk), [""; 0]);
+        assert_eq!(store.disk_usage().await.unwrap().bytes, usage(&disk));
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_finds_no_room_for_a_name_is_completed_when_there_is() {
+    let commit = Write::Commit(vec![Change::Put("CC1", "four"), Change::Delete("AA1")]);
+    for setting in settings() {
+        let (disk, store) = setting.store_with(BEFORE).await;
+        let full = disk.refuse(|op, path| {
+            let is_block = op == Op::Rename && path.ends_with("CC1.data");
+            is_block.then_some(ErrorKind::StorageFull)
         });
         let error = commit.run(&store).await.unwrap_err();
         assert!(matches!(error, Error::CommitIncomplete { .. }), "{error}");

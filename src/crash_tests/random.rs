@@ -130,9 +130,11 @@ fn a_store_holds_what_the_model_holds_whatever_crashes() {
     let ran = runner.run(&session(), |(setting, steps)| {
         runtime.block_on(async {
             let mut session = Session::begin(setting).await;
+            let mut counts = tally.take();
             for step in &steps {
-                session.take(step, &mut tally.borrow_mut()).await;
+                session.take(step, &mut counts).await;
             }
+            tally.replace(counts);
         });
         Ok(())
     });

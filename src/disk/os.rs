@@ -4,7 +4,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
@@ -16,8 +17,13 @@ use super::{Disk, Kind, Listed, Listing, LockGuard, Stat, platform};
 ///
 /// Where the process or the system has run out of file descriptors (EMFILE, ENFILE), it waits a
 /// little and tries again, for about two seconds in all.
-#[derive(Debug)]
-pub(crate) struct OsDisk;
+#[derive(Debug, Default)]
+pub(crate) struct OsDisk {
+    /// The directory of the lock, open since the lock was taken. The kernel tells each open directory
+    /// of a failure to write back since it was opened; a new one is not told of what others have
+    /// heard already.
+    witness: OnceLock<File>,
+}
 
 impl Disk for OsDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
@@ -57,6 +63,9 @@ impl Disk for OsDisk {
         platform::only_regular(&mut options);
         let mut file = with_patience(|| options.open(file))?;
         let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         if !metadata.is_file() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -81,6 +90,10 @@ impl Disk for OsDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Listing> {
+        // Else the entries would be those of what the link leads to.
+        if fs::symlink_metadata(dir)?.is_symlink() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         let entries = with_patience(|| fs::read_dir(dir))?;
         Ok(Box::new(entries.map(|entry| {
             let entry = entry?;
@@ -92,15 +105,18 @@ impl Disk for OsDisk {
     }
 
     fn sync_file(&self, file: &Path) -> io::Result<()> {
-        with_patience(|| File::open(file))?.sync_all()
+        let mut options = OpenOptions::new();
+        options.read(true);
+        platform::only_regular(&mut options);
+        with_patience(|| options.open(file))?.sync_all()
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        platform::sync_dir(dir)
+        open_dir(dir)?.sync_all()
     }
 
     fn sync_all(&self, root: &Path) -> io::Result<()> {
-        platform::sync_all(self, root)
+        platform::sync_all(self, self.witness.get(), root)
     }
 
     fn syncs_all_at_once(&self) -> bool {
@@ -111,12 +127,17 @@ impl Disk for OsDisk {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true);
         platform::only_regular(&mut options);
-        let file = with_patience(|| options.open(file))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(OsLock { _file: file }))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
+        let locked = with_patience(|| options.open(file))?;
+        match locked.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
+        let lock = OsLock { file: locked };
+        if let (Some(dir), None) = (file.parent(), self.witness.get()) {
+            let _ = self.witness.set(open_dir(dir)?);
+        }
+        Ok(Some(Box::new(lock)))
     }
 
     #[cfg(target_os = "linux")]
@@ -126,13 +147,36 @@ impl Disk for OsDisk {
     }
 }
 
-/// The lock goes with the file.
 #[derive(Debug)]
 struct OsLock {
-    _file: File,
+    file: File,
 }
 
 impl LockGuard for OsLock {}
+
+impl Drop for OsLock {
+    fn drop(&mut self) {
+        // The close alone would leave the lock to a process that is just being forked and has
+        // inherited the file. If this fails the close is what there is.
+        let _ = self.file.unlock();
+    }
+}
+
+/// Where a path leads whose last component is a symbolic link; any other path as it is.
+pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
+    match fs::symlink_metadata(&path) {
+        Ok(metadata) if metadata.is_symlink() => fs::canonicalize(path),
+        _ => Ok(path),
+    }
+}
+
+/// Opens a directory to flush it.
+pub(super) fn open_dir(dir: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    platform::only_dir(&mut options);
+    with_patience(|| options.open(dir))
+}
 
 fn kind(file_type: fs::FileType) -> Kind {
     if file_type.is_file() {
@@ -153,6 +197,9 @@ pub(super) fn with_patience<T>(mut open: impl FnMut() -> io::Result<T>) -> io::R
     for attempt in 1..=TRIES {
         match open() {
             Err(error) if platform::is_out_of_files(&error) => {
+                if attempt == 1 {
+                    tracing::warn!("out of file descriptors, waiting until one is free");
+                }
                 thread::sleep(Duration::from_millis(1 << attempt));
             }
             opened => return opened,
@@ -160,3 +207,6 @@ pub(super) fn with_patience<T>(mut open: impl FnMut() -> io::Result<T>) -> io::R
     }
     open()
 }
+
+#[cfg(test)]
+mod tests;

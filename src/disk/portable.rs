@@ -1,7 +1,7 @@
 //! What every operating system can do, for those that can't do better.
 #![expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -11,9 +11,13 @@ use super::{Disk, Kind};
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux does better"))]
 pub(super) const SYNCS_ALL_AT_ONCE: bool = false;
 
+/// Looks first, so it is only right where nobody else writes to `to` meanwhile.
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match fs::symlink_metadata(to) {
-        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => {
+            fs::symlink_metadata(from)?;
+            Err(io::ErrorKind::AlreadyExists.into())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
         Err(error) => Err(error),
     }
@@ -21,12 +25,12 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Goes through everything below `root`. A file that vanishes on the way needs no sync.
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux does better"))]
-pub(super) fn sync_all(disk: &OsDisk, root: &Path) -> io::Result<()> {
+pub(super) fn sync_all(disk: &OsDisk, _: Option<&File>, root: &Path) -> io::Result<()> {
     for entry in disk.list(root)? {
         let entry = entry?;
         let path = root.join(&entry.name);
         let synced = match entry.kind {
-            Kind::Dir => sync_all(disk, &path),
+            Kind::Dir => sync_all(disk, None, &path),
             Kind::File => disk.sync_file(&path),
             Kind::Symlink | Kind::Other => Ok(()),
         };

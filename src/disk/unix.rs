@@ -1,15 +1,11 @@
 //! What needs more than the standard library has, on Unix.
-#![expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-
-use super::os::with_patience;
 
 #[cfg(target_os = "linux")]
 pub(super) use self::linux::{SYNCS_ALL_AT_ONCE, rename_new, sync_all};
@@ -19,6 +15,12 @@ pub(super) use super::portable::{SYNCS_ALL_AT_ONCE, rename_new, sync_all};
 /// Refuses a symbolic link, and doesn't wait for the other end of a FIFO.
 pub(super) fn only_regular(options: &mut OpenOptions) {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options.custom_flags(flags.bits().cast_signed());
+}
+
+/// Refuses whatever isn't a directory, a symbolic link to one too.
+pub(super) fn only_dir(options: &mut OpenOptions) {
+    let flags = OFlags::NOFOLLOW | OFlags::DIRECTORY;
     options.custom_flags(flags.bits().cast_signed());
 }
 
@@ -34,10 +36,6 @@ pub(super) fn close(file: File) -> io::Result<()> {
     nix::unistd::close(file).map_err(io::Error::from)
 }
 
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    with_patience(|| File::open(dir))?.sync_all()
-}
-
 #[cfg(target_os = "linux")]
 mod linux {
     use std::fs::File;
@@ -47,7 +45,7 @@ mod linux {
     use rustix::fs::{CWD, RenameFlags};
     use rustix::io::Errno;
 
-    use crate::disk::os::{OsDisk, with_patience};
+    use crate::disk::os::{OsDisk, open_dir};
     use crate::disk::portable;
 
     pub(crate) const SYNCS_ALL_AT_ONCE: bool = true;
@@ -61,9 +59,12 @@ mod linux {
     }
 
     /// syncfs(2): waits until everything of the file system is on the disk, and since Linux 5.8
-    /// reports what could not be written.
-    pub(crate) fn sync_all(_: &OsDisk, root: &Path) -> io::Result<()> {
-        let root = with_patience(|| File::open(root))?;
-        Ok(rustix::fs::syncfs(root)?)
+    /// reports what could not be written since `witness` was opened, if there is one.
+    pub(crate) fn sync_all(_: &OsDisk, witness: Option<&File>, root: &Path) -> io::Result<()> {
+        match witness {
+            Some(witness) => rustix::fs::syncfs(witness)?,
+            None => rustix::fs::syncfs(open_dir(root)?)?,
+        }
+        Ok(())
     }
 }

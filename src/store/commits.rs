@@ -52,6 +52,15 @@ enum Attempt {
 }
 
 impl Store {
+    /// Makes the shard directories that a batch needs: where there is no space for them, that must
+    /// show before the record is written.
+    pub(crate) fn make_shards_of(&self, batch: &Committed) -> Result<()> {
+        for (block, _) in &batch.intent.puts {
+            self.ensure_shard(&self.layout.shard_of(block))?;
+        }
+        Ok(())
+    }
+
     /// Makes the blocks in a batch's directory durable, if the mode asks for it: a record must not
     /// last longer than what it speaks of. In every mode it does so with those that replace others.
     pub(crate) fn sync_staged(&self, batch: &Committed) -> Result<()> {
@@ -106,10 +115,15 @@ impl Store {
             return Ok(());
         };
         let error = incomplete(&batch, error);
-        let mut batches = self.unfinished.batches();
-        batches.push(batch);
-        self.unfinished.count.store(batches.len(), Ordering::SeqCst);
+        self.remember([batch]);
         Err(error)
+    }
+
+    /// Keeps batches that could not be carried out.
+    fn remember(&self, unfinished: impl IntoIterator<Item = Committed>) {
+        let mut batches = self.unfinished.batches();
+        batches.extend(unfinished);
+        self.unfinished.count.store(batches.len(), Ordering::SeqCst);
     }
 
     /// Finishes what is left of committed batches.
@@ -211,7 +225,8 @@ impl Store {
     /// # Errors
     ///
     /// If a record is of an unknown version or can't be read, or a step fails. Nothing is removed
-    /// then that a later try may need.
+    /// then that a later try may need. A commit that finds no space left is no error: it stays
+    /// unfinished.
     pub(super) fn recover(&self) -> Result<()> {
         let temp = self.layout.temp();
         let failed = |error| Error::io("list", &temp, error);
@@ -224,15 +239,23 @@ impl Store {
                 committed.push(batch);
             }
         }
+        let mut unfinished = Vec::new();
         for batch in committed {
             tracing::info!(batch = %batch.dir.display(), "completing a commit");
-            self.finish(&batch, Attempt::Again)
-                .map_err(|error| incomplete(&batch, error))?;
+            match self.finish(&batch, Attempt::Again) {
+                // To make room, blocks must be deleted, and for that the store must open.
+                Err(error) if error.is_full() => {
+                    tracing::warn!(%error, "no space left to complete a commit");
+                    unfinished.push(batch);
+                }
+                finished => finished.map_err(|error| incomplete(&batch, error))?,
+            }
         }
         for entry in self.disk.list(&temp).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let path = temp.join(&entry.name);
             match entry.kind {
+                Kind::Dir if unfinished.iter().any(|batch| batch.dir == path) => {}
                 Kind::Dir => remove_tree(&*self.disk, &path)?,
                 _ => self
                     .disk
@@ -240,6 +263,7 @@ impl Store {
                     .map_err(|error| Error::io("remove", &path, error))?,
             }
         }
+        self.remember(unfinished);
         Ok(())
     }
 
@@ -287,3 +311,6 @@ fn incomplete(batch: &Committed, error: Error) -> Error {
         source: Arc::new(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,8 @@ impl FlatFs {
         Options::new()
     }
 
-    /// Where the store is, as an absolute path.
+    /// Where the store is, as an absolute path; where it was opened by a symbolic link, the path that
+    /// this leads to.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.store.layout.root()

@@ -15,7 +15,7 @@ use super::shard_dirs::ShardDirs;
 use super::turns::Turns;
 use super::{FlatFs, Options, Store, Target};
 use crate::datastore::{Accuracy, DiskUsage};
-use crate::disk::{Disk, Kind, LockGuard, OsDisk, Publish, pool, publish, remove_tree};
+use crate::disk::{Disk, Kind, LockGuard, OsDisk, Publish, pool, publish, remove_tree, resolve};
 use crate::disk_usage::{self, Meter, cache};
 use crate::error::{Error, Result};
 use crate::layout::{DISK_USAGE, LOCK, Layout, README, SHARDING, TEMP, UNCLEAN};
@@ -88,8 +88,12 @@ impl Options {
     }
 
     async fn begin(self, path: &Path, purpose: Purpose) -> Result<FlatFs> {
-        let path = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
-        self.begin_on(Arc::new(OsDisk), path, purpose).await
+        let failed = |error| Error::io("find", path, error);
+        let absolute = std::path::absolute(path).map_err(failed)?;
+        let resolved = pool::run(move || Ok(resolve(absolute))).await?;
+        let path = resolved.map_err(failed)?;
+        self.begin_on(Arc::new(OsDisk::default()), path, purpose)
+            .await
     }
 
     pub(crate) async fn begin_on(

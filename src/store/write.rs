@@ -93,7 +93,7 @@ impl FlatFs {
 /// Whether the contents of a temp file are known to be durable. What isn't must not replace a block
 /// that may be: a power cut could leave neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Contents {
+pub(crate) enum Contents {
     Durable,
     Unsynced,
 }
@@ -169,9 +169,7 @@ impl Store {
         contents: Contents,
     ) -> Result<()> {
         let shard = self.layout.shard_of(block);
-        if !self.shards.is_there(&*self.disk, &self.layout, &shard)? {
-            self.make_shard(&shard)?;
-        }
+        self.ensure_shard(&shard)?;
         match self.place_in(&shard, temp, block, size, contents) {
             // Somebody removed the directory, though nobody should.
             Err(error) if is_not_found(&error) => {
@@ -208,6 +206,14 @@ impl Store {
                 }
                 Err(error) => Err(failed(error)),
             })
+    }
+
+    /// Makes the shard directory if it isn't there.
+    pub(super) fn ensure_shard(&self, shard: &str) -> Result<()> {
+        if self.shards.is_there(&*self.disk, &self.layout, shard)? {
+            return Ok(());
+        }
+        self.make_shard(shard)
     }
 
     fn make_shard(&self, shard: &str) -> Result<()> {

@@ -13,17 +13,27 @@
 
 mod bad_input;
 mod batches;
+mod child;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod create_open;
 mod disk_usage;
+mod failing_disk;
 #[cfg(feature = "conformance")]
 mod faulty;
 mod fixtures;
+mod full_disk;
+mod inspect;
 mod keys;
+mod kill;
+mod limits;
+mod links;
+mod mounts;
+mod processes;
 mod queries;
+mod read_only;
 mod support;
 mod vectors;
 mod writes;

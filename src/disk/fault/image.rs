@@ -77,8 +77,9 @@ impl Image {
     }
 
     pub(super) fn plan_rename(&self, from: &Path, to: &Path) -> io::Result<Change> {
-        let node = self.find(from)?;
+        // As an operating system does, it looks for both directories before it looks for the file.
         let (from, to) = (self.live.place(from)?, self.live.place(to)?);
+        let node = self.live.get(&from).ok_or(io::ErrorKind::NotFound)?;
         let displaced = self.live.get(&to);
         if let Some(dir) = [Some(node), displaced].into_iter().flatten().find(is_dir) {
             return Err(not_a_file(dir));
@@ -87,8 +88,9 @@ impl Image {
     }
 
     pub(super) fn plan_rename_new(&self, from: &Path, to: &Path) -> io::Result<Change> {
-        self.find(from)?;
-        if self.live.get(&self.live.place(to)?).is_some() {
+        let (source, target) = (self.live.place(from)?, self.live.place(to)?);
+        self.live.get(&source).ok_or(io::ErrorKind::NotFound)?;
+        if self.live.get(&target).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.plan_rename(from, to)

@@ -1,0 +1,195 @@
+//! What [`OsDisk`] makes of the operating system's calls, on the file system for temp files.
+
+// Other systems say the same with other errors.
+#[cfg(target_os = "linux")]
+mod beside_fault_disk;
+
+use std::io::ErrorKind;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::disk::portable;
+
+fn disk() -> OsDisk {
+    OsDisk::default()
+}
+
+fn dir() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// A file whose contents are its name.
+fn file(dir: &TempDir, name: &str) -> PathBuf {
+    let file = dir.path().join(name);
+    let written = disk().write_new(&file, name.as_bytes(), 0o600, false);
+    written.unwrap();
+    file
+}
+
+fn fifo(dir: &TempDir) -> PathBuf {
+    let fifo = dir.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fifo
+}
+
+fn kind_of<T>(result: io::Result<T>) -> ErrorKind {
+    result.err().expect("the operation must fail").kind()
+}
+
+#[test]
+fn a_new_file_has_its_contents_and_its_mode() {
+    let dir = dir();
+    for (name, mode, sync) in [("a", 0o600, false), ("b", 0o400, true)] {
+        let file = dir.path().join(name);
+        disk().write_new(&file, b"contents", mode, sync).unwrap();
+        assert_eq!(disk().read(&file).unwrap(), "contents");
+        let found = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode);
+    }
+}
+
+#[test]
+fn a_file_that_is_there_is_not_written() {
+    let dir = dir();
+    let file = file(&dir, "a");
+    let written = disk().write_new(&file, b"other", 0o600, false);
+    assert_eq!(kind_of(written), ErrorKind::AlreadyExists);
+    assert_eq!(disk().read(&file).unwrap(), "a");
+}
+
+#[test]
+fn a_rename_to_a_new_name_replaces_nothing() {
+    for rename_new in [platform::rename_new, portable::rename_new] {
+        let dir = dir();
+        let (from, taken) = (file(&dir, "from"), file(&dir, "taken"));
+        let [free, absent] = ["free", "absent"].map(|name| dir.path().join(name));
+        assert_eq!(kind_of(rename_new(&from, &taken)), ErrorKind::AlreadyExists);
+        assert_eq!(kind_of(rename_new(&from, &from)), ErrorKind::AlreadyExists);
+        assert_eq!(kind_of(rename_new(&absent, &taken)), ErrorKind::NotFound);
+        assert_eq!(kind_of(rename_new(&absent, &free)), ErrorKind::NotFound);
+        assert_eq!(disk().read(&taken).unwrap(), "taken");
+        rename_new(&from, &free).unwrap();
+        assert_eq!(disk().read(&free).unwrap(), "from");
+        assert_eq!(kind_of(disk().stat(&from)), ErrorKind::NotFound);
+    }
+}
+
+#[test]
+fn a_rename_to_a_new_name_does_not_replace_a_link_that_leads_nowhere() {
+    for rename_new in [platform::rename_new, portable::rename_new] {
+        let dir = dir();
+        let (from, link) = (file(&dir, "from"), dir.path().join("link"));
+        symlink("absent", &link).unwrap();
+        assert_eq!(kind_of(rename_new(&from, &link)), ErrorKind::AlreadyExists);
+        assert_eq!(disk().stat(&link).unwrap().kind, Kind::Symlink);
+    }
+}
+
+#[test]
+fn a_link_to_a_file_is_not_followed() {
+    let dir = dir();
+    let (file, link) = (file(&dir, "file"), dir.path().join("link"));
+    symlink(&file, &link).unwrap();
+    assert_eq!(disk().stat(&link).unwrap().kind, Kind::Symlink);
+    assert!(disk().read(&link).is_err());
+    assert!(disk().sync_file(&link).is_err());
+    assert!(disk().lock(&link).is_err());
+    let written = disk().write_new(&link, b"other", 0o600, false);
+    assert_eq!(kind_of(written), ErrorKind::AlreadyExists);
+    disk().remove_file(&link).unwrap();
+    assert_eq!(disk().read(&file).unwrap(), "file");
+}
+
+#[test]
+fn a_link_to_a_directory_is_not_followed() {
+    let dir = dir();
+    let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+    disk().create_dir(&real).unwrap();
+    symlink(&real, &link).unwrap();
+    assert!(disk().list(&link).is_err());
+    assert!(disk().sync_dir(&link).is_err());
+    assert!(disk().sync_all(&link).is_err());
+    assert!(portable::sync_all(&disk(), None, &link).is_err());
+    assert!(disk().remove_dir(&link).is_err());
+    assert_eq!(kind_of(disk().create_dir(&link)), ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn a_link_is_resolved_and_any_other_path_stays() {
+    let dir = dir();
+    let real = fs::canonicalize(dir.path()).unwrap().join("real");
+    let link = dir.path().join("link");
+    disk().create_dir(&real).unwrap();
+    symlink("real", &link).unwrap();
+    assert_eq!(resolve(link).unwrap(), real);
+    let odd = dir.path().join("absent/../real");
+    assert_eq!(resolve(odd.clone()).unwrap(), odd);
+    let lost = dir.path().join("lost");
+    symlink("absent", &lost).unwrap();
+    assert_eq!(kind_of(resolve(lost)), ErrorKind::NotFound);
+}
+
+#[test]
+fn nothing_waits_for_the_other_end_of_a_fifo() {
+    let dir = dir();
+    let fifo = fifo(&dir);
+    assert_eq!(disk().stat(&fifo).unwrap().kind, Kind::Other);
+    assert_eq!(kind_of(disk().read(&fifo)), ErrorKind::InvalidInput);
+    assert!(disk().sync_file(&fifo).is_err());
+}
+
+#[test]
+fn everything_is_flushed_past_what_is_neither_file_nor_directory() {
+    let dir = dir();
+    disk().create_dir(&dir.path().join("below")).unwrap();
+    for name in ["a", "below/b"] {
+        file(&dir, name);
+    }
+    fifo(&dir);
+    symlink("absent", dir.path().join("link")).unwrap();
+    disk().sync_all(dir.path()).unwrap();
+    portable::sync_all(&disk(), None, dir.path()).unwrap();
+    let absent = dir.path().join("absent");
+    assert_eq!(kind_of(disk().sync_all(&absent)), ErrorKind::NotFound);
+    let synced = portable::sync_all(&disk(), None, &absent);
+    assert_eq!(kind_of(synced), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_lock_is_exclusive_until_it_is_dropped() {
+    let dir = dir();
+    let [file, other] = ["file", "other"].map(|name| dir.path().join(name));
+    let guard = disk().lock(&file).unwrap();
+    assert!(guard.is_some());
+    assert!(disk().lock(&file).unwrap().is_none());
+    assert!(disk().lock(&other).unwrap().is_some());
+    drop(guard);
+    assert!(disk().lock(&file).unwrap().is_some());
+}
+
+#[test]
+fn a_lock_ends_though_a_forked_process_has_inherited_its_file() {
+    let dir = dir();
+    let path = file(&dir, "file");
+    let file = File::open(&path).unwrap();
+    file.try_lock().unwrap();
+    let _inherited = file.try_clone().unwrap();
+    drop(OsLock { file });
+    assert!(disk().lock(&path).unwrap().is_some());
+    assert_eq!(disk().read(&path).unwrap(), "file");
+}
+
+#[test]
+fn only_a_lack_of_file_descriptors_is_waited_out() {
+    use rustix::io::Errno;
+    for (errno, tries) in [(Errno::MFILE, 3), (Errno::NFILE, 3), (Errno::ACCESS, 1)] {
+        let mut tried = 0;
+        let opened = with_patience(|| {
+            tried += 1;
+            if tried < 3 { Err(errno.into()) } else { Ok(()) }
+        });
+        assert_eq!((opened.is_ok(), tried), (tries == 3, tries));
+    }
+}

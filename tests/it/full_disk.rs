@@ -1,0 +1,248 @@
+//! Disks that are full, on small file systems of their own.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests look at the disk behind the store's back"
+)]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use ds_flatfs::{Durability, Error, FlatFs, Key, Result};
+
+use crate::inspect;
+use crate::mounts::Mount;
+
+const LARGE: usize = 16 << 10;
+/// More than any of the file systems here holds.
+const MANY: usize = 10_000;
+
+fn key(name: &str, number: usize) -> Key {
+    Key::new(format!("{name}{number}"))
+}
+
+fn value(number: usize, len: usize) -> Bytes {
+    let text = format!("{number} ").repeat(len);
+    Bytes::from(text).slice(..len)
+}
+
+async fn new_store(mount: &Mount) -> FlatFs {
+    let path = mount.path().join("store");
+    FlatFs::options().create(path).await.expect("a new store")
+}
+
+async fn open(path: &Path) -> Result<FlatFs> {
+    FlatFs::options().open(path).await
+}
+
+/// Puts blocks of `len` bytes until one fails: how many are in, and why no more.
+async fn fill(store: &FlatFs, name: &str, len: usize) -> (usize, Error) {
+    for number in 0..MANY {
+        let put = store.put(&key(name, number), value(number, len)).await;
+        if let Err(error) = put {
+            return (number, error);
+        }
+    }
+    panic!("the disk is not as small as it should be");
+}
+
+async fn assert_holds(store: &FlatFs, name: &str, numbers: std::ops::Range<usize>, len: usize) {
+    for number in numbers {
+        let found = store.get(&key(name, number)).await.expect("a read");
+        assert!(
+            found == Some(value(number, len)),
+            "{name}{number}: {found:?}"
+        );
+    }
+}
+
+/// Closes the store. That fails where the disk usage can't be written down.
+async fn close_full(store: &FlatFs) {
+    if let Err(error) = store.close().await {
+        assert!(error.is_full(), "{error:?}");
+    }
+}
+
+/// Closes the store, and looks for temp files.
+async fn close_and_look(store: FlatFs) -> PathBuf {
+    let path = store.path().to_owned();
+    close_full(&store).await;
+    assert_eq!(inspect::temp_files(&path), [""; 0]);
+    path
+}
+
+#[tokio::test]
+async fn a_put_on_a_full_disk_fails_as_full_and_loses_nothing() {
+    for mount in Mount::small_ones() {
+        let store = new_store(&mount).await;
+        let (puts, error) = fill(&store, "A", LARGE).await;
+        assert!(error.is_full(), "{error:?}");
+        assert!(puts > 20, "{puts} blocks fit");
+        let failed = store.get(&key("A", puts)).await.expect("a read");
+        assert_eq!(failed, None);
+        assert_holds(&store, "A", 0..puts, LARGE).await;
+        let path = close_and_look(store).await;
+        let store = open(&path).await.expect("a full store opens");
+        assert_holds(&store, "A", 0..puts, LARGE).await;
+    }
+}
+
+#[tokio::test]
+async fn an_overwrite_on_a_full_disk_leaves_the_earlier_block() {
+    for mount in Mount::small_ones() {
+        let store = new_store(&mount).await;
+        let (puts, _) = fill(&store, "A", LARGE).await;
+        let overwritten = store.put(&key("A", 0), value(1, 4 * LARGE)).await;
+        assert!(overwritten.is_err_and(|error| error.is_full()));
+        assert_holds(&store, "A", 0..puts, LARGE).await;
+    }
+}
+
+#[tokio::test]
+async fn deleting_on_a_full_disk_makes_room_for_puts() {
+    for mount in Mount::small_ones() {
+        let store = new_store(&mount).await;
+        let (puts, _) = fill(&store, "A", LARGE).await;
+        for number in 0..4 {
+            store.delete(&key("A", number)).await.expect("a delete");
+        }
+        store
+            .put(&key("B", 0), value(0, LARGE))
+            .await
+            .expect("a put");
+        assert_holds(&store, "B", 0..1, LARGE).await;
+        assert_holds(&store, "A", 4..puts, LARGE).await;
+        close_and_look(store).await;
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_does_not_fit_fails_and_leaves_the_store_as_it_was() {
+    for mount in Mount::small_ones() {
+        let store = new_store(&mount).await;
+        store
+            .put(&key("A", 0), value(0, LARGE))
+            .await
+            .expect("a put");
+        let before = inspect::contents(&store).await;
+        let batch = store.batch().await.expect("a batch");
+        batch.delete(&key("A", 0)).await.expect("a delete");
+        let mut failure = None;
+        for number in 0..MANY {
+            failure = batch
+                .put(&key("B", number), value(number, LARGE))
+                .await
+                .err();
+            if failure.is_some() {
+                break;
+            }
+        }
+        let failure = failure.expect("the disk is small");
+        assert!(matches!(failure, Error::BatchFailed { .. }), "{failure:?}");
+        assert!(failure.is_full());
+        let failure = batch.commit().await.expect_err("the batch has failed");
+        assert!(matches!(failure, Error::BatchFailed { .. }), "{failure:?}");
+        assert_eq!(inspect::contents(&store).await, before);
+        let path = close_and_look(store).await;
+        let store = open(&path).await.expect("it opens");
+        assert_eq!(inspect::contents(&store).await, before);
+        store
+            .put(&key("C", 0), value(0, LARGE))
+            .await
+            .expect("a put");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_on_a_full_disk_is_whole_or_fails_as_full_and_is_absent() {
+    for mount in Mount::small_ones() {
+        let store = new_store(&mount).await;
+        let batch = store.batch().await.expect("a batch");
+        for number in 0..50 {
+            let put = batch.put(&key("B", number), value(number, 100)).await;
+            put.expect("room for the batch");
+        }
+        inspect::until_staged(store.path(), 50).await;
+        let (large, _) = fill(&store, "A", LARGE).await;
+        let (small, _) = fill(&store, "S", 1).await;
+        let committed = batch.commit().await;
+        let blocks = match committed {
+            Ok(()) | Err(Error::CommitIncomplete { .. }) => 50,
+            Err(error) => {
+                assert!(error.is_full(), "{error:?}");
+                0
+            }
+        };
+        close_full(&store).await;
+        let store = open(store.path()).await.expect("a full store opens");
+        for number in 0..4 {
+            store.delete(&key("A", number)).await.expect("a delete");
+        }
+        store.sync().await.expect("there is room");
+        let found = inspect::contents(&store).await;
+        assert_eq!(found.len(), large - 4 + small + blocks);
+        assert_holds(&store, "B", 0..blocks, 100).await;
+        close_and_look(store).await;
+    }
+}
+
+#[tokio::test]
+async fn without_inodes_a_put_fails_as_full_and_a_delete_works() {
+    let Some(mount) = Mount::tmpfs("size=8m,nr_inodes=60") else {
+        return;
+    };
+    let store = new_store(&mount).await;
+    let (puts, error) = fill(&store, "A", 10).await;
+    assert!(error.is_full(), "{error:?}");
+    assert!(puts > 10, "{puts} blocks fit");
+    assert_holds(&store, "A", 0..puts, 10).await;
+    for number in 0..4 {
+        store.delete(&key("A", number)).await.expect("a delete");
+    }
+    store.put(&key("A", 0), value(0, 10)).await.expect("a put");
+    close_and_look(store).await;
+}
+
+/// What is missing is an inode for the record, or for a shard directory once it is written.
+#[tokio::test]
+async fn a_commit_that_runs_out_of_inodes_is_whole_in_the_end_or_absent() {
+    for free in 0..12 {
+        let Some(mount) = Mount::tmpfs("size=8m,nr_inodes=100") else {
+            return;
+        };
+        let path = mount.path().join("store");
+        let options = FlatFs::options().durability(Durability::OnSync);
+        let store = options.create(&path).await.expect("a new store");
+        let batch = store.batch().await.expect("a batch");
+        for number in 0..8 {
+            let put = batch.put(&key("B", number * 100), value(number, 10)).await;
+            put.expect("a put");
+        }
+        let foreign = |number: usize| mount.path().join(format!("{number}"));
+        let create = |number: &usize| File::create(foreign(*number)).is_ok();
+        inspect::until_staged(&path, 8).await;
+        let taken = (0..MANY).take_while(create).count();
+        for number in 0..free {
+            fs::remove_file(foreign(number)).expect("a foreign file");
+        }
+        let committed = batch.commit().await;
+        for number in free..taken {
+            fs::remove_file(foreign(number)).expect("a foreign file");
+        }
+        let expected = match committed {
+            Ok(()) => 8,
+            Err(Error::CommitIncomplete { .. }) => 8,
+            Err(error) => {
+                assert!(error.is_full(), "{error:?}");
+                0
+            }
+        };
+        store.sync().await.expect("room is made");
+        assert_eq!(
+            inspect::contents(&store).await.len(),
+            expected,
+            "{free} free"
+        );
+        close_and_look(store).await;
+    }
+}

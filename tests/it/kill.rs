@@ -1,0 +1,279 @@
+//! Processes that are killed in the middle of their commits.
+//!
+//! Each writer of the child takes one step after another: a put, a delete, and two batches that put,
+//! overwrite and delete. A step is determined by its writer and its number, so after a kill the
+//! parent knows what the store must hold: what it held after all steps that were acknowledged, or
+//! after one more, and nothing between the two.
+
+use std::mem;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ds_flatfs::{Accuracy, Durability, FlatFs, Key};
+use tokio::task::JoinSet;
+
+use crate::child::{self, Child};
+use crate::inspect::{self, Contents, Deadline};
+
+const WRITERS: u32 = 4;
+const NEW_BLOCKS: u32 = 30;
+const SLOTS: u32 = 10;
+
+#[tokio::test]
+async fn a_killed_process_tears_no_batch_and_loses_nothing_acknowledged() {
+    kill_again_and_again("OnSync", 100, Duration::from_micros(2_500)).await;
+}
+
+#[tokio::test]
+async fn a_killed_process_tears_and_loses_nothing_where_every_write_is_synced() {
+    kill_again_and_again("EveryWrite", 20, Duration::from_millis(25)).await;
+}
+
+/// `commit` is about as long as a commit takes.
+async fn kill_again_and_again(durability: &str, kills: u32, commit: Duration) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("store");
+    let store = FlatFs::options().create(&path).await.expect("a new store");
+    store.close().await.expect("a close");
+    let mut random = fastrand::Rng::with_seed(u64::from(kills));
+    let mut writers: Vec<Writer> = (0..WRITERS).map(Writer::new).collect();
+    let (mut batches, mut in_commits, mut completed) = (0, 0, 0);
+    for _ in 0..kills {
+        let mut child = start(&path, durability, &writers);
+        let mut steps: Vec<Steps> = writers.iter().map(Writer::steps).collect();
+        hear_of_commits(&mut child, &mut steps, random.u32(1..8));
+        thread::sleep(commit.mul_f64(random.f64()));
+        for line in child.kill() {
+            take_note(&mut steps, &line);
+        }
+        let records = inspect::commit_records(&path);
+        in_commits += u32::from(records > 0);
+        completed += records;
+        let store = FlatFs::options().open(&path).await.expect("it opens");
+        assert_eq!(inspect::temp_files(&path), [""; 0]);
+        let mut found = inspect::contents(&store).await;
+        for (writer, steps) in writers.iter_mut().zip(steps) {
+            batches += writer.batches_until(steps.acknowledged);
+            writer.check(&mut found, steps);
+        }
+        assert!(found.is_empty(), "nobody put {:?}", found.keys());
+        check_disk_usage(&store).await;
+        store.close().await.expect("a close");
+    }
+    eprintln!(
+        "{kills} kills with {durability}, {in_commits} of them in commits; {batches} batches \
+         acknowledged, {completed} completed at the next open, none torn, none lost"
+    );
+    assert!(completed > 0, "no kill met a commit");
+}
+
+/// How far a writer came: numbers of steps.
+#[derive(Clone, Copy, Debug)]
+struct Steps {
+    acknowledged: u32,
+    begun: u32,
+}
+
+fn start(path: &Path, durability: &str, writers: &[Writer]) -> Child {
+    let mut arguments = vec![path.display().to_string(), durability.to_owned()];
+    arguments.extend(writers.iter().map(|writer| writer.done.to_string()));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    Child::start("kill::child", &arguments)
+}
+
+/// Listens until so many commits have begun.
+fn hear_of_commits(child: &mut Child, steps: &mut [Steps], mut commits: u32) {
+    while commits > 0 {
+        let line = child.hear().expect("the child writes until it is killed");
+        take_note(steps, &line);
+        commits -= u32::from(line.starts_with("commit"));
+    }
+}
+
+/// Follows a line of the child: `begin`, `commit` or `done`, the writer and the step.
+fn take_note(steps: &mut [Steps], line: &str) {
+    let [word, writer, step] = line.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("the child said {line:?}");
+    };
+    let steps = &mut steps[writer.parse::<usize>().expect("a writer")];
+    let number = step.parse::<u32>().expect("a step") + 1;
+    match word {
+        "begin" => steps.begun = number,
+        "done" => steps.acknowledged = number,
+        _ => {}
+    }
+}
+
+/// What a writer must have left in the store.
+struct Writer {
+    number: u32,
+    done: u32,
+    contents: Contents,
+}
+
+impl Writer {
+    fn new(number: u32) -> Self {
+        Writer {
+            number,
+            done: 0,
+            contents: Contents::new(),
+        }
+    }
+
+    fn steps(&self) -> Steps {
+        Steps {
+            acknowledged: self.done,
+            begun: self.done,
+        }
+    }
+
+    fn batches_until(&self, step: u32) -> usize {
+        (self.done..step).filter(|step| is_batch(*step)).count()
+    }
+
+    fn take_step(&mut self) {
+        for (key, value) in changes(self.number, self.done) {
+            match value {
+                Some(value) => self.contents.insert(key, value),
+                None => self.contents.remove(&key),
+            };
+        }
+        self.done += 1;
+    }
+
+    /// Takes this writer's blocks out of what was found, and compares.
+    fn check(&mut self, found: &mut Contents, steps: Steps) {
+        let is_own = |key: &Key| key.as_str().starts_with(&format!("/W{}", self.number));
+        let (own, others): (Contents, Contents) = mem::take(found)
+            .into_iter()
+            .partition(|(key, _)| is_own(key));
+        *found = others;
+        while self.done < steps.acknowledged {
+            self.take_step();
+        }
+        if own != self.contents && steps.begun > steps.acknowledged {
+            self.take_step();
+        }
+        let wrong = own
+            .iter()
+            .filter(|(key, _)| !self.contents.contains_key(*key));
+        let wrong: Vec<_> = wrong.map(|(key, _)| key).collect();
+        let gone = self.contents.keys().filter(|key| !own.contains_key(*key));
+        let gone: Vec<_> = gone.collect();
+        assert!(
+            own == self.contents,
+            "writer {}, {steps:?}: not all or nothing of the last step, \
+             too much: {wrong:?}, too little: {gone:?}",
+            self.number
+        );
+    }
+}
+
+/// Waits for the count after the crash, which the store makes while it is in use.
+async fn check_disk_usage(store: &FlatFs) {
+    let deadline = Deadline::new();
+    loop {
+        let usage = store.disk_usage().await.expect("a figure");
+        if usage.accuracy == Accuracy::Exact {
+            let slack = inspect::slack_of_dirs(store.path());
+            let counted = inspect::disk_usage(store.path());
+            assert!(
+                usage.bytes.abs_diff(counted) <= slack,
+                "{usage:?}, not {counted}"
+            );
+            return;
+        }
+        deadline.check();
+        tokio::task::yield_now().await;
+    }
+}
+
+fn is_batch(step: u32) -> bool {
+    step % 4 >= 2
+}
+
+type Change = (Key, Option<Bytes>);
+
+/// What a step does: a batch, or a single change.
+fn changes(writer: u32, step: u32) -> Vec<Change> {
+    let key = |name: String| Key::new(format!("W{writer}{name}"));
+    let value = |number: u32| {
+        let text = format!("{writer} {step} {number} ");
+        Some(Bytes::from(text.repeat(1 + number as usize * 5)))
+    };
+    let round = step / 4;
+    if !is_batch(step) {
+        let value = if step.is_multiple_of(4) {
+            value(round % 7)
+        } else {
+            None
+        };
+        return vec![(key(format!("SINGLE{}", (round + step % 4) % 3)), value)];
+    }
+    let batch = 2 * round + step % 2;
+    let new = (0..NEW_BLOCKS).map(|i| (key(format!("BATCH{batch}-{i}")), value(i)));
+    let old = batch.checked_sub(2).into_iter();
+    let old = old.flat_map(|old| (0..NEW_BLOCKS).map(move |i| format!("BATCH{old}-{i}")));
+    let slots = (0..SLOTS).map(|i| {
+        let is_put = !(batch + i).is_multiple_of(3);
+        (key(format!("SLOT{i}")), value(i).filter(|_| is_put))
+    });
+    let deletes = old.map(|old| (key(old), None));
+    new.chain(deletes).chain(slots).collect()
+}
+
+#[test]
+#[ignore = "a process that the tests above kill"]
+fn child() {
+    let Some(arguments) = child::arguments() else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = { runtime }.worker_threads(2).build().expect("a runtime");
+    runtime.block_on(async {
+        let durability = match arguments[1].as_str() {
+            "EveryWrite" => Durability::EveryWrite,
+            _ => Durability::OnSync,
+        };
+        let options = FlatFs::options().durability(durability);
+        let store = options.open(&arguments[0]).await.expect("it opens");
+        let mut writers = JoinSet::new();
+        for (writer, first) in (0..).zip(&arguments[2..]) {
+            let first = first.parse().expect("the number of a step");
+            writers.spawn(write_for_ever(store.clone(), writer, first));
+        }
+        writers
+            .join_next()
+            .await
+            .expect("a writer")
+            .expect("no writer panics");
+    });
+}
+
+async fn write_for_ever(store: FlatFs, writer: u32, first: u32) {
+    for step in first.. {
+        let changes = changes(writer, step);
+        child::say(&format!("begin {writer} {step}"));
+        if is_batch(step) {
+            let batch = store.batch().await.expect("a batch");
+            for (key, value) in changes {
+                match value {
+                    Some(value) => batch.put(&key, value).await.expect("a put"),
+                    None => batch.delete(&key).await.expect("a delete"),
+                }
+            }
+            child::say(&format!("commit {writer} {step}"));
+            batch.commit().await.expect("a commit");
+        } else {
+            for (key, value) in changes {
+                match value {
+                    Some(value) => store.put(&key, value).await.expect("a put"),
+                    None => store.delete(&key).await.expect("a delete"),
+                }
+            }
+        }
+        child::say(&format!("done {writer} {step}"));
+    }
+}

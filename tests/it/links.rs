@@ -1,0 +1,74 @@
+//! Symbolic links to a store and in it.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests look at the disk behind the store's back"
+)]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use bytes::Bytes;
+use ds_flatfs::{Error, FlatFs, Key};
+
+use crate::inspect;
+
+#[tokio::test]
+async fn a_store_is_used_by_a_link_to_it_as_by_its_own_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+    fs::create_dir(&real).unwrap();
+    symlink(&real, &link).unwrap();
+    let store = FlatFs::options().create(&link).await.unwrap();
+    let (key, value) = (Key::new("A"), Bytes::from_static(b"block"));
+    store.put(&key, value.clone()).await.unwrap();
+    assert_eq!(inspect::contents(&store).await.len(), 1);
+    store.sync().await.unwrap();
+    let usage = store.disk_usage().await.unwrap();
+    assert_eq!(usage.bytes, inspect::disk_usage(&real));
+    let error = FlatFs::options().open(&real).await.unwrap_err();
+    assert!(error.is_locked(), "{error:?}");
+    store.close().await.unwrap();
+    let store = FlatFs::options().open(&real).await.unwrap();
+    assert_eq!(store.get(&key).await.unwrap(), Some(value));
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_temp_is_not_followed_when_a_store_is_created() {
+    let dir = tempfile::tempdir().unwrap();
+    let (foreign, store) = (dir.path().join("foreign"), dir.path().join("store"));
+    for dir in [&foreign, &store] {
+        fs::create_dir(dir).unwrap();
+    }
+    fs::write(foreign.join("file"), b"precious").unwrap();
+    symlink(&foreign, store.join(".temp")).unwrap();
+    let created = FlatFs::options().create(&store).await;
+    assert_eq!(fs::read(foreign.join("file")).unwrap(), b"precious");
+    let error = created.unwrap_err();
+    assert_eq!(error.path(), Some(&*store.join(".temp")), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_a_shard_directory_or_a_block_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let (foreign, path) = (dir.path().join("foreign"), dir.path().join("store"));
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join("AAX.data"), b"foreign").unwrap();
+    let store = FlatFs::options().create(&path).await.unwrap();
+    symlink(&foreign, path.join("AA")).unwrap();
+    fs::create_dir(path.join("BB")).unwrap();
+    symlink(foreign.join("AAX.data"), path.join("BB/BBX.data")).unwrap();
+    for key in ["AAX", "BBX"].map(Key::new) {
+        let errors = [
+            store.get(&key).await.map(drop),
+            store.get_size(&key).await.map(drop),
+            store.put(&key, Bytes::new()).await,
+            store.delete(&key).await,
+        ];
+        for error in errors.map(Result::unwrap_err) {
+            assert!(matches!(error, Error::Unexpected { .. }), "{error:?}");
+        }
+    }
+    assert_eq!(fs::read(foreign.join("AAX.data")).unwrap(), b"foreign");
+    store.close().await.unwrap();
+}

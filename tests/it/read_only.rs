@@ -1,0 +1,137 @@
+//! Stores that can't be written: a read-only file system, and a user who has no right to write.
+
+use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+
+use bytes::Bytes;
+use ds_flatfs::{Error, FlatFs, Key};
+
+use crate::child::{self, Child};
+use crate::inspect::{self, Contents};
+use crate::mounts::Mount;
+
+/// The user and the group `nobody`, or at least one that owns nothing here.
+const NOBODY: u32 = 65534;
+
+fn blocks() -> Contents {
+    let block = |number| (Key::new(format!("A{number}")), Bytes::from(vec![1; number]));
+    (0..20).map(block).collect()
+}
+
+/// A store with [`blocks`] that others may read, and its disk usage.
+async fn make_store(path: &Path) -> u64 {
+    let options = FlatFs::options().file_mode(0o644);
+    let store = options.create(path).await.expect("a new store");
+    for (key, value) in blocks() {
+        store.put(&key, value).await.expect("a put");
+    }
+    let usage = store.disk_usage().await.expect("a figure");
+    store.close().await.expect("a close");
+    usage.bytes
+}
+
+async fn open_to_read(path: &Path) -> FlatFs {
+    let options = FlatFs::options().read_only(true);
+    options.open(path).await.expect("it opens read-only")
+}
+
+/// Every kind of read.
+async fn assert_is_readable(store: &FlatFs, usage: u64) {
+    assert_eq!(inspect::contents(store).await, blocks());
+    for (key, value) in blocks() {
+        let size = store.get_size(&key).await.expect("a size");
+        assert_eq!(size, Some(value.len() as u64));
+        assert_eq!(store.get(&key).await.expect("a read"), Some(value));
+    }
+    assert!(!store.has(&Key::new("ABSENT")).await.expect("a look"));
+    assert_eq!(store.disk_usage().await.expect("a figure").bytes, usage);
+    store.sync().await.expect("there is nothing to sync");
+}
+
+async fn assert_refuses_writes(store: &FlatFs) {
+    let key = Key::new("A1");
+    let errors = [
+        store.put(&key, Bytes::new()).await,
+        store.delete(&key).await,
+        store.batch().await.map(drop),
+    ];
+    for error in errors.map(Result::unwrap_err) {
+        assert!(matches!(error, Error::ReadOnly { .. }), "{error:?}");
+    }
+}
+
+/// Why a writer can't open the store; the error names a path in it.
+async fn writer_fails_to_open(path: &Path) -> ErrorKind {
+    let error = FlatFs::options().open(path).await.expect_err("no writer");
+    let named = error.path().expect("the error names a path");
+    assert!(named.starts_with(path), "{error}");
+    error.io_error().expect("an error of the system").kind()
+}
+
+#[tokio::test]
+async fn a_store_on_a_read_only_file_system_can_be_read_and_not_written() {
+    for mount in Mount::small_ones() {
+        let path = mount.path().join("store");
+        let usage = make_store(&path).await;
+        mount.make_read_only();
+        let store = open_to_read(&path).await;
+        assert_is_readable(&store, usage).await;
+        assert_refuses_writes(&store).await;
+        let refusal = writer_fails_to_open(&path).await;
+        assert_eq!(refusal, ErrorKind::ReadOnlyFilesystem);
+        store.close().await.expect("a close");
+    }
+}
+
+#[tokio::test]
+async fn reading_changes_nothing_on_disk() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("store");
+    let usage = make_store(&path).await;
+    let before = inspect::tree(&path);
+    let store = open_to_read(&path).await;
+    assert_is_readable(&store, usage).await;
+    assert_refuses_writes(&store).await;
+    store.close().await.expect("a close");
+    assert_eq!(inspect::tree(&path), before);
+}
+
+#[tokio::test]
+async fn an_unprivileged_process_reads_what_it_may_not_write() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("own directory");
+    let path = dir.path().join("store");
+    let usage = make_store(&path).await;
+    let before = inspect::tree(&path);
+    let arguments = [path.display().to_string(), usage.to_string()];
+    let mut command = child::command(
+        "read_only::unprivileged",
+        &arguments.each_ref().map(|a| &**a),
+    );
+    match Child::spawn(command.uid(NOBODY).gid(NOBODY)) {
+        Ok(child) => child.passes(),
+        Err(error) => eprintln!("skipped: no process of another user: {error}"),
+    }
+    assert_eq!(inspect::tree(&path), before);
+}
+
+#[test]
+#[ignore = "a process of the test above"]
+fn unprivileged() {
+    let Some(arguments) = child::arguments() else {
+        return;
+    };
+    let path = Path::new(&arguments[0]);
+    let usage = arguments[1].parse().expect("a figure");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let store = open_to_read(path).await;
+        assert_is_readable(&store, usage).await;
+        assert_refuses_writes(&store).await;
+        let refusal = writer_fails_to_open(path).await;
+        assert_eq!(refusal, ErrorKind::PermissionDenied);
+    });
+}
