@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use futures::FutureExt;
 use futures::future::try_join_all;
 
-use super::fixture::{SAFE, Write, blocks, counting, usage};
+use super::fixture::{Change, SAFE, Write, blocks, counting, pool_turn, usage};
 use super::model::Model;
 use crate::disk::fault::{Loss, Op};
+use crate::key::Key;
 
 const BEFORE: &[(&str, &str)] = &[("AA1", "as it was")];
 
@@ -82,4 +83,52 @@ async fn writes_of_one_key_take_effect_in_the_order_in_which_they_came() {
         assert_eq!(store.disk_usage().await.unwrap().bytes, usage(&disk));
         SAFE.check(&disk.reboot(Loss::All), &model, Loss::All).await;
     }
+}
+
+#[tokio::test]
+async fn a_put_does_not_rely_on_one_that_a_failed_write_came_behind() {
+    let (disk, store) = SAFE.store_with(BEFORE).await;
+    let held = disk.hold(|op, path| op == Op::Rename && path.ends_with("AA1.data"));
+    let (one, two) = (Write::Put("AA1", "one"), Write::Put("AA1", "two"));
+    let mut writes = [&one, &two, &one].map(|write| Box::pin(write.run(&store)));
+    for write in &mut writes {
+        assert!(write.now_or_never().is_none());
+    }
+    held.reached().await;
+    let mut flushes = 0;
+    let _refusal = disk.refuse(move |op, path| {
+        flushes += u32::from(op == Op::SyncDir && path.ends_with("AA"));
+        (flushes == 2).then_some(ErrorKind::Other)
+    });
+    drop(held);
+    let [first, second, third] = writes;
+    let (first, second, third) = futures::join!(first, second, third);
+    first.unwrap();
+    second.unwrap_err();
+    third.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_write_of_a_key_waits_for_the_end_of_its_commit() {
+    let (disk, store) = SAFE.store_with(BEFORE).await;
+    let held = disk.hold(|op, path| op == Op::RemoveFile && path.ends_with("COMMIT"));
+    let writes = [
+        Write::Commit(vec![Change::Delete("AA1")]),
+        Write::Put("AA1", "back again"),
+    ];
+    let [mut commit, mut put] = writes.each_ref().map(|write| Box::pin(write.run(&store)));
+    while held.arrived() == 0 {
+        assert!(commit.as_mut().now_or_never().is_none());
+        pool_turn().await;
+    }
+    for _ in 0..20 {
+        assert!(put.as_mut().now_or_never().is_none());
+        pool_turn().await;
+    }
+    assert!(!store.has(&Key::new("AA1")).await.unwrap());
+    drop(held);
+    futures::try_join!(commit, put).unwrap();
+    let mut model = Model::new(SAFE.durability, BEFORE);
+    model.acknowledged(&writes[1]);
+    SAFE.check(&disk.reboot(Loss::All), &model, Loss::All).await;
 }

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use super::fixture::{Change, SAFE, Setting, Write, below_temp, blocks, settings, usage};
+use super::fixture::{Change, SAFE, Setting, Write, below_temp, blocks, losses, settings, usage};
 use super::model::Model;
 use crate::disk::fault::{FaultDisk, Loss, Op, Refusal};
 use crate::error::Error;
@@ -126,5 +126,20 @@ async fn an_open_completes_a_commit_that_the_close_could_not() {
         assert!(matches!(error, Error::CommitIncomplete { .. }), "{error}");
         drop(refusal);
         setting.check(&disk, &model(&[commit()]), Loss::None).await;
+    }
+}
+
+#[tokio::test]
+async fn a_record_whose_directory_stays_is_not_carried_out_again() {
+    for setting in settings().filter(|setting| setting.durability == SAFE.durability) {
+        let (disk, store) = setting.store_with(BEFORE).await;
+        let _refusal = disk.refuse(|op, _| (op == Op::RemoveDir).then_some(ErrorKind::Other));
+        let back = Write::Put("BB1", "three, back again");
+        commit().run(&store).await.unwrap();
+        back.run(&store).await.unwrap();
+        let model = model(&[commit(), back]);
+        for loss in losses(0, 20) {
+            setting.check(&disk.reboot(loss), &model, loss).await;
+        }
     }
 }

@@ -119,7 +119,7 @@ impl Session {
 
 #[test]
 fn a_store_holds_what_the_model_holds_whatever_crashes() {
-    const CASES: u32 = 64;
+    const CASES: u32 = 96;
     let mut runner = TestRunner::new(ProptestConfig {
         cases: CASES,
         failure_persistence: None,

@@ -17,12 +17,12 @@ fn commit() -> Write {
     ])
 }
 
-/// Crashes at each step of the recovery of what `crash` left, and then recovers.
+/// Cuts the power at each step of the recovery of what a crash left, and then recovers.
 async fn crash_again(
     setting: Setting,
     left: &FaultDisk,
     model: &Model,
-    first: Loss,
+    cuts: u64,
     tally: &mut Tally,
 ) {
     for steps in 0.. {
@@ -30,11 +30,11 @@ async fn crash_again(
         disk.crash_after(steps);
         let opened = setting.begin(&disk, Purpose::Open).await;
         tally.points += 1;
-        // The model tells the kill of a process from a power cut: one power cut is enough.
-        let second = Loss::Some(steps);
-        setting.check(&disk.reboot(second), model, second).await;
-        tally.survived(first);
-        tally.survived(second);
+        for seed in 0..cuts {
+            let loss = Loss::Some(steps * cuts + seed);
+            setting.check(&disk.reboot(loss), model, loss).await;
+            tally.survived(loss);
+        }
         match opened {
             Ok(_) => return,
             Err(error) => assert!(disk.has_crashed(), "{error}"),
@@ -57,8 +57,10 @@ async fn a_commit_is_whole_or_absent_after_a_crash_at_any_step_of_its_recovery()
                 Ok(()) => model.acknowledged(&commit()),
                 Err(_) => model.unacknowledged(&commit()),
             }
-            for first in [Loss::None, Loss::Some(steps)] {
-                crash_again(setting, &disk.reboot(first), &model, first, &mut tally).await;
+            // After a power cut all that is found is durable.
+            for (first, cuts) in [(Loss::None, 4), (Loss::Some(steps), 1)] {
+                crash_again(setting, &disk.reboot(first), &model, cuts, &mut tally).await;
+                tally.survived(first);
             }
             if !disk.has_crashed() {
                 break;
