@@ -22,7 +22,7 @@ pub(crate) struct OsDisk {
     /// The directory of the lock, open since the lock was taken. The kernel tells each open directory
     /// of a failure to write back since it was opened; a new one is not told of what others have
     /// heard already.
-    witness: OnceLock<File>,
+    pub(super) witness: OnceLock<File>,
 }
 
 impl Disk for OsDisk {
@@ -116,7 +116,7 @@ impl Disk for OsDisk {
     }
 
     fn sync_all(&self, root: &Path) -> io::Result<()> {
-        platform::sync_all(self, self.witness.get(), root)
+        platform::sync_all(self, root)
     }
 
     fn syncs_all_at_once(&self) -> bool {

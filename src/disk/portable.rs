@@ -1,7 +1,7 @@
 //! What every operating system can do, for those that can't do better.
 #![expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -25,12 +25,12 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Goes through everything below `root`. A file that vanishes on the way needs no sync.
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux does better"))]
-pub(super) fn sync_all(disk: &OsDisk, _: Option<&File>, root: &Path) -> io::Result<()> {
+pub(super) fn sync_all(disk: &OsDisk, root: &Path) -> io::Result<()> {
     for entry in disk.list(root)? {
         let entry = entry?;
         let path = root.join(&entry.name);
         let synced = match entry.kind {
-            Kind::Dir => sync_all(disk, None, &path),
+            Kind::Dir => sync_all(disk, &path),
             Kind::File => disk.sync_file(&path),
             Kind::Symlink | Kind::Other => Ok(()),
         };

@@ -38,7 +38,6 @@ pub(super) fn close(file: File) -> io::Result<()> {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::fs::File;
     use std::io;
     use std::path::Path;
 
@@ -59,9 +58,9 @@ mod linux {
     }
 
     /// syncfs(2): waits until everything of the file system is on the disk, and since Linux 5.8
-    /// reports what could not be written since `witness` was opened, if there is one.
-    pub(crate) fn sync_all(_: &OsDisk, witness: Option<&File>, root: &Path) -> io::Result<()> {
-        match witness {
+    /// reports what could not be written since the directory was opened.
+    pub(crate) fn sync_all(disk: &OsDisk, root: &Path) -> io::Result<()> {
+        match disk.witness.get() {
             Some(witness) => rustix::fs::syncfs(witness)?,
             None => rustix::fs::syncfs(open_dir(root)?)?,
         }

@@ -111,7 +111,7 @@ fn a_link_to_a_directory_is_not_followed() {
     assert!(disk().list(&link).is_err());
     assert!(disk().sync_dir(&link).is_err());
     assert!(disk().sync_all(&link).is_err());
-    assert!(portable::sync_all(&disk(), None, &link).is_err());
+    assert!(portable::sync_all(&disk(), &link).is_err());
     assert!(disk().remove_dir(&link).is_err());
     assert_eq!(kind_of(disk().create_dir(&link)), ErrorKind::AlreadyExists);
 }
@@ -150,10 +150,10 @@ fn everything_is_flushed_past_what_is_neither_file_nor_directory() {
     fifo(&dir);
     symlink("absent", dir.path().join("link")).unwrap();
     disk().sync_all(dir.path()).unwrap();
-    portable::sync_all(&disk(), None, dir.path()).unwrap();
+    portable::sync_all(&disk(), dir.path()).unwrap();
     let absent = dir.path().join("absent");
     assert_eq!(kind_of(disk().sync_all(&absent)), ErrorKind::NotFound);
-    let synced = portable::sync_all(&disk(), None, &absent);
+    let synced = portable::sync_all(&disk(), &absent);
     assert_eq!(kind_of(synced), ErrorKind::NotFound);
 }
 
