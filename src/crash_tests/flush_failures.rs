@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::fixture::{Change, SAFE, Setting, Write, settings};
+use super::fixture::{Change, SAFE, Setting, Write, below_temp, blocks, settings};
 use super::model::Model;
 use crate::disk::fault::{FaultDisk, Loss, Op, Refusal};
 use crate::error::Error;
@@ -110,4 +110,21 @@ async fn a_batch_whose_record_may_be_durable_stays_whole_or_absent() {
         let loss = Loss::Some(seed);
         SAFE.check(&disk.reboot(loss), &model, loss).await;
     }
+}
+
+#[tokio::test]
+async fn a_lazy_put_of_what_is_there_already_needs_no_flush() {
+    let setting = Setting {
+        durability: Durability::OnSync,
+        ..SAFE
+    };
+    let (disk, store) = setting.store_with(&[("AA1", "one")]).await;
+    let _refusal = disk.refuse(|op, _| {
+        let flushes = matches!(op, Op::SyncFile | Op::SyncDir | Op::SyncAll);
+        flushes.then_some(ErrorKind::Other)
+    });
+    Write::Put("AA1", "one").run(&store).await.unwrap();
+    assert_eq!(below_temp(&disk), [""; 0]);
+    Write::Put("AA1", "two").run(&store).await.unwrap_err();
+    assert_eq!(blocks(&store).await["AA1"], "one");
 }

@@ -2,9 +2,9 @@
 
 use std::io::ErrorKind;
 
-use super::fixture::{Change, Write, below_temp, blocks, settings, usage};
+use super::fixture::{Change, Write, below_temp, blocks, counted, settings, usage};
 use super::model::Model;
-use crate::disk::fault::{FaultDisk, Op, Refusal};
+use crate::disk::fault::{FaultDisk, Loss, Op, Refusal};
 use crate::error::Error;
 use crate::key::Key;
 
@@ -138,5 +138,35 @@ async fn deletes_work_on_a_full_disk() {
         Write::Delete("AA1").run(&store).await.unwrap();
         store.sync().await.unwrap();
         assert!(!store.has(&Key::new("AA1")).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_store_opens_on_a_full_disk_and_its_usage_is_counted_after_that() {
+    for setting in settings() {
+        let (disk, store) = setting.store_with(BEFORE).await;
+        store.close().await.unwrap();
+        let full = full(&disk);
+        let store = setting.open(&disk).await;
+        Write::Delete("AA1").run(&store).await.unwrap();
+        store.close().await.unwrap();
+        drop(full);
+        let store = setting.open(&disk).await;
+        assert_eq!(counted(&store).await.bytes, usage(&disk));
+    }
+}
+
+#[tokio::test]
+async fn a_crash_on_a_full_disk_leaves_no_stale_usage_behind() {
+    for setting in settings() {
+        let (disk, store) = setting.store_with(BEFORE).await;
+        store.close().await.unwrap();
+        let full = full(&disk);
+        let store = setting.open(&disk).await;
+        Write::Delete("AA1").run(&store).await.unwrap();
+        let disk_after = disk.reboot(Loss::None);
+        drop(full);
+        let store = setting.open(&disk_after).await;
+        assert_eq!(counted(&store).await.bytes, usage(&disk_after));
     }
 }

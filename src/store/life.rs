@@ -54,8 +54,9 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`], [`Error::Full`], [`Error::FlushFailed`] or [`Error::CommitIncomplete`] if
-    /// something could not be written. The store is closed and its lock released all the same.
+    /// [`Error::Io`], [`Error::FlushFailed`] or [`Error::CommitIncomplete`] if something could not be
+    /// written. The store is closed and its lock released all the same. That there is no space to write
+    /// the disk usage down is no error: the next open counts it.
     ///
     /// # Cancel safety
     ///
@@ -158,8 +159,16 @@ impl Store {
             self.flush(&[Target::All])?;
         }
         if !self.usage_is_stale() {
-            self.write_usage(Publish::Durably)?;
-            self.remove_unclean_mark()?;
+            match self.write_usage(Publish::Durably) {
+                // The mark stays, so nothing is lost but the time for a count.
+                Err(error) if error.is_full() => {
+                    tracing::warn!(%error, "the disk usage will be counted at the next open");
+                }
+                written => {
+                    written?;
+                    self.remove_unclean_mark()?;
+                }
+            }
         }
         drop(lock);
         Ok(())

@@ -5,10 +5,12 @@
 //! no future that is dropped leaves anything half done.
 
 mod commits;
+mod create;
 mod flush;
 mod life;
 mod open;
 mod options;
+mod place;
 mod read;
 mod scan;
 mod shard_dirs;

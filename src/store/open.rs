@@ -11,28 +11,16 @@ use super::commits::Unfinished;
 use super::flush::Flusher;
 use super::life::Life;
 use super::options::LEAST_FILES;
+use super::place::Place;
 use super::shard_dirs::ShardDirs;
 use super::turns::Turns;
 use super::{FlatFs, Options, Store, Target};
 use crate::datastore::{Accuracy, DiskUsage};
-use crate::disk::{Disk, Kind, LockGuard, OsDisk, Publish, pool, publish, remove_tree, resolve};
+use crate::disk::{Disk, Kind, LockGuard, OsDisk, clean_up, pool, resolve};
 use crate::disk_usage::{self, Meter, cache};
 use crate::error::{Error, Result};
-use crate::layout::{DISK_USAGE, LOCK, Layout, README, SHARDING, TEMP, UNCLEAN};
+use crate::layout::{DISK_USAGE, LOCK, Layout, TEMP, UNCLEAN};
 use crate::shard::Shard;
-
-/// An identifier is some 40 bytes long. A larger file is none, and not worth to be read.
-const LONGEST_SHARDING: u64 = 4096;
-
-const README_TEXT: &str = "\
-This directory is a flatfs datastore: blocks of IPFS data, one file each.
-
-A block stands in <shard>/<KEY>.data. KEY is the block's multihash in base32 (upper case, no padding),
-and <shard> the two characters before the last one of KEY. SHARDING names that function, .temp holds
-what is being written, and diskUsage.cache the space that all of it takes.
-
-Programs rely on these names. Please don't add, rename or edit files here by hand.
-";
 
 impl Options {
     /// Creates a store in a directory that is missing or empty, and opens it. The directory above it
@@ -127,19 +115,11 @@ pub(crate) enum Purpose {
     Either,
 }
 
-/// What there is where a store is to be opened.
-enum Place {
-    Missing,
-    /// Nothing is there, or only what a create leaves that a crash cut short.
-    Empty,
-    Store(Shard),
-    Foreign,
-}
-
-struct Opening {
-    disk: Arc<dyn Disk>,
-    root: PathBuf,
-    options: Options,
+/// A store that is about to be opened or created.
+pub(super) struct Opening {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) root: PathBuf,
+    pub(super) options: Options,
 }
 
 impl Opening {
@@ -175,18 +155,18 @@ impl Opening {
         self.open_to_write(shard, lock)
     }
 
-    fn not_a_store(&self, reason: &'static str) -> Error {
+    pub(super) fn not_a_store(&self, reason: &'static str) -> Error {
         Error::NotAStore {
             path: self.root.clone(),
             reason,
         }
     }
 
-    fn shard_to_create(&self) -> Shard {
+    pub(super) fn shard_to_create(&self) -> Shard {
         self.options.shard.unwrap_or_default()
     }
 
-    fn check_shard(&self, found: Shard, wanted: Option<Shard>) -> Result<()> {
+    pub(super) fn check_shard(&self, found: Shard, wanted: Option<Shard>) -> Result<()> {
         match wanted {
             Some(wanted) if wanted != found => Err(Error::ShardMismatch {
                 path: self.root.clone(),
@@ -197,58 +177,7 @@ impl Opening {
         }
     }
 
-    fn look(&self) -> Result<Place> {
-        // The root itself may be a symbolic link: only its target is looked at.
-        let stat = match self.disk.stat(&self.root.join(".")) {
-            Ok(stat) => stat,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Missing),
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                return Err(self.not_a_store("it is not a directory"));
-            }
-            Err(error) => return Err(Error::io("look at", &self.root, error)),
-        };
-        if stat.kind != Kind::Dir {
-            return Err(self.not_a_store("it is not a directory"));
-        }
-        if let Some(shard) = self.read_sharding()? {
-            return Ok(Place::Store(shard));
-        }
-        let failed = |error| Error::io("list", &self.root, error);
-        for entry in self.disk.list(&self.root).map_err(failed)? {
-            let name = entry.map_err(failed)?.name;
-            let ours = [TEMP, README, LOCK, UNCLEAN, DISK_USAGE];
-            if !ours.iter().any(|ours| name == *ours) {
-                return Ok(Place::Foreign);
-            }
-        }
-        Ok(Place::Empty)
-    }
-
-    fn read_sharding(&self) -> Result<Option<Shard>> {
-        let path = self.root.join(SHARDING);
-        let stat = match self.disk.stat(&path) {
-            Ok(stat) => stat,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("look at", path, error)),
-        };
-        if stat.kind == Kind::File && stat.len > LONGEST_SHARDING {
-            return Err(self.not_a_store("its SHARDING is too long to name a shard function"));
-        }
-        let contents = self
-            .disk
-            .read(&path)
-            .map_err(|error| Error::io("read", &path, error))?;
-        let shard = Shard::from_identifier(&String::from_utf8_lossy(&contents));
-        shard.map(Some).map_err(|error| match error {
-            Error::InvalidShard { input, reason } => Error::InvalidShard {
-                input,
-                reason: format!("{reason}, in {}", path.display()),
-            },
-            error => error,
-        })
-    }
-
-    fn lock(&self) -> Result<Box<dyn LockGuard>> {
+    pub(super) fn lock(&self) -> Result<Box<dyn LockGuard>> {
         let path = self.root.join(LOCK);
         match self.disk.lock(&path) {
             Ok(Some(lock)) => Ok(lock),
@@ -259,45 +188,7 @@ impl Opening {
         }
     }
 
-    /// Makes a store and opens it. `SHARDING` comes last: it makes the directory a store.
-    fn create(self, is_missing: bool) -> Result<Store> {
-        const README_MODE: u32 = 0o444;
-        const SHARDING_MODE: u32 = 0o644;
-        if is_missing {
-            self.create_dir(&self.root)?;
-        }
-        // Who made a directory that was there may not have made it durable.
-        if let Some(parent) = self.root.parent() {
-            match self.sync_dir(parent) {
-                Err(error) if !is_missing && is_denied(&error) => {}
-                synced => synced?,
-            }
-        }
-        let lock = self.lock()?;
-        if let Place::Store(found) = self.look()? {
-            // Somebody was faster.
-            self.check_shard(found, self.options.shard)?;
-            return self.open_to_write(found, lock);
-        }
-        let shard = self.shard_to_create();
-        let temp = self.root.join(TEMP);
-        // It may be a symbolic link, whose target is not ours to remove.
-        self.ensure_temp(&temp)?;
-        remove_tree(&*self.disk, &temp)?;
-        self.create_dir(&temp)?;
-        let publish = |name: &str, contents: &str, mode| {
-            let (temp, path) = (temp.join(name), self.root.join(name));
-            let how = Publish::Durably;
-            publish(&*self.disk, &temp, &path, contents.as_bytes(), mode, how)
-        };
-        if shard == Shard::default() {
-            publish(README, README_TEXT, README_MODE)?;
-        }
-        publish(SHARDING, &format!("{shard}\n"), SHARDING_MODE)?;
-        self.open_to_write(shard, lock)
-    }
-
-    fn create_dir(&self, dir: &Path) -> Result<()> {
+    pub(super) fn create_dir(&self, dir: &Path) -> Result<()> {
         match self.disk.create_dir(dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(Error::io("create", dir, error))
@@ -306,7 +197,7 @@ impl Opening {
         }
     }
 
-    fn sync_dir(&self, dir: &Path) -> Result<()> {
+    pub(super) fn sync_dir(&self, dir: &Path) -> Result<()> {
         self.disk
             .sync_dir(dir)
             .map_err(|error| Error::io("sync", dir, error))
@@ -319,16 +210,13 @@ impl Opening {
         self.store(layout, stale_if(unclean, cached), None, false)
     }
 
-    fn open_to_write(self, shard: Shard, lock: Box<dyn LockGuard>) -> Result<Store> {
-        const MARK_MODE: u32 = 0o644;
+    pub(super) fn open_to_write(self, shard: Shard, lock: Box<dyn LockGuard>) -> Result<Store> {
         let layout = Layout::new(self.root.clone(), shard);
         self.ensure_temp(&layout.temp())?;
         let mark = layout.at_root(UNCLEAN);
         let unclean = self.exists(&mark)?;
         if !unclean {
-            self.disk
-                .write_new(&mark, b"", MARK_MODE, true)
-                .map_err(|error| Error::io("write", &mark, error))?;
+            self.mark_unclean(&mark)?;
         }
         self.sync_dir(&self.root)?;
         let cached = cache::read(&*self.disk, &layout)?;
@@ -348,7 +236,28 @@ impl Opening {
         Ok(store)
     }
 
-    fn ensure_temp(&self, temp: &Path) -> Result<()> {
+    /// Leaves a mark that the disk usage is not to be trusted should this session crash. Where there is
+    /// no space for the mark, the cached figure goes instead: blocks must be deletable on a full disk.
+    fn mark_unclean(&self, mark: &Path) -> Result<()> {
+        const MODE: u32 = 0o644;
+        let written = self.disk.write_new(mark, b"", MODE, true);
+        match written.map_err(|error| Error::io("write", mark, error)) {
+            Err(error) if error.is_full() => {
+                tracing::warn!(%error, "forgetting the cached disk usage, to open a store on a full disk");
+                clean_up(&*self.disk, mark);
+                let cache = self.root.join(DISK_USAGE);
+                match self.disk.remove_file(&cache) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        Err(Error::io("remove", cache, error))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            written => written,
+        }
+    }
+
+    pub(super) fn ensure_temp(&self, temp: &Path) -> Result<()> {
         match self.disk.stat(temp) {
             Ok(stat) if stat.kind == Kind::Dir => Ok(()),
             Ok(stat) => Err(Error::Unexpected {
@@ -420,12 +329,6 @@ fn stale_if(unclean: bool, cached: Option<DiskUsage>) -> DiskUsage {
         Some(figure) => figure,
         None => DiskUsage::new(0, Accuracy::Unknown),
     }
-}
-
-fn is_denied(error: &Error) -> bool {
-    error
-        .io_error()
-        .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// A quarter of what the process may have open, within reason.

@@ -190,22 +190,46 @@ impl Store {
     ) -> Result<()> {
         let target = self.layout.block(block);
         let failed = |error| Error::io("rename a temp file to", &target, error);
-        self.meter
-            .track(shard, block, || match self.disk.rename_new(temp, &target) {
-                Ok(()) => Ok(Change::new_file(size)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    let before = self.stat_at(&target)?.map_or(0, |stat| stat.len);
-                    if contents == Contents::Unsynced {
-                        self.flush(&[Target::File(temp.to_owned())])?;
-                    }
-                    self.disk.rename(temp, &target).map_err(failed)?;
-                    Ok(Change {
-                        before,
-                        after: size,
-                    })
-                }
-                Err(error) => Err(failed(error)),
+        let moved = self.meter.track(shard, block, || {
+            self.disk.rename_new(temp, &target).map_err(failed)?;
+            Ok(Change::new_file(size))
+        });
+        if !moved.as_ref().is_err_and(is_already_there) {
+            return moved;
+        }
+        if contents == Contents::Unsynced {
+            if self.is_same(temp, &target)? {
+                return self
+                    .disk
+                    .remove_file(temp)
+                    .map_err(|error| Error::io("remove", temp, error));
+            }
+            self.flush(&[Target::File(temp.to_owned())])?;
+        }
+        self.meter.track(shard, block, || {
+            let before = self.stat_at(&target)?.map_or(0, |stat| stat.len);
+            self.disk.rename(temp, &target).map_err(failed)?;
+            Ok(Change {
+                before,
+                after: size,
             })
+        })
+    }
+
+    /// Whether a block has the contents of a temp file already, as it mostly has where keys are
+    /// hashes: then there is nothing to replace, and nothing to flush for that.
+    fn is_same(&self, temp: &Path, target: &Path) -> Result<bool> {
+        let (Some(new), Some(old)) = (self.stat_at(temp)?, self.stat_at(target)?) else {
+            return Ok(false);
+        };
+        if new.len != old.len {
+            return Ok(false);
+        }
+        let read = |path: &Path| {
+            let contents = self.disk.read(path);
+            contents.map_err(|error| Error::io("read", path, error))
+        };
+        Ok(read(temp)? == read(target)?)
     }
 
     /// Makes the shard directory if it isn't there.
@@ -261,7 +285,13 @@ impl Store {
 }
 
 fn is_not_found(error: &Error) -> bool {
-    error
-        .io_error()
-        .is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+    has_kind(error, io::ErrorKind::NotFound)
+}
+
+fn is_already_there(error: &Error) -> bool {
+    has_kind(error, io::ErrorKind::AlreadyExists)
+}
+
+fn has_kind(error: &Error, kind: io::ErrorKind) -> bool {
+    error.io_error().is_some_and(|error| error.kind() == kind)
 }

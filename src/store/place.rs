@@ -1,0 +1,75 @@
+//! What there is where a store is to be opened or created.
+
+use std::io;
+
+use super::open::Opening;
+use crate::disk::Kind;
+use crate::error::{Error, Result};
+use crate::layout::{DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
+use crate::shard::Shard;
+
+/// An identifier is some 40 bytes long. A larger file is none, and not worth to be read.
+const LONGEST_SHARDING: u64 = 4096;
+
+/// What there is where a store is to be opened.
+pub(super) enum Place {
+    Missing,
+    /// Nothing is there, or only what a create leaves that a crash cut short.
+    Empty,
+    Store(Shard),
+    Foreign,
+}
+
+impl Opening {
+    /// Looks what there is, and changes nothing.
+    pub(super) fn look(&self) -> Result<Place> {
+        // The root itself may be a symbolic link: only its target is looked at.
+        let stat = match self.disk.stat(&self.root.join(".")) {
+            Ok(stat) => stat,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Missing),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(self.not_a_store("it is not a directory"));
+            }
+            Err(error) => return Err(Error::io("look at", &self.root, error)),
+        };
+        if stat.kind != Kind::Dir {
+            return Err(self.not_a_store("it is not a directory"));
+        }
+        if let Some(shard) = self.read_sharding()? {
+            return Ok(Place::Store(shard));
+        }
+        let failed = |error| Error::io("list", &self.root, error);
+        for entry in self.disk.list(&self.root).map_err(failed)? {
+            let name = entry.map_err(failed)?.name;
+            let ours = [TEMP, README, LOCK, UNCLEAN, DISK_USAGE];
+            if !ours.iter().any(|ours| name == *ours) {
+                return Ok(Place::Foreign);
+            }
+        }
+        Ok(Place::Empty)
+    }
+
+    fn read_sharding(&self) -> Result<Option<Shard>> {
+        let path = self.root.join(SHARDING);
+        let stat = match self.disk.stat(&path) {
+            Ok(stat) => stat,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("look at", path, error)),
+        };
+        if stat.kind == Kind::File && stat.len > LONGEST_SHARDING {
+            return Err(self.not_a_store("its SHARDING is too long to name a shard function"));
+        }
+        let contents = self
+            .disk
+            .read(&path)
+            .map_err(|error| Error::io("read", &path, error))?;
+        let shard = Shard::from_identifier(&String::from_utf8_lossy(&contents));
+        shard.map(Some).map_err(|error| match error {
+            Error::InvalidShard { input, reason } => Error::InvalidShard {
+                input,
+                reason: format!("{reason}, in {}", path.display()),
+            },
+            error => error,
+        })
+    }
+}
