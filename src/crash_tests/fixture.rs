@@ -245,6 +245,12 @@ impl Tally {
         }
     }
 
+    pub(super) fn add(&mut self, other: &Tally) {
+        self.points += other.points;
+        self.kills += other.kills;
+        self.power_cuts += other.power_cuts;
+    }
+
     /// A check that fails panics, so what is printed is that none did.
     pub(super) fn print(&self, what: &str) {
         println!("{what}: {self}");

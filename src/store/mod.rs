@@ -5,6 +5,7 @@
 //! no future that is dropped leaves anything half done.
 
 mod commits;
+mod create;
 mod flush;
 mod life;
 mod open;

@@ -1,4 +1,4 @@
-//! Creating and opening a store.
+//! Opening a store, or finding out what there is instead.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use super::shard_dirs::ShardDirs;
 use super::turns::Turns;
 use super::{FlatFs, Options, Store, Target};
 use crate::datastore::{Accuracy, DiskUsage};
-use crate::disk::{Disk, Kind, LockGuard, OsDisk, Publish, pool, publish, remove_tree};
+use crate::disk::{Disk, Kind, LockGuard, OsDisk, pool};
 use crate::disk_usage::{self, Meter, cache};
 use crate::error::{Error, Result};
 use crate::layout::{DISK_USAGE, LOCK, Layout, README, SHARDING, TEMP, UNCLEAN};
@@ -23,16 +23,6 @@ use crate::shard::Shard;
 
 /// An identifier is some 40 bytes long. A larger file is none, and not worth to be read.
 const LONGEST_SHARDING: u64 = 4096;
-
-const README_TEXT: &str = "\
-This directory is a flatfs datastore: blocks of IPFS data, one file each.
-
-A block stands in <shard>/<KEY>.data. KEY is the block's multihash in base32 (upper case, no padding),
-and <shard> the two characters before the last one of KEY. SHARDING names that function, .temp holds
-what is being written, and diskUsage.cache the space that all of it takes.
-
-Programs rely on these names. Please don't add, rename or edit files here by hand.
-";
 
 impl Options {
     /// Creates a store in a directory that is missing or empty, and opens it. The directory above it
@@ -124,7 +114,7 @@ pub(crate) enum Purpose {
 }
 
 /// What there is where a store is to be opened.
-enum Place {
+pub(super) enum Place {
     Missing,
     /// Nothing is there, or only what a create leaves that a crash cut short.
     Empty,
@@ -132,10 +122,10 @@ enum Place {
     Foreign,
 }
 
-struct Opening {
-    disk: Arc<dyn Disk>,
-    root: PathBuf,
-    options: Options,
+pub(super) struct Opening {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) root: PathBuf,
+    pub(super) options: Options,
 }
 
 impl Opening {
@@ -178,11 +168,11 @@ impl Opening {
         }
     }
 
-    fn shard_to_create(&self) -> Shard {
+    pub(super) fn shard_to_create(&self) -> Shard {
         self.options.shard.unwrap_or_default()
     }
 
-    fn check_shard(&self, found: Shard, wanted: Option<Shard>) -> Result<()> {
+    pub(super) fn check_shard(&self, found: Shard, wanted: Option<Shard>) -> Result<()> {
         match wanted {
             Some(wanted) if wanted != found => Err(Error::ShardMismatch {
                 path: self.root.clone(),
@@ -193,7 +183,7 @@ impl Opening {
         }
     }
 
-    fn look(&self) -> Result<Place> {
+    pub(super) fn look(&self) -> Result<Place> {
         // The root itself may be a symbolic link: only its target is looked at.
         let stat = match self.disk.stat(&self.root.join(".")) {
             Ok(stat) => stat,
@@ -237,7 +227,7 @@ impl Opening {
         Shard::from_identifier(&String::from_utf8_lossy(&contents)).map(Some)
     }
 
-    fn lock(&self) -> Result<Box<dyn LockGuard>> {
+    pub(super) fn lock(&self) -> Result<Box<dyn LockGuard>> {
         let path = self.root.join(LOCK);
         match self.disk.lock(&path) {
             Ok(Some(lock)) => Ok(lock),
@@ -248,43 +238,7 @@ impl Opening {
         }
     }
 
-    /// Makes a store and opens it. `SHARDING` comes last: it makes the directory a store.
-    fn create(self, is_missing: bool) -> Result<Store> {
-        const README_MODE: u32 = 0o444;
-        const SHARDING_MODE: u32 = 0o644;
-        if is_missing {
-            self.create_dir(&self.root)?;
-        }
-        // Who made a directory that was there may not have made it durable.
-        if let Some(parent) = self.root.parent() {
-            match self.sync_dir(parent) {
-                Err(error) if !is_missing && is_denied(&error) => {}
-                synced => synced?,
-            }
-        }
-        let lock = self.lock()?;
-        if let Place::Store(found) = self.look()? {
-            // Somebody was faster.
-            self.check_shard(found, self.options.shard)?;
-            return self.open_to_write(found, lock);
-        }
-        let shard = self.shard_to_create();
-        let temp = self.root.join(TEMP);
-        remove_tree(&*self.disk, &temp)?;
-        self.create_dir(&temp)?;
-        let publish = |name: &str, contents: &str, mode| {
-            let (temp, path) = (temp.join(name), self.root.join(name));
-            let how = Publish::Durably;
-            publish(&*self.disk, &temp, &path, contents.as_bytes(), mode, how)
-        };
-        if shard == Shard::default() {
-            publish(README, README_TEXT, README_MODE)?;
-        }
-        publish(SHARDING, &format!("{shard}\n"), SHARDING_MODE)?;
-        self.open_to_write(shard, lock)
-    }
-
-    fn create_dir(&self, dir: &Path) -> Result<()> {
+    pub(super) fn create_dir(&self, dir: &Path) -> Result<()> {
         match self.disk.create_dir(dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(Error::io("create", dir, error))
@@ -293,7 +247,7 @@ impl Opening {
         }
     }
 
-    fn sync_dir(&self, dir: &Path) -> Result<()> {
+    pub(super) fn sync_dir(&self, dir: &Path) -> Result<()> {
         self.disk
             .sync_dir(dir)
             .map_err(|error| Error::io("sync", dir, error))
@@ -306,7 +260,7 @@ impl Opening {
         Ok(self.store(layout, stale_if(unclean, cached), None, false))
     }
 
-    fn open_to_write(self, shard: Shard, lock: Box<dyn LockGuard>) -> Result<Store> {
+    pub(super) fn open_to_write(self, shard: Shard, lock: Box<dyn LockGuard>) -> Result<Store> {
         const MARK_MODE: u32 = 0o644;
         let layout = Layout::new(self.root.clone(), shard);
         self.ensure_temp(&layout.temp())?;
@@ -402,12 +356,6 @@ fn stale_if(unclean: bool, cached: Option<DiskUsage>) -> DiskUsage {
         Some(figure) => figure,
         None => DiskUsage::new(0, Accuracy::Unknown),
     }
-}
-
-fn is_denied(error: &Error) -> bool {
-    error
-        .io_error()
-        .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// A quarter of what the process may have open, within reason.
