@@ -54,6 +54,11 @@ pub(super) fn settings() -> impl Iterator<Item = Setting> {
     })
 }
 
+/// Every durability, where it is all the same how the disk flushes.
+pub(super) fn modes() -> impl Iterator<Item = Setting> {
+    settings().filter(|setting| setting.syncfs)
+}
+
 impl Setting {
     /// A disk without a store.
     pub(super) fn disk(self) -> FaultDisk {
