@@ -189,3 +189,22 @@ async fn a_close_waits_until_batches_that_came_to_nothing_are_gone() {
         assert_eq!(below_temp(&disk), [""; 0]);
     }
 }
+
+#[tokio::test]
+async fn a_second_close_waits_for_the_first() {
+    let (disk, store) = SAFE.store_with(&[]).await;
+    let held = disk.hold(|op, path| op == Op::RemoveFile && path.ends_with(".unclean"));
+    let mut first = Box::pin(store.close());
+    while held.arrived() == 0 {
+        assert!(first.as_mut().now_or_never().is_none());
+        pool_turn().await;
+    }
+    let mut second = Box::pin(store.close());
+    for _ in 0..20 {
+        assert!(second.as_mut().now_or_never().is_none());
+        pool_turn().await;
+    }
+    drop((first, held));
+    second.await.unwrap();
+    SAFE.open(&disk).await;
+}

@@ -1,6 +1,6 @@
 //! A crash after every single step of every kind of write.
 
-use super::fixture::{Change, Setting, Tally, Write, losses, settings};
+use super::fixture::{Change, Setting, Tally, Write, losses, modes, settings};
 use super::model::Model;
 use crate::disk::fault::Loss;
 use crate::store::ExistingBlock;
@@ -42,8 +42,16 @@ async fn crash_everywhere(setting: Setting, script: &[Write], tally: &mut Tally)
 }
 
 async fn crash_everywhere_in_all_settings(what: &str, scripts: &[&[Write]]) {
+    crash_everywhere_in(settings(), what, scripts).await;
+}
+
+async fn crash_everywhere_in(
+    settings: impl Iterator<Item = Setting>,
+    what: &str,
+    scripts: &[&[Write]],
+) {
     let mut tally = Tally::default();
-    for setting in settings() {
+    for setting in settings {
         for script in scripts {
             crash_everywhere(setting, script, &mut tally).await;
         }
@@ -147,7 +155,7 @@ async fn a_close_survives_a_crash_at_any_step() {
         Write::Close,
     ];
     let commit: &[_] = &[small_commit(), Write::Close];
-    crash_everywhere_in_all_settings("close", &[puts, commit]).await;
+    crash_everywhere_in(modes(), "close", &[puts, commit]).await;
 }
 
 #[tokio::test]
@@ -157,16 +165,9 @@ async fn a_block_that_is_kept_is_as_durable_as_one_that_is_put() {
         Write::Put("CC1", "kept"),
         Write::Commit(vec![Change::Put("CC1", "kept"), Change::Delete("AA1")]),
     ];
-    let mut tally = Tally::default();
-    for setting in settings() {
-        let existing_block = ExistingBlock::Keep;
-        let setting = Setting {
-            existing_block,
-            ..setting
-        };
-        for script in [put, commit] {
-            crash_everywhere(setting, script, &mut tally).await;
-        }
-    }
-    tally.print("keep");
+    let keeping = modes().map(|setting| Setting {
+        existing_block: ExistingBlock::Keep,
+        ..setting
+    });
+    crash_everywhere_in(keeping, "keep", &[put, commit]).await;
 }

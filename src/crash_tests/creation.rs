@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use super::fixture::{SAFE, STORE, Tally, counted, losses, settings, usage};
+use super::fixture::{SAFE, STORE, Tally, counted, losses, modes, usage};
 use crate::disk::Kind;
 use crate::disk::fault::{FaultDisk, Loss};
 use crate::key::Key;
@@ -21,7 +21,7 @@ fn place(disk: FaultDisk, is_there: bool) -> FaultDisk {
 #[tokio::test]
 async fn a_new_store_survives_a_crash_at_any_step() {
     let mut tally = Tally::default();
-    for setting in settings() {
+    for setting in modes() {
         for is_there in PLACES {
             for steps in 0.. {
                 let disk = place(setting.disk(), is_there);

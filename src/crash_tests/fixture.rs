@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,6 +53,11 @@ pub(super) fn settings() -> impl Iterator<Item = Setting> {
             ..SAFE
         })
     })
+}
+
+/// Every durability, where it is all the same how the disk flushes.
+pub(super) fn modes() -> impl Iterator<Item = Setting> {
+    settings().filter(|setting| setting.syncfs)
 }
 
 impl Setting {
@@ -245,9 +251,16 @@ impl Tally {
         }
     }
 
-    /// A check that fails panics, so what is printed is that none did.
+    pub(super) fn add(&mut self, other: &Tally) {
+        self.points += other.points;
+        self.kills += other.kills;
+        self.power_cuts += other.power_cuts;
+    }
+
+    /// Prints it, past the test harness, which keeps what `println!` prints of tests that pass to
+    /// itself. A check that fails panics, so there is nothing lost or torn to be told.
     pub(super) fn print(&self, what: &str) {
-        println!("{what}: {self}");
+        writeln!(io::stderr(), "{what}: {self}").unwrap();
     }
 }
 

@@ -71,6 +71,7 @@ struct Session {
     disk: FaultDisk,
     store: FlatFs,
     model: MemoryDatastore,
+    tally: Tally,
 }
 
 impl Session {
@@ -79,12 +80,13 @@ impl Session {
         Session {
             store: setting.begin(&disk, Purpose::Create).await.unwrap(),
             model: MemoryDatastore::new(),
+            tally: Tally::default(),
             setting,
             disk,
         }
     }
 
-    async fn take(&mut self, step: &Step, tally: &mut Tally) {
+    async fn take(&mut self, step: &Step) {
         match step {
             Step::Write(write) => {
                 write.run(&self.store).await.unwrap();
@@ -96,8 +98,8 @@ impl Session {
             }
             Step::Crash(write, steps, loss) => {
                 self.crash(write, *steps, *loss).await;
-                tally.points += 1;
-                tally.survived(*loss);
+                self.tally.points += 1;
+                self.tally.survived(*loss);
             }
         }
         assert_eq!(blocks(&self.store).await, blocks(&self.model).await);
@@ -130,11 +132,10 @@ fn a_store_holds_what_the_model_holds_whatever_crashes() {
     let ran = runner.run(&session(), |(setting, steps)| {
         runtime.block_on(async {
             let mut session = Session::begin(setting).await;
-            let mut counts = tally.take();
             for step in &steps {
-                session.take(step, &mut counts).await;
+                session.take(step).await;
             }
-            tally.replace(counts);
+            tally.borrow_mut().add(&session.tally);
         });
         Ok(())
     });

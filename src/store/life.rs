@@ -139,15 +139,15 @@ impl Store {
     }
 
     fn finish_life(&self) -> Result<()> {
-        let lock = self
+        // Kept to the end: a second close waits here until the first one is done.
+        let mut held = self
             .life
             .lock
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if lock.is_none() {
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(lock) = held.take() else {
             return Ok(());
-        }
+        };
         if let Some(source) = self.flusher.failure() {
             return Err(Error::FlushFailed {
                 path: self.layout.root().to_owned(),

@@ -73,7 +73,8 @@ pub enum ExistingBlock {
     #[default]
     Overwrite,
     /// Keeps it if it has the size of the new one, and replaces it otherwise: much faster, and right
-    /// where keys are hashes of the blocks.
+    /// where keys are hashes of the blocks. A commit with [`Durability::Commits`] replaces it in any
+    /// case, since it may not be durable.
     Keep,
 }
 

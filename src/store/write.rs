@@ -161,7 +161,7 @@ impl Store {
 
     /// Moves a file of `size` bytes to the place of a block, and takes that into the disk usage.
     /// `temp` is still there after an error.
-    pub(crate) fn place(
+    pub(super) fn place(
         &self,
         temp: &Path,
         block: &BlockKey,
