@@ -138,7 +138,7 @@ impl Layout {
 
     /// A temp file for the `number`th write since the store was opened.
     pub(crate) fn temp_file(&self, number: u64) -> PathBuf {
-        self.temp().join(format!("put-{number}"))
+        self.temp().join(format!("write-{number}"))
     }
 
     /// A batch's directory.

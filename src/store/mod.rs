@@ -53,8 +53,10 @@ use crate::shard::Shard;
 /// "not there".
 ///
 /// A clone is another handle to the same store. It is opened and created through [`Options`], and
-/// should be [closed](FlatFs::close): what was acknowledged is safe without that, but then the next
-/// open has to count the disk usage anew.
+/// should be [closed](FlatFs::close). What was acknowledged is safe without that; but then the next open
+/// has to count the disk usage anew, and may find the lock still held by work that goes on in the
+/// background. A handle keeps the store's directory open, also after the close: drop them all before a
+/// file system is to be unmounted.
 ///
 /// ```
 /// use bytes::Bytes;

@@ -43,6 +43,9 @@ pub struct Options {
 ///
 /// In the less durable modes a power cut can lose writes of about the last half minute, as the
 /// kernel writes back on its own by then.
+///
+/// All of this is what the disk and the file system make of a flush: before Linux 5.8, say, syncfs(2)
+/// doesn't report what could not be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Durability {
