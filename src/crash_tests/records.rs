@@ -31,7 +31,7 @@ async fn killed_with_record(record: &[u8]) -> FaultDisk {
 async fn a_record_of_an_unknown_version_is_left_alone_and_keeps_the_store_from_opening() {
     let disk = killed_with_record(b"flatfs commit 2\nmerge CC1\n").await;
     let left = below_temp(&disk);
-    assert_eq!(left.len(), 3, "{left:?}");
+    assert!(left.iter().any(|path| path.ends_with("CC1.data")));
     for _ in 0..2 {
         let error = SAFE.begin(&disk, Purpose::Open).await.unwrap_err();
         let is_unknown = matches!(error, Error::UnknownIntent { version: 2, .. });
@@ -49,9 +49,9 @@ async fn a_batch_with_a_damaged_record_is_absent() {
     for record in [&b""[..], cut, wrong_sum] {
         let disk = killed_with_record(record).await;
         let store = SAFE.open(&disk).await;
+        assert_eq!(below_temp(&disk), [""; 0]);
         let unchanged = Model::new(SAFE.durability, BEFORE).live();
         assert_eq!(blocks(&store).await, unchanged);
-        assert_eq!(below_temp(&disk), [""; 0]);
     }
 }
 
@@ -67,7 +67,7 @@ async fn a_batch_whose_block_is_cut_short_is_absent() {
     let block = error.path().unwrap().with_file_name("CC1.data");
     disk.remove_file(&block).unwrap();
     disk.write_new(&block, b"fo", 0o600, true).unwrap();
-    let store = SAFE.open(&disk).await;
+    let store = SAFE.open(&disk.reboot(Loss::None)).await;
     let unchanged = Model::new(SAFE.durability, BEFORE).live();
     assert_eq!(blocks(&store).await, unchanged);
 }
