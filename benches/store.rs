@@ -6,11 +6,13 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
+    clippy::indexing_slicing,
     missing_docs,
     reason = "a benchmark is its own program"
 )]
 
-mod floor;
+#[allow(dead_code, reason = "each benchmark uses its part")]
+mod common;
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ use futures::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use self::floor::Floor;
+use self::common::{Blocks, Floor, name};
 
 /// How many blocks the stores hold that are read.
 const BLOCKS: usize = 10_000;
@@ -34,22 +36,6 @@ const AT_ONCE: usize = 16;
 fn work_dir() -> TempDir {
     let base = std::env::var_os("BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     tempfile::tempdir_in(base).expect("a directory to work in")
-}
-
-/// Names as spread as hashes are: 52 letters and digits of base 32.
-fn name(number: usize) -> String {
-    const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let mut state = number as u64;
-    let digits = (0..52).map(|_| {
-        // SplitMix64
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let digit = ((mixed ^ (mixed >> 31)) >> 59) as usize;
-        char::from(DIGITS.get(digit).copied().unwrap_or(b'A'))
-    });
-    format!("CIQ{}", digits.collect::<String>())
 }
 
 fn block() -> Bytes {
@@ -190,7 +176,8 @@ fn reads(criterion: &mut Criterion) {
 fn many(criterion: &mut Criterion) {
     const MANY: usize = 2_000;
     let runtime = runtime();
-    let names: Vec<String> = (0..MANY).map(name).collect();
+    let blocks = Blocks::new(0..MANY, BLOCK);
+    let names = &blocks.names;
 
     let mut group = criterion.benchmark_group("2,000 puts of 4 KiB, 16 at a time");
     group.throughput(Throughput::Elements(MANY as u64));
@@ -201,7 +188,7 @@ fn many(criterion: &mut Criterion) {
                 let dir = work_dir();
                 let floor = Floor::new(dir.path());
                 let begin = Instant::now();
-                floor.put_by_two(&names, &block());
+                floor.put_by(2, &blocks);
                 begin.elapsed()
             })
         });
@@ -213,7 +200,7 @@ fn many(criterion: &mut Criterion) {
                 runtime.block_on(async {
                     let store = new_store(&dir).await;
                     let begin = Instant::now();
-                    futures::stream::iter(&names)
+                    futures::stream::iter(names)
                         .for_each_concurrent(AT_ONCE, |name| {
                             let store = Arc::clone(&store);
                             async move {
@@ -238,7 +225,7 @@ fn many(criterion: &mut Criterion) {
                 let dir = work_dir();
                 let floor = Floor::new(dir.path());
                 let begin = Instant::now();
-                floor.batch_by_two(&names, &block());
+                floor.batch_by(2, &blocks);
                 begin.elapsed()
             })
         });
@@ -250,7 +237,7 @@ fn many(criterion: &mut Criterion) {
                 runtime.block_on(async {
                     let store = new_store(&dir).await;
                     let begin = Instant::now();
-                    fill(&store, &names).await;
+                    fill(&store, names).await;
                     begin.elapsed()
                 })
             })

@@ -1,10 +1,12 @@
 //! The floor: what the same work costs as plain `std::fs` calls, without async, checks or promises.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use ds_flatfs::{Query, Shard};
+
+use super::Blocks;
 
 pub(crate) struct Floor {
     root: PathBuf,
@@ -12,11 +14,17 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
+    /// A place of its own below `dir`.
     pub(crate) fn new(dir: &Path) -> Self {
         let root = dir.join("floor");
         fs::create_dir_all(root.join(".temp")).expect("a directory");
+        Floor::over(&root)
+    }
+
+    /// The files of the store at `root`.
+    pub(crate) fn over(root: &Path) -> Self {
         Floor {
-            root,
+            root: root.to_owned(),
             shard: Shard::default(),
         }
     }
@@ -35,6 +43,18 @@ impl Floor {
         self.rename(name);
     }
 
+    /// A put that survives a power cut, but for its name.
+    pub(crate) fn put_durably(&self, name: &str, value: &[u8]) {
+        self.write_durably(name, value);
+        self.rename(name);
+    }
+
+    fn write_durably(&self, name: &str, value: &[u8]) {
+        let mut file = File::create(self.temp(name)).expect("a file");
+        file.write_all(value).expect("a write");
+        file.sync_all().expect("a flush");
+    }
+
     fn rename(&self, name: &str) {
         let path = self.path(name);
         if fs::rename(self.temp(name), &path).is_err() {
@@ -43,16 +63,32 @@ impl Floor {
         }
     }
 
-    pub(crate) fn put_by_two(&self, names: &[String], value: &[u8]) {
-        by_two(names, |name| self.put(name, value));
+    pub(crate) fn put_by(&self, threads: usize, blocks: &Blocks) {
+        blocks.by_threads(threads, |name, index| {
+            self.put(name, &blocks.value(index));
+        });
+    }
+
+    pub(crate) fn put_durably_by(&self, threads: usize, blocks: &Blocks) {
+        blocks.by_threads(threads, |name, index| {
+            self.put_durably(name, &blocks.value(index));
+        });
     }
 
     /// Writes all, then renames all.
-    pub(crate) fn batch_by_two(&self, names: &[String], value: &[u8]) {
-        by_two(names, |name| {
-            fs::write(self.temp(name), value).expect("a write");
+    pub(crate) fn batch_by(&self, threads: usize, blocks: &Blocks) {
+        blocks.by_threads(threads, |name, index| {
+            fs::write(self.temp(name), blocks.value(index)).expect("a write");
         });
-        by_two(names, |name| self.rename(name));
+        blocks.by_threads(threads, |name, _| self.rename(name));
+    }
+
+    /// Writes all with a flush for each, then renames all.
+    pub(crate) fn batch_durably_by(&self, threads: usize, blocks: &Blocks) {
+        blocks.by_threads(threads, |name, index| {
+            self.write_durably(name, &blocks.value(index));
+        });
+        blocks.by_threads(threads, |name, _| self.rename(name));
     }
 
     pub(crate) fn get(&self, name: &str) -> Vec<u8> {
@@ -63,12 +99,26 @@ impl Floor {
         fs::metadata(self.path(name)).is_ok()
     }
 
+    pub(crate) fn delete(&self, name: &str) {
+        fs::remove_file(self.path(name)).expect("a removal");
+    }
+
+    /// Puts blocks at their places without a detour: to make a store, not to measure it.
+    pub(crate) fn plant(&self, name: &str, value: &[u8]) {
+        let path = self.path(name);
+        if fs::write(&path, value).is_err() {
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+            fs::write(path, value).expect("a write");
+        }
+    }
+
     /// Reads the directories, and of each entry as much as the query asks for.
     pub(crate) fn query(&self, query: &Query) -> usize {
         let mut count = 0;
         for shard in fs::read_dir(&self.root).expect("a directory") {
             let shard = shard.expect("an entry");
-            if shard.file_name() == ".temp" {
+            let is_dir = shard.file_type().expect("a type").is_dir();
+            if !is_dir || shard.file_name() == ".temp" {
                 continue;
             }
             for entry in fs::read_dir(shard.path()).expect("a directory") {
@@ -85,12 +135,4 @@ impl Floor {
         }
         count
     }
-}
-
-fn by_two(names: &[String], work: impl Fn(&str) + Sync) {
-    let (first, second) = names.split_at(names.len() / 2);
-    thread::scope(|scope| {
-        scope.spawn(|| first.iter().for_each(|name| work(name)));
-        second.iter().for_each(|name| work(name));
-    });
 }

@@ -1,0 +1,25 @@
+//! The table of goals: what this store costs beside its floor, measured in the same run.
+//!
+//! ```sh
+//! cargo bench --bench compare -- --dir DIR --quick
+//! ```
+//!
+//! `--help` names the options. `benches/peers` is the same program with other stores in the table.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a benchmark is its own program"
+)]
+
+#[allow(dead_code, reason = "each benchmark uses its part")]
+#[path = "../common/mod.rs"]
+mod common;
+mod program;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    program::main(&[])
+}
