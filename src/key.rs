@@ -51,6 +51,12 @@ impl Key {
         Key(format!("/{}", parts.join("/")).into())
     }
 
+    /// A key of text that is known to be clean.
+    pub(crate) fn from_clean(text: &str) -> Self {
+        debug_assert!(is_clean(text), "{text:?} is not clean");
+        Key(text.into())
+    }
+
     /// The key `/`, above all others.
     #[must_use]
     pub fn root() -> Self {

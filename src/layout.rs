@@ -1,5 +1,6 @@
 //! Names and paths: where everything of a store stands. No I/O.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -42,31 +43,20 @@ pub(crate) struct BlockKey(Key);
 impl BlockKey {
     /// The key as a block's, or what is wrong with it.
     pub(crate) fn new(key: &Key) -> Result<Self> {
-        let invalid = |reason| {
-            Err(Error::InvalidKey {
+        match fault_of(name(key)) {
+            Some(reason) => Err(Error::InvalidKey {
                 key: key.to_string(),
                 reason,
-            })
-        };
-        let name = name(key);
-        if name.is_empty() {
-            return invalid("it is empty");
+            }),
+            None => Ok(BlockKey(key.clone())),
         }
-        if !name.bytes().all(is_allowed) {
-            return invalid(
-                "a block's key has the characters 0-9 A-Z + - _ = only, and no second /",
-            );
-        }
-        if name.len() > LONGEST_NAME {
-            return invalid("a block's key has 250 characters at most");
-        }
-        Ok(BlockKey(key.clone()))
     }
 
     /// The key of a block file, `None` if the file is not one.
     pub(crate) fn of_file(file_name: &OsStr) -> Option<Self> {
         let name = file_name.to_str()?.strip_suffix(BLOCK)?;
-        BlockKey::new(&Key::new(format!("/{name}"))).ok()
+        let is_block = fault_of(name).is_none();
+        is_block.then(|| BlockKey(Key::from_clean(&["/", name].concat())))
     }
 
     /// The key's text without the `/`.
@@ -80,7 +70,20 @@ impl BlockKey {
 
     /// The name of the block's file.
     pub(crate) fn file_name(&self) -> String {
-        format!("{}{BLOCK}", self.name())
+        [self.name(), BLOCK].concat()
+    }
+}
+
+/// Which rule a block's name breaks.
+fn fault_of(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it is empty")
+    } else if !name.bytes().all(is_allowed) {
+        Some("a block's key has the characters 0-9 A-Z + - _ = only, and no second /")
+    } else if name.len() > LONGEST_NAME {
+        Some("a block's key has 250 characters at most")
+    } else {
+        None
     }
 }
 
@@ -118,8 +121,8 @@ impl Layout {
     }
 
     /// The name of the block's shard directory.
-    pub(crate) fn shard_of(&self, block: &BlockKey) -> String {
-        self.shard.dir(block.name())
+    pub(crate) fn shard_of<'a>(&self, block: &'a BlockKey) -> Cow<'a, str> {
+        self.shard.dir_of(block.name())
     }
 
     /// Where the block stands.
@@ -129,7 +132,7 @@ impl Layout {
 
     /// Where the block stands, seen from the root.
     pub(crate) fn below_root(&self, block: &BlockKey) -> String {
-        format!("{}/{}{BLOCK}", self.shard_of(block), block.name())
+        [&self.shard_of(block), "/", block.name(), BLOCK].concat()
     }
 
     pub(crate) fn temp(&self) -> PathBuf {

@@ -1,5 +1,6 @@
 //! [`Shard`]: the function that tells in which directory a block stands.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::iter;
 use std::num::NonZeroU8;
@@ -149,6 +150,24 @@ impl Shard {
     /// The name of the directory for a key, which is given without its `/`.
     #[must_use]
     pub fn dir(&self, name: &str) -> String {
+        self.dir_of(name).into_owned()
+    }
+
+    /// The same, as a part of the key where it is long enough, as keys mostly are.
+    pub(crate) fn dir_of<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        let length = usize::from(self.length.get());
+        let part = match self.function {
+            Function::Prefix => name.get(..length),
+            Function::Suffix => last(name, length),
+            Function::NextToLast => last(name, length + 1).and_then(|part| part.get(..length)),
+        };
+        match part {
+            Some(part) if name.is_ascii() => Cow::Borrowed(part),
+            _ => Cow::Owned(self.filled_up(name)),
+        }
+    }
+
+    fn filled_up(&self, name: &str) -> String {
         let length = usize::from(self.length.get());
         let fill = iter::repeat('_');
         match self.function {
@@ -157,6 +176,10 @@ impl Shard {
             Function::NextToLast => reversed(name.chars().rev().skip(1).chain(fill).take(length)),
         }
     }
+}
+
+fn last(name: &str, length: usize) -> Option<&str> {
+    name.get(name.len().checked_sub(length)?..)
 }
 
 fn reversed(characters: impl Iterator<Item = char>) -> String {

@@ -126,6 +126,10 @@ impl Store {
         self.unfinished.count.store(batches.len(), Ordering::SeqCst);
     }
 
+    pub(super) fn has_no_unfinished_commits(&self) -> bool {
+        self.unfinished.count.load(Ordering::SeqCst) == 0
+    }
+
     /// Finishes what is left of committed batches.
     pub(crate) fn finish_commits(&self) -> Result<()> {
         self.finish_commits_with(|_| true)
@@ -137,7 +141,7 @@ impl Store {
     }
 
     fn finish_commits_with(&self, concerned: impl Fn(&Intent) -> bool) -> Result<()> {
-        if self.unfinished.count.load(Ordering::SeqCst) == 0 {
+        if self.has_no_unfinished_commits() {
             return Ok(());
         }
         let mut batches = self.unfinished.batches();

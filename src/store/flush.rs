@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::mem;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
@@ -16,12 +17,15 @@ use crate::error::{Error, Result};
 pub(super) const FEW: usize = 4;
 /// How many files are flushed side by side.
 const SIDE_BY_SIDE: usize = 8;
+/// How long a round waits for others at most.
+const LONGEST_WAIT: Duration = Duration::from_millis(5);
 
 /// Makes files and directories durable.
 ///
 /// Flushes come in rounds: who needs one while another runs waits for the next round, and whatever
-/// has gathered by then is flushed together. So a flush always begins after the call, and sixteen
-/// writers pay for two flushes and not for sixteen.
+/// has gathered by then is flushed together. So a flush always begins after the call. Writes that are
+/// [announced](Flusher::announce) are waited for a little, so that sixteen writers pay for two flushes
+/// and not for sixteen.
 ///
 /// A failed flush is final. The kernel reports it once, and drops what it could not write; a second
 /// flush would succeed without it. So after the failure of a flush that others' acknowledged writes
@@ -29,7 +33,10 @@ const SIDE_BY_SIDE: usize = 8;
 #[derive(Debug, Default)]
 pub(crate) struct Flusher {
     rounds: Mutex<Rounds>,
+    /// A round has ended.
     finished: Condvar,
+    /// Somebody has joined the round that gathers, or will not.
+    arrived: Condvar,
     failure: OnceLock<Arc<Error>>,
 }
 
@@ -37,6 +44,12 @@ pub(crate) struct Flusher {
 struct Rounds {
     running: bool,
     gathering: Arc<Round>,
+    /// How many have joined the round that gathers.
+    joined: usize,
+    /// How many writes are under way that will join one.
+    announced: usize,
+    /// How long a round waits for these: a fraction of what the last one took.
+    patience: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -84,8 +97,17 @@ impl Flusher {
     /// How much has gathered for the next round.
     #[cfg(test)]
     pub(crate) fn gathered(&self) -> usize {
-        let rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
-        rounds.gathering.wanted().len()
+        self.rounds().gathering.wanted().len()
+    }
+
+    fn rounds(&self) -> MutexGuard<'_, Rounds> {
+        self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Announces a write that is going to need flushes, until the answer is dropped.
+    pub(crate) fn announce(&self) -> Announced<'_> {
+        self.rounds().announced += 1;
+        Announced { flusher: self }
     }
 
     /// Makes `targets` durable as they are now, and waits for it.
@@ -93,9 +115,11 @@ impl Flusher {
         if targets.is_empty() {
             return Ok(());
         }
-        let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rounds = self.rounds();
         let round = Arc::clone(&rounds.gathering);
         round.wanted().extend(targets.iter().cloned());
+        rounds.joined += 1;
+        self.arrived.notify_one();
         while round.outcome.get().is_none() {
             if rounds.running {
                 rounds = self
@@ -106,18 +130,33 @@ impl Flusher {
             }
             // No round runs and ours has not run, so it is the one that gathers.
             rounds.running = true;
-            rounds.gathering = Arc::default();
-            drop(rounds);
             let running = Running { flusher: self };
+            self.wait_for_writers(rounds);
+            let begun = Instant::now();
             let wanted = mem::take(&mut *round.wanted());
             let outcome = flush_targets(disk, root, &wanted);
             self.remember(root, &outcome);
             let _ = round.outcome.set(outcome);
             drop(running);
-            rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+            rounds = self.rounds();
+            rounds.patience = (begun.elapsed() / 4).min(LONGEST_WAIT);
         }
         drop(rounds);
         self.answer(root, &round, targets)
+    }
+
+    /// Waits, but not for long, until all announced writes have joined the round that gathers, and
+    /// lets the next one gather.
+    fn wait_for_writers(&self, mut rounds: MutexGuard<'_, Rounds>) {
+        let begun = Instant::now();
+        while rounds.joined < rounds.announced
+            && let Some(left) = rounds.patience.checked_sub(begun.elapsed())
+        {
+            let waited = self.arrived.wait_timeout(rounds, left);
+            rounds = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        rounds.gathering = Arc::default();
+        rounds.joined = 0;
     }
 
     fn answer(&self, root: &Path, round: &Round, targets: &[Target]) -> Result<()> {
@@ -165,13 +204,21 @@ struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let mut rounds = self
-            .flusher
-            .rounds
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        rounds.running = false;
+        self.flusher.rounds().running = false;
         self.flusher.finished.notify_all();
+    }
+}
+
+/// A write that is going to need flushes.
+#[must_use = "the write is announced until this is dropped"]
+pub(crate) struct Announced<'a> {
+    flusher: &'a Flusher,
+}
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        self.flusher.rounds().announced -= 1;
+        self.flusher.arrived.notify_one();
     }
 }
 

@@ -79,10 +79,15 @@ impl Store {
         let token = self.life.work.token();
         // The close sets the flag before it waits, so either it waits for this token or this sees
         // the flag.
+        self.check_open()?;
+        Ok(token)
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
         if self.life.is_closed() {
             return Err(Error::Closed);
         }
-        Ok(token)
+        Ok(())
     }
 
     /// What an operation that writes holds while it runs.
@@ -99,9 +104,7 @@ impl Store {
     }
 
     pub(crate) fn check_writable(&self) -> Result<()> {
-        if self.life.is_closed() {
-            return Err(Error::Closed);
-        }
+        self.check_open()?;
         let path = || self.layout.root().to_owned();
         if self.options.read_only {
             return Err(Error::ReadOnly { path: path() });

@@ -66,7 +66,7 @@ impl FlatFs {
         F: FnOnce(&Store, &BlockKey) -> Result<Option<T>> + Send + 'static,
         T: Send + 'static,
     {
-        let work = self.store.begin_read()?;
+        self.store.check_open()?;
         let Ok(block) = BlockKey::new(key) else {
             return Ok(None);
         };
@@ -77,6 +77,7 @@ impl FlatFs {
                 return Ok(found);
             }
         }
+        let work = self.store.begin_read()?;
         let permit = self.store.file_permit().await?;
         let store = Arc::clone(&self.store);
         pool::run(move || {
@@ -94,7 +95,7 @@ impl Store {
         found(cached.read(&self.layout.below_root(block))?)
     }
 
-    fn cached_size(&self, block: &BlockKey) -> Option<Option<u64>> {
+    pub(super) fn cached_size(&self, block: &BlockKey) -> Option<Option<u64>> {
         let cached = self.cached.as_deref()?;
         match found(cached.stat(&self.layout.below_root(block))?)? {
             // Anything but a file is an error, which the disk tells better.

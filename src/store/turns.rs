@@ -44,6 +44,11 @@ impl Turns {
         turn
     }
 
+    /// Whether a write of this key is under way.
+    pub(crate) fn is_taken(&self, block: &BlockKey) -> bool {
+        self.slots().contains_key(block)
+    }
+
     fn slots(&self) -> MutexGuard<'_, HashMap<BlockKey, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
