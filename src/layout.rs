@@ -68,6 +68,10 @@ impl BlockKey {
         &self.0
     }
 
+    pub(crate) fn into_key(self) -> Key {
+        self.0
+    }
+
     /// The name of the block's file.
     pub(crate) fn file_name(&self) -> String {
         [self.name(), BLOCK].concat()

@@ -1,6 +1,7 @@
 //! Reads of one block.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -110,7 +111,11 @@ impl Store {
         if !self.shards.is_there(&*self.disk, &self.layout, &shard)? {
             return Ok(None);
         }
-        let path = self.layout.block(block);
+        self.read_at(self.layout.block(block))
+    }
+
+    /// The contents of the file at a block's place, `None` if there is none.
+    pub(super) fn read_at(&self, path: PathBuf) -> Result<Option<Bytes>> {
         match self.disk.read(&path) {
             Ok(value) => Ok(Some(value)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -4,8 +4,12 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, MaybeDone, maybe_done};
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -17,10 +21,12 @@ use crate::query::{self, Entry, EntryStream, Needs, Query};
 
 /// A job ends after so many entries,
 const ENTRIES: usize = 1024;
-/// or after so many directories, sizes and values,
-const LOOKS: usize = 128;
-/// or when it has read so many bytes.
+/// or when it has read so many bytes,
 const BYTES: u64 = 1 << 20;
+/// or after this time: what memory doesn't know may take a disk 10 ms each.
+const TIME: Duration = Duration::from_millis(5);
+/// How many keys are collected to read their values.
+const KEYS: usize = 128;
 
 pub(super) fn query(store: &Arc<Store>, query: Query) -> EntryStream {
     if !query.prefix.is_root() {
@@ -49,14 +55,52 @@ pub(crate) fn walk(
         shards: None,
         current: None,
     };
-    stream::unfold(Some(walk), |walk| async move {
-        let walk = walk?;
-        let store = Arc::clone(&walk.store);
-        let stepped = run(&store, move || walk.step()).await;
+    stream::unfold(Some(Ahead::Walk(walk)), |ahead| async move {
+        let stepped = match ahead? {
+            Ahead::Walk(walk) => step(walk).await,
+            Ahead::Step(mut step) => {
+                step.as_mut().await;
+                step.as_mut().take_output()?
+            }
+        };
         let (found, walk) = stepped.unwrap_or_else(|error| (vec![Err(error)], None));
-        Some((stream::iter(found), walk))
+        let ahead = match walk {
+            Some(walk) => Some(begin(walk).await),
+            None => None,
+        };
+        Some((stream::iter(found), ahead))
     })
     .flatten()
+}
+
+type Stepped = Result<(Vec<Result<Entry>>, Option<Walk>)>;
+
+/// What a query does while its consumer is busy.
+enum Ahead {
+    /// Nothing yet.
+    Walk(Walk),
+    /// The next step.
+    Step(Pin<Box<MaybeDone<BoxFuture<'static, Stepped>>>>),
+}
+
+/// Begins the next step, so that it runs while the entries of the last one are looked at; but only if
+/// it needs not wait for a permit: the consumer may take its time, and what nobody polls must not
+/// stand in a queue.
+async fn begin(walk: Walk) -> Ahead {
+    let Ok(permit) = Arc::clone(&walk.store.files).try_acquire_owned() else {
+        return Ahead::Walk(walk);
+    };
+    let store = Arc::clone(&walk.store);
+    let step = async move { run_with(permit, &store, move || walk.step()).await };
+    let mut step = Box::pin(maybe_done(step.boxed()));
+    // Whether it is done at once doesn't matter: it has begun.
+    let _ = futures::poll!(step.as_mut());
+    Ahead::Step(step)
+}
+
+async fn step(walk: Walk) -> Stepped {
+    let store = Arc::clone(&walk.store);
+    run(&store, move || walk.step()).await
 }
 
 /// Reads the values of keys that were found before. One that has gone meanwhile is left out.
@@ -66,7 +110,7 @@ fn look_up(
 ) -> impl Stream<Item = Result<Entry>> + Send + use<> {
     let begin = (Arc::clone(store), keys.fuse(), VecDeque::new());
     stream::unfold(begin, |(store, mut keys, mut wanted)| async move {
-        while wanted.len() < LOOKS
+        while wanted.len() < KEYS
             && let Some(item) = keys.next().await
         {
             wanted.push_back(item);
@@ -93,7 +137,7 @@ fn read_some(store: &Store, wanted: &mut VecDeque<Result<Entry>>) -> Vec<Result<
     {
         let read = item.and_then(|entry| {
             let block = BlockKey::new(&entry.key)?;
-            store.entry(&block, Needs::Value)
+            store.entry(block, Needs::Value)
         });
         found.extend(read.transpose());
         bytes += size_of_last(&found);
@@ -109,13 +153,20 @@ fn size_of_last(found: &[Result<Entry>]) -> u64 {
 }
 
 /// Runs a part of a query as one job.
-async fn run<T, F>(store: &Arc<Store>, part: F) -> Result<T>
+async fn run<T, F>(store: &Store, part: F) -> Result<T>
+where
+    F: FnOnce() -> Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    run_with(store.file_permit().await?, store, part).await
+}
+
+async fn run_with<T, F>(permit: OwnedSemaphorePermit, store: &Store, part: F) -> Result<T>
 where
     F: FnOnce() -> Result<T> + Send + 'static,
     T: Send + 'static,
 {
     let work = store.begin_read()?;
-    let permit = store.file_permit().await?;
     pool::run(move || {
         let _held = (work, permit);
         part()
@@ -141,12 +192,11 @@ struct Walk {
 impl Walk {
     /// Some entries, and where it goes on unless that was all.
     fn step(mut self) -> Result<(Vec<Result<Entry>>, Option<Self>)> {
+        let begun = Instant::now();
         let mut found = Vec::new();
-        let mut looks = 0;
         let mut bytes = 0;
-        while found.len() < ENTRIES && looks < LOOKS && bytes < BYTES {
+        while found.len() < ENTRIES && bytes < BYTES && begun.elapsed() < TIME {
             let Some((shard, listing)) = &mut self.current else {
-                looks += 1;
                 match self.next_shard()? {
                     Some(Ok(current)) => self.current = Some(current),
                     Some(Err(error)) => found.push(Err(error)),
@@ -156,7 +206,6 @@ impl Walk {
             };
             match listing.next() {
                 Some(Ok(listed)) => {
-                    looks += usize::from(self.needs > Needs::Key);
                     let entry = self.store.listed_entry(shard, &listed, self.needs);
                     found.extend(entry.transpose());
                     bytes += size_of_last(&found);
@@ -260,19 +309,30 @@ impl Store {
             );
             return Ok(None);
         }
-        self.entry(&block, needs)
+        if needs == Needs::Key {
+            return Ok(Some(Entry::from_key(block.into_key())));
+        }
+        self.entry_at(path(), block, needs)
     }
 
     /// A block as an entry; `None` if it isn't there.
-    pub(crate) fn entry(&self, block: &BlockKey, needs: Needs) -> Result<Option<Entry>> {
-        let key = block.key().clone();
+    fn entry(&self, block: BlockKey, needs: Needs) -> Result<Option<Entry>> {
+        let shard = self.layout.shard_of(&block);
+        if !self.shards.is_there(&*self.disk, &self.layout, &shard)? {
+            return Ok(None);
+        }
+        self.entry_at(self.layout.block(&block), block, needs)
+    }
+
+    fn entry_at(&self, path: PathBuf, block: BlockKey, needs: Needs) -> Result<Option<Entry>> {
+        let key = block.into_key();
         Ok(match needs {
             Needs::Key => Some(Entry::from_key(key)),
             Needs::Size => self
-                .stat_block(block)?
+                .stat_at(&path)?
                 .map(|stat| Entry::with_size(key, stat.len)),
             Needs::Value => self
-                .read_block(block)?
+                .read_at(path)?
                 .map(|value| Entry::with_value(key, value)),
         })
     }

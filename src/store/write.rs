@@ -288,7 +288,7 @@ impl Store {
     }
 
     /// The file at a block's place. Anything but a file is an error.
-    fn stat_at(&self, target: &Path) -> Result<Option<Stat>> {
+    pub(super) fn stat_at(&self, target: &Path) -> Result<Option<Stat>> {
         match self.disk.stat(target) {
             Ok(stat) if stat.kind == Kind::File => Ok(Some(stat)),
             Ok(stat) => Err(Error::Unexpected {
