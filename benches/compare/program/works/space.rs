@@ -35,7 +35,7 @@ pub(super) fn listing(bench: &Bench, title: &str) -> Vec<Row> {
     let all = Row::new(title, goal, Unit::Bytes).figures(Some(idle), many);
     let goal = Goal::AtMost(few + SLACK);
     let grown = Row::new(&format!("{title}: growth"), goal, Unit::Bytes)
-        .figures(Some(few), many)
+        .grown(few, many)
         .note("beside our own listing of 10,000");
     vec![super::note_size(bench, all, &size), grown]
 }
