@@ -11,6 +11,8 @@ pub(super) struct Row {
     pub(super) unit: Unit,
     /// Absent where the goal is not one beside a floor.
     pub(super) floor: Option<f64>,
+    /// Whether what stands for the floor is our own figure in a smaller store.
+    pub(super) floor_is_ours: bool,
     /// Absent if the work was left out.
     pub(super) ours: Option<f64>,
     /// The lowest and the highest ratio of a round.
@@ -46,6 +48,7 @@ impl Row {
             title: title.to_owned(),
             unit,
             floor: None,
+            floor_is_ours: false,
             ours: None,
             spread: None,
             goal,
@@ -75,6 +78,14 @@ impl Row {
         self.floor = floor;
         self.ours = Some(ours);
         self
+    }
+
+    /// The figures of a small store of ours and of a large one.
+    pub(super) fn grown(self, small: f64, large: f64) -> Self {
+        Row {
+            floor_is_ours: true,
+            ..self.figures(Some(small), large)
+        }
     }
 
     pub(super) fn note(mut self, note: impl Into<String>) -> Self {

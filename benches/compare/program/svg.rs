@@ -48,12 +48,7 @@ pub(super) fn draw(rows: &[Row], peers: &'static [PeerKind]) -> String {
 }
 
 fn is_drawn(row: &Row) -> bool {
-    row.unit == Unit::Time
-        && row.ratio().is_some()
-        && row
-            .note
-            .as_ref()
-            .is_none_or(|note| !note.contains("beside"))
+    row.unit == Unit::Time && row.ratio().is_some() && !row.floor_is_ours
 }
 
 fn legend(names: &[&str]) -> String {

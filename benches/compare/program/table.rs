@@ -44,6 +44,12 @@ impl Table {
             "{kind} run, medians of {rounds} rounds, in {}\n",
             bench.dir().display()
         );
+        if !self.peers.is_empty() {
+            println!(
+                "Some of the other stores go on in the background between their turns: judge the \
+                 goals by a run without them.\n"
+            );
+        }
         let peers = self.peers.iter().map(|kind| kind.name);
         let heads: Vec<String> = COLUMNS
             .into_iter()

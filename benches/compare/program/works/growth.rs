@@ -102,7 +102,7 @@ fn row(bench: &Bench, title: &str, verb: Verb, small: &Place, large: &Place) -> 
     let median = |name| times.median(name).unwrap_or(f64::NAN);
     let floor = median("large floor") / median("small floor");
     let mut row = Row::new(title, GOAL, Unit::Time)
-        .figures(Some(median("small")), median("large"))
+        .grown(median("small"), median("large"))
         .note(format!(
             "beside our own 10,000; a plain loop grows {floor:.2} ×"
         ));
