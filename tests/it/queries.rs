@@ -147,16 +147,19 @@ async fn a_stream_that_is_dropped_half_way_keeps_nothing_open() {
     store.close().await.unwrap();
 }
 
+/// A query reads 1,024 entries and the 1,024 after them before it is asked for more.
+const MORE_THAN_READ_AHEAD: usize = 2500;
+
 #[tokio::test]
 async fn a_stream_ends_with_an_error_when_the_store_is_closed() {
     let (_home, store) = Home::with_store("next-to-last/2").await;
-    fill(&store, &blocks(1500)).await;
+    fill(&store, &blocks(MORE_THAN_READ_AHEAD)).await;
     let mut entries = store.query(Query::new()).await.unwrap();
     entries.next().await.unwrap().unwrap();
     store.close().await.unwrap();
     let rest: Vec<_> = entries.collect().await;
     let (last, found) = rest.split_last().unwrap();
-    assert!(found.iter().all(Result::is_ok) && found.len() < 1499);
+    assert!(found.iter().all(Result::is_ok) && found.len() < MORE_THAN_READ_AHEAD - 1);
     assert!(last.as_ref().unwrap_err().is_closed());
 }
 
@@ -165,13 +168,17 @@ async fn a_block_that_vanishes_between_listing_and_reading_is_left_out() {
     let sizes = || Query::new().keys_only().returns_sizes();
     for query in [Query::new(), sizes(), Query::new().order(Order::by_key())] {
         let (home, store) = Home::with_store("next-to-last/1").await;
-        let stored = blocks(600);
+        let stored = blocks(MORE_THAN_READ_AHEAD);
         fill(&store, &stored).await;
         let mut entries = store.query(query.clone()).await.unwrap();
         entries.next().await.unwrap().unwrap();
         remove_files(&home, store.shard(), &stored);
         let rest = all(entries).await;
-        assert!(rest.len() < 599, "{query}: {}", rest.len());
+        assert!(
+            rest.len() < MORE_THAN_READ_AHEAD - 1,
+            "{query}: {}",
+            rest.len()
+        );
         assert_eq!(all(store.query(query).await.unwrap()).await, []);
         store.close().await.unwrap();
     }

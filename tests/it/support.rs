@@ -105,8 +105,8 @@ pub(crate) fn block(seed: u64) -> (Key, Bytes) {
 }
 
 /// As many blocks, keys ascending.
-pub(crate) fn blocks(count: u64) -> BTreeMap<Key, Bytes> {
-    (0..count).map(block).collect()
+pub(crate) fn blocks(count: usize) -> BTreeMap<Key, Bytes> {
+    (0..count as u64).map(block).collect()
 }
 
 /// The multihash of sha2-256, in base32.
