@@ -128,3 +128,25 @@ async fn a_lazy_put_of_what_is_there_already_needs_no_flush() {
     Write::Put("AA1", "two").run(&store).await.unwrap_err();
     assert_eq!(blocks(&store).await["AA1"], "one");
 }
+
+#[tokio::test]
+async fn nobody_takes_a_flush_that_panicked_for_a_success() {
+    let (disk, store) = SAFE.store_with(BEFORE).await;
+    let is_shard = |op: Op, path: &Path| op == Op::SyncDir && path.ends_with("AA");
+    let held = disk.hold(is_shard);
+    let first = Write::Delete("AA1");
+    let writes = [first, Write::Delete("AA2"), Write::Delete("AA3")];
+    let writes = writes.map(|write| {
+        let store = store.clone();
+        tokio::spawn(async move { write.run(&store).await })
+    });
+    held.reached().await;
+    let _refusal = disk.refuse(move |op, path| {
+        assert!(!is_shard(op, path), "the disk panics");
+        None
+    });
+    drop(held);
+    for outcome in futures::future::join_all(writes).await {
+        assert!(outcome.is_err_and(|error| error.is_panic()));
+    }
+}

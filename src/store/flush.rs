@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -109,8 +108,8 @@ impl Flusher {
             rounds.gathering = Arc::default();
             drop(rounds);
             let running = Running { flusher: self };
-            let wanted = mem::take(&mut *round.wanted());
-            let outcome = flush_targets(disk, root, &wanted);
+            // Not taken out: should this panic, the next one of the round flushes it all.
+            let outcome = flush_targets(disk, root, &round.wanted());
             self.remember(root, &outcome);
             let _ = round.outcome.set(outcome);
             drop(running);
