@@ -139,7 +139,7 @@ impl Disk for OsDisk {
     #[cfg(target_os = "linux")]
     fn cached_reads(&self, root: &Path) -> io::Result<Option<Box<dyn super::CachedReads>>> {
         let reads = super::cached::LinuxCachedReads::new(root)?;
-        Ok(Some(Box::new(reads)))
+        Ok(reads.map(|reads| Box::new(reads) as _))
     }
 }
 
