@@ -64,7 +64,7 @@ impl FlatFs {
     ///
     /// # Cancel safety
     ///
-    /// There is no batch then. Its directory goes at the next open, if it was made.
+    /// There is no batch then. Its directory, if it was made, is removed in the background.
     pub async fn batch(&self) -> Result<FlatBatch> {
         let work = self.store.begin_write()?;
         let stage = Stage::new(Arc::clone(&self.store));
