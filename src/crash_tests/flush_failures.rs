@@ -66,6 +66,16 @@ async fn a_sync_that_failed_is_not_retried_into_a_success() {
     }
 }
 
+/// That would say that blocks can still be deleted.
+#[tokio::test]
+async fn a_sync_that_failed_for_want_of_space_is_not_full() {
+    let (disk, store) = SAFE.store_with(BEFORE).await;
+    let _refusal = disk.refuse(|op, _| (op == Op::SyncAll).then_some(ErrorKind::StorageFull));
+    let error = store.sync().await.unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert_distrusted(&store).await;
+}
+
 #[tokio::test]
 async fn a_failed_flush_of_one_block_is_its_put_s_own_failure() {
     let (disk, store) = SAFE.store_with(BEFORE).await;
