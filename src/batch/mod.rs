@@ -176,7 +176,8 @@ impl FlatBatch {
     }
 
     /// The entries as they would be after a commit now, each key once: see [`FlatFs::query`]. The
-    /// batch's own writes are those made before the call; the stream keeps a list of their keys.
+    /// batch's own writes are those made before the call; the stream keeps a list of their keys. With
+    /// orders it keeps the values too, if the query asks for them.
     ///
     /// # Errors
     ///
