@@ -90,6 +90,7 @@ async fn a_batch_whose_block_is_cut_short_stays_absent_if_its_removal_is_interru
     let block = error.path().unwrap().with_file_name("CC1.data");
     disk.remove_file(&block).unwrap();
     disk.write_new(&block, b"fo", 0o600, true).unwrap();
+    disk.sync_dir(block.parent().unwrap()).unwrap();
     let unchanged = Model::new(SAFE.durability, BEFORE);
     for steps in 0.. {
         let found = disk.reboot(Loss::None);
