@@ -64,7 +64,7 @@ impl FlatFs {
     ///
     /// # Cancel safety
     ///
-    /// There is no batch then. Its directory goes at the next open, if it was made.
+    /// There is no batch then. Its directory, if it was made, is removed in the background.
     pub async fn batch(&self) -> Result<FlatBatch> {
         let work = self.store.begin_write()?;
         let stage = Stage::new(Arc::clone(&self.store));
@@ -176,7 +176,8 @@ impl FlatBatch {
     }
 
     /// The entries as they would be after a commit now, each key once: see [`FlatFs::query`]. The
-    /// batch's own writes are those made before the call; the stream keeps a list of their keys.
+    /// batch's own writes are those made before the call; the stream keeps a list of their keys. With
+    /// orders it keeps the values too, if the query asks for them.
     ///
     /// # Errors
     ///

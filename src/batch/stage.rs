@@ -118,7 +118,9 @@ impl Stage {
     }
 
     pub(super) fn remove_dir(&self) -> Result<()> {
-        remove_tree(&*self.store.disk, &self.dir)
+        remove_tree(&*self.store.disk, &self.dir)?;
+        self.leave_dir();
+        Ok(())
     }
 
     pub(super) fn dir(&self) -> PathBuf {

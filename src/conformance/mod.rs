@@ -3,7 +3,7 @@
 //! A suite is an async function that takes a datastore and the [`Keys`] that the datastore can hold.
 //! It **panics** with what was expected if the datastore doesn't do it. Every suite needs an empty
 //! datastore that nobody else writes to, and leaves it empty again; so they can run one after the
-//! other on the same datastore, as [`all`] runs them. [`closing`] stands apart, since nothing can be
+//! other on the same datastore, as [`all`] runs them. [`closing()`] stands apart, since nothing can be
 //! done with a datastore behind it.
 //!
 //! The suites ask for what the traits promise of every datastore. They don't ask what it says to a key
@@ -91,7 +91,7 @@ impl Keys {
     }
 }
 
-/// Runs every suite but [`closing`].
+/// Runs every suite but [`closing()`].
 ///
 /// # Panics
 ///

@@ -66,6 +66,16 @@ async fn a_sync_that_failed_is_not_retried_into_a_success() {
     }
 }
 
+/// That would say that blocks can still be deleted.
+#[tokio::test]
+async fn a_sync_that_failed_for_want_of_space_is_not_full() {
+    let (disk, store) = SAFE.store_with(BEFORE).await;
+    let _refusal = disk.refuse(|op, _| (op == Op::SyncAll).then_some(ErrorKind::StorageFull));
+    let error = store.sync().await.unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert_distrusted(&store).await;
+}
+
 #[tokio::test]
 async fn a_failed_flush_of_one_block_is_its_put_s_own_failure() {
     let (disk, store) = SAFE.store_with(BEFORE).await;
@@ -127,4 +137,26 @@ async fn a_lazy_put_of_what_is_there_already_needs_no_flush() {
     assert_eq!(below_temp(&disk), [""; 0]);
     Write::Put("AA1", "two").run(&store).await.unwrap_err();
     assert_eq!(blocks(&store).await["AA1"], "one");
+}
+
+#[tokio::test]
+async fn nobody_takes_a_flush_that_panicked_for_a_success() {
+    let (disk, store) = SAFE.store_with(BEFORE).await;
+    let is_shard = |op: Op, path: &Path| op == Op::SyncDir && path.ends_with("AA");
+    let held = disk.hold(is_shard);
+    let first = Write::Delete("AA1");
+    let writes = [first, Write::Delete("AA2"), Write::Delete("AA3")];
+    let writes = writes.map(|write| {
+        let store = store.clone();
+        tokio::spawn(async move { write.run(&store).await })
+    });
+    held.reached().await;
+    let _refusal = disk.refuse(move |op, path| {
+        assert!(!is_shard(op, path), "the disk panics");
+        None
+    });
+    drop(held);
+    for outcome in futures::future::join_all(writes).await {
+        assert!(outcome.is_err_and(|error| error.is_panic()));
+    }
 }

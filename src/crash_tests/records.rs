@@ -2,8 +2,9 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
-use super::fixture::{Change, SAFE, STORE, Write, below_temp, blocks};
+use super::fixture::{Change, SAFE, STORE, Write, below_temp, blocks, counting, losses};
 use super::model::Model;
 use crate::disk::Disk;
 use crate::disk::fault::{FaultDisk, Loss, Op};
@@ -70,4 +71,47 @@ async fn a_batch_whose_block_is_cut_short_is_absent() {
     let store = SAFE.open(&disk.reboot(Loss::None)).await;
     let unchanged = Model::new(SAFE.durability, BEFORE).live();
     assert_eq!(blocks(&store).await, unchanged);
+}
+
+#[tokio::test]
+async fn a_batch_whose_block_is_cut_short_stays_absent_if_its_removal_is_interrupted() {
+    let (disk, store) = SAFE.store_with(BEFORE).await;
+    let commit = Write::Commit(vec![
+        Change::Put("CC1", "four"),
+        Change::Put("DD1", "five"),
+        Change::Delete("AA1"),
+    ]);
+    let refusal = disk.refuse(|op, path| {
+        let is_block = path.extension().is_some_and(|found| found == "data");
+        (op == Op::Rename && is_block).then_some(ErrorKind::Other)
+    });
+    let error = commit.run(&store).await.unwrap_err();
+    drop((refusal, store));
+    let block = error.path().unwrap().with_file_name("CC1.data");
+    disk.remove_file(&block).unwrap();
+    disk.write_new(&block, b"fo", 0o600, true).unwrap();
+    disk.sync_dir(block.parent().unwrap()).unwrap();
+    let unchanged = Model::new(SAFE.durability, BEFORE);
+    for steps in 0.. {
+        let found = disk.reboot(Loss::None);
+        found.crash_after(steps);
+        let opened = SAFE.begin(&found, Purpose::Open).await;
+        for loss in losses(steps, 8) {
+            SAFE.check(&found.reboot(loss), &unchanged, loss).await;
+        }
+        if opened.is_ok() {
+            break;
+        }
+    }
+}
+
+/// So a session that had no space for its mark leaves it.
+#[tokio::test]
+async fn a_store_without_mark_and_figure_is_flushed_before_it_is_cleaned_up() {
+    let disk = SAFE.closed_with(BEFORE).await;
+    let figure = Path::new(STORE).join("diskUsage.cache");
+    disk.remove_file(&figure).unwrap();
+    let (_guard, flushes) = counting(&disk, |op, _| op == Op::SyncAll);
+    SAFE.open(&disk).await;
+    assert_eq!(flushes.load(Ordering::SeqCst), 1);
 }

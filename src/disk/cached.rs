@@ -3,8 +3,9 @@
 //!
 //! openat2(2) with `RESOLVE_CACHED` (Linux 5.12) walks a path through the kernel's cache of names
 //! only, and preadv2(2) with `RWF_NOWAIT` (Linux 4.14) takes only what is in the page cache; where
-//! that is not enough both say `EAGAIN` at once. Whatever else goes wrong, too, is for the pool to
-//! find out: a seccomp filter, a file system without these, a symbolic link, no free descriptor.
+//! that is not enough both say `EAGAIN` at once. Between the two the file system is asked to open the
+//! file, which is why only local ones are. Whatever else goes wrong, too, is for the pool to find out:
+//! a seccomp filter, a file system without these, a symbolic link, no free descriptor.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -23,6 +24,18 @@ use super::{CachedReads, Kind, Stat};
 /// usual blocks, of 256 KiB and a few bytes, are copied in some 20 µs.
 const LONGEST: u64 = 512 * 1024;
 
+/// File systems that open a file, once its name is cached, without asking anybody; by their numbers
+/// in statfs(2). NFS, FUSE and others ask their server.
+const LOCAL: [u32; 7] = [
+    0x0000_ef53, // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683e, // btrfs
+    0xf2f5_2010, // F2FS
+    0xca45_1a4e, // bcachefs
+    0x2fc1_2fc1, // ZFS
+    0x0102_1994, // tmpfs
+];
+
 #[derive(Debug)]
 pub(super) struct LinuxCachedReads {
     root: File,
@@ -32,14 +45,17 @@ pub(super) struct LinuxCachedReads {
 }
 
 impl LinuxCachedReads {
-    pub(super) fn new(root: &Path) -> io::Result<Self> {
+    /// `None` if the file system may ask others, and so wait for them.
+    pub(super) fn new(root: &Path) -> io::Result<Option<Self>> {
         #[expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
         let root = with_patience(|| File::open(root))?;
-        Ok(LinuxCachedReads {
+        let number = rustix::fs::fstatfs(&root)?.f_type;
+        let is_local = u32::try_from(number).is_ok_and(|number| LOCAL.contains(&number));
+        Ok(is_local.then(|| LinuxCachedReads {
             root,
             cannot_open: AtomicBool::new(false),
             cannot_read: AtomicBool::new(false),
-        })
+        }))
     }
 
     /// Opens a path below the root, through no symbolic link.
@@ -126,14 +142,15 @@ mod tests {
 
     use super::*;
 
-    fn reads() -> (tempfile::TempDir, LinuxCachedReads) {
+    /// `None` where temp files aren't on a local file system.
+    fn reads() -> Option<(tempfile::TempDir, LinuxCachedReads)> {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("AB")).unwrap();
         fs::write(dir.path().join("AB/X.data"), b"block").unwrap();
         fs::write(dir.path().join("AB/EMPTY.data"), b"").unwrap();
         fs::write(dir.path().join("AB/LONG.data"), vec![1; 512 * 1024 + 1]).unwrap();
-        let reads = LinuxCachedReads::new(dir.path()).unwrap();
-        (dir, reads)
+        let reads = LinuxCachedReads::new(dir.path()).unwrap()?;
+        Some((dir, reads))
     }
 
     /// A kernel or file system that can't do this answers nothing, which is right too.
@@ -142,8 +159,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_system_that_is_not_known_to_be_local_has_no_cached_reads() {
+        assert!(LinuxCachedReads::new(Path::new("/proc")).unwrap().is_none());
+    }
+
+    #[test]
     fn what_is_answered_is_right() {
-        let (_dir, reads) = reads();
+        let Some((_dir, reads)) = reads() else {
+            return;
+        };
         assert!(is_or_unknown(
             reads.read("AB/X.data"),
             &Bytes::from("block")
@@ -158,7 +182,9 @@ mod tests {
 
     #[test]
     fn an_absent_file_is_not_found_or_unknown() {
-        let (_dir, reads) = reads();
+        let Some((_dir, reads)) = reads() else {
+            return;
+        };
         for path in ["AB/NONE.data", "NO/X.data"] {
             if let Some(answer) = reads.read(path) {
                 assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::NotFound);
@@ -171,7 +197,9 @@ mod tests {
 
     #[test]
     fn long_files_directories_and_links_are_left_to_the_pool() {
-        let (dir, reads) = reads();
+        let Some((dir, reads)) = reads() else {
+            return;
+        };
         let link = |to: &str, at: &str| {
             std::os::unix::fs::symlink(dir.path().join(to), dir.path().join(at)).unwrap();
         };

@@ -2,9 +2,8 @@
 //!
 //! Every step that the crate takes on disk is one call of this trait, by path. It blocks, so it is
 //! called on tokio's blocking pool only; reads that memory can answer have a door of their own,
-//! [`CachedReads`]. There are two implementations: the operating system,
-//! and for tests a disk that keeps what is live and what is durable apart, can crash after any step
-//! and can make any step fail.
+//! [`CachedReads`]. There are two implementations: the operating system, and for tests a disk that
+//! keeps what is live and what is durable apart, can crash after any step and can make any step fail.
 //!
 //! Errors are plain [`io::Error`]s; the caller knows what it was doing and adds that and the path.
 
@@ -97,6 +96,15 @@ pub(crate) trait CachedReads: fmt::Debug + Send + Sync {
 
     /// What is at the path.
     fn stat(&self, path: &str) -> Option<io::Result<Stat>>;
+}
+
+/// What an operation answered, or `None` if what it was about isn't there.
+pub(crate) fn if_there<T>(answer: io::Result<T>) -> io::Result<Option<T>> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Holds a lock until it is dropped.

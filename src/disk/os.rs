@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Disk, Kind, Listed, Listing, LockGuard, Stat, platform};
+use super::{Disk, Kind, Listed, Listing, LockGuard, Stat, if_there, platform};
 
 /// The operating system's file systems.
 ///
@@ -95,12 +95,8 @@ impl Disk for OsDisk {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         let entries = with_patience(|| fs::read_dir(dir))?;
-        Ok(Box::new(entries.map(|entry| {
-            let entry = entry?;
-            Ok(Listed {
-                kind: kind(entry.file_type()?),
-                name: entry.file_name(),
-            })
+        Ok(Box::new(entries.filter_map(|entry| {
+            entry.and_then(|entry| listed(&entry)).transpose()
         })))
     }
 
@@ -143,7 +139,7 @@ impl Disk for OsDisk {
     #[cfg(target_os = "linux")]
     fn cached_reads(&self, root: &Path) -> io::Result<Option<Box<dyn super::CachedReads>>> {
         let reads = super::cached::LinuxCachedReads::new(root)?;
-        Ok(Some(Box::new(reads)))
+        Ok(reads.map(|reads| Box::new(reads) as _))
     }
 }
 
@@ -176,6 +172,15 @@ pub(super) fn open_dir(dir: &Path) -> io::Result<File> {
     options.read(true);
     platform::only_dir(&mut options);
     with_patience(|| options.open(dir))
+}
+
+/// `None` if it has gone: file systems that don't list the kinds of their entries are asked for each.
+fn listed(entry: &fs::DirEntry) -> io::Result<Option<Listed>> {
+    let file_type = if_there(entry.file_type())?;
+    Ok(file_type.map(|file_type| Listed {
+        name: entry.file_name(),
+        kind: kind(file_type),
+    }))
 }
 
 fn kind(file_type: fs::FileType) -> Kind {

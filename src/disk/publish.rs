@@ -1,9 +1,8 @@
 //! Steps that belong together, so that no call site can forget one.
 
-use std::io;
 use std::path::Path;
 
-use super::{Disk, Kind};
+use super::{Disk, Kind, if_there};
 use crate::error::{Error, Result};
 
 /// What [`publish`] makes durable.
@@ -61,10 +60,8 @@ pub(crate) fn publish(
 /// Removes a file that an error left behind. The error is what counts then, so this one is only
 /// logged.
 pub(crate) fn clean_up(disk: &dyn Disk, file: &Path) {
-    match disk.remove_file(file) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(path = %file.display(), %error, "cannot remove a temp file"),
+    if let Err(error) = if_there(disk.remove_file(file)) {
+        tracing::warn!(path = %file.display(), %error, "cannot remove a temp file");
     }
 }
 
@@ -74,10 +71,9 @@ pub(crate) fn remove_tree(disk: &dyn Disk, dir: &Path) -> Result<()> {
         let path = path.to_owned();
         move |error| Error::io("remove", path, error)
     };
-    let entries = match disk.list(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::io("list", dir, error)),
+    let listed = if_there(disk.list(dir)).map_err(|error| Error::io("list", dir, error))?;
+    let Some(entries) = listed else {
+        return Ok(());
     };
     for entry in entries {
         let entry = entry.map_err(|error| Error::io("list", dir, error))?;
@@ -85,16 +81,10 @@ pub(crate) fn remove_tree(disk: &dyn Disk, dir: &Path) -> Result<()> {
         match entry.kind {
             Kind::Dir => remove_tree(disk, &path)?,
             Kind::File | Kind::Symlink | Kind::Other => {
-                absent_is_fine(disk.remove_file(&path)).map_err(failed(&path))?;
+                if_there(disk.remove_file(&path)).map_err(failed(&path))?;
             }
         }
     }
-    absent_is_fine(disk.remove_dir(dir)).map_err(failed(dir))
-}
-
-fn absent_is_fine(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
+    if_there(disk.remove_dir(dir)).map_err(failed(dir))?;
+    Ok(())
 }

@@ -1,12 +1,11 @@
 //! The checkpoint of the figure, `diskUsage.cache`, as go-ds-flatfs writes it.
 
-use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::datastore::{Accuracy, DiskUsage};
-use crate::disk::{Disk, Publish, publish};
+use crate::disk::{Disk, Publish, if_there, publish};
 use crate::error::{Error, Result};
 use crate::layout::{DISK_USAGE, Layout};
 
@@ -25,10 +24,9 @@ struct Cache {
 /// If it is there and can't be read.
 pub(crate) fn read(disk: &dyn Disk, layout: &Layout) -> Result<Option<DiskUsage>> {
     let path = layout.at_root(DISK_USAGE);
-    let contents = match disk.read(&path) {
-        Ok(contents) => contents,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", path, error)),
+    let read = if_there(disk.read(&path));
+    let Some(contents) = read.map_err(|error| Error::io("read", &path, error))? else {
+        return Ok(None);
     };
     let figure = parse(&contents);
     if figure.is_none() {

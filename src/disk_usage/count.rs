@@ -6,11 +6,10 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::path::Path;
 
 use super::{Change, Meter, signed};
-use crate::disk::{Disk, Kind, Stat};
+use crate::disk::{Disk, Kind, Stat, if_there};
 use crate::error::{Error, Result};
 use crate::layout::{BlockKey, DISK_USAGE, LOCK, Layout, TEMP, UNCLEAN};
 
@@ -120,9 +119,8 @@ pub(crate) fn count_dir(
         count.add(disk, &dir)
     })?;
     let failed = |error| Error::io("list", &dir, error);
-    let entries = match disk.list(&dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(failed)?,
+    let Some(entries) = if_there(disk.list(&dir)).map_err(failed)? else {
+        return Ok(());
     };
     for entry in entries {
         let entry = entry.map_err(failed)?;
@@ -148,9 +146,5 @@ pub(crate) fn count_dir(
 
 /// What is at the path, `None` if it has gone.
 fn size(disk: &dyn Disk, path: &Path) -> Result<Option<Stat>> {
-    match disk.stat(path) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("read the size of", path, error)),
-    }
+    if_there(disk.stat(path)).map_err(|error| Error::io("read the size of", path, error))
 }

@@ -83,7 +83,8 @@ impl Meter {
         DiskUsage::new(u64::try_from(bytes).unwrap_or(0), *lock(&self.accuracy))
     }
 
-    /// Waits until the figure has changed by more than a twentieth since the last checkpoint.
+    /// Waits until the figure has changed by more than a twentieth since the last checkpoint, or
+    /// somebody [asks](Meter::ask_for_checkpoint) for one.
     pub(crate) async fn checkpoint_due(&self) {
         self.checkpoint_due.notified().await;
     }
@@ -99,7 +100,7 @@ impl Meter {
     fn look_whether_due(&self, bytes: i64) {
         let last = self.checkpointed.load(Ordering::Relaxed);
         if bytes.abs_diff(last) > last.unsigned_abs() / 20 {
-            self.checkpoint_due.notify_one();
+            self.ask_for_checkpoint();
         }
     }
 
@@ -157,9 +158,12 @@ impl Meter {
             let total = lock(&count).total();
             self.bytes.store(total, Ordering::Relaxed);
             *lock(&self.accuracy) = Accuracy::Exact;
-            drop(counting);
-            self.checkpoint_due.notify_one();
         }
+    }
+
+    /// Asks for a checkpoint, however little has changed.
+    pub(crate) fn ask_for_checkpoint(&self) {
+        self.checkpoint_due.notify_one();
     }
 
     /// Lets the count take a step while no change is under way.

@@ -1,7 +1,7 @@
 //! What can be asked of a datastore, and what it answers.
 //!
 //! A [`Query`] says which entries are wanted; the answer is an [`EntryStream`]. The steps apply in
-//! this order, as in go-datastore: prefix, filters, orders, offset, limit. [`apply`] does all of them
+//! this order, as in go-datastore: prefix, filters, orders, offset, limit. [`apply()`] does all of them
 //! over any stream of entries, for datastores that can't do better.
 
 mod apply;
@@ -173,7 +173,7 @@ impl Query {
         self
     }
 
-    /// What an entry needs before [`apply`] can judge and answer it: a value filter, say, needs the
+    /// What an entry needs before [`apply()`] can judge and answer it: a value filter, say, needs the
     /// value even if only keys are wanted.
     #[must_use]
     pub fn needs(&self) -> Needs {

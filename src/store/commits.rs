@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::flush::{FEW, Target};
 use super::write::Contents;
 use super::{Durability, Store};
-use crate::disk::{Kind, Publish, clean_up, publish, remove_tree};
+use crate::disk::{Kind, Publish, clean_up, if_there, publish, remove_tree};
 use crate::error::{Error, Result};
 use crate::intent::{Intent, Unreadable};
 use crate::layout::{BlockKey, COMMIT};
@@ -171,12 +171,8 @@ impl Store {
             self.flush_shards(self.shards_of(&batch.intent)?.into_iter())?;
         }
         let record = batch.dir.join(COMMIT);
-        match self.disk.remove_file(&record) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io("remove", record, error));
-            }
-            _ => {}
-        }
+        if_there(self.disk.remove_file(&record))
+            .map_err(|error| Error::io("remove", record, error))?;
         if durable {
             self.flush(&[Target::Dir(batch.dir.clone())])?;
         }
@@ -274,10 +270,9 @@ impl Store {
     /// The batch in `dir`, if it is committed.
     fn committed_in(&self, dir: PathBuf) -> Result<Option<Committed>> {
         let path = dir.join(COMMIT);
-        let record = match self.disk.read(&path) {
-            Ok(record) => record,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("read", path, error)),
+        let read = if_there(self.disk.read(&path));
+        let Some(record) = read.map_err(|error| Error::io("read", &path, error))? else {
+            return Ok(None);
         };
         match Intent::decode(&record) {
             Ok(intent) if self.is_whole(&dir, &intent)? => Ok(Some(Committed { dir, intent })),
@@ -288,9 +283,18 @@ impl Store {
                     "removing a batch that a crash of the machine cut short: \
                      it was committed without being made durable"
                 );
+                self.remove_record(dir, path)?;
                 Ok(None)
             }
         }
+    }
+
+    /// Removes a record before the blocks that it speaks of: should that be interrupted, the record
+    /// must not be found beside some of them.
+    fn remove_record(&self, dir: PathBuf, record: PathBuf) -> Result<()> {
+        if_there(self.disk.remove_file(&record))
+            .map_err(|error| Error::io("remove", record, error))?;
+        self.flush(&[Target::Dir(dir)])
     }
 
     /// Whether the blocks that are still in the batch's directory are as long as they should be: a
@@ -298,11 +302,10 @@ impl Store {
     fn is_whole(&self, dir: &Path, intent: &Intent) -> Result<bool> {
         for (block, size) in &intent.puts {
             let path = dir.join(block.file_name());
-            match self.disk.stat(&path) {
-                Ok(stat) if stat.kind == Kind::File && stat.len == *size => {}
-                Ok(_) => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::io("look at", path, error)),
+            let found = if_there(self.disk.stat(&path));
+            let found = found.map_err(|error| Error::io("look at", path, error))?;
+            if found.is_some_and(|stat| stat.kind != Kind::File || stat.len != *size) {
+                return Ok(false);
             }
         }
         Ok(true)

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -79,12 +78,21 @@ struct Failure {
 }
 
 impl Failure {
-    fn to_error(&self) -> Error {
-        let error = match self.error.raw_os_error() {
+    fn to_error(&self, target: &Target) -> Error {
+        let source = match self.error.raw_os_error() {
             Some(code) => io::Error::from_raw_os_error(code),
             None => io::Error::new(self.error.kind(), self.error.to_string()),
         };
-        Error::io("sync", &self.path, error)
+        let (action, path) = ("sync", self.path.clone());
+        match target {
+            Target::File(_) => Error::io(action, path, source),
+            // Never `Full`, which says that blocks can still be deleted.
+            Target::All | Target::Dir(_) => Error::Io {
+                action,
+                path,
+                source,
+            },
+        }
     }
 }
 
@@ -133,8 +141,8 @@ impl Flusher {
             let running = Running { flusher: self };
             self.wait_for_writers(rounds);
             let begun = Instant::now();
-            let wanted = mem::take(&mut *round.wanted());
-            let outcome = flush_targets(disk, root, &wanted);
+            // Not taken out: should this panic, the next one of the round flushes it all.
+            let outcome = flush_targets(disk, root, &round.wanted());
             self.remember(root, &outcome);
             let _ = round.outcome.set(outcome);
             drop(running);
@@ -163,7 +171,7 @@ impl Flusher {
         let outcome = round.outcome.get().map_or(&[][..], Vec::as_slice);
         for (target, failure) in outcome {
             if *target == Target::All || targets.contains(target) {
-                return Err(failure.to_error());
+                return Err(failure.to_error(target));
             }
         }
         match self.failure() {
@@ -180,13 +188,13 @@ impl Flusher {
         let shared = outcome
             .iter()
             .find(|(target, _)| !matches!(target, Target::File(_)));
-        if let Some((_, failure)) = shared {
+        if let Some((target, failure)) = shared {
             tracing::error!(
                 path = %root.display(),
                 error = %failure.error,
                 "a flush failed, the store takes no more writes"
             );
-            let _ = self.failure.set(Arc::new(failure.to_error()));
+            let _ = self.failure.set(Arc::new(failure.to_error(target)));
         }
     }
 }

@@ -1,7 +1,6 @@
 //! A store's life after it was opened: the checks before every operation, the work in the
 //! background, and the close.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -9,7 +8,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{FlatFs, Store, Target};
-use crate::disk::{LockGuard, Publish, pool};
+use crate::disk::{LockGuard, Publish, if_there, pool};
 use crate::disk_usage::{self, Meter};
 use crate::error::{Error, Result};
 use crate::layout::UNCLEAN;
@@ -179,12 +178,8 @@ impl Store {
 
     fn remove_unclean_mark(&self) -> Result<()> {
         let mark = self.layout.at_root(UNCLEAN);
-        match self.disk.remove_file(&mark) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io("remove", mark, error))
-            }
-            _ => Ok(()),
-        }
+        if_there(self.disk.remove_file(&mark)).map_err(|error| Error::io("remove", mark, error))?;
+        Ok(())
     }
 
     /// While it is, the figure is not written down: go-ds-flatfs would trust it for ever.
@@ -251,6 +246,7 @@ async fn try_recount(weak: Weak<Store>) -> Result<()> {
     {
         store.meter.finish_count();
         store.life.usage_is_stale.store(false, Ordering::SeqCst);
+        store.meter.ask_for_checkpoint();
     }
     Ok(())
 }

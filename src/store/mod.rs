@@ -117,10 +117,14 @@ impl FlatFs {
 
     /// The entries that `query` asks for, found while the stream is read.
     ///
-    /// It reads some hundred entries ahead. Without orders it keeps no more than that, whatever the
-    /// store's size; with orders it keeps all matching keys, and their values only if they are
-    /// compared. Files that are no blocks are left out with a warning in the log; a block or a shard
-    /// directory that can't be read is an error in the stream, and the others still come.
+    /// It reads about a thousand entries ahead, and keeps no more than that, whatever the store's size,
+    /// with two exceptions. With orders it keeps all matching keys, and their values only if they are
+    /// compared; the task that polls the stream sorts them. And of more queries at a time than an eighth
+    /// of [`max_open_files`](Options::max_open_files), the later ones keep the names of the directory that
+    /// they are reading.
+    ///
+    /// Files that are no blocks are left out with a warning in the log; a block or a shard directory that
+    /// can't be read is an error in the stream, and the others still come.
     ///
     /// An entry that is put or deleted meanwhile may be there or not.
     ///

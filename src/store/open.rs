@@ -16,7 +16,7 @@ use super::shard_dirs::ShardDirs;
 use super::turns::Turns;
 use super::{FlatFs, Options, Store, Target};
 use crate::datastore::{Accuracy, DiskUsage};
-use crate::disk::{Disk, Kind, LockGuard, OsDisk, clean_up, pool, resolve};
+use crate::disk::{Disk, Kind, LockGuard, OsDisk, clean_up, if_there, pool, resolve};
 use crate::disk_usage::{self, Meter, cache};
 use crate::error::{Error, Result};
 use crate::layout::{DISK_USAGE, LOCK, Layout, TEMP, UNCLEAN};
@@ -220,16 +220,18 @@ impl Opening {
         }
         self.sync_dir(&self.root)?;
         let cached = cache::read(&*self.disk, &layout)?;
-        let is_new = cached.is_none() && self.is_without_blocks(&layout)?;
+        let has_no_figure = cached.is_none();
+        let is_new = has_no_figure && self.is_without_blocks(&layout)?;
         let (figure, stale) = if is_new {
             (disk_usage::count_all(&*self.disk, &layout)?, false)
         } else {
-            (stale_if(unclean, cached), unclean || cached.is_none())
+            (stale_if(unclean, cached), unclean || has_no_figure)
         };
         let store = self.store(layout, figure, Some(lock), stale)?;
-        if unclean {
-            // What the session that crashed has left may not be durable, a commit's record neither: it
-            // has to be before anything is done on the strength of it.
+        if unclean || has_no_figure {
+            // What a session that crashed has left may not be durable, a commit's record neither: it
+            // has to be before anything is done on the strength of it. One that had no space for the
+            // mark has removed the figure.
             store.flush(&[Target::All])?;
         }
         store.recover()?;
@@ -246,36 +248,31 @@ impl Opening {
                 tracing::warn!(%error, "forgetting the cached disk usage, to open a store on a full disk");
                 clean_up(&*self.disk, mark);
                 let cache = self.root.join(DISK_USAGE);
-                match self.disk.remove_file(&cache) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        Err(Error::io("remove", cache, error))
-                    }
-                    _ => Ok(()),
-                }
+                if_there(self.disk.remove_file(&cache))
+                    .map_err(|error| Error::io("remove", cache, error))?;
+                Ok(())
             }
             written => written,
         }
     }
 
     pub(super) fn ensure_temp(&self, temp: &Path) -> Result<()> {
-        match self.disk.stat(temp) {
-            Ok(stat) if stat.kind == Kind::Dir => Ok(()),
-            Ok(stat) => Err(Error::Unexpected {
+        let found = if_there(self.disk.stat(temp));
+        match found.map_err(|error| Error::io("look at", temp, error))? {
+            None => self.create_dir(temp),
+            Some(stat) if stat.kind == Kind::Dir => Ok(()),
+            Some(stat) => Err(Error::Unexpected {
                 path: temp.to_owned(),
                 found: stat.kind.name(),
                 expected: "directory",
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create_dir(temp),
-            Err(error) => Err(Error::io("look at", temp, error)),
         }
     }
 
     fn exists(&self, path: &Path) -> Result<bool> {
-        match self.disk.stat(path) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(Error::io("look at", path, error)),
-        }
+        let found = if_there(self.disk.stat(path));
+        let found = found.map_err(|error| Error::io("look at", path, error))?;
+        Ok(found.is_some())
     }
 
     /// Whether the store has no shard directory yet, so that counting it takes no time.

@@ -130,7 +130,8 @@ impl Options {
     }
 
     /// Whether the store is only to be read: it takes no lock, so it can be opened beside a writer,
-    /// changes nothing on disk, and refuses writes.
+    /// changes nothing on disk, and refuses writes. It doesn't complete commits that a crash cut short:
+    /// until a writer opens the store, it may show a part of such a batch.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::open::Opening;
-use crate::disk::Kind;
+use crate::disk::{Kind, if_there};
 use crate::error::{Error, Result};
 use crate::layout::{DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
 use crate::shard::Shard;
@@ -51,10 +51,9 @@ impl Opening {
 
     fn read_sharding(&self) -> Result<Option<Shard>> {
         let path = self.root.join(SHARDING);
-        let stat = match self.disk.stat(&path) {
-            Ok(stat) => stat,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("look at", path, error)),
+        let found = if_there(self.disk.stat(&path));
+        let Some(stat) = found.map_err(|error| Error::io("look at", &path, error))? else {
+            return Ok(None);
         };
         if stat.kind == Kind::File && stat.len > LONGEST_SHARDING {
             return Err(self.not_a_store("its SHARDING is too long to name a shard function"));

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::io;
+use std::iter;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Store;
-use crate::disk::{Kind, Listed, Listing, pool};
+use crate::disk::{Kind, Listed, Listing, if_there, pool};
 use crate::error::{Error, Result};
 use crate::layout::{self, BlockKey, DISK_USAGE, README, SHARDING};
 use crate::query::{self, Entry, EntryStream, Needs, Query};
@@ -109,7 +109,8 @@ fn look_up(
     keys: EntryStream,
 ) -> impl Stream<Item = Result<Entry>> + Send + use<> {
     let begin = (Arc::clone(store), keys.fuse(), VecDeque::new());
-    stream::unfold(begin, |(store, mut keys, mut wanted)| async move {
+    stream::unfold(Some(begin), |rest| async move {
+        let (store, mut keys, mut wanted) = rest?;
         while wanted.len() < KEYS
             && let Some(item) = keys.next().await
         {
@@ -123,8 +124,11 @@ fn look_up(
             Ok((read_some(&reader, &mut wanted), wanted))
         })
         .await;
-        let (found, wanted) = read.unwrap_or_else(|error| (vec![Err(error)], VecDeque::new()));
-        Some((stream::iter(found), (store, keys, wanted)))
+        let (found, rest) = match read {
+            Ok((found, wanted)) => (found, Some((store, keys, wanted))),
+            Err(error) => (vec![Err(error)], None),
+        };
+        Some((stream::iter(found), rest))
     })
     .flatten()
 }
@@ -249,11 +253,9 @@ impl Walk {
 
     /// Lists a directory; one that has gone is empty.
     fn list(&self, dir: PathBuf) -> Result<Listing> {
-        let listing = match self.store.disk.list(&dir) {
-            Ok(listing) => listing,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Box::new(std::iter::empty()),
-            Err(error) => return Err(Error::io("list", dir, error)),
-        };
+        let listing = if_there(self.store.disk.list(&dir));
+        let listing = listing.map_err(|error| Error::io("list", dir, error))?;
+        let listing = listing.unwrap_or_else(|| Box::new(iter::empty()));
         if self.held.is_some() {
             return Ok(listing);
         }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use crate::disk::{Disk, Kind};
+use crate::disk::{Disk, Kind, if_there};
 use crate::disk_usage::{Change, Meter};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -39,18 +39,18 @@ impl ShardDirs {
         }
         drop(known);
         let dir = layout.at_root(shard);
-        match disk.stat(&dir) {
-            Ok(stat) if stat.kind == Kind::Dir => {
+        let found = if_there(disk.stat(&dir));
+        match found.map_err(|error| Error::io("look at", &dir, error))? {
+            None => Ok(false),
+            Some(stat) if stat.kind == Kind::Dir => {
                 self.remember(shard);
                 Ok(true)
             }
-            Ok(stat) => Err(Error::Unexpected {
+            Some(stat) => Err(Error::Unexpected {
                 path: dir,
                 found: stat.kind.name(),
                 expected: "directory",
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(Error::io("look at", dir, error)),
         }
     }
 

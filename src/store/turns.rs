@@ -33,13 +33,12 @@ impl Turns {
     ///
     /// Dropping the future gives up the place in the queue.
     pub(crate) async fn take(self: &Arc<Self>, block: &BlockKey) -> Turn {
-        let slot = Arc::clone(self.slots().entry(block.clone()).or_default());
         let mut turn = Turn {
             turns: Arc::clone(self),
             block: block.clone(),
-            slot: Arc::clone(&slot),
             held: None,
         };
+        let slot = Arc::clone(self.slots().entry(block.clone()).or_default());
         turn.held = Some(slot.lock_owned().await);
         turn
     }
@@ -60,7 +59,6 @@ impl Turns {
 pub(crate) struct Turn {
     turns: Arc<Turns>,
     block: BlockKey,
-    slot: Slot,
     /// Absent while the turn is waited for.
     held: Option<OwnedMutexGuard<Option<Effect>>>,
 }
@@ -93,8 +91,11 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let mut slots = self.turns.slots();
         self.held = None;
-        // One handle is the map's and one is ours. Others are taken under this lock only.
-        if Arc::strong_count(&self.slot) == 2 {
+        // Handles are taken under this lock only, so if the map has the last one nobody waits.
+        if slots
+            .get(&self.block)
+            .is_some_and(|slot| Arc::strong_count(slot) == 1)
+        {
             slots.remove(&self.block);
         }
     }
@@ -102,6 +103,9 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
     use futures::FutureExt;
 
     use super::*;
@@ -158,5 +162,26 @@ mod tests {
         drop(first);
         drop(second);
         assert!(turns.slots().is_empty());
+    }
+
+    #[tokio::test]
+    async fn turns_that_end_at_the_same_time_leave_nothing_behind() {
+        let turns = Arc::new(Turns::default());
+        let key = block("A");
+        for _ in 0..5_000 {
+            let first = turns.take(&key).await;
+            let mut second = Box::pin(turns.take(&key));
+            assert!(second.as_mut().now_or_never().is_none());
+            let together = Barrier::new(2);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    together.wait();
+                    drop(first);
+                });
+                together.wait();
+                drop(second);
+            });
+            assert!(turns.slots().is_empty());
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::flush::Target;
 use super::options::ExistingBlock;
 use super::turns::{Effect, Turn};
 use super::{FlatFs, Store};
-use crate::disk::{Kind, Stat, clean_up, pool};
+use crate::disk::{Kind, Stat, clean_up, if_there, pool};
 use crate::disk_usage::Change;
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -270,12 +270,11 @@ impl Store {
         };
         let shard = self.layout.shard_of(block);
         let target = self.layout.block(block);
-        self.meter
-            .track(&shard, block, || match self.disk.remove_file(&target) {
-                Ok(()) => Ok(Change::removed(stat.len)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Change::NONE),
-                Err(error) => Err(Error::io("remove", &target, error)),
-            })
+        self.meter.track(&shard, block, || {
+            let removed = if_there(self.disk.remove_file(&target));
+            let removed = removed.map_err(|error| Error::io("remove", &target, error))?;
+            Ok(removed.map_or(Change::NONE, |()| Change::removed(stat.len)))
+        })
     }
 
     /// The block's file, `None` if it isn't there.
@@ -289,15 +288,14 @@ impl Store {
 
     /// The file at a block's place. Anything but a file is an error.
     pub(super) fn stat_at(&self, target: &Path) -> Result<Option<Stat>> {
-        match self.disk.stat(target) {
-            Ok(stat) if stat.kind == Kind::File => Ok(Some(stat)),
-            Ok(stat) => Err(Error::Unexpected {
+        let found = if_there(self.disk.stat(target));
+        match found.map_err(|error| Error::io("look at", target, error))? {
+            Some(stat) if stat.kind != Kind::File => Err(Error::Unexpected {
                 path: target.to_owned(),
                 found: stat.kind.name(),
                 expected: "block",
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io("look at", target, error)),
+            found => Ok(found),
         }
     }
 }

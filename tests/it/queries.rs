@@ -304,3 +304,17 @@ async fn reads_and_writes_go_on_while_streams_are_open() {
     }
     store.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_sorted_stream_ends_with_the_error_that_says_closed() {
+    let (_home, store) = Home::with_store("next-to-last/2").await;
+    fill(&store, &blocks(600)).await;
+    let query = Query::new().order(Order::by_key());
+    let mut stream = store.query(query).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    store.close().await.unwrap();
+    let rest: Vec<_> = stream.collect().await;
+    let (last, found) = rest.split_last().unwrap();
+    assert!(last.as_ref().is_err_and(|error| error.is_closed()));
+    assert!(found.iter().all(|entry| entry.is_ok()));
+}
