@@ -2,8 +2,10 @@
 
 use std::cmp::Ordering;
 use std::future::ready;
+use std::mem;
 
 use futures::stream::{self, Stream, StreamExt};
+use itertools::Itertools;
 
 use super::{Entry, EntryStream, Order, Query};
 use crate::error::Result;
@@ -12,8 +14,8 @@ use crate::error::Result;
 /// query [needs](Query::needs) of each.
 ///
 /// Without orders it keeps one entry at a time. With orders it has to see every entry before the
-/// first comes out, and keeps all that pass the filters, or with a limit about twice as many as
-/// offset and limit ask for. Errors pass through, and count neither for the offset nor for the limit;
+/// first comes out, and keeps all that pass the filters, or with a limit some thousand, or about twice
+/// as many as offset and limit ask for. Errors pass through, and count neither for the offset nor for the limit;
 /// with orders they come first.
 pub fn apply(
     query: Query,
@@ -88,6 +90,9 @@ fn slice(
 }
 
 /// All errors, then the entries in order; only the first `keep` of them where that is known.
+///
+/// They are sorted a run at a time while they come, and merged while they are taken: sorting a
+/// million at once would keep a worker of the runtime from everybody else.
 async fn sort(
     entries: impl Stream<Item = Result<Entry>> + Send,
     orders: Vec<Order>,
@@ -95,25 +100,36 @@ async fn sort(
 ) -> impl Stream<Item = Result<Entry>> + Send {
     let mut entries = std::pin::pin!(entries);
     let mut errors = Vec::new();
-    let mut found = Vec::new();
+    let mut run = Vec::new();
+    let mut runs = Vec::new();
     while let Some(item) = entries.next().await {
         match item {
-            Ok(entry) => found.push(entry),
+            Ok(entry) => run.push(entry),
             Err(error) => errors.push(Err(error)),
         }
-        if let Some(keep) = keep
-            && found.len() / 2 > keep.max(SLACK)
-        {
-            found.sort_unstable_by(|a, b| compare(&orders, a, b));
-            found.truncate(keep);
+        if run.len() == RUN {
+            run.sort_unstable_by(|a, b| compare(&orders, a, b));
+            runs.push(mem::take(&mut run));
+            if let Some(keep) = keep
+                && runs.iter().map(Vec::len).sum::<usize>() / 2 > keep.max(RUN)
+            {
+                let first = merge(mem::take(&mut runs), orders.clone()).take(keep);
+                runs.push(first.collect());
+            }
         }
     }
-    found.sort_unstable_by(|a, b| compare(&orders, a, b));
-    stream::iter(errors.into_iter().chain(found.into_iter().map(Ok)))
+    run.sort_unstable_by(|a, b| compare(&orders, a, b));
+    runs.push(run);
+    stream::iter(errors.into_iter().chain(merge(runs, orders).map(Ok)))
 }
 
-/// So that a small limit doesn't sort after every few entries.
-const SLACK: usize = 256;
+/// How many entries are sorted at once: in about a millisecond.
+const RUN: usize = 2048;
+
+fn merge(runs: Vec<Vec<Entry>>, orders: Vec<Order>) -> impl Iterator<Item = Entry> + Send {
+    runs.into_iter()
+        .kmerge_by(move |a: &Entry, b: &Entry| compare(&orders, a, b).is_lt())
+}
 
 /// By the orders, in the end by key, so that the result is the same every time.
 fn compare(orders: &[Order], a: &Entry, b: &Entry) -> Ordering {

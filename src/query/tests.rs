@@ -155,13 +155,13 @@ fn a_query_whose_limit_is_reached_reads_no_further() {
 
 /// Far more entries than a sort with a small limit keeps at a time, in the order of a shuffled deck.
 fn deck() -> impl Iterator<Item = Entry> {
-    const CARDS: usize = 4_001;
-    (0..CARDS).map(|i| entry(&format!("/{:04}", i * 1_237 % CARDS), "value"))
+    const CARDS: usize = 14_009;
+    (0..CARDS).map(|i| entry(&format!("/{:05}", i * 1_237 % CARDS), "value"))
 }
 
 #[test]
 fn a_limit_with_an_order_keeps_the_right_ones_of_many_entries() {
-    for (offset, limit) in [(0, 1), (3, 7), (700, 300), (3_999, 10)] {
+    for (offset, limit) in [(0, 1), (3, 7), (700, 300), (13_999, 20), (0, 20_000)] {
         for descending in [false, true] {
             let mut order = Order::by_key();
             let mut expected: Vec<_> = deck().map(|entry| entry.key.to_string()).collect();

@@ -119,8 +119,8 @@ impl FlatFs {
     ///
     /// It reads about a thousand entries ahead, and keeps no more than that, whatever the store's size,
     /// with two exceptions. With orders it keeps all matching keys, and their values only if they are
-    /// compared; the task that polls the stream sorts them. And of more queries at a time than an eighth
-    /// of [`max_open_files`](Options::max_open_files), the later ones keep the names of the directory that
+    /// compared. And of more queries at a time than an eighth of
+    /// [`max_open_files`](Options::max_open_files), the later ones keep the names of the directory that
     /// they are reading.
     ///
     /// Files that are no blocks are left out with a warning in the log; a block or a shard directory that
