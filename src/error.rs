@@ -162,8 +162,8 @@ pub enum Error {
         source: Arc<Error>,
     },
 
-    /// The tokio runtime is shutting down and does not run blocking work any more, or there is none.
-    #[error("no tokio runtime runs the work: it is shutting down")]
+    /// There is no tokio runtime, or it is shutting down and does not run blocking work any more.
+    #[error("there is no tokio runtime to run the work, or it is shutting down")]
     Runtime,
 
     /// An error of another implementation of the traits.

@@ -67,9 +67,10 @@ impl FlatFs {
     /// There is no batch then. Its directory, if it was made, is removed in the background.
     pub async fn batch(&self) -> Result<FlatBatch> {
         let work = self.store.begin_write()?;
+        let permit = self.store.file_permit().await?;
         let stage = Stage::new(Arc::clone(&self.store));
         let stage = pool::run(move || {
-            let _work = work;
+            let _held = (work, permit);
             stage.make_dir()?;
             Ok(Arc::new(stage))
         })

@@ -1,7 +1,8 @@
 //! Records of commits that can't be followed.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::fixture::{Change, SAFE, STORE, Write, below_temp, blocks, counting, losses};
@@ -9,7 +10,7 @@ use super::model::Model;
 use crate::disk::Disk;
 use crate::disk::fault::{FaultDisk, Loss, Op};
 use crate::error::Error;
-use crate::store::Purpose;
+use crate::store::{Options, Purpose};
 
 const BEFORE: &[(&str, &str)] = &[("AA1", "one, as it was")];
 
@@ -41,6 +42,42 @@ async fn a_record_of_an_unknown_version_is_left_alone_and_keeps_the_store_from_o
     }
     let lock = disk.lock(&Path::new(STORE).join(".lock")).unwrap();
     assert!(lock.is_some());
+}
+
+#[tokio::test]
+async fn who_only_reads_can_ask_whether_a_commit_was_interrupted() {
+    let (disk, store) = SAFE.store_with(BEFORE).await;
+    assert!(!store.has_pending_commits().await.unwrap());
+    let commit = Write::Commit(vec![Change::Put("CC1", "four"), Change::Put("DD1", "five")]);
+    let refusal = disk.refuse(|op, path| {
+        (op == Op::Rename && path.ends_with("DD1.data")).then_some(ErrorKind::Other)
+    });
+    commit.run(&store).await.unwrap_err();
+    assert!(store.has_pending_commits().await.unwrap());
+    let killed = disk.reboot(Loss::None);
+    drop((refusal, store));
+    let reading = || {
+        let options = Options::new().read_only(true);
+        let disk = Arc::new(killed.clone());
+        options.begin_on(disk, PathBuf::from(STORE), Purpose::Open)
+    };
+    assert!(
+        reading()
+            .await
+            .unwrap()
+            .has_pending_commits()
+            .await
+            .unwrap()
+    );
+    SAFE.open(&killed).await.close().await.unwrap();
+    assert!(
+        !reading()
+            .await
+            .unwrap()
+            .has_pending_commits()
+            .await
+            .unwrap()
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The count of the disk usage after a crash, while the store is in use.
 
+use std::io::ErrorKind;
+
 use futures::future::try_join_all;
 
 use super::fixture::{Change, SAFE, Write, counted, usage};
@@ -96,14 +98,25 @@ async fn a_figure_that_was_counted_is_trusted_after_a_close() {
 }
 
 #[tokio::test]
-async fn a_count_that_a_close_cut_short_is_made_by_the_next_session() {
+async fn a_count_that_fails_is_made_by_the_next_session() {
     let disk = killed().await;
-    let held = disk.hold(|op, path| op == Op::List && path.ends_with("BB"));
+    let refused = disk.refuse(|op, path| {
+        let is_shard = op == Op::List && path.ends_with("BB");
+        is_shard.then_some(ErrorKind::PermissionDenied)
+    });
     let store = SAFE.open(&disk).await;
-    held.reached().await;
     store.put(&Key::new("AA4"), "new".into()).await.unwrap();
     store.close().await.unwrap();
-    drop(held);
+    drop(refused);
     let store = SAFE.open(&disk).await;
     assert_eq!(counted(&store).await.bytes, usage(&disk));
+}
+
+#[tokio::test]
+async fn a_session_that_is_too_short_for_the_count_counts_when_it_closes() {
+    let disk = killed().await;
+    SAFE.open(&disk).await.close().await.unwrap();
+    let store = SAFE.open(&disk).await;
+    let figure = store.disk_usage().await.unwrap();
+    assert_eq!(figure, DiskUsage::new(usage(&disk), Accuracy::Exact));
 }

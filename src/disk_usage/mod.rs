@@ -166,6 +166,12 @@ impl Meter {
         self.checkpoint_due.notify_one();
     }
 
+    /// Takes over what was counted while nothing changed.
+    pub(crate) fn set(&self, figure: DiskUsage) {
+        self.bytes.store(signed(figure.bytes), Ordering::Relaxed);
+        *lock(&self.accuracy) = figure.accuracy;
+    }
+
     /// Lets the count take a step while no change is under way.
     fn step(&self, step: impl FnOnce(&mut Count) -> Result<()>) -> Result<()> {
         let counting = self.count.write().unwrap_or_else(PoisonError::into_inner);
@@ -182,11 +188,20 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Counts a store while nobody else uses it.
-pub(crate) fn count_all(disk: &dyn Disk, layout: &Layout) -> Result<DiskUsage> {
+///
+/// `None` if it was told to stop.
+pub(crate) fn count_all(
+    disk: &dyn Disk,
+    layout: &Layout,
+    stop: impl Fn() -> bool,
+) -> Result<Option<DiskUsage>> {
     let meter = Meter::new(DiskUsage::new(0, Accuracy::Unknown));
     for dir in meter.begin_count(disk, layout)? {
-        count_dir(&meter, disk, layout, &dir, || false)?;
+        count_dir(&meter, disk, layout, &dir, &stop)?;
+        if stop() {
+            return Ok(None);
+        }
     }
     meter.finish_count();
-    Ok(meter.figure())
+    Ok(Some(meter.figure()))
 }

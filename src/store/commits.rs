@@ -267,6 +267,23 @@ impl Store {
         Ok(())
     }
 
+    /// Whether there is a batch with a record.
+    pub(super) fn has_records(&self) -> Result<bool> {
+        let temp = self.layout.temp();
+        let failed = |error| Error::io("list", &temp, error);
+        let Some(entries) = if_there(self.disk.list(&temp)).map_err(failed)? else {
+            return Ok(false);
+        };
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let record = temp.join(&entry.name).join(COMMIT);
+            if entry.kind == Kind::Dir && self.disk.stat(&record).is_ok() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The batch in `dir`, if it is committed.
     fn committed_in(&self, dir: PathBuf) -> Result<Option<Committed>> {
         let path = dir.join(COMMIT);

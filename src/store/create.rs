@@ -21,12 +21,21 @@ Programs rely on these names. Please don't add, rename or edit files here by han
 ";
 
 impl Opening {
+    fn create_root(&self) -> Result<()> {
+        match self.create_dir(&self.root) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Err(self.not_a_store("the directory above it is missing; create that first"))
+            }
+            created => created,
+        }
+    }
+
     /// Makes a store and opens it. `SHARDING` comes last: it makes the directory a store.
     pub(super) fn create(self, is_missing: bool) -> Result<Store> {
         const README_MODE: u32 = 0o444;
         const SHARDING_MODE: u32 = 0o644;
         if is_missing {
-            self.create_dir(&self.root)?;
+            self.create_root()?;
         }
         // Who made a directory that was there may not have made it durable.
         if let Some(parent) = self.root.parent() {
@@ -41,7 +50,7 @@ impl Opening {
             self.check_shard(found, self.options.shard)?;
             return self.open_to_write(found, lock);
         }
-        let shard = self.shard_to_create();
+        let shard = self.options.shard.unwrap_or_default();
         let temp = self.root.join(TEMP);
         // It may be a symbolic link, whose target is not ours to remove.
         self.ensure_temp(&temp)?;

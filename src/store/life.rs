@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -45,8 +46,8 @@ impl Life {
 }
 
 impl FlatFs {
-    /// Waits for what is under way, makes everything durable, writes the disk usage down and releases
-    /// the lock. Every later call on this handle or on a clone says [`Error::Closed`]; closing again
+    /// Waits for what is under way, makes everything durable, writes the disk usage down (if it is not
+    /// known yet, after a count of a second at most) and releases the lock. Every later call on this handle or on a clone says [`Error::Closed`]; closing again
     /// is no error.
     ///
     /// Batches that are not committed are lost; so are queries, which end with [`Error::Closed`].
@@ -160,6 +161,7 @@ impl Store {
         if !self.options.durability.syncs_writes() {
             self.flush(&[Target::All])?;
         }
+        self.count_quickly();
         if !self.usage_is_stale() {
             match self.write_usage(Publish::Durably) {
                 // The mark stays, so nothing is lost but the time for a count.
@@ -174,6 +176,25 @@ impl Store {
         }
         drop(lock);
         Ok(())
+    }
+
+    /// Counts a disk usage that is stale, if that takes no longer than a second: sessions that are too
+    /// short for the count in the background would leave it stale for ever.
+    fn count_quickly(&self) {
+        const LONGEST: Duration = Duration::from_secs(1);
+        if !self.usage_is_stale() {
+            return;
+        }
+        let begun = Instant::now();
+        let stop = || begun.elapsed() > LONGEST;
+        match disk_usage::count_all(&*self.disk, &self.layout, stop) {
+            Ok(Some(figure)) => {
+                self.meter.set(figure);
+                self.life.usage_is_stale.store(false, Ordering::SeqCst);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the disk usage will be counted at the next open"),
+        }
     }
 
     fn remove_unclean_mark(&self) -> Result<()> {

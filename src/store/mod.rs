@@ -165,6 +165,30 @@ impl FlatFs {
         .await
     }
 
+    /// Whether a commit is under way, or was interrupted by a crash: until the writer that is at work, or
+    /// the next one, has finished it, a part of the batch is in the store and a part isn't.
+    ///
+    /// A store that is open for writing has none left from a crash, unless there was no space to finish
+    /// it. One that is open read-only finishes nothing, so this tells whether it shows everything.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], and [`Error::Io`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub async fn has_pending_commits(&self) -> Result<bool> {
+        let work = self.store.begin_read()?;
+        let permit = self.store.file_permit().await?;
+        let store = Arc::clone(&self.store);
+        pool::run(move || {
+            let _held = (work, permit);
+            store.has_records()
+        })
+        .await
+    }
+
     /// The space that the store takes: the sizes of all its files and directories, in bytes, as
     /// go-ds-flatfs counts them.
     ///

@@ -28,8 +28,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`Error::Exists`] if there is a store with the same shard function already,
-    /// [`Error::ShardMismatch`] if there is one with another, [`Error::NotAStore`] if the directory
+    /// [`Error::Exists`] if there is a store already, [`Error::ShardMismatch`] if it has another shard
+    /// function than [asked for](Options::shard), [`Error::NotAStore`] if the directory
     /// has other contents or is none, [`Error::Locked`], [`Error::InvalidOption`], and [`Error::Io`].
     ///
     /// # Cancel safety
@@ -78,6 +78,8 @@ impl Options {
     async fn begin(self, path: &Path, purpose: Purpose) -> Result<FlatFs> {
         let failed = |error| Error::io("find", path, error);
         let absolute = std::path::absolute(path).map_err(failed)?;
+        // A slash at the end would have a symbolic link looked through.
+        let absolute: PathBuf = absolute.components().collect();
         let resolved = pool::run(move || Ok(resolve(absolute))).await?;
         let path = resolved.map_err(failed)?;
         self.begin_on(Arc::new(OsDisk::default()), path, purpose)
@@ -126,7 +128,7 @@ impl Opening {
     fn run(self, purpose: Purpose) -> Result<Store> {
         let shard = match (self.look()?, purpose) {
             (Place::Store(found), Purpose::Create) => {
-                self.check_shard(found, Some(self.shard_to_create()))?;
+                self.check_shard(found, self.options.shard)?;
                 return Err(Error::Exists { path: self.root });
             }
             (Place::Store(found), Purpose::Open | Purpose::Either) => {
@@ -162,10 +164,6 @@ impl Opening {
         }
     }
 
-    pub(super) fn shard_to_create(&self) -> Shard {
-        self.options.shard.unwrap_or_default()
-    }
-
     pub(super) fn check_shard(&self, found: Shard, wanted: Option<Shard>) -> Result<()> {
         match wanted {
             Some(wanted) if wanted != found => Err(Error::ShardMismatch {
@@ -184,7 +182,14 @@ impl Opening {
             Ok(None) => Err(Error::Locked {
                 path: self.root.clone(),
             }),
-            Err(error) => Err(Error::io("lock", path, error)),
+            Err(error) => Err(match self.disk.stat(&path) {
+                Ok(stat) if stat.kind != Kind::File => Error::Unexpected {
+                    path,
+                    found: stat.kind.name(),
+                    expected: "file",
+                },
+                _ => Error::io("lock", path, error),
+            }),
         }
     }
 
@@ -222,10 +227,14 @@ impl Opening {
         let cached = cache::read(&*self.disk, &layout)?;
         let has_no_figure = cached.is_none();
         let is_new = has_no_figure && self.is_without_blocks(&layout)?;
-        let (figure, stale) = if is_new {
-            (disk_usage::count_all(&*self.disk, &layout)?, false)
+        let counted = if is_new {
+            disk_usage::count_all(&*self.disk, &layout, || false)?
         } else {
-            (stale_if(unclean, cached), unclean || has_no_figure)
+            None
+        };
+        let (figure, stale) = match counted {
+            Some(figure) => (figure, false),
+            None => (stale_if(unclean, cached), unclean || has_no_figure),
         };
         let store = self.store(layout, figure, Some(lock), stale)?;
         if unclean || has_no_figure {
