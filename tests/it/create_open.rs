@@ -121,7 +121,8 @@ async fn create_needs_the_directory_above() {
     let home = Home::new();
     let path = home.beside("missing/store");
     let error = refused(options().create(&path).await, &path).await;
-    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert!(matches!(error, Error::NotAStore { .. }), "{error}");
+    assert!(error.to_string().contains("above it is missing"), "{error}");
     assert!(!home.beside("missing").exists());
 }
 

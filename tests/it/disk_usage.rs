@@ -176,16 +176,12 @@ async fn writes_during_a_count_are_counted_once() {
 }
 
 #[tokio::test]
-async fn a_count_that_a_close_cut_short_is_made_by_the_next_session() {
+async fn a_session_that_is_too_short_for_the_count_counts_when_it_closes() {
     let (home, expected) = with_space_to_count().await;
-    let stale = cache(&home);
     let store = options().open(home.store()).await.unwrap();
     store.close().await.unwrap();
-    assert!(home.in_store(".unclean").exists());
-    assert_eq!(cache(&home), stale, "no figure is better than a guess");
-    let store = options().open(home.store()).await.unwrap();
-    assert_eq!(exact_usage(&store).await, expected);
-    store.close().await.unwrap();
+    assert!(!home.in_store(".unclean").exists());
+    assert!(cache(&home).contains(&expected.to_string()));
 }
 
 #[tokio::test]

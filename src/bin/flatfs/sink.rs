@@ -142,13 +142,9 @@ fn builder() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// The error as the operating system said it: the random name of the file helps nobody.
+/// The error without the random name of the file, which helps nobody.
 fn without_path(error: io::Error) -> io::Error {
-    let source = error.get_ref().and_then(|inner| inner.source());
-    match source {
-        Some(source) => io::Error::new(error.kind(), source.to_string()),
-        None => error,
-    }
+    io::Error::from(error.kind())
 }
 
 fn publish(writer: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {

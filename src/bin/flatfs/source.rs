@@ -1,10 +1,12 @@
 //! Files that the user names, to be read; `-` is standard input.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tokio::fs::File;
 use tokio::io::{self, AsyncBufRead, BufReader};
+
+use crate::report::WrongUsage;
 
 /// How much is read at once.
 const BUFFER: usize = 1 << 20;
@@ -16,8 +18,19 @@ pub(crate) struct Source {
     pub(crate) len: Option<u64>,
 }
 
+/// # Errors
+///
+/// [`WrongUsage`] if standard input is named twice: it can be read only once.
+pub(crate) fn check_stdin(paths: &[PathBuf]) -> anyhow::Result<()> {
+    if paths.iter().filter(|path| is_stdin(path)).count() > 1 {
+        let message = "standard input can be read only once".to_owned();
+        return Err(WrongUsage(message).into());
+    }
+    Ok(())
+}
+
 /// Whether the path stands for standard input.
-pub(crate) fn is_stdin(path: &Path) -> bool {
+fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 

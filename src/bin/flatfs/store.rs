@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
+use anyhow::anyhow;
 use ds_flatfs::{FlatFs, Options};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::report;
 
 /// Does `work` on the store in `dir`, which it only reads.
 ///
@@ -14,6 +18,13 @@ pub(crate) async fn reading<T>(
     work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let store = Options::new().read_only(true).open(dir).await?;
+    if store.has_pending_commits().await? {
+        report::warn(&anyhow!(
+            "a commit in {} is under way or was interrupted, so some of its blocks may be missing; \
+             if no program is writing, any command that writes completes it",
+            dir.display()
+        ));
+    }
     close_after(store, work).await
 }
 
@@ -30,13 +41,14 @@ pub(crate) async fn writing<T>(
     close_after(store, async |store| interruptible(work(store)).await).await
 }
 
-/// The same as [`writing`], with a store that is made if it isn't there.
+/// Does `work` on the store in `dir`, which is made if it isn't there. The work itself says where it can
+/// be interrupted.
 pub(crate) async fn making<T>(
     dir: &Path,
     work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let store = Options::new().open_or_create(dir).await?;
-    close_after(store, async |store| interruptible(work(store)).await).await
+    close_after(store, work).await
 }
 
 async fn close_after<T>(
@@ -58,8 +70,10 @@ async fn close_after<T>(
 pub(crate) async fn interruptible<T>(
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
+    let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         done = work => done,
         Ok(()) = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+        Some(()) = terminate.recv() => anyhow::bail!("terminated"),
     }
 }

@@ -40,6 +40,27 @@ fn a_block_over_2_mib_is_refused_unless_it_is_allowed() {
 }
 
 #[test]
+fn standard_input_is_put_only_once() {
+    let room = Room::new();
+    succeed(&["create", &room.store()]);
+    run(&["put", &room.store(), "-", "-"]).failed(2, &["standard input"]);
+    assert_eq!(keys(&room.store()).len(), 0);
+}
+
+#[test]
+fn a_backup_with_a_big_block_can_be_restored() {
+    let room = Room::new();
+    let big = room.file("big", &vec![3; 9 << 20]);
+    let (car, copy) = (room.path("backup.car"), room.path("copy"));
+    succeed(&["create", &room.store()]);
+    succeed(&["put", "--allow-big-block", &room.store(), &big]);
+    succeed(&["export", &room.store(), "-o", &car]);
+    run(&["import", &copy, &car]).failed(1, &["over the limit", "--allow-big-block"]);
+    succeed(&["import", "--allow-big-block", &copy, &car]);
+    assert_eq!(keys(&copy), keys(&room.store()));
+}
+
+#[test]
 fn a_file_that_can_not_be_read_is_named() {
     let room = Room::new();
     succeed(&["create", &room.store()]);

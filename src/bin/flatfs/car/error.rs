@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{MAX_HEADER, MAX_SECTION};
+use super::MAX_HEADER;
 
 /// What is wrong with a CAR.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +38,11 @@ pub(crate) enum Fault {
     Trailing,
     #[error("a section of length zero: it is damaged, or padded with zeros")]
     EmptySection,
-    #[error("a section of {0} bytes is over the limit of {MAX_SECTION}: it is damaged, or no CAR")]
-    LongSection(u64),
+    #[error(
+        "a section of {0} bytes is over the limit of {1}: it is damaged, or no CAR, or has a block so \
+         big that only --allow-big-block takes it"
+    )]
+    LongSection(u64, u64),
     #[error("a section without a valid CID ({0})")]
     Cid(cid::Error),
     #[error("cannot read it: {0}")]

@@ -22,3 +22,6 @@ const MAX_HEADER: u64 = 32 << 20;
 
 /// The longest section that is taken, as in go-car.
 const MAX_SECTION: u64 = 8 << 20;
+
+/// The longest section that is taken where the user expects big blocks.
+const MAX_BIG_SECTION: u64 = 1 << 30;

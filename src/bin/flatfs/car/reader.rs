@@ -7,7 +7,7 @@ use tokio::io::AsyncBufRead;
 use super::error::{CarError, Fault};
 use super::header::{Header, V2, V2_LEN};
 use super::source::Source;
-use super::{MAX_HEADER, MAX_SECTION};
+use super::{MAX_BIG_SECTION, MAX_HEADER, MAX_SECTION};
 
 /// A block of a CAR; nobody has checked yet that the bytes are those of the CID.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub(crate) struct CarReader<R> {
     source: Source<R>,
     roots: Vec<Cid>,
     v2: Option<V2>,
+    longest_section: u64,
 }
 
 impl<R: AsyncBufRead + Unpin> CarReader<R> {
@@ -46,12 +47,22 @@ impl<R: AsyncBufRead + Unpin> CarReader<R> {
             }
             other => return Err(Fault::Version(other).at(0)),
         };
-        Ok(CarReader { source, roots, v2 })
+        Ok(CarReader {
+            source,
+            roots,
+            v2,
+            longest_section: MAX_SECTION,
+        })
     }
 
     /// The roots that the header names.
     pub(crate) fn roots(&self) -> &[Cid] {
         &self.roots
+    }
+
+    /// Takes sections of up to 1 GiB.
+    pub(crate) fn allow_big_sections(&mut self) {
+        self.longest_section = MAX_BIG_SECTION;
     }
 
     /// How many bytes of the CAR have been read.
@@ -83,8 +94,8 @@ impl<R: AsyncBufRead + Unpin> CarReader<R> {
         };
         match len {
             0 => return Err(Fault::EmptySection),
-            1..=MAX_SECTION => {}
-            _ => return Err(Fault::LongSection(len)),
+            len if len <= self.longest_section => {}
+            _ => return Err(Fault::LongSection(len, self.longest_section)),
         }
         let section = Bytes::from(self.source.bytes(len, "a section").await?);
         let mut rest = section.as_ref();
@@ -153,7 +164,10 @@ fn v1_roots(header: Header, offset: u64) -> Result<Vec<Cid>, CarError> {
             roots: Some(roots),
         } => Ok(roots),
         Header { version: 1, .. } => Err(Fault::Header("it has no roots".to_owned()).at(offset)),
-        Header { version, .. } => Err(Fault::Version(version).at(offset)),
+        Header { version, .. } => {
+            let fault = format!("a CARv2 holds a CARv1, and this is version {version}");
+            Err(Fault::Header(fault).at(offset))
+        }
     }
 }
 

@@ -19,14 +19,17 @@ Example:
 pub(crate) struct Create {
     /// Where to make it: a directory that is missing or empty
     dir: PathBuf,
-    /// The shard function
-    #[arg(default_value = "next-to-last/2")]
-    shard: Shard,
+    /// The shard function; next-to-last/2, as kubo's, unless given
+    shard: Option<Shard>,
 }
 
 impl Create {
     pub(crate) async fn run(self) -> anyhow::Result<Answer> {
-        let store = Options::new().shard(self.shard).create(&self.dir).await?;
+        let mut options = Options::new();
+        if let Some(shard) = self.shard {
+            options = options.shard(shard);
+        }
+        let store = options.create(&self.dir).await?;
         store.close().await?;
         Ok(Answer::Yes)
     }

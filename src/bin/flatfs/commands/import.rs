@@ -14,9 +14,9 @@ use tokio::io::AsyncBufRead;
 use super::Answer;
 use crate::car::{Block, CarReader};
 use crate::hash::{self, HashError};
-use crate::report::{WrongUsage, escape};
+use crate::report::escape;
 use crate::sink::Sink;
-use crate::source::{self, is_stdin};
+use crate::source;
 use crate::{blocks, report, store};
 
 /// Store the blocks of CARs (versions 1 and 2)
@@ -27,7 +27,7 @@ Every block is checked against the hash in its CID. A hash function that is not 
 unless --unverified takes such blocks as they are; all others are checked even then.
 Blocks that their CIDs carry themselves (identity hash) are checked and counted, but not stored.
 A root that is neither in the CAR nor in the store is warned about. The index of a version 2 is not
-needed and not read. DIR is made, with next-to-last/2, if it is missing or empty.
+needed and not read. A CAR that ends between two blocks can't be told from a whole one. DIR is made, with next-to-last/2, if it is missing or empty.
 
 Example:
   flatfs import blocks backup.car
@@ -41,27 +41,35 @@ pub(crate) struct Import {
     /// Take blocks whose hash function is not known without a check
     #[arg(long)]
     unverified: bool,
+    /// Take blocks over 8 MiB, up to 1 GiB, as `put --allow-big-block` makes them
+    #[arg(long)]
+    allow_big_block: bool,
 }
 
 impl Import {
     pub(crate) async fn run(self) -> anyhow::Result<Answer> {
-        if self.cars.iter().filter(|car| is_stdin(car)).count() > 1 {
-            let message = "standard input can be imported only once".to_owned();
-            return Err(WrongUsage(message).into());
-        }
+        source::check_stdin(&self.cars)?;
         let Some((first, others)) = self.cars.split_first() else {
             return Ok(Answer::Yes);
         };
         // Before the store, so that none is made for something that is no CAR.
-        let first = Car::open(first).await?;
+        let first = self.open(first).await?;
         store::making(&self.dir, async |store| {
             import(store, first, self.unverified).await?;
             for car in others {
-                import(store, Car::open(car).await?, self.unverified).await?;
+                import(store, self.open(car).await?, self.unverified).await?;
             }
             Ok(Answer::Yes)
         })
         .await
+    }
+
+    async fn open(&self, path: &Path) -> anyhow::Result<Car> {
+        let mut car = Car::open(path).await?;
+        if self.allow_big_block {
+            car.reader.allow_big_sections();
+        }
+        Ok(car)
     }
 }
 
@@ -103,7 +111,9 @@ async fn import(store: &FlatFs, mut car: Car, unverified: bool) -> anyhow::Resul
     let roots = car.reader.roots().to_vec();
     let mut absent: HashSet<Cid> = roots.iter().copied().collect();
     let batch = store.batch().await?;
-    let tally = match fill(&batch, &mut car, &mut absent, unverified).await {
+    // The commit is not interrupted: it is short, and then it is known how it went.
+    let filling = store::interruptible(fill(&batch, &mut car, &mut absent, unverified));
+    let tally = match filling.await {
         Ok(tally) => {
             let committed = batch.commit().await;
             committed.with_context(|| format!("cannot commit the blocks of {}", car.name))?;

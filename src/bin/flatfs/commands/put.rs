@@ -37,6 +37,7 @@ pub(crate) struct Put {
 
 impl Put {
     pub(crate) async fn run(self) -> anyhow::Result<Answer> {
+        source::check_stdin(&self.files)?;
         store::writing(&self.dir, async |store| {
             let mut sink = Sink::stdout();
             for file in &self.files {
