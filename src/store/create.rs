@@ -2,10 +2,8 @@
 
 use std::io;
 
-use super::Store;
-use super::open::Opening;
-use super::place::Place;
-use crate::disk::{Publish, publish, remove_tree};
+use super::place::{Opening, Place};
+use crate::disk::{LockGuard, Publish, publish, remove_tree};
 use crate::error::{Error, Result};
 use crate::layout::{README, SHARDING, TEMP};
 use crate::shard::Shard;
@@ -30,8 +28,8 @@ impl Opening {
         }
     }
 
-    /// Makes a store and opens it. `SHARDING` comes last: it makes the directory a store.
-    pub(super) fn create(self, is_missing: bool) -> Result<Store> {
+    /// Makes a store, and answers its lock. `SHARDING` comes last: it makes the directory a store.
+    pub(super) fn create(&self, is_missing: bool) -> Result<(Shard, Box<dyn LockGuard>)> {
         const README_MODE: u32 = 0o444;
         const SHARDING_MODE: u32 = 0o644;
         if is_missing {
@@ -48,7 +46,7 @@ impl Opening {
         if let Place::Store(found) = self.look()? {
             // Somebody was faster.
             self.check_shard(found, self.options.shard)?;
-            return self.open_to_write(found, lock);
+            return Ok((found, lock));
         }
         let shard = self.options.shard.unwrap_or_default();
         let temp = self.root.join(TEMP);
@@ -65,7 +63,7 @@ impl Opening {
             publish(README, README_TEXT, README_MODE)?;
         }
         publish(SHARDING, &format!("{shard}\n"), SHARDING_MODE)?;
-        self.open_to_write(shard, lock)
+        Ok((shard, lock))
     }
 }
 

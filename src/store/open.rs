@@ -1,6 +1,5 @@
 //! Creating and opening a store.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -11,7 +10,7 @@ use super::commits::Unfinished;
 use super::flush::Flusher;
 use super::life::Life;
 use super::options::LEAST_FILES;
-use super::place::Place;
+use super::place::{Opening, Place};
 use super::shard_dirs::ShardDirs;
 use super::turns::Turns;
 use super::{FlatFs, Options, Store, Target};
@@ -19,7 +18,7 @@ use crate::datastore::{Accuracy, DiskUsage};
 use crate::disk::{Disk, Kind, LockGuard, OsDisk, clean_up, if_there, pool, resolve};
 use crate::disk_usage::{self, Meter, cache};
 use crate::error::{Error, Result};
-use crate::layout::{DISK_USAGE, LOCK, Layout, TEMP, UNCLEAN};
+use crate::layout::{DISK_USAGE, Layout, TEMP, UNCLEAN};
 use crate::shard::Shard;
 
 impl Options {
@@ -117,13 +116,6 @@ pub(crate) enum Purpose {
     Either,
 }
 
-/// A store that is about to be opened or created.
-pub(super) struct Opening {
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) root: PathBuf,
-    pub(super) options: Options,
-}
-
 impl Opening {
     fn run(self, purpose: Purpose) -> Result<Store> {
         let shard = match (self.look()?, purpose) {
@@ -141,7 +133,8 @@ impl Opening {
                 ));
             }
             (place, Purpose::Create | Purpose::Either) if !self.options.read_only => {
-                return self.create(matches!(place, Place::Missing));
+                let (shard, lock) = self.create(matches!(place, Place::Missing))?;
+                return self.open_to_write(shard, lock);
             }
             (Place::Missing, _) => {
                 return Err(self.not_a_store("there is nothing; create it first"));
@@ -157,57 +150,6 @@ impl Opening {
         self.open_to_write(shard, lock)
     }
 
-    pub(super) fn not_a_store(&self, reason: &'static str) -> Error {
-        Error::NotAStore {
-            path: self.root.clone(),
-            reason,
-        }
-    }
-
-    pub(super) fn check_shard(&self, found: Shard, wanted: Option<Shard>) -> Result<()> {
-        match wanted {
-            Some(wanted) if wanted != found => Err(Error::ShardMismatch {
-                path: self.root.clone(),
-                found: found.short(),
-                wanted: wanted.short(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn lock(&self) -> Result<Box<dyn LockGuard>> {
-        let path = self.root.join(LOCK);
-        match self.disk.lock(&path) {
-            Ok(Some(lock)) => Ok(lock),
-            Ok(None) => Err(Error::Locked {
-                path: self.root.clone(),
-            }),
-            Err(error) => Err(match self.disk.stat(&path) {
-                Ok(stat) if stat.kind != Kind::File => Error::Unexpected {
-                    path,
-                    found: stat.kind.name(),
-                    expected: "file",
-                },
-                _ => Error::io("lock", path, error),
-            }),
-        }
-    }
-
-    pub(super) fn create_dir(&self, dir: &Path) -> Result<()> {
-        match self.disk.create_dir(dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                Err(Error::io("create", dir, error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn sync_dir(&self, dir: &Path) -> Result<()> {
-        self.disk
-            .sync_dir(dir)
-            .map_err(|error| Error::io("sync", dir, error))
-    }
-
     fn open_to_read(self, shard: Shard) -> Result<Store> {
         let layout = Layout::new(self.root.clone(), shard);
         let cached = cache::read(&*self.disk, &layout)?;
@@ -215,7 +157,7 @@ impl Opening {
         self.store(layout, stale_if(unclean, cached), None, false)
     }
 
-    pub(super) fn open_to_write(self, shard: Shard, lock: Box<dyn LockGuard>) -> Result<Store> {
+    fn open_to_write(self, shard: Shard, lock: Box<dyn LockGuard>) -> Result<Store> {
         let layout = Layout::new(self.root.clone(), shard);
         self.ensure_temp(&layout.temp())?;
         let mark = layout.at_root(UNCLEAN);
@@ -262,19 +204,6 @@ impl Opening {
                 Ok(())
             }
             written => written,
-        }
-    }
-
-    pub(super) fn ensure_temp(&self, temp: &Path) -> Result<()> {
-        let found = if_there(self.disk.stat(temp));
-        match found.map_err(|error| Error::io("look at", temp, error))? {
-            None => self.create_dir(temp),
-            Some(stat) if stat.kind == Kind::Dir => Ok(()),
-            Some(stat) => Err(Error::Unexpected {
-                path: temp.to_owned(),
-                found: stat.kind.name(),
-                expected: "directory",
-            }),
         }
     }
 

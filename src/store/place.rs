@@ -1,9 +1,11 @@
-//! What there is where a store is to be opened or created.
+//! What there is where a store is to be opened or created, and the steps that both take.
 
 use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::open::Opening;
-use crate::disk::{Kind, if_there};
+use super::Options;
+use crate::disk::{Disk, Kind, LockGuard, if_there};
 use crate::error::{Error, Result};
 use crate::layout::{DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
 use crate::shard::Shard;
@@ -20,7 +22,78 @@ pub(super) enum Place {
     Foreign,
 }
 
+/// A store that is about to be opened or created.
+pub(super) struct Opening {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) root: PathBuf,
+    pub(super) options: Options,
+}
+
 impl Opening {
+    pub(super) fn not_a_store(&self, reason: &'static str) -> Error {
+        Error::NotAStore {
+            path: self.root.clone(),
+            reason,
+        }
+    }
+
+    pub(super) fn check_shard(&self, found: Shard, wanted: Option<Shard>) -> Result<()> {
+        match wanted {
+            Some(wanted) if wanted != found => Err(Error::ShardMismatch {
+                path: self.root.clone(),
+                found: found.short(),
+                wanted: wanted.short(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn lock(&self) -> Result<Box<dyn LockGuard>> {
+        let path = self.root.join(LOCK);
+        match self.disk.lock(&path) {
+            Ok(Some(lock)) => Ok(lock),
+            Ok(None) => Err(Error::Locked {
+                path: self.root.clone(),
+            }),
+            Err(error) => Err(match self.disk.stat(&path) {
+                Ok(stat) if stat.kind != Kind::File => Error::Unexpected {
+                    path,
+                    found: stat.kind.name(),
+                    expected: "file",
+                },
+                _ => Error::io("lock", path, error),
+            }),
+        }
+    }
+
+    pub(super) fn create_dir(&self, dir: &Path) -> Result<()> {
+        match self.disk.create_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(Error::io("create", dir, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn sync_dir(&self, dir: &Path) -> Result<()> {
+        self.disk
+            .sync_dir(dir)
+            .map_err(|error| Error::io("sync", dir, error))
+    }
+
+    pub(super) fn ensure_temp(&self, temp: &Path) -> Result<()> {
+        let found = if_there(self.disk.stat(temp));
+        match found.map_err(|error| Error::io("look at", temp, error))? {
+            None => self.create_dir(temp),
+            Some(stat) if stat.kind == Kind::Dir => Ok(()),
+            Some(stat) => Err(Error::Unexpected {
+                path: temp.to_owned(),
+                found: stat.kind.name(),
+                expected: "directory",
+            }),
+        }
+    }
+
     /// Looks what there is, and changes nothing.
     pub(super) fn look(&self) -> Result<Place> {
         // The root itself may be a symbolic link: only its target is looked at.
