@@ -77,15 +77,20 @@ pub(crate) fn slack_of_dirs(store: &Path) -> u64 {
     16 * size().abs_diff(empty)
 }
 
-/// Waits until so many blocks stand in the directories of batches.
+/// Waits until so many blocks, none of them empty, stand written in the directories of batches.
 pub(crate) async fn until_staged(store: &Path, blocks: usize) {
     let temp = store.join(".temp");
     let deadline = Deadline::new();
     let staged = || {
         let names_in_temp = names(&temp).into_iter();
         let batches = names_in_temp.filter(|name| name.starts_with("batch-"));
-        let blocks = batches.map(|batch| names(&temp.join(batch)).len());
-        blocks.sum::<usize>()
+        let files = batches.map(|batch| temp.join(batch)).flat_map(|batch| {
+            let files = names(&batch).into_iter();
+            files.map(move |name| batch.join(name))
+        });
+        // A file that was made but not written yet is empty.
+        let written = |file: &PathBuf| fs::metadata(file).is_ok_and(|file| file.len() > 0);
+        files.filter(written).count()
     };
     while staged() < blocks {
         deadline.check();
