@@ -132,7 +132,7 @@ async fn no_block_is_below_another_key() {
 #[tokio::test]
 async fn a_stream_that_is_dropped_half_way_keeps_nothing_open() {
     let (home, store) = Home::with_store("next-to-last/1").await;
-    fill(&store, &blocks(1500)).await;
+    fill(&store, &blocks(MORE_THAN_READ_AHEAD)).await;
     let idle = open_files(&home);
     let mut entries = store.query(Query::new().keys_only()).await.unwrap();
     for _ in 0..5 {
