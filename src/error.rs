@@ -162,6 +162,19 @@ pub enum Error {
         source: Arc<Error>,
     },
 
+    /// A block whose bytes don't have the hash that its key says.
+    #[error("the block {key} is corrupt: {reason}")]
+    Corrupt {
+        /// The block's key.
+        key: String,
+        /// What was found.
+        reason: String,
+    },
+
+    /// A tool for whole stores was stopped by its own callback. Run it again to complete its work.
+    #[error("stopped before the end: run it again to complete it")]
+    Stopped,
+
     /// There is no tokio runtime, or it is shutting down and does not run blocking work any more.
     #[error("there is no tokio runtime to run the work, or it is shutting down")]
     Runtime,
@@ -214,6 +227,8 @@ impl Error {
             | Error::InvalidKey { .. }
             | Error::InvalidShard { .. }
             | Error::InvalidOption { .. }
+            | Error::Corrupt { .. }
+            | Error::Stopped
             | Error::Runtime
             | Error::Backend { .. } => None,
         }
@@ -265,6 +280,7 @@ impl From<Error> for io::Error {
             (Error::InvalidKey { .. }, _)
             | (Error::InvalidShard { .. }, _)
             | (Error::InvalidOption { .. }, _) => io::ErrorKind::InvalidInput,
+            (Error::Corrupt { .. }, _) => io::ErrorKind::InvalidData,
             (Error::Exists { .. }, _) => io::ErrorKind::AlreadyExists,
             (Error::ReadOnly { .. }, _) => io::ErrorKind::ReadOnlyFilesystem,
             (Error::Locked { .. }, _) => io::ErrorKind::ResourceBusy,

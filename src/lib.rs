@@ -54,6 +54,7 @@
 //! | feature | adds |
 //! | --- | --- |
 //! | `cid` | keys from CIDs and multihashes, as kubo names its blocks |
+//! | `verify` | checks of blocks against the hash in their key; implies `cid` |
 //! | `conformance` | test suites that any implementation of the traits can run |
 //! | `cli` | the program `flatfs` |
 //!
@@ -78,6 +79,7 @@
 //!
 //! | module | job |
 //! | --- | --- |
+//! | [`maintenance`] | tools for whole stores |
 //! | `batch` | batches: staging, reads over the store, commit |
 //! | `store` | [`FlatFs`]: open, read, write, scan, flush, commits |
 //! | `disk_usage`, `intent` | the running figure; the text of a commit's record |
@@ -95,6 +97,9 @@ compile_error!("ds-flatfs needs a Unix: it relies on its renames and advisory lo
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "verify")]
+pub mod hash;
+pub mod maintenance;
 pub mod query;
 
 mod batch;

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use cid::Cid;
 use clap::Args;
+use ds_flatfs::hash::HashError;
 use ds_flatfs::{FlatBatch, FlatFs, Key};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::io::AsyncBufRead;
 
 use super::Answer;
 use crate::car::{Block, CarReader};
-use crate::hash::{self, HashError};
+use crate::hash;
 use crate::report::escape;
 use crate::sink::Sink;
 use crate::source;
@@ -164,11 +165,12 @@ async fn fill(
 fn check(block: &Block, unverified: bool) -> anyhow::Result<()> {
     match hash::verify(&block.cid, &block.data) {
         Ok(()) => Ok(()),
-        Err(HashError::Unknown(..)) if unverified => Ok(()),
-        Err(error @ HashError::Unknown(..)) => Err(anyhow!(
-            "{error}: --unverified takes such blocks without a check"
-        )),
-        Err(error) => Err(error.into()),
+        Err(error) => match error.why {
+            HashError::Unknown(_) if unverified => Ok(()),
+            HashError::Unknown(_) => Err(anyhow::Error::from(error)
+                .context("--unverified takes blocks without a check that can't be checked")),
+            _ => Err(error.into()),
+        },
     }
 }
 
