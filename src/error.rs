@@ -175,8 +175,9 @@ pub enum Error {
     #[error("stopped before the end: run it again to complete it")]
     Stopped,
 
-    /// There is no tokio runtime, or it is shutting down and does not run blocking work any more.
-    #[error("there is no tokio runtime to run the work, or it is shutting down")]
+    /// There is no tokio runtime, or it is shutting down and does not run blocking work any more, or the
+    /// work of others that this was to be done together with has panicked.
+    #[error("there is no tokio runtime to run the work, or it is shutting down or has lost it")]
     Runtime,
 
     /// An error of another implementation of the traits.

@@ -1,7 +1,7 @@
 //! [`Stage`]: what a batch has collected so far, in memory and in its directory.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -33,10 +33,11 @@ pub(super) struct Stage {
 #[derive(Debug, Default)]
 struct State {
     ops: HashMap<BlockKey, Op>,
-    /// Writes that have their permits and wait for a writer.
-    queue: VecDeque<Write>,
-    /// How many jobs take writes from the queue.
-    writers: usize,
+    /// How many writes are under way.
+    under_way: usize,
+    /// What writes that have ended held. It goes back in portions: who waits for a permit is woken less
+    /// often then, and finds several.
+    spent: Vec<Held>,
     /// The first write that failed.
     failure: Option<Arc<Error>>,
 }
@@ -54,13 +55,6 @@ enum Value {
     InMemory(Bytes),
     /// In the batch's directory, with its size in bytes.
     OnDisk(u64),
-}
-
-#[derive(Debug)]
-struct Write {
-    block: BlockKey,
-    value: Bytes,
-    _held: Held,
 }
 
 /// What a write needs until it has ended.
@@ -212,59 +206,43 @@ impl Stage {
             value: Some(Value::InMemory(value.clone())),
             is_deleted: false,
         };
-        let work = held.1.clone();
         state.ops.insert(block.clone(), op);
-        state.queue.push_back(Write {
+        state.under_way += 1;
+        drop(state);
+        let write = Write {
+            stage: Arc::clone(self),
             block,
             value,
-            _held: held,
-        });
-        if state.writers < self.store.options.write_concurrency {
-            state.writers += 1;
-            drop(state);
-            let stage = Arc::clone(self);
-            pool::detach(move || {
-                // This may be the last to have the stage: a close has to wait until it is gone.
-                let _work = work;
-                stage.write_queued();
-                drop(stage);
-            });
-        }
-        Ok(())
+            held: Some(held),
+        };
+        self.store.crew.begin(move || write.run())
     }
 
-    /// Writes until nothing is queued: one job for many blocks.
-    fn write_queued(&self) {
-        loop {
-            let mut state = self.state();
-            let Some(write) = state.queue.pop_front() else {
-                state.writers -= 1;
-                return;
-            };
-            let has_failed = state.failure.is_some();
-            drop(state);
-            if !has_failed {
-                self.write(&write);
-            }
+    /// Ends a write, and answers what is to be released.
+    fn end_write(&self, held: Option<Held>) -> Vec<Held> {
+        let portion = self.store.options.write_concurrency.div_ceil(4);
+        let mut state = self.state();
+        state.under_way -= 1;
+        state.spent.extend(held);
+        if state.under_way == 0 || state.spent.len() >= portion {
+            std::mem::take(&mut state.spent)
+        } else {
+            Vec::new()
         }
     }
 
-    fn write(&self, write: &Write) {
-        let path = self.dir.join(write.block.file_name());
+    fn write(&self, block: &BlockKey, value: &Bytes) {
+        let path = self.dir.join(block.file_name());
         let mode = self.store.options.file_mode;
-        let written = self.store.disk.write_new(&path, &write.value, mode, false);
+        let written = self.store.disk.write_new(&path, value, mode, false);
         let mut state = self.state();
         match written {
             Ok(()) => {
-                let size = write.value.len() as u64;
-                if let Some(op) = state.ops.get_mut(&write.block) {
-                    op.value = Some(Value::OnDisk(size));
+                if let Some(op) = state.ops.get_mut(block) {
+                    op.value = Some(Value::OnDisk(value.len() as u64));
                 }
             }
-            Err(error) => {
-                let error = Error::io("write", path, error);
-                state.failure.get_or_insert(Arc::new(error));
-            }
+            Err(error) => state.fail(Error::io("write", path, error)),
         }
     }
 
@@ -287,6 +265,44 @@ impl Stage {
             }
         })
         .await
+    }
+}
+
+/// A write in the background.
+struct Write {
+    stage: Arc<Stage>,
+    block: BlockKey,
+    value: Bytes,
+    /// Until the write has ended.
+    held: Option<Held>,
+}
+
+impl Write {
+    fn run(mut self) {
+        if self.stage.check().is_ok() {
+            self.stage.write(&self.block, &self.value);
+        }
+        let spent = self.stage.end_write(self.held.take());
+        // This may be the last to have the stage, and a close has to wait until that is gone.
+        drop(self);
+        drop(spent);
+    }
+}
+
+/// A write that its runtime gave up, because it shuts down.
+impl Drop for Write {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.stage.state().fail(Error::Runtime);
+            drop(self.stage.end_write(Some(held)));
+        }
+    }
+}
+
+impl State {
+    /// Keeps the first failure.
+    fn fail(&mut self, error: Error) {
+        self.failure.get_or_insert(Arc::new(error));
     }
 }
 

@@ -91,7 +91,7 @@ async fn assert_sound(disk: &FaultDisk, store: &FlatFs) {
         let key = Key::new(format!("CC{number:02}"));
         batch.put(&key, "block".into()).await.unwrap();
     }
-    held.reached_by(16).await;
+    held.reached().await;
     drop(held);
     batch.commit().await.unwrap();
     assert_eq!(

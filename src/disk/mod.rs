@@ -39,6 +39,14 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// cut short.
     fn write_new(&self, file: &Path, contents: &[u8], mode: u32, sync: bool) -> io::Result<()>;
 
+    /// Makes a file with `contents`, whole or not at all as far as others can see;
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if there is one. It may write `temp` on the way,
+    /// which is gone afterwards. Nothing of it is flushed. The same holds for callers as for
+    /// [`rename_new`](Disk::rename_new).
+    fn create_whole(&self, file: &Path, temp: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+        create_by_temp(self, file, temp, contents, mode)
+    }
+
     /// Moves a file in one step, in place of one that is there.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
@@ -84,6 +92,23 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
         let _ = root;
         Ok(None)
     }
+}
+
+/// How every file system can make a file that others see whole or not at all.
+fn create_by_temp<D: Disk + ?Sized>(
+    disk: &D,
+    file: &Path,
+    temp: &Path,
+    contents: &[u8],
+    mode: u32,
+) -> io::Result<()> {
+    let made = disk
+        .write_new(temp, contents, mode, false)
+        .and_then(|()| disk.rename_new(temp, file));
+    if made.is_err() {
+        clean_up(disk, temp);
+    }
+    made
 }
 
 /// Reads below one root that memory can answer. These don't block, so they need no pool.

@@ -6,12 +6,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Disk, Kind, Listed, Listing, LockGuard, Stat, if_there, platform};
+use super::{Disk, Kind, Listed, Listing, LockGuard, Stat, create_by_temp, if_there, platform};
 
 /// The operating system's file systems.
 ///
@@ -23,6 +24,8 @@ pub(crate) struct OsDisk {
     /// of a failure to write back since it was opened; a new one is not told of what others have
     /// heard already.
     pub(super) witness: OnceLock<File>,
+    /// Whether files without a name have been found not to work.
+    pub(super) has_no_nameless_files: AtomicBool,
 }
 
 impl Disk for OsDisk {
@@ -39,6 +42,13 @@ impl Disk for OsDisk {
             file.sync_all()?;
         }
         platform::close(file)
+    }
+
+    fn create_whole(&self, file: &Path, temp: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+        match platform::create_nameless(self, file, contents, mode) {
+            Some(made) => made,
+            None => create_by_temp(self, file, temp, contents, mode),
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -11,6 +11,12 @@ use super::{Disk, Kind};
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux does better"))]
 pub(super) const SYNCS_ALL_AT_ONCE: bool = false;
 
+/// Only Linux has files without a name.
+#[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux does better"))]
+pub(super) fn create_nameless(_: &OsDisk, _: &Path, _: &[u8], _: u32) -> Option<io::Result<()>> {
+    None
+}
+
 /// Looks first, so it is only right where nobody else writes to `to` meanwhile.
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match fs::symlink_metadata(to) {

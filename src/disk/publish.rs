@@ -59,7 +59,7 @@ pub(crate) fn publish(
 
 /// Removes a file that an error left behind. The error is what counts then, so this one is only
 /// logged.
-pub(crate) fn clean_up(disk: &dyn Disk, file: &Path) {
+pub(crate) fn clean_up<D: Disk + ?Sized>(disk: &D, file: &Path) {
     if let Err(error) = if_there(disk.remove_file(file)) {
         tracing::warn!(path = %file.display(), %error, "cannot remove a temp file");
     }

@@ -8,9 +8,9 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 #[cfg(target_os = "linux")]
-pub(super) use self::linux::{SYNCS_ALL_AT_ONCE, rename_new, sync_all};
+pub(super) use self::linux::{SYNCS_ALL_AT_ONCE, create_nameless, rename_new, sync_all};
 #[cfg(not(target_os = "linux"))]
-pub(super) use super::portable::{SYNCS_ALL_AT_ONCE, rename_new, sync_all};
+pub(super) use super::portable::{SYNCS_ALL_AT_ONCE, create_nameless, rename_new, sync_all};
 
 /// Refuses a symbolic link, and doesn't wait for the other end of a FIFO.
 pub(super) fn only_regular(options: &mut OpenOptions) {
@@ -38,13 +38,15 @@ pub(super) fn close(file: File) -> io::Result<()> {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io;
+    use std::fs::File;
+    use std::io::{self, Write as _};
     use std::path::Path;
+    use std::sync::atomic::Ordering;
 
-    use rustix::fs::{CWD, RenameFlags};
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
     use rustix::io::Errno;
 
-    use crate::disk::os::{OsDisk, open_dir};
+    use crate::disk::os::{OsDisk, open_dir, with_patience};
     use crate::disk::portable;
 
     pub(crate) const SYNCS_ALL_AT_ONCE: bool = true;
@@ -55,6 +57,64 @@ mod linux {
             Err(Errno::INVAL | Errno::NOSYS) => portable::rename_new(from, to),
             result => Ok(result?),
         }
+    }
+
+    /// open(2) with `O_TMPFILE` (Linux 3.11) and linkat(2) with `AT_EMPTY_PATH`, which since Linux 6.10
+    /// needs no privilege for a file that the process has opened itself. A file without a name needs
+    /// no clean-up after a crash, and a link, other than a rename from another directory, doesn't
+    /// take a lock of the whole file system.
+    ///
+    /// `None` where the kernel or the file system can't do that. Both are found out on the first file.
+    pub(crate) fn create_nameless(
+        disk: &OsDisk,
+        file: &Path,
+        contents: &[u8],
+        mode: u32,
+    ) -> Option<io::Result<()>> {
+        if disk.has_no_nameless_files.load(Ordering::Relaxed) {
+            return None;
+        }
+        match try_create_nameless(file, contents, mode) {
+            // EISDIR is what kernels and file systems without O_TMPFILE say, ENOENT what linkat(2) says
+            // without the privilege, and openat(2) if the directory is missing.
+            Err(Refused::Open(
+                Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS | Errno::PERM,
+            ))
+            | Err(Refused::Link(
+                Errno::NOENT
+                | Errno::PERM
+                | Errno::INVAL
+                | Errno::NOSYS
+                | Errno::OPNOTSUPP
+                | Errno::XDEV,
+            )) => {
+                disk.has_no_nameless_files.store(true, Ordering::Relaxed);
+                None
+            }
+            Err(Refused::Open(error) | Refused::Link(error)) => Some(Err(error.into())),
+            Err(Refused::Write(error)) => Some(Err(error)),
+            Ok(()) => Some(Ok(())),
+        }
+    }
+
+    enum Refused {
+        Open(Errno),
+        Write(io::Error),
+        Link(Errno),
+    }
+
+    fn try_create_nameless(file: &Path, contents: &[u8], mode: u32) -> Result<(), Refused> {
+        let dir = file.parent().ok_or(Refused::Open(Errno::INVAL))?;
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(mode);
+        let open = || Ok(rustix::fs::open(dir, flags, mode)?);
+        let opened = with_patience(open)
+            .map_err(|error| Refused::Open(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        let mut nameless = File::from(opened);
+        nameless.write_all(contents).map_err(Refused::Write)?;
+        rustix::fs::linkat(&nameless, c"", CWD, file, AtFlags::EMPTY_PATH)
+            .map_err(Refused::Link)?;
+        super::close(nameless).map_err(Refused::Write)
     }
 
     /// syncfs(2): waits until everything of the file system is on the disk, and since Linux 5.8

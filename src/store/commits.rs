@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::block::is_already_there;
 use super::flush::{FEW, Target};
-use super::write::Contents;
 use super::{Durability, Store};
-use crate::disk::{Kind, Publish, clean_up, if_there, publish, remove_tree};
+use crate::disk::{Kind, Publish, clean_up, if_there, pool, publish, remove_tree};
 use crate::error::{Error, Result};
 use crate::intent::{Intent, Unreadable};
 use crate::layout::{BlockKey, COMMIT};
@@ -43,6 +43,17 @@ impl Unfinished {
     }
 }
 
+/// How many blocks of a batch are worth a thread of their own to move them to their places.
+const SHARE: usize = 256;
+
+/// A batch that is being carried out.
+struct Carrying<'a> {
+    batch: &'a Committed,
+    attempt: Attempt,
+    /// Whether the contents of all of its blocks are known to be durable.
+    is_flushed: Mutex<bool>,
+}
+
 /// Whether a committed batch is carried out for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
@@ -62,25 +73,20 @@ impl Store {
     }
 
     /// Makes the blocks in a batch's directory durable, if the mode asks for it: a record must not
-    /// last longer than what it speaks of. In every mode it does so with those that replace others.
+    /// last longer than what it speaks of.
     pub(crate) fn sync_staged(&self, batch: &Committed) -> Result<()> {
-        let mut staged = Vec::new();
-        for (block, size) in &batch.intent.puts {
-            if self.options.durability.syncs_commits() || self.replaces(block, *size)? {
-                staged.push(Target::File(batch.dir.join(block.file_name())));
-            }
+        if !self.options.durability.syncs_commits() {
+            return Ok(());
         }
-        if self.disk.syncs_all_at_once() && staged.len() > FEW {
+        if self.disk.syncs_all_at_once() && batch.intent.puts.len() > FEW {
             return self.flush(&[Target::All]);
         }
-        if self.options.durability.syncs_commits() {
-            staged.extend([batch.dir.clone(), self.layout.temp()].map(Target::Dir));
-        }
-        self.flush(&staged)
-    }
-
-    fn replaces(&self, block: &BlockKey, size: u64) -> Result<bool> {
-        Ok(self.stat_block(block)?.is_some() && !self.keeps(block, size)?)
+        let staged = batch.intent.puts.iter();
+        let mut targets: Vec<Target> = staged
+            .map(|(block, _)| Target::File(batch.dir.join(block.file_name())))
+            .collect();
+        targets.extend([batch.dir.clone(), self.layout.temp()].map(Target::Dir));
+        self.flush(&targets)
     }
 
     /// Writes the intent record. If this succeeds the batch is committed, else it is not.
@@ -160,15 +166,22 @@ impl Store {
     }
 
     fn finish(&self, batch: &Committed, attempt: Attempt) -> Result<()> {
-        for (block, size) in &batch.intent.puts {
-            self.place_committed(&batch.dir.join(block.file_name()), block, *size, attempt)?;
-        }
+        let carrying = Carrying {
+            batch,
+            attempt,
+            is_flushed: Mutex::new(self.options.durability.syncs_commits()),
+        };
+        let placed = pool::in_shares(&batch.intent.puts, SHARE, |puts| {
+            let mut puts = puts.iter();
+            puts.try_for_each(|(block, size)| self.place_committed(&carrying, block, *size))
+        });
+        placed.into_iter().collect::<Result<()>>()?;
         for block in &batch.intent.deletes {
             self.remove(block)?;
         }
         let durable = self.options.durability.syncs_commits() || attempt == Attempt::Again;
         if durable {
-            self.flush_shards(self.shards_of(&batch.intent)?.into_iter())?;
+            self.flush_shards(self.shards_of(batch.intent.keys())?.into_iter())?;
         }
         let record = batch.dir.join(COMMIT);
         if_there(self.disk.remove_file(&record))
@@ -182,20 +195,22 @@ impl Store {
         Ok(())
     }
 
-    fn place_committed(
-        &self,
-        staged: &Path,
-        block: &BlockKey,
-        size: u64,
-        attempt: Attempt,
-    ) -> Result<()> {
+    fn place_committed(&self, carrying: &Carrying<'_>, block: &BlockKey, size: u64) -> Result<()> {
         // A block that was put lazily can't stand in for one whose commit is to be durable.
         if self.options.durability != Durability::Commits && self.keeps(block, size)? {
             return Ok(());
         }
-        match self.place(staged, block, size, Contents::Durable) {
+        let staged = carrying.batch.dir.join(block.file_name());
+        let placed = match self.place_new(&staged, block, size) {
+            Err(error) if is_already_there(&error) => self
+                .flush_replacement(carrying, &staged)
+                .and_then(|()| self.place_over(&staged, block, size)),
+            placed => placed,
+        };
+        match placed {
             Err(Error::Io { source, .. })
-                if source.kind() == io::ErrorKind::NotFound && attempt == Attempt::Again =>
+                if source.kind() == io::ErrorKind::NotFound
+                    && carrying.attempt == Attempt::Again =>
             {
                 if self.stat_block(block)?.is_none() {
                     let block = block.key();
@@ -207,10 +222,30 @@ impl Store {
         }
     }
 
+    /// Makes the contents of a staged block durable that replaces one that may be: a power cut could
+    /// leave neither. With the first of many blocks it does so for all of them.
+    fn flush_replacement(&self, carrying: &Carrying<'_>, staged: &Path) -> Result<()> {
+        let is_flushed = &carrying.is_flushed;
+        let mut is_flushed = is_flushed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *is_flushed {
+            return Ok(());
+        }
+        if !self.disk.syncs_all_at_once() || carrying.batch.intent.puts.len() <= FEW {
+            drop(is_flushed);
+            return self.flush(&[Target::File(staged.to_owned())]);
+        }
+        self.flush(&[Target::All])?;
+        *is_flushed = true;
+        Ok(())
+    }
+
     /// The shard directories that these blocks stand in, or stood in, as far as they are there.
-    fn shards_of(&self, intent: &Intent) -> Result<BTreeSet<PathBuf>> {
+    pub(super) fn shards_of<'a>(
+        &self,
+        blocks: impl IntoIterator<Item = &'a BlockKey>,
+    ) -> Result<BTreeSet<PathBuf>> {
         let mut dirs = BTreeSet::new();
-        for block in intent.keys() {
+        for block in blocks {
             let shard = self.layout.shard_of(block);
             if self.shards.is_there(&*self.disk, &self.layout, &shard)? {
                 dirs.insert(self.layout.at_root(&shard));

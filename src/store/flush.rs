@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, pool};
 use crate::error::{Error, Result};
 
 /// Up to so many files are flushed one by one, side by side; more by one flush of the file system,
@@ -16,15 +14,11 @@ use crate::error::{Error, Result};
 pub(super) const FEW: usize = 4;
 /// How many files are flushed side by side.
 const SIDE_BY_SIDE: usize = 8;
-/// How long a round waits for others at most.
-const LONGEST_WAIT: Duration = Duration::from_millis(5);
 
 /// Makes files and directories durable.
 ///
 /// Flushes come in rounds: who needs one while another runs waits for the next round, and whatever
-/// has gathered by then is flushed together. So a flush always begins after the call. Writes that are
-/// [announced](Flusher::announce) are waited for a little, so that sixteen writers pay for two flushes
-/// and not for sixteen.
+/// has gathered by then is flushed together. So a flush always begins after the call.
 ///
 /// A failed flush is final. The kernel reports it once, and drops what it could not write; a second
 /// flush would succeed without it. So after the failure of a flush that others' acknowledged writes
@@ -34,8 +28,6 @@ pub(crate) struct Flusher {
     rounds: Mutex<Rounds>,
     /// A round has ended.
     finished: Condvar,
-    /// Somebody has joined the round that gathers, or will not.
-    arrived: Condvar,
     failure: OnceLock<Arc<Error>>,
 }
 
@@ -43,12 +35,6 @@ pub(crate) struct Flusher {
 struct Rounds {
     running: bool,
     gathering: Arc<Round>,
-    /// How many have joined the round that gathers.
-    joined: usize,
-    /// How many writes are under way that will join one.
-    announced: usize,
-    /// How long a round waits for these: a fraction of what the last one took.
-    patience: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -97,25 +83,8 @@ impl Failure {
 }
 
 impl Flusher {
-    /// Why the store can't promise anything any more, if it can't.
-    pub(crate) fn failure(&self) -> Option<&Arc<Error>> {
-        self.failure.get()
-    }
-
-    /// How much has gathered for the next round.
-    #[cfg(test)]
-    pub(crate) fn gathered(&self) -> usize {
-        self.rounds().gathering.wanted().len()
-    }
-
     fn rounds(&self) -> MutexGuard<'_, Rounds> {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Announces a write that is going to need flushes, until the answer is dropped.
-    pub(crate) fn announce(&self) -> Announced<'_> {
-        self.rounds().announced += 1;
-        Announced { flusher: self }
     }
 
     /// Makes `targets` durable as they are now, and waits for it.
@@ -123,11 +92,30 @@ impl Flusher {
         if targets.is_empty() {
             return Ok(());
         }
+        let round = self.join(disk, root, targets);
+        self.answer(root, &round, targets)
+    }
+
+    /// The same, with an answer for each.
+    pub(crate) fn flush_each(
+        &self,
+        disk: &dyn Disk,
+        root: &Path,
+        targets: &[Target],
+    ) -> Vec<Result<()>> {
+        if targets.is_empty() {
+            return Vec::new();
+        }
+        let round = self.join(disk, root, targets);
+        let answers = targets.chunks(1).map(|one| self.answer(root, &round, one));
+        answers.collect()
+    }
+
+    /// Waits until a round has run that began after this call.
+    fn join(&self, disk: &dyn Disk, root: &Path, targets: &[Target]) -> Arc<Round> {
         let mut rounds = self.rounds();
         let round = Arc::clone(&rounds.gathering);
         round.wanted().extend(targets.iter().cloned());
-        rounds.joined += 1;
-        self.arrived.notify_one();
         while round.outcome.get().is_none() {
             if rounds.running {
                 rounds = self
@@ -138,33 +126,17 @@ impl Flusher {
             }
             // No round runs and ours has not run, so it is the one that gathers.
             rounds.running = true;
+            rounds.gathering = Arc::default();
+            drop(rounds);
             let running = Running { flusher: self };
-            self.wait_for_writers(rounds);
-            let begun = Instant::now();
             // Not taken out: should this panic, the next one of the round flushes it all.
             let outcome = flush_targets(disk, root, &round.wanted());
             self.remember(root, &outcome);
             let _ = round.outcome.set(outcome);
             drop(running);
             rounds = self.rounds();
-            rounds.patience = (begun.elapsed() / 4).min(LONGEST_WAIT);
         }
-        drop(rounds);
-        self.answer(root, &round, targets)
-    }
-
-    /// Waits, but not for long, until all announced writes have joined the round that gathers, and
-    /// lets the next one gather.
-    fn wait_for_writers(&self, mut rounds: MutexGuard<'_, Rounds>) {
-        let begun = Instant::now();
-        while rounds.joined < rounds.announced
-            && let Some(left) = rounds.patience.checked_sub(begun.elapsed())
-        {
-            let waited = self.arrived.wait_timeout(rounds, left);
-            rounds = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        rounds.gathering = Arc::default();
-        rounds.joined = 0;
+        round
     }
 
     fn answer(&self, root: &Path, round: &Round, targets: &[Target]) -> Result<()> {
@@ -174,13 +146,15 @@ impl Flusher {
                 return Err(failure.to_error(target));
             }
         }
-        match self.failure() {
-            Some(failure) => Err(Error::FlushFailed {
-                path: root.to_owned(),
-                source: Arc::clone(failure),
-            }),
-            None => Ok(()),
-        }
+        self.failed(root).map_or(Ok(()), Err)
+    }
+
+    /// What every write is told after a flush of shared data has failed.
+    pub(crate) fn failed(&self, root: &Path) -> Option<Error> {
+        self.failure.get().map(|failure| Error::FlushFailed {
+            path: root.to_owned(),
+            source: Arc::clone(failure),
+        })
     }
 
     /// The failure to flush a file concerns only the one who is about to publish it.
@@ -217,19 +191,6 @@ impl Drop for Running<'_> {
     }
 }
 
-/// A write that is going to need flushes.
-#[must_use = "the write is announced until this is dropped"]
-pub(crate) struct Announced<'a> {
-    flusher: &'a Flusher,
-}
-
-impl Drop for Announced<'_> {
-    fn drop(&mut self) {
-        self.flusher.rounds().announced -= 1;
-        self.flusher.arrived.notify_one();
-    }
-}
-
 fn flush_targets(disk: &dyn Disk, root: &Path, wanted: &BTreeSet<Target>) -> Outcome {
     let at_once = disk.syncs_all_at_once() && wanted.len() > FEW;
     if at_once || wanted.contains(&Target::All) {
@@ -240,26 +201,8 @@ fn flush_targets(disk: &dyn Disk, root: &Path, wanted: &BTreeSet<Target>) -> Out
     }
     let targets: Vec<&Target> = wanted.iter().collect();
     let share = targets.len().div_ceil(SIDE_BY_SIDE).max(1);
-    thread::scope(|scope| {
-        let mut shares = targets.chunks(share);
-        let own = shares.next().unwrap_or_default();
-        let mut running = Vec::new();
-        let mut outcome = Outcome::new();
-        for share in shares {
-            match thread::Builder::new().spawn_scoped(scope, || flush_each(disk, share)) {
-                Ok(thread) => running.push(thread),
-                Err(_) => outcome.extend(flush_each(disk, share)),
-            }
-        }
-        outcome.extend(flush_each(disk, own));
-        for thread in running {
-            match thread.join() {
-                Ok(failures) => outcome.extend(failures),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        outcome
-    })
+    let outcomes = pool::in_shares_of(&targets, share, |share| flush_each(disk, share));
+    outcomes.into_iter().flatten().collect()
 }
 
 fn flush_each(disk: &dyn Disk, targets: &[&Target]) -> Outcome {

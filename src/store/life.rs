@@ -105,22 +105,16 @@ impl Store {
 
     pub(crate) fn check_writable(&self) -> Result<()> {
         self.check_open()?;
-        let path = || self.layout.root().to_owned();
         if self.options.read_only {
-            return Err(Error::ReadOnly { path: path() });
+            let path = self.layout.root().to_owned();
+            return Err(Error::ReadOnly { path });
         }
-        match self.flusher.failure() {
-            Some(source) => Err(Error::FlushFailed {
-                path: path(),
-                source: Arc::clone(source),
-            }),
-            None => Ok(()),
-        }
+        self.flush_failed().map_or(Ok(()), Err)
     }
 
     /// Whether a flush has failed, so that nobody can tell what is durable.
     pub(crate) fn is_distrusted(&self) -> bool {
-        self.flusher.failure().is_some()
+        self.flush_failed().is_some()
     }
 
     /// Begins the work in the background.
@@ -151,11 +145,8 @@ impl Store {
         let Some(lock) = held.take() else {
             return Ok(());
         };
-        if let Some(source) = self.flusher.failure() {
-            return Err(Error::FlushFailed {
-                path: self.layout.root().to_owned(),
-                source: Arc::clone(source),
-            });
+        if let Some(error) = self.flush_failed() {
+            return Err(error);
         }
         self.finish_commits()?;
         if !self.options.durability.syncs_writes() {

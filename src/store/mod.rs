@@ -4,8 +4,10 @@
 //! key's turn, its permit and its bytes: it runs to its end even if nobody waits for it any more. So
 //! no future that is dropped leaves anything half done.
 
+mod block;
 mod commits;
 mod create;
+mod durable;
 mod flush;
 mod life;
 mod open;
@@ -28,6 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) use self::commits::Committed;
 use self::commits::Unfinished;
+use self::durable::DurableWrite;
 use self::flush::Flusher;
 use self::flush::Target;
 use self::life::Life;
@@ -38,7 +41,8 @@ pub(crate) use self::scan::walk;
 use self::shard_dirs::ShardDirs;
 use self::turns::Turns;
 use crate::datastore::{Batch, Datastore, DiskUsage};
-use crate::disk::{CachedReads, Disk, pool};
+use crate::disk::pool::{self, Crew, Task};
+use crate::disk::{CachedReads, Disk};
 use crate::disk_usage::Meter;
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -87,6 +91,9 @@ pub(crate) struct Store {
     pub(crate) meter: Arc<Meter>,
     shards: ShardDirs,
     pub(crate) flusher: Flusher,
+    /// Does the writes that nothing is flushed for.
+    pub(crate) crew: Arc<Crew<Task>>,
+    pub(crate) durable_crew: Arc<Crew<DurableWrite>>,
     life: Life,
     unfinished: Unfinished,
     /// Bounds the files that are open for the length of a job.
@@ -241,6 +248,17 @@ impl Store {
     /// Makes `targets` durable.
     pub(crate) fn flush(&self, targets: &[Target]) -> Result<()> {
         self.flusher.flush(&*self.disk, self.layout.root(), targets)
+    }
+
+    /// The same, with an answer for each.
+    fn flush_each(&self, targets: &[Target]) -> Vec<Result<()>> {
+        self.flusher
+            .flush_each(&*self.disk, self.layout.root(), targets)
+    }
+
+    /// Why the store can't promise anything any more, if it can't.
+    fn flush_failed(&self) -> Option<Error> {
+        self.flusher.failed(self.layout.root())
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use tokio::sync::Semaphore;
 
 use super::commits::Unfinished;
+use super::durable::GROUP;
 use super::flush::Flusher;
 use super::life::Life;
 use super::options::LEAST_FILES;
@@ -15,6 +16,7 @@ use super::shard_dirs::ShardDirs;
 use super::turns::Turns;
 use super::{FlatFs, Options, Store, Target};
 use crate::datastore::{Accuracy, DiskUsage};
+use crate::disk::pool::Crew;
 use crate::disk::{Disk, Kind, LockGuard, OsDisk, clean_up, if_there, pool, resolve};
 use crate::disk_usage::{self, Meter, cache};
 use crate::error::{Error, Result};
@@ -240,6 +242,8 @@ impl Opening {
         // A listing has the root and one shard open.
         let listings = most / 8;
         Ok(Store {
+            crew: Crew::new(self.options.write_concurrency),
+            durable_crew: Crew::of_groups(GROUP),
             disk: self.disk,
             cached,
             layout,

@@ -6,6 +6,7 @@ mod beside_fault_disk;
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::atomic::Ordering;
 
 use tempfile::TempDir;
 
@@ -57,6 +58,41 @@ fn a_file_that_is_there_is_not_written() {
     let written = disk().write_new(&file, b"other", 0o600, false);
     assert_eq!(kind_of(written), ErrorKind::AlreadyExists);
     assert_eq!(disk().read(&file).unwrap(), "a");
+}
+
+/// This disk, and it as it is on a file system that has no files without a name.
+fn with_and_without_nameless_files() -> [OsDisk; 2] {
+    let without = disk();
+    without.has_no_nameless_files.store(true, Ordering::Relaxed);
+    [disk(), without]
+}
+
+#[test]
+fn a_file_that_is_made_whole_has_its_contents_and_its_mode_and_leaves_nothing_else() {
+    for disk in with_and_without_nameless_files() {
+        let dir = dir();
+        let [made, temp] = ["made", "temp"].map(|name| dir.path().join(name));
+        disk.create_whole(&made, &temp, b"contents", 0o640).unwrap();
+        assert_eq!(disk.read(&made).unwrap(), "contents");
+        let mode = fs::metadata(&made).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        assert_eq!(disk.list(dir.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn a_file_that_can_not_be_made_whole_changes_nothing() {
+    for disk in with_and_without_nameless_files() {
+        let dir = dir();
+        let (taken, temp) = (file(&dir, "taken"), dir.path().join("temp"));
+        let made = disk.create_whole(&taken, &temp, b"other", 0o600);
+        assert_eq!(kind_of(made), ErrorKind::AlreadyExists);
+        assert_eq!(disk.read(&taken).unwrap(), "taken");
+        let absent = dir.path().join("absent").join("made");
+        let made = disk.create_whole(&absent, &temp, b"other", 0o600);
+        assert_eq!(kind_of(made), ErrorKind::NotFound);
+        assert_eq!(disk.list(dir.path()).unwrap().count(), 1);
+    }
 }
 
 #[test]

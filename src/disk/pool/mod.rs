@@ -1,5 +1,12 @@
 //! The only door to tokio's blocking pool.
 
+mod crew;
+
+pub(crate) use self::crew::{Crew, Task};
+
+use std::sync::OnceLock;
+use std::thread;
+
 use tokio::runtime::Handle;
 
 use crate::error::{Error, Result};
@@ -30,6 +37,18 @@ where
     }
 }
 
+/// Begins a job, which may also be dropped without having run if the runtime shuts down.
+///
+/// # Errors
+///
+/// [`Error::Runtime`] if there is no runtime.
+fn begin(job: impl FnOnce() + Send + 'static) -> Result<()> {
+    let runtime = Handle::try_current().map_err(|_| Error::Runtime)?;
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    drop(runtime.spawn_blocking(job));
+    Ok(())
+}
+
 /// Begins a job that nobody waits for. Without a runtime it runs here and now.
 pub(crate) fn detach(job: impl FnOnce() + Send + 'static) {
     match Handle::try_current() {
@@ -39,6 +58,55 @@ pub(crate) fn detach(job: impl FnOnce() + Send + 'static) {
         }
         Err(_) => job(),
     }
+}
+
+/// Has a job on the blocking pool done in shares of at least `least` items, side by side: the first by
+/// this thread, each of the others by one of its own.
+pub(crate) fn in_shares<T, R>(items: &[T], least: usize, work: impl Fn(&[T]) -> R + Sync) -> Vec<R>
+where
+    T: Sync,
+    R: Send,
+{
+    let share = items.len().div_ceil(processors()).max(least).max(1);
+    in_shares_of(items, share, work)
+}
+
+/// The same in shares of just so many items.
+pub(crate) fn in_shares_of<T, R>(
+    items: &[T],
+    share: usize,
+    work: impl Fn(&[T]) -> R + Sync,
+) -> Vec<R>
+where
+    T: Sync,
+    R: Send,
+{
+    let work = &work;
+    thread::scope(|scope| {
+        let mut shares = items.chunks(share);
+        let own = shares.next().unwrap_or_default();
+        let mut running = Vec::new();
+        let mut done = Vec::new();
+        for share in shares {
+            match thread::Builder::new().spawn_scoped(scope, move || work(share)) {
+                Ok(thread) => running.push(thread),
+                Err(_) => done.push(work(share)),
+            }
+        }
+        done.push(work(own));
+        for thread in running {
+            match thread.join() {
+                Ok(result) => done.push(result),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    })
+}
+
+fn processors() -> usize {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| thread::available_parallelism().map_or(1, Into::into))
 }
 
 #[cfg(test)]

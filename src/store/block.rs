@@ -1,0 +1,161 @@
+//! The steps that writes of one block are made of: looking at its place, moving a file there, removing
+//! it, each with its entry in the disk usage. A caller has the key's turn.
+
+use std::io;
+use std::path::Path;
+
+use super::Store;
+use super::options::ExistingBlock;
+use crate::disk::{Kind, Stat, if_there};
+use crate::disk_usage::Change;
+use crate::error::{Error, Result};
+use crate::layout::BlockKey;
+
+impl Store {
+    /// The block's file, `None` if it isn't there.
+    pub(super) fn stat_block(&self, block: &BlockKey) -> Result<Option<Stat>> {
+        let shard = self.layout.shard_of(block);
+        if !self.shards.is_there(&*self.disk, &self.layout, &shard)? {
+            return Ok(None);
+        }
+        self.stat_at(&self.layout.block(block))
+    }
+
+    /// The file at a block's place. Anything but a file is an error.
+    pub(super) fn stat_at(&self, target: &Path) -> Result<Option<Stat>> {
+        let found = if_there(self.disk.stat(target));
+        match found.map_err(|error| Error::io("look at", target, error))? {
+            Some(stat) if stat.kind != Kind::File => Err(Error::Unexpected {
+                path: target.to_owned(),
+                found: stat.kind.name(),
+                expected: "block",
+            }),
+            found => Ok(found),
+        }
+    }
+
+    /// Whether a block is there that is to be kept when one of `size` bytes is put.
+    pub(super) fn keeps(&self, block: &BlockKey, size: u64) -> Result<bool> {
+        if self.options.existing_block != ExistingBlock::Keep {
+            return Ok(false);
+        }
+        let found = self.stat_block(block)?;
+        Ok(found.is_some_and(|found| found.len == size))
+    }
+
+    /// Makes the shard directory if it isn't there.
+    pub(super) fn ensure_shard(&self, shard: &str) -> Result<()> {
+        if self.shards.is_there(&*self.disk, &self.layout, shard)? {
+            return Ok(());
+        }
+        self.make_shard(shard)
+    }
+
+    fn make_shard(&self, shard: &str) -> Result<()> {
+        self.shards
+            .make(&*self.disk, &self.layout, &self.meter, shard)
+    }
+
+    /// Makes a block's file with `value`, unless there is one, and takes that into the disk usage.
+    /// Nothing is flushed.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists), and those of the disk.
+    pub(super) fn create(&self, block: &BlockKey, value: &[u8]) -> Result<()> {
+        let target = self.layout.block(block);
+        let temp = self.next_temp_file();
+        self.in_shard_of(block, |shard| {
+            self.meter.track(shard, block, || {
+                self.disk
+                    .create_whole(&target, &temp, value, self.options.file_mode)
+                    .map_err(|error| Error::io("write", &target, error))?;
+                Ok(Change::new_file(value.len() as u64))
+            })
+        })
+    }
+
+    /// Moves a file of `size` bytes to the place of a block, unless there is one, and takes that into
+    /// the disk usage. `temp` is still there after an error.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists), and those of the disk.
+    pub(super) fn place_new(&self, temp: &Path, block: &BlockKey, size: u64) -> Result<()> {
+        let target = self.layout.block(block);
+        self.in_shard_of(block, |shard| {
+            self.meter.track(shard, block, || {
+                let moved = self.disk.rename_new(temp, &target);
+                moved.map_err(|error| Error::io("rename a temp file to", &target, error))?;
+                Ok(Change::new_file(size))
+            })
+        })
+    }
+
+    /// Moves a file of `size` bytes over a block that is there. The contents of `temp` must be
+    /// durable, since those of the block may be: a power cut could leave neither.
+    pub(super) fn place_over(&self, temp: &Path, block: &BlockKey, size: u64) -> Result<()> {
+        let target = self.layout.block(block);
+        self.in_shard_of(block, |shard| {
+            self.meter.track(shard, block, || {
+                let before = self.stat_at(&target)?.map_or(0, |stat| stat.len);
+                let moved = self.disk.rename(temp, &target);
+                moved.map_err(|error| Error::io("rename a temp file to", &target, error))?;
+                Ok(Change {
+                    before,
+                    after: size,
+                })
+            })
+        })
+    }
+
+    /// Takes a step that needs the block's shard directory, which is made if it isn't there.
+    fn in_shard_of(&self, block: &BlockKey, step: impl Fn(&str) -> Result<()>) -> Result<()> {
+        let shard = self.layout.shard_of(block);
+        self.ensure_shard(&shard)?;
+        match step(&shard) {
+            // Somebody removed the directory, though nobody should.
+            Err(error) if is_not_found(&error) => {
+                self.make_shard(&shard)?;
+                step(&shard)
+            }
+            done => done,
+        }
+    }
+
+    /// Whether the block is there with just this value, as it mostly is where keys are hashes and a
+    /// block is put again.
+    pub(super) fn is_same(&self, block: &BlockKey, value: &[u8]) -> Result<bool> {
+        let path = self.layout.block(block);
+        if self.stat_at(&path)?.map(|stat| stat.len) != Some(value.len() as u64) {
+            return Ok(false);
+        }
+        Ok(self.read_at(path)?.is_some_and(|found| found == value))
+    }
+
+    /// Removes a block, and takes that out of the disk usage.
+    pub(crate) fn remove(&self, block: &BlockKey) -> Result<()> {
+        let Some(stat) = self.stat_block(block)? else {
+            return Ok(());
+        };
+        let shard = self.layout.shard_of(block);
+        let target = self.layout.block(block);
+        self.meter.track(&shard, block, || {
+            let removed = if_there(self.disk.remove_file(&target));
+            let removed = removed.map_err(|error| Error::io("remove", &target, error))?;
+            Ok(removed.map_or(Change::NONE, |()| Change::removed(stat.len)))
+        })
+    }
+}
+
+fn is_not_found(error: &Error) -> bool {
+    has_kind(error, io::ErrorKind::NotFound)
+}
+
+pub(super) fn is_already_there(error: &Error) -> bool {
+    has_kind(error, io::ErrorKind::AlreadyExists)
+}
+
+fn has_kind(error: &Error, kind: io::ErrorKind) -> bool {
+    error.io_error().is_some_and(|error| error.kind() == kind)
+}
