@@ -337,32 +337,24 @@ mod tests {
             crew.submit(task, work.clone()).unwrap();
         }
         drop((go, work));
-        let groups = tokio::task::spawn_blocking(move || sizes.iter().collect::<Vec<_>>());
+        let groups = super::super::run(move || Ok(sizes.iter().collect::<Vec<_>>()));
         assert_eq!(groups.await.unwrap(), [vec![0], vec![1, 2, 3, 4]]);
     }
 
     #[test]
-    fn a_job_whose_runtime_shuts_down_before_it_begins_is_an_error() {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .max_blocking_threads(1)
-            .build()
-            .unwrap();
-        let crew = Crew::new(1);
-        let (go, gone) = mpsc::channel::<()>();
-        let answer = {
-            let _inside = runtime.enter();
-            drop(tokio::task::spawn_blocking(move || gone.recv()));
-            let mut answer = Box::pin(crew.run(|| Ok(())));
-            assert!(answer.as_mut().now_or_never().is_none());
-            answer
-        };
-        runtime.shutdown_background();
-        drop(go);
+    fn a_job_whose_runtime_has_shut_down_is_an_error_and_leaves_nothing_behind() {
         let runtime = Builder::new_current_thread().build().unwrap();
-        let answer = runtime.block_on(answer);
+        let handle = runtime.handle().clone();
+        runtime.shutdown_background();
+        let crew = Crew::new(1);
+        let answer = {
+            let _inside = handle.enter();
+            crew.run(|| Ok(())).now_or_never().unwrap()
+        };
         assert!(matches!(answer, Err(Error::Runtime)));
         assert_eq!(crew.waiting(), 0);
+        let runtime = Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(crew.run(|| Ok("done"))).unwrap(), "done");
     }
 
     #[test]
