@@ -55,7 +55,7 @@ const IDENTITY: u64 = 0x00;
 /// does nothing.
 ///
 /// - `put_many` and `put_many_keyed` are one [batch](crate::Batch): after an error nothing of it is
-///   stored.
+///   stored, unless the error says otherwise.
 /// - A dropped future leaves nothing half done: a block, or all that a batch puts, is then stored as a
 ///   whole or not at all.
 /// - Writes are as durable as the datastore makes its puts and commits: for a
@@ -97,8 +97,8 @@ impl<D: Datastore + ?Sized> DatastoreBlockstore<D> {
     }
 
     /// From here on a put is refused unless the block has the hash of its CID, as
-    /// [`hash::check`](crate::hash::check) finds it; so is one whose hash function is not known. Other
-    /// clones stay as they are. Feature `verify`.
+    /// [`hash::check`] finds it; so is one whose hash function is not known. Other clones stay as they
+    /// are. Feature `verify`.
     ///
     /// beetswap computes the CIDs of what it receives itself, so it needs no second check.
     #[cfg(feature = "verify")]

@@ -253,14 +253,14 @@ async fn a_closed_store_says_so_in_the_text_of_the_error() {
 }
 
 #[tokio::test]
-async fn a_block_stands_where_kubo_has_it() {
+async fn the_empty_dag_pb_node_stands_where_kubo_has_it() {
     let (_home, flatfs, blocks) = on_flatfs().await;
     let cid: Cid = "bafybeihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
         .parse()
         .unwrap();
-    blocks.put_keyed(&cid, b"\x0a\x02\x08\x01").await.unwrap();
+    blocks.put_keyed(&cid, b"").await.unwrap();
     let key = Key::new("/CIQOHMGEIKMPYHAUTL57JSEZN64SIJ5OIHSGJG4TJSSJLGI3PBJLQVI");
-    assert_eq!(flatfs.get(&key).await.unwrap().unwrap(), "\x0a\x02\x08\x01");
+    assert_eq!(flatfs.get(&key).await.unwrap().unwrap(), "");
 }
 
 #[tokio::test]
