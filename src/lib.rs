@@ -55,6 +55,7 @@
 //! | --- | --- |
 //! | `cid` | keys from CIDs and multihashes, as kubo names its blocks |
 //! | `verify` | checks of blocks against the hash in their key; implies `cid` |
+//! | `blockstore` | the trait `Blockstore` of the crate blockstore, over any [`Datastore`]; implies `cid` |
 //! | `conformance` | test suites that any implementation of the traits can run |
 //! | `cli` | the program `flatfs` |
 //!
@@ -79,6 +80,7 @@
 //!
 //! | module | job |
 //! | --- | --- |
+//! | `blockstore` | an adapter on the contract |
 //! | [`maintenance`] | tools for whole stores |
 //! | `batch` | batches: staging, reads over the store, commit |
 //! | `store` | [`FlatFs`]: open, read, write, scan, flush, commits |
@@ -95,6 +97,8 @@
 #[cfg(not(unix))]
 compile_error!("ds-flatfs needs a Unix: it relies on its renames and advisory locks");
 
+#[cfg(feature = "blockstore")]
+pub mod blockstore;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "verify")]

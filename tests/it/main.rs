@@ -13,6 +13,8 @@
 
 mod bad_input;
 mod batches;
+#[cfg(feature = "blockstore")]
+mod blockstore;
 mod child;
 #[cfg(feature = "cli")]
 mod cli;

@@ -1,0 +1,58 @@
+//! A DAG of two kinds of blocks: plain bytes, and lists of links in DAG-CBOR.
+
+use std::collections::HashSet;
+
+use anyhow::Result;
+use ds_flatfs::cid::Cid;
+use futures::stream::{FuturesUnordered, TryStreamExt as _};
+use multihash_codetable::{Code, MultihashDigest as _};
+
+use crate::node::Node;
+
+/// The multicodec code of plain bytes.
+const RAW: u64 = 0x55;
+/// The multicodec code of DAG-CBOR.
+const DAG_CBOR: u64 = 0x71;
+
+/// A block and its CID.
+pub type Named = (Cid, Vec<u8>);
+
+/// A block of plain bytes.
+#[must_use]
+pub fn leaf(bytes: Vec<u8>) -> Named {
+    (Cid::new_v1(RAW, Code::Sha2_256.digest(&bytes)), bytes)
+}
+
+/// A block of links.
+///
+/// # Errors
+///
+/// If they can't be encoded.
+pub fn list(links: &[Cid]) -> Result<Named> {
+    let bytes = serde_ipld_dagcbor::to_vec(links)?;
+    let cid = Cid::new_v1(DAG_CBOR, Code::Sha2_256.digest(&bytes));
+    Ok((cid, bytes))
+}
+
+/// Gets all blocks of the DAG below `root`, and says their CIDs.
+///
+/// # Errors
+///
+/// If a block can't be got, or is not a list where its CID says so.
+pub async fn fetch(node: &Node, root: Cid) -> Result<HashSet<Cid>> {
+    let mut found = HashSet::from([root]);
+    let mut lists = FuturesUnordered::from_iter([fetch_links(node, root)]);
+    while let Some(links) = lists.try_next().await? {
+        let new = links.into_iter().filter(|link| found.insert(*link));
+        lists.extend(new.map(|link| fetch_links(node, link)));
+    }
+    Ok(found)
+}
+
+async fn fetch_links(node: &Node, cid: Cid) -> Result<Vec<Cid>> {
+    let block = node.get(cid).await?;
+    match cid.codec() {
+        DAG_CBOR => Ok(serde_ipld_dagcbor::from_slice(&block)?),
+        _ => Ok(Vec::new()),
+    }
+}
