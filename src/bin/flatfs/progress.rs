@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
+use console::{Term, truncate_str};
 use ds_flatfs::Error;
 use ds_flatfs::maintenance::Progress;
 use indicatif::{BinaryBytes, HumanCount, ProgressBar, ProgressStyle};
@@ -30,29 +31,37 @@ impl Bar {
         match len {
             Some(len) => Bar::new(
                 ProgressBar::new(len),
-                "{prefix} [{wide_bar:.cyan}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
                 name,
+                "{prefix} [{wide_bar:.cyan}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
+                "{percent}% {binary_bytes_per_sec}, {eta} left",
             ),
             None => Bar::new(
                 ProgressBar::new_spinner(),
-                "{spinner} {prefix} {binary_bytes} {binary_bytes_per_sec}",
                 name,
+                "{spinner} {prefix} {binary_bytes}, {binary_bytes_per_sec}",
+                "{spinner} {binary_bytes}",
             ),
         }
     }
 
     /// A bar for the shards of a store. `doing` says in a word or two what is done with them.
     pub(crate) fn shards(doing: &str) -> Self {
-        let bar = ProgressBar::new(0);
-        Bar::new(bar, "{prefix} [{wide_bar:.cyan}] {msg} {eta}", doing)
+        let wide = "{prefix} [{wide_bar:.cyan}] {msg}, {eta} left";
+        Bar::new(ProgressBar::new(0), doing, wide, "{percent}% {wide_msg}")
     }
 
-    fn new(bar: ProgressBar, template: &str, name: &str) -> Self {
+    /// `wide` and `narrow` say how it is drawn, as far as there is room.
+    fn new(bar: ProgressBar, name: &str, wide: &str, narrow: &str) -> Self {
+        const NARROW: usize = 72;
+        let (_, columns) = Term::stderr().size();
+        let columns = usize::from(columns);
+        let template = if columns < NARROW { narrow } else { wide };
         let style = ProgressStyle::with_template(template);
         // Shown first: then the style knows whether standard error has colours.
         let bar = terminal::show(bar);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Bar(bar.with_prefix(escape(name)))
+        let name = escape(name);
+        Bar(bar.with_prefix(truncate_str(&name, columns / 3, "…").into_owned()))
     }
 
     /// So many bytes are done.
@@ -87,7 +96,7 @@ fn told(progress: Progress, time: Duration) -> String {
         let rate = u64::try_from(rate).unwrap_or(u64::MAX);
         parts.push(format!("{}/s", HumanCount(rate)));
     }
-    parts.join(" ")
+    parts.join(", ")
 }
 
 /// Runs a tool of the library with a bar. The first signal asks it to stop, and waits until it has; a
@@ -130,7 +139,30 @@ fn watch(bar: Bar, stop: Arc<AtomicBool>) -> Watch {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::{Signal, getpid, kill_process};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_tool_is_told_to_stop_when_the_user_interrupts_and_ends_by_itself() {
+        let interrupted = watching("testing", async |mut watch| {
+            assert!(watch(Progress::default()).is_continue());
+            // Until then nobody has asked for signals.
+            tokio::task::yield_now().await;
+            kill_process(getpid(), Signal::INT).unwrap();
+            while watch(Progress::default()).is_continue() {
+                tokio::task::yield_now().await;
+            }
+            Err::<(), _>(Error::Stopped)
+        });
+        assert_eq!(interrupted.await.unwrap_err().to_string(), "interrupted");
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_is_not_interrupted_answers_what_it_found() {
+        let done = watching("testing", async |_| Ok(7));
+        assert_eq!(done.await.unwrap(), 7);
+    }
 
     #[test]
     fn the_rate_is_that_of_the_blocks_and_bytes_are_told_if_known() {
@@ -139,10 +171,10 @@ mod tests {
         progress.blocks = 5000;
         assert_eq!(
             told(progress, Duration::from_secs(2)),
-            "5,000 blocks 2,500/s"
+            "5,000 blocks, 2,500/s"
         );
         progress.bytes = 3 << 20;
         let long = Duration::from_secs(10);
-        assert_eq!(told(progress, long), "5,000 blocks 3.00 MiB 500/s");
+        assert_eq!(told(progress, long), "5,000 blocks, 3.00 MiB, 500/s");
     }
 }

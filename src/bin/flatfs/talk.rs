@@ -1,5 +1,6 @@
 //! [`Talk`]: how much the program says, and the library's own events.
 
+use std::env;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,10 +25,16 @@ static WARNINGS: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug, Args)]
 pub(crate) struct Talk {
     /// No progress, no summaries, no warnings: errors only, and what was asked for
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        display_order = 900,
+        conflicts_with = "verbose"
+    )]
     quiet: bool,
     /// What the store warns of and tells, on standard error; twice for every detail
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, display_order = 901, action = ArgAction::Count)]
     verbose: u8,
 }
 
@@ -36,6 +43,11 @@ impl Talk {
     pub(crate) fn begin(&self) {
         if self.quiet {
             terminal::be_quiet();
+        }
+        if env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+            // Else CLICOLOR_FORCE would win here, and not in what clap prints.
+            console::set_colors_enabled(false);
+            console::set_colors_enabled_stderr(false);
         }
         let events = tracing_subscriber::fmt::layer()
             .event_format(Line)

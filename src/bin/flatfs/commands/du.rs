@@ -47,7 +47,7 @@ impl Du {
         if !self.json {
             let (path, bytes) = (escape(path), bytes(usage.bytes));
             let seconds = started.elapsed().as_secs_f64();
-            report::summary(&format!("{path}: {bytes} bytes, {seconds:.2} s\n"))?;
+            report::summary(&format!("{path}: disk usage {bytes}, {seconds:.2} s\n"))?;
             return Ok(Answer::Yes);
         }
         let report = Report {

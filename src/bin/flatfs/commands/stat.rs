@@ -175,7 +175,7 @@ fn text(report: &Report) -> String {
     });
     if report.ignored > 0 {
         lines.push(format!(
-            "ignored     {} that are no blocks, or blocks in a wrong shard; -v names them",
+            "ignored     {}, which are no blocks or stand in a wrong shard; -v names them",
             HumanCount(report.ignored)
         ));
     }
