@@ -4,9 +4,9 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::fixture::{Blocks, SAFE, STORE, Tally, blocks, counted, losses, usage};
+use super::fixture::{Blocks, Change, SAFE, STORE, Tally, Write, blocks, counted, losses, usage};
 use crate::disk::Kind;
-use crate::disk::fault::{FaultDisk, Loss};
+use crate::disk::fault::{FaultDisk, Loss, Op};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::maintenance::convert::{to_version_0, to_version_1};
@@ -152,6 +152,26 @@ async fn a_store_that_a_crash_has_left_with_something_in_flight_is_not_downgrade
     assert_eq!(disk.tree(), before);
     SAFE.open(&disk).await.close().await.unwrap();
     downgrade(&disk).unwrap();
+}
+
+#[tokio::test]
+async fn a_recount_completes_what_was_committed_first() {
+    let (disk, store) = SAFE.store_with(&[("AA1", "one")]).await;
+    let refused = disk.refuse(|op, path| {
+        let is_block = op == Op::Rename && path.ends_with("BB/BB1.data");
+        is_block.then_some(ErrorKind::Other)
+    });
+    let commit = Write::Commit(vec![Change::Put("AA1", "other"), Change::Put("BB1", "two")]);
+    let error = commit.run(&store).await.unwrap_err();
+    assert!(matches!(error, Error::CommitIncomplete { .. }), "{error}");
+    drop(refused);
+    let found = disk.reboot(Loss::None);
+    let figure = recount::run(opening(&found), Watcher::none()).unwrap();
+    assert_eq!(figure.bytes, usage(&found));
+    let blocks = blocks(&SAFE.open(&found).await).await;
+    let names: Vec<&String> = blocks.keys().collect();
+    assert_eq!(names, ["AA1", "BB1"]);
+    assert_eq!(blocks["AA1"], "other");
 }
 
 #[tokio::test]

@@ -12,7 +12,8 @@ use crate::report::{self, escape};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 For programs that know no SHARDING file. Only a store of prefix/N can be converted, and only when no \
-writer has left anything in flight. No block is moved; 'flatfs upgrade' with the same N undoes it.
+writer has left anything in flight ('flatfs du' sees to what a crashed one has left). No block is \
+moved; 'flatfs upgrade' with the same N undoes it.
 
 Example:
   flatfs downgrade blocks")]
