@@ -50,8 +50,9 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// Another writer, in this process or in another one, has the store open.
-    #[error("the datastore at {} is locked by another writer: close that one, or open this one read-only", path.display())]
+    /// Another writer, in this process or in another one, has the store open. To open it
+    /// [read-only](crate::Options::read_only) takes no lock.
+    #[error("the datastore at {} is locked by another writer, which must close it first", path.display())]
     Locked {
         /// The store.
         path: PathBuf,
@@ -171,6 +172,16 @@ pub enum Error {
         reason: String,
     },
 
+    /// A store, or what might be one, that can't be converted to the other version of its format.
+    /// Nothing was changed.
+    #[error("{} is in the way of a conversion: {reason}", path.display())]
+    NotConvertible {
+        /// What is in the way.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+
     /// A tool for whole stores was stopped by its own callback. Run it again to complete its work.
     #[error("stopped before the end: run it again to complete it")]
     Stopped,
@@ -221,6 +232,7 @@ impl Error {
             | Error::ShardMismatch { path, .. }
             | Error::Unexpected { path, .. }
             | Error::UnknownIntent { path, .. }
+            | Error::NotConvertible { path, .. }
             | Error::FlushFailed { path, .. } => Some(path),
             Error::CommitIncomplete { record, .. } => Some(record),
             Error::BatchFailed { source } => source.path(),

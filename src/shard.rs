@@ -147,6 +147,17 @@ impl Shard {
         format!("{}/{}", self.function.name(), self.length)
     }
 
+    /// How many characters of a key the function takes, 1 to 255: the length of its directories' names.
+    ///
+    /// ```
+    /// # use ds_flatfs::Shard;
+    /// assert_eq!(Shard::default().length(), 2);
+    /// ```
+    #[must_use]
+    pub fn length(&self) -> usize {
+        usize::from(self.length.get())
+    }
+
     /// The name of the directory for a key, which is given without its `/`.
     #[must_use]
     pub fn dir(&self, name: &str) -> String {
@@ -155,7 +166,7 @@ impl Shard {
 
     /// The same, as a part of the key where it is long enough, as keys mostly are.
     pub(crate) fn dir_of<'a>(&self, name: &'a str) -> Cow<'a, str> {
-        let length = usize::from(self.length.get());
+        let length = self.length();
         let part = match self.function {
             Function::Prefix => name.get(..length),
             Function::Suffix => last(name, length),
@@ -168,7 +179,7 @@ impl Shard {
     }
 
     fn filled_up(&self, name: &str) -> String {
-        let length = usize::from(self.length.get());
+        let length = self.length();
         let fill = iter::repeat('_');
         match self.function {
             Function::Prefix => name.chars().chain(fill).take(length).collect(),
@@ -272,6 +283,16 @@ mod tests {
         assert!(error.to_string().ends_with("between 1 and 255"), "{error}");
         assert!(error.to_string().contains("\"suffix/9"), "{error}");
         assert_eq!(Shard::suffix(255).unwrap().dir("A").len(), 255);
+    }
+
+    #[test]
+    fn every_directory_of_a_function_has_a_name_of_its_length() {
+        for text in ["prefix/3", "suffix/1", "next-to-last/255"] {
+            let shard: Shard = text.parse().unwrap();
+            for key in ["A", "CIQABCDEF"] {
+                assert_eq!(shard.dir(key).len(), shard.length(), "{shard}, {key}");
+            }
+        }
     }
 
     #[test]

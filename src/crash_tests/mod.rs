@@ -4,6 +4,7 @@
 mod coalescing;
 mod commit_failures;
 mod concurrency;
+mod conversions;
 mod crash_points;
 mod creation;
 mod dropped_futures;

@@ -5,6 +5,10 @@
 //! stopped, whose future was dropped, or whose process was killed leaves a store in which nothing is
 //! lost; the same call again completes the work.
 
-mod progress;
+pub(crate) mod convert;
+pub(crate) mod progress;
+pub(crate) mod recount;
 
+pub use self::convert::{downgrade, upgrade};
 pub use self::progress::Progress;
+pub use self::recount::recount;

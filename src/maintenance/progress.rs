@@ -23,12 +23,11 @@ pub struct Progress {
 /// What a tool calls with its progress now and then; [`Break`](ControlFlow::Break) stops it.
 ///
 /// It is called on a thread where it may block, but the tool waits for it.
-#[allow(dead_code)]
 pub(crate) struct Watcher(Option<Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>>);
 
-#[allow(dead_code)]
 impl Watcher {
     /// Nobody watches.
+    #[allow(dead_code)]
     pub(crate) fn none() -> Self {
         Watcher(None)
     }

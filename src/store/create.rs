@@ -28,10 +28,8 @@ impl Opening {
         }
     }
 
-    /// Makes a store, and answers its lock. `SHARDING` comes last: it makes the directory a store.
+    /// Makes a store, and answers its lock.
     pub(super) fn create(&self, is_missing: bool) -> Result<(Shard, Box<dyn LockGuard>)> {
-        const README_MODE: u32 = 0o444;
-        const SHARDING_MODE: u32 = 0o644;
         if is_missing {
             self.create_root()?;
         }
@@ -49,6 +47,15 @@ impl Opening {
             return Ok((found, lock));
         }
         let shard = self.options.shard.unwrap_or_default();
+        self.mark_as_store(shard)?;
+        Ok((shard, lock))
+    }
+
+    /// Makes a store of a directory whose lock the caller has. `SHARDING` comes last: it makes the
+    /// directory a store.
+    pub(crate) fn mark_as_store(&self, shard: Shard) -> Result<()> {
+        const README_MODE: u32 = 0o444;
+        const SHARDING_MODE: u32 = 0o644;
         let temp = self.root.join(TEMP);
         // It may be a symbolic link, whose target is not ours to remove.
         self.ensure_temp(&temp)?;
@@ -62,8 +69,7 @@ impl Opening {
         if shard == Shard::default() {
             publish(README, README_TEXT, README_MODE)?;
         }
-        publish(SHARDING, &format!("{shard}\n"), SHARDING_MODE)?;
-        Ok((shard, lock))
+        publish(SHARDING, &format!("{shard}\n"), SHARDING_MODE)
     }
 }
 

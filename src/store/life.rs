@@ -9,6 +9,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{FlatFs, Store, Target};
+use crate::datastore::DiskUsage;
 use crate::disk::{LockGuard, Publish, if_there, pool};
 use crate::disk_usage::{self, Meter};
 use crate::error::{Error, Result};
@@ -135,7 +136,8 @@ impl Store {
         }
     }
 
-    fn finish_life(&self) -> Result<()> {
+    /// The steps of a close, when no work is under way any more.
+    pub(crate) fn finish_life(&self) -> Result<()> {
         // Kept to the end: a second close waits here until the first one is done.
         let mut held = self
             .life
@@ -179,13 +181,16 @@ impl Store {
         let begun = Instant::now();
         let stop = || begun.elapsed() > LONGEST;
         match disk_usage::count_all(&*self.disk, &self.layout, stop) {
-            Ok(Some(figure)) => {
-                self.meter.set(figure);
-                self.life.usage_is_stale.store(false, Ordering::SeqCst);
-            }
+            Ok(Some(figure)) => self.trust_usage(figure),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the disk usage will be counted at the next open"),
         }
+    }
+
+    /// Takes over a figure that was counted while nothing changed.
+    pub(crate) fn trust_usage(&self, figure: DiskUsage) {
+        self.meter.set(figure);
+        self.life.usage_is_stale.store(false, Ordering::SeqCst);
     }
 
     fn remove_unclean_mark(&self) -> Result<()> {

@@ -34,9 +34,9 @@ use self::durable::DurableWrite;
 use self::flush::Flusher;
 use self::flush::Target;
 use self::life::Life;
-#[cfg(test)]
 pub(crate) use self::open::Purpose;
 pub use self::options::{Durability, ExistingBlock, Options};
+pub(crate) use self::place::{Opening, Place};
 pub(crate) use self::scan::walk;
 use self::shard_dirs::ShardDirs;
 use self::turns::Turns;

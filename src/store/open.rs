@@ -11,13 +11,13 @@ use super::durable::GROUP;
 use super::flush::Flusher;
 use super::life::Life;
 use super::options::LEAST_FILES;
-use super::place::{Opening, Place};
+use super::place::{Opening, Place, locate};
 use super::shard_dirs::ShardDirs;
 use super::turns::Turns;
 use super::{FlatFs, Options, Store, Target};
 use crate::datastore::{Accuracy, DiskUsage};
 use crate::disk::pool::Crew;
-use crate::disk::{Disk, Kind, LockGuard, OsDisk, clean_up, if_there, pool, resolve};
+use crate::disk::{Disk, Kind, LockGuard, OsDisk, clean_up, if_there, pool};
 use crate::disk_usage::{self, Meter, cache};
 use crate::error::{Error, Result};
 use crate::layout::{DISK_USAGE, Layout, TEMP, UNCLEAN};
@@ -77,12 +77,7 @@ impl Options {
     }
 
     async fn begin(self, path: &Path, purpose: Purpose) -> Result<FlatFs> {
-        let failed = |error| Error::io("find", path, error);
-        let absolute = std::path::absolute(path).map_err(failed)?;
-        // A slash at the end would have a symbolic link looked through.
-        let absolute: PathBuf = absolute.components().collect();
-        let resolved = pool::run(move || Ok(resolve(absolute))).await?;
-        let path = resolved.map_err(failed)?;
+        let path = locate(path).await?;
         self.begin_on(Arc::new(OsDisk::default()), path, purpose)
             .await
     }
@@ -119,7 +114,8 @@ pub(crate) enum Purpose {
 }
 
 impl Opening {
-    fn run(self, purpose: Purpose) -> Result<Store> {
+    /// Opens a store, without the work that goes on in the background while one is open.
+    pub(crate) fn run(self, purpose: Purpose) -> Result<Store> {
         let shard = match (self.look()?, purpose) {
             (Place::Store(found), Purpose::Create) => {
                 self.check_shard(found, self.options.shard)?;

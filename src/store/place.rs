@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Options;
-use crate::disk::{Disk, Kind, LockGuard, if_there};
+use crate::disk::{Disk, Kind, LockGuard, OsDisk, if_there, pool, resolve};
 use crate::error::{Error, Result};
 use crate::layout::{DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
 use crate::shard::Shard;
@@ -14,7 +14,7 @@ use crate::shard::Shard;
 const LONGEST_SHARDING: u64 = 4096;
 
 /// What there is where a store is to be opened.
-pub(super) enum Place {
+pub(crate) enum Place {
     Missing,
     /// Nothing is there, or only what a create leaves that a crash cut short.
     Empty,
@@ -23,21 +23,38 @@ pub(super) enum Place {
 }
 
 /// A store that is about to be opened or created.
-pub(super) struct Opening {
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) root: PathBuf,
+///
+/// The tools for whole stores take the same steps.
+pub(crate) struct Opening {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) root: PathBuf,
     pub(super) options: Options,
 }
 
 impl Opening {
-    pub(super) fn not_a_store(&self, reason: &'static str) -> Error {
+    /// With the default options, on this disk.
+    pub(crate) fn on(disk: Arc<dyn Disk>, root: PathBuf) -> Self {
+        Opening {
+            disk,
+            root,
+            options: Options::new(),
+        }
+    }
+
+    /// The directory that the user named, on the disk of the operating system.
+    pub(crate) async fn of(dir: &Path) -> Result<Self> {
+        let root = locate(dir).await?;
+        Ok(Opening::on(Arc::new(OsDisk::default()), root))
+    }
+
+    pub(crate) fn not_a_store(&self, reason: &'static str) -> Error {
         Error::NotAStore {
             path: self.root.clone(),
             reason,
         }
     }
 
-    pub(super) fn check_shard(&self, found: Shard, wanted: Option<Shard>) -> Result<()> {
+    pub(crate) fn check_shard(&self, found: Shard, wanted: Option<Shard>) -> Result<()> {
         match wanted {
             Some(wanted) if wanted != found => Err(Error::ShardMismatch {
                 path: self.root.clone(),
@@ -48,7 +65,7 @@ impl Opening {
         }
     }
 
-    pub(super) fn lock(&self) -> Result<Box<dyn LockGuard>> {
+    pub(crate) fn lock(&self) -> Result<Box<dyn LockGuard>> {
         let path = self.root.join(LOCK);
         match self.disk.lock(&path) {
             Ok(Some(lock)) => Ok(lock),
@@ -75,7 +92,7 @@ impl Opening {
         }
     }
 
-    pub(super) fn sync_dir(&self, dir: &Path) -> Result<()> {
+    pub(crate) fn sync_dir(&self, dir: &Path) -> Result<()> {
         self.disk
             .sync_dir(dir)
             .map_err(|error| Error::io("sync", dir, error))
@@ -95,7 +112,7 @@ impl Opening {
     }
 
     /// Looks what there is, and changes nothing.
-    pub(super) fn look(&self) -> Result<Place> {
+    pub(crate) fn look(&self) -> Result<Place> {
         // The root itself may be a symbolic link: only its target is looked at.
         let stat = match self.disk.stat(&self.root.join(".")) {
             Ok(stat) => stat,
@@ -144,4 +161,14 @@ impl Opening {
             error => error,
         })
     }
+}
+
+/// The path as an absolute one; where it is a symbolic link, what this leads to.
+pub(super) async fn locate(path: &Path) -> Result<PathBuf> {
+    let failed = |error| Error::io("find", path, error);
+    let absolute = std::path::absolute(path).map_err(failed)?;
+    // A slash at the end would have a symbolic link looked through.
+    let absolute: PathBuf = absolute.components().collect();
+    let resolved = pool::run(move || Ok(resolve(absolute))).await?;
+    resolved.map_err(failed)
 }

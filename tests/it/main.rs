@@ -20,6 +20,7 @@ mod child;
 mod cli;
 #[cfg(feature = "conformance")]
 mod conformance;
+mod convert;
 mod create_open;
 mod disk_usage;
 mod failing_disk;

@@ -1,5 +1,6 @@
 //! [`Cli`]: the arguments of the program.
 
+use std::iter;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -7,6 +8,7 @@ use clap::error::ErrorKind;
 
 use crate::commands::Command;
 use crate::report;
+use crate::talk::Talk;
 
 /// Works with flatfs block stores: one file a block, as kubo and go-ds-flatfs have them.
 #[derive(Debug, Parser)]
@@ -18,11 +20,16 @@ use crate::report;
     after_help = "\
 Exit status: 0 for yes, 1 for no or failed, 2 for wrong usage.
 
+Colours follow NO_COLOR, CLICOLOR and CLICOLOR_FORCE. RUST_LOG chooses what is told of the store's \
+work more finely than -v does, as RUST_LOG=ds_flatfs=debug.
+
 Example:
   flatfs import blocks backup.car
   flatfs stat ~/.ipfs/blocks"
 )]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) talk: Talk,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -57,8 +64,12 @@ fn one_line(message: &str) -> String {
         .filter_map(|mark| message.find(mark))
         .min();
     let what = end.and_then(|end| message.get(..end)).unwrap_or(message);
-    let words: Vec<&str> = what.split_whitespace().collect();
-    format!("{}; try --help", words.join(" "))
+    // Behind an empty line clap gives tips, a line each.
+    let (error, tips) = what.split_once("\n\n").unwrap_or((what, ""));
+    let parts = iter::once(error).chain(tips.lines());
+    let parts = parts.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
+    format!("{}; try --help", parts.join("; "))
 }
 
 #[cfg(test)]
@@ -70,6 +81,16 @@ mod tests {
     #[test]
     fn the_arguments_are_declared_without_contradiction() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_tip_stands_apart_from_the_error() {
+        let error = Cli::try_parse_from(["flatfs", "improt"]).unwrap_err();
+        let line = one_line(&error.render().to_string());
+        assert!(
+            line.starts_with("unrecognized subcommand 'improt'; tip: "),
+            "{line}"
+        );
     }
 
     #[test]

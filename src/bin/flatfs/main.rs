@@ -10,16 +10,20 @@ mod commands;
 mod dag;
 mod hash;
 mod links;
+mod progress;
 mod report;
 mod sink;
 mod source;
 mod stats;
 mod store;
+mod talk;
 mod target;
+mod terminal;
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::CommandFactory as _;
 
 use crate::cli::Cli;
 use crate::commands::Answer;
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    cli.talk.begin();
     match run(cli) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::FAILURE,
@@ -41,7 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<Answer> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let answer = runtime.block_on(cli.command.run());
+    let answer = runtime.block_on(cli.command.run(Cli::command()));
     // A read from a terminal may still be waiting for input, and nobody wants it any more. Stores
     // have been closed by now.
     runtime.shutdown_background();

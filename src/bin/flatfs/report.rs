@@ -1,8 +1,16 @@
-//! What goes to standard error, and the exit status that belongs to it.
+//! What the program tells the user, and the exit status that belongs to it.
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use console::style;
+use ds_flatfs::Error;
+use indicatif::{BinaryBytes, HumanCount};
+
+use crate::sink::Sink;
+use crate::terminal;
 
 /// The exit status for arguments that make no sense.
 pub(crate) const WRONG_USAGE: u8 = 2;
@@ -37,19 +45,64 @@ pub(crate) fn error(error: &anyhow::Error) {
 
 /// Prints what the user should know about something that didn't fail.
 pub(crate) fn warn(error: &anyhow::Error) {
-    print(&format!("warning: {}", chain(error)));
+    if !terminal::is_quiet() {
+        let warning = style("warning").yellow().for_stderr();
+        terminal::write_line(&format!("flatfs: {warning}: {}", escape(chain(error))));
+    }
+}
+
+/// Prints what came of a work that nobody has to know, to standard output.
+///
+/// # Errors
+///
+/// If it can't be written.
+pub(crate) fn summary(lines: &str) -> anyhow::Result<()> {
+    if terminal::is_quiet() {
+        return Ok(());
+    }
+    let mut sink = Sink::stdout();
+    sink.write(lines.as_bytes())?;
+    sink.finish()
 }
 
 /// Prints one line to standard error, safe for a terminal.
 pub(crate) fn print(message: &str) {
-    // There is nobody left to tell if this fails.
-    let _ = writeln!(io::stderr(), "flatfs: {}", escape(message));
+    let name = style("flatfs").red().bold().for_stderr();
+    terminal::write_line(&format!("{name}: {}", escape(message)));
 }
 
-/// The error and its sources, as one line.
+/// The error and its sources, as one line that says nothing twice.
 fn chain(error: &anyhow::Error) -> String {
-    let parts: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let mut parts = Vec::new();
+    let mut rest = error.chain().peekable();
+    while let Some(part) = rest.next() {
+        let known = known(part);
+        let is_last = rest.peek().is_none();
+        if matches!(known, Some(Error::BatchFailed { .. })) && !is_last {
+            // What failed comes next, and what that means for the user came before.
+            continue;
+        }
+        parts.push(part.to_string());
+        if matches!(known, Some(Error::Full { source, .. }) if source.kind() == io::ErrorKind::StorageFull)
+        {
+            break;
+        }
+    }
     parts.join(": ")
+}
+
+fn known<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+    let shared = || error.downcast_ref::<Arc<Error>>().map(Arc::as_ref);
+    error.downcast_ref().or_else(shared)
+}
+
+/// A number of bytes, exactly and roughly.
+pub(crate) fn bytes(bytes: u64) -> String {
+    if bytes < 1024 {
+        format!("{bytes}")
+    } else {
+        format!("{} ({})", HumanCount(bytes), BinaryBytes(bytes))
+    }
 }
 
 /// The text with characters escaped that would break the line or steer a terminal.
@@ -81,6 +134,24 @@ mod tests {
             escape(chain(&error)),
             "cannot read \\u{1b}[31m.car: it\\nbroke"
         );
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once_and_a_full_quota_by_its_name() {
+        let told = |kind: io::ErrorKind| {
+            let source = Arc::new(Error::Full {
+                action: "write",
+                path: "/s/x".into(),
+                source: kind.into(),
+            });
+            let failed = Error::BatchFailed { source };
+            chain(&anyhow::Error::from(failed).context("nothing was imported"))
+        };
+        let full = "nothing was imported: no space left to write /s/x: \
+                    free some space, deleting blocks still works";
+        assert_eq!(told(io::ErrorKind::StorageFull), full);
+        let quota = told(io::ErrorKind::QuotaExceeded);
+        assert_eq!(quota, format!("{full}: quota exceeded"));
     }
 
     #[test]

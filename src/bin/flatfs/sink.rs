@@ -44,14 +44,10 @@ impl Sink {
 
     /// # Errors
     ///
-    /// If this is a terminal, which binary data would upset.
-    pub(crate) fn refuse_terminal(&self) -> anyhow::Result<()> {
+    /// [`WrongUsage`] with this message if this is a terminal, which binary data would upset.
+    pub(crate) fn refuse_terminal(&self, why: &str) -> anyhow::Result<()> {
         match self {
-            Sink::Stdout(_) if io::stdout().is_terminal() => Err(WrongUsage(
-                "a CAR is not for the terminal: redirect the output, or name a file with -o"
-                    .to_owned(),
-            )
-            .into()),
+            Sink::Stdout(_) if io::stdout().is_terminal() => Err(WrongUsage(why.to_owned()).into()),
             _ => Ok(()),
         }
     }

@@ -70,10 +70,22 @@ async fn close_after<T>(
 pub(crate) async fn interruptible<T>(
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
-    let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         done = work => done,
-        Ok(()) = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
-        Some(()) = terminate.recv() => anyhow::bail!("terminated"),
+        why = interruption() => anyhow::bail!(why?),
+    }
+}
+
+/// Waits until the user wants the program to end, and says how.
+///
+/// # Errors
+///
+/// If the operating system doesn't tell the program of signals.
+pub(crate) async fn interruption() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        Ok(()) = tokio::signal::ctrl_c() => Ok("interrupted"),
+        Some(()) = terminate.recv() => Ok("terminated"),
+        else => std::future::pending().await,
     }
 }

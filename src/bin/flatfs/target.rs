@@ -10,10 +10,10 @@ use crate::blocks;
 
 /// How KEY is read, for the help of every command that takes one.
 pub(crate) const KEY_HELP: &str = "\
-KEY is a CID (version 0 or 1, in any multibase, also as /ipfs/CID) or a key of the store. What can be
-read as a CID is one; begin with '/' to be sure to mean a key. All CIDs of the same multihash name the
-same block. A CID with the identity hash carries its block itself: it is always there, and never in
-the store.";
+KEY is a CID (version 0 or 1, in any multibase, also as /ipfs/CID) or a key of the store. What can \
+be read as a CID is one; begin with '/' to be sure to mean a key. All CIDs of the same multihash name \
+the same block. A CID with the identity hash carries its block itself: it is always there, and never \
+in the store.";
 
 /// A key of the store, or a CID.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,9 +6,12 @@
 
 mod bad_cars;
 mod cars;
+mod comforts;
+mod convert;
 mod export;
 mod import;
 mod put_get;
+mod terminal;
 mod whole_store;
 
 use std::collections::BTreeMap;

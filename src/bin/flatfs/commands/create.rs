@@ -10,8 +10,8 @@ use super::Answer;
 /// Make an empty store
 #[derive(Debug, Args)]
 #[command(after_help = "\
-SHARD says how blocks are spread over directories: prefix/N, suffix/N or next-to-last/N, also written
-v1/next-to-last/2 or /repo/flatfs/shard/v1/next-to-last/2.
+SHARD says how blocks are spread over directories: prefix/N, suffix/N or next-to-last/N, also \
+written v1/next-to-last/2 or /repo/flatfs/shard/v1/next-to-last/2.
 
 Example:
   flatfs create blocks

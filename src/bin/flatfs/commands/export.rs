@@ -18,11 +18,13 @@ use crate::{blocks, car, hash, store};
 /// Write blocks as a CAR (version 1)
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With ROOTs: the DAGs below them, parents first, each block once; dag-pb, dag-cbor, dag-json and raw
-are followed. A missing block is an error that names it. Blocks that their CIDs carry themselves
+With ROOTs: the DAGs below them, parents first, each block once; dag-pb, dag-cbor, dag-json and raw \
+are followed. A missing block is an error that names it. Blocks that their CIDs carry themselves \
 (identity hash) are followed, but not written.
+
 Without: every block of the store as raw, in a CAR without roots.
-Each block is checked against its CID. A FILE that is named with -o only appears when all of it is
+
+Each block is checked against its CID. A FILE that is named with -o only appears when all of it is \
 there.
 
 Example:
@@ -59,7 +61,9 @@ impl Export {
             }
         }
         let mut sink = Sink::open(self.output.as_deref())?;
-        sink.refuse_terminal()?;
+        sink.refuse_terminal(
+            "a CAR is not for the terminal: redirect the output, or name a file with -o",
+        )?;
         sink.write(&car::header(self.roots.clone())?)?;
         if self.roots.is_empty() {
             write_all(store, &mut sink).await?;

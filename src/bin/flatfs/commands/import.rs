@@ -8,15 +8,14 @@ use anyhow::{Context as _, anyhow};
 use cid::Cid;
 use clap::Args;
 use ds_flatfs::hash::HashError;
-use ds_flatfs::{FlatBatch, FlatFs, Key};
-use indicatif::{ProgressBar, ProgressStyle};
+use ds_flatfs::{Error, FlatBatch, FlatFs, Key};
 use tokio::io::AsyncBufRead;
 
 use super::Answer;
 use crate::car::{Block, CarReader};
 use crate::hash;
+use crate::progress::Bar;
 use crate::report::escape;
-use crate::sink::Sink;
 use crate::source;
 use crate::{blocks, report, store};
 
@@ -24,11 +23,14 @@ use crate::{blocks, report, store};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Each CAR is taken as a whole or not at all. The CARs before one that is refused stay imported.
-Every block is checked against the hash in its CID. A hash function that is not known is an error,
-unless --unverified takes such blocks as they are; all others are checked even then.
-Blocks that their CIDs carry themselves (identity hash) are checked and counted, but not stored.
-A root that is neither in the CAR nor in the store is warned about. The index of a version 2 is not
-needed and not read. A CAR that ends between two blocks can't be told from a whole one. DIR is made, with next-to-last/2, if it is missing or empty.
+
+Every block is checked against the hash in its CID. A hash function that is not known is an error, \
+unless --unverified takes such blocks as they are; all others are checked even then. Blocks that \
+their CIDs carry themselves (identity hash) are checked and counted, but not stored.
+
+A root that is neither in the CAR nor in the store is warned about. The index of a version 2 is not \
+needed and not read. A CAR that ends between two blocks can't be told from a whole one. DIR is made, \
+with next-to-last/2, if it is missing or empty.
 
 Example:
   flatfs import blocks backup.car
@@ -116,8 +118,13 @@ async fn import(store: &FlatFs, mut car: Car, unverified: bool) -> anyhow::Resul
     let filling = store::interruptible(fill(&batch, &mut car, &mut absent, unverified));
     let tally = match filling.await {
         Ok(tally) => {
-            let committed = batch.commit().await;
-            committed.with_context(|| format!("cannot commit the blocks of {}", car.name))?;
+            batch.commit().await.map_err(|error| {
+                let told = match error {
+                    Error::BatchFailed { .. } => refused(&car.name),
+                    _ => format!("cannot commit the blocks of {}", car.name),
+                };
+                anyhow::Error::from(error).context(told)
+            })?;
             tally
         }
         Err(error) => {
@@ -144,7 +151,7 @@ async fn fill(
     absent: &mut HashSet<Cid>,
     unverified: bool,
 ) -> anyhow::Result<Tally> {
-    let progress = progress(&car.name, car.len)?;
+    let bar = Bar::bytes(&car.name, car.len);
     let mut tally = Tally::default();
     while let Some(block) = car.reader.next_block().await? {
         check(&block, unverified).with_context(|| format!("at byte {}", block.offset))?;
@@ -156,9 +163,8 @@ async fn fill(
         } else if put(batch, block).await? {
             tally.new += 1;
         }
-        progress.set_position(car.reader.offset());
+        bar.set_bytes(car.reader.offset());
     }
-    progress.finish_and_clear();
     Ok(tally)
 }
 
@@ -184,29 +190,12 @@ async fn put(batch: &FlatBatch, block: Block) -> anyhow::Result<bool> {
     Ok(found.is_none())
 }
 
-/// A bar on standard error; nothing is drawn where that is no terminal.
-fn progress(name: &str, len: Option<u64>) -> anyhow::Result<ProgressBar> {
-    let (bar, template) = match len {
-        Some(len) => (
-            ProgressBar::new(len),
-            "{msg} [{wide_bar:.cyan}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
-        ),
-        None => (
-            ProgressBar::new_spinner(),
-            "{spinner} {msg} {binary_bytes} {binary_bytes_per_sec}",
-        ),
-    };
-    let style = ProgressStyle::with_template(template).context("cannot draw the progress bar")?;
-    Ok(bar.with_style(style).with_message(escape(name)))
-}
-
 fn print(name: &str, roots: &[Cid], tally: &Tally, time: Duration) -> anyhow::Result<()> {
-    let mut sink = Sink::stdout();
-    sink.write(summary(name, tally, time).as_bytes())?;
+    let mut lines = summary(name, tally, time);
     for root in roots {
-        sink.write(format!("  root {root}\n").as_bytes())?;
+        lines.push_str(&format!("  root {root}\n"));
     }
-    sink.finish()
+    report::summary(&lines)
 }
 
 fn summary(name: &str, tally: &Tally, time: Duration) -> String {

@@ -19,9 +19,10 @@ const CHUNK: usize = 512;
 /// List the blocks, in any order
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints a line each, as they are found. With --cids a key that is a multihash is printed as its CID
-(version 1, raw), one that is a CID as that; other keys stay as they are. With --json a line is an
+Prints a line each, as they are found. With --cids a key that is a multihash is printed as its CID \
+(version 1, raw), one that is a CID as that; other keys stay as they are. With --json a line is an \
 object with \"key\", \"cid\" (null if it has none) and \"size\" in bytes.
+
 A block that can't be listed is reported and makes the exit status 1; the others are listed.
 
 Example:

@@ -1,14 +1,19 @@
 //! What `flatfs` can do, one file a command.
 
+mod completions;
 mod create;
+mod downgrade;
+mod du;
 mod export;
 mod get;
 mod has;
 mod import;
 mod ls;
+mod man;
 mod put;
 mod rm;
 mod stat;
+mod upgrade;
 
 use clap::Subcommand;
 
@@ -30,15 +35,20 @@ pub(crate) enum Command {
     Rm(rm::Rm),
     Ls(ls::Ls),
     Stat(stat::Stat),
+    Du(du::Du),
+    Upgrade(upgrade::Upgrade),
+    Downgrade(downgrade::Downgrade),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Command {
-    /// Does it.
+    /// Does it. `program` describes the whole program.
     ///
     /// # Errors
     ///
     /// If it fails; the error says what, where, and what to do.
-    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
+    pub(crate) async fn run(self, program: clap::Command) -> anyhow::Result<Answer> {
         match self {
             Command::Create(command) => command.run().await,
             Command::Import(command) => command.run().await,
@@ -49,6 +59,11 @@ impl Command {
             Command::Rm(command) => command.run().await,
             Command::Ls(command) => command.run().await,
             Command::Stat(command) => command.run().await,
+            Command::Du(command) => command.run().await,
+            Command::Upgrade(command) => command.run().await,
+            Command::Downgrade(command) => command.run().await,
+            Command::Completions(command) => command.run(program),
+            Command::Man(command) => command.run(program),
         }
     }
 }

@@ -18,8 +18,8 @@ const LIMIT: u64 = 2 << 20;
 /// Store files as one raw block each
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints the CID of each block (version 1, raw, sha2-256), a line each, once the block is stored. A file
-is not cut into pieces, so one over 2 MiB is refused: other nodes would not take such a block.
+Prints the CID of each block (version 1, raw, sha2-256), a line each, once the block is stored. A \
+file is not cut into pieces, so one over 2 MiB is refused: other nodes would not take such a block.
 
 Example:
   flatfs put blocks note.txt

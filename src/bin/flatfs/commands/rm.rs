@@ -14,8 +14,8 @@ use crate::{blocks, report, store};
 #[derive(Debug, Args)]
 #[command(after_help = format!("{KEY_HELP}
 
-A block that isn't there is reported and makes the exit status 1, unless --force is given; the others
-are removed all the same.
+A block that isn't there is reported and makes the exit status 1, unless --force is given; the \
+others are removed all the same.
 
 Example:
   flatfs rm blocks bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"))]

@@ -8,14 +8,14 @@ use console::Term;
 use ds_flatfs::query::Query;
 use ds_flatfs::{DiskUsage, FlatFs};
 use futures::StreamExt as _;
-use indicatif::{BinaryBytes, HumanCount};
+use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::Answer;
-use crate::report::escape;
+use crate::report::{bytes, escape};
 use crate::sink::Sink;
 use crate::stats::{self, Bin, Spread, Stats};
-use crate::{report, store};
+use crate::{report, store, talk};
 
 /// How wide is drawn where nobody knows how wide the terminal is.
 const WIDTH: usize = 80;
@@ -23,9 +23,13 @@ const WIDTH: usize = 80;
 /// Say what is in a store, and how it is spread
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Disk usage is what the store itself keeps count of, with how far it can be trusted; bytes is the sum
-of the sizes of the blocks. \"of 1,024\" is the number of shards that keys in base32 can have.
-A block that can't be sized is reported and makes the exit status 1; the others are counted.
+Disk usage is what the store itself keeps count of, with how far it can be trusted ('flatfs du' \
+counts it anew); bytes is the sum of the sizes of the blocks. \"of 1,024\" is the number of shards \
+that keys in base32 can have.
+
+Files that are no blocks, and blocks in a shard that is not theirs, which no program finds there, are \
+ignored and counted as such; -v names them. A block that can't be sized is reported and makes the \
+exit status 1; the others are counted.
 
 Example:
   flatfs stat blocks
@@ -48,6 +52,8 @@ struct Report {
     block_size: Option<Spread>,
     size_histogram: Vec<Bin>,
     shards: Shards,
+    /// What is no block, or no block of the shard where it stands.
+    ignored: u64,
 }
 
 #[derive(Serialize)]
@@ -67,8 +73,10 @@ struct Shards {
 impl Stat {
     pub(crate) async fn run(self) -> anyhow::Result<Answer> {
         store::reading(&self.dir, async |store| {
+            let before = talk::warnings();
             let (stats, answer) = collect(store).await?;
-            let report = report(store, &stats, store.disk_usage().await?);
+            let ignored = talk::warnings() - before;
+            let report = report(store, &stats, store.disk_usage().await?, ignored);
             let mut sink = Sink::stdout();
             if self.json {
                 let json = serde_json::to_string_pretty(&report);
@@ -108,10 +116,8 @@ async fn collect(store: &FlatFs) -> anyhow::Result<(Stats, Answer)> {
     Ok((stats, answer))
 }
 
-fn report(store: &FlatFs, stats: &Stats, usage: DiskUsage) -> Report {
+fn report(store: &FlatFs, stats: &Stats, usage: DiskUsage, ignored: u64) -> Report {
     let shard = store.shard();
-    let short = shard.short();
-    let length = short.rsplit('/').next().and_then(|n| n.parse().ok());
     Report {
         path: store.path().display().to_string(),
         shard: shard.to_string(),
@@ -125,9 +131,10 @@ fn report(store: &FlatFs, stats: &Stats, usage: DiskUsage) -> Report {
         size_histogram: stats.size_bins(),
         shards: Shards {
             used: stats.shards_used(),
-            possible: stats::shards_possible(length.unwrap_or(0)),
+            possible: stats::shards_possible(shard.length()),
             blocks: stats.shard_spread(),
         },
+        ignored,
     }
 }
 
@@ -166,13 +173,11 @@ fn text(report: &Report) -> String {
         ),
         None => used,
     });
-    lines.join("\n") + "\n"
-}
-
-fn bytes(bytes: u64) -> String {
-    if bytes < 1024 {
-        format!("{bytes}")
-    } else {
-        format!("{} ({})", HumanCount(bytes), BinaryBytes(bytes))
+    if report.ignored > 0 {
+        lines.push(format!(
+            "ignored     {}, which are no blocks or stand in a wrong shard; -v names them",
+            HumanCount(report.ignored)
+        ));
     }
+    lines.join("\n") + "\n"
 }

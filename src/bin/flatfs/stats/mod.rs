@@ -105,8 +105,8 @@ impl Stats {
 }
 
 /// How many shards there can be for keys in base32, where `length` characters of the key name one.
-pub(crate) fn shards_possible(length: u32) -> u64 {
-    ALPHABET.saturating_pow(length)
+pub(crate) fn shards_possible(length: usize) -> u64 {
+    u32::try_from(length).map_or(u64::MAX, |length| ALPHABET.saturating_pow(length))
 }
 
 /// Of numbers that are given with how often they occur.
