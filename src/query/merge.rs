@@ -98,3 +98,56 @@ impl Source {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::error::Error;
+    use crate::key::Key;
+    use crate::query::apply;
+
+    /// What comes of two datastores with four entries and an error: the keys, and `!`.
+    fn merged(query: &Query) -> Vec<String> {
+        let part = |items: Vec<Result<Entry>>| apply(query.part_of(2), stream::iter(items));
+        let entry = |key, value| Ok(Entry::with_value(Key::new(key), Bytes::from_static(value)));
+        let one = part(vec![entry("/a", b"4"), entry("/c", b"2")]);
+        let other = part(vec![
+            entry("/b", b"3"),
+            Err(Error::Closed),
+            entry("/d", b"1"),
+        ]);
+        let items = merge(query, vec![one, other]).collect::<Vec<_>>();
+        let items = items.now_or_never().unwrap().into_iter();
+        let shown = items.map(|item| item.map_or("!".to_owned(), |entry| entry.key.to_string()));
+        shown.collect()
+    }
+
+    #[test]
+    fn without_orders_one_answer_comes_after_the_other() {
+        assert_eq!(merged(&Query::new()), ["/a", "/c", "/b", "!", "/d"]);
+        let slice = Query::new().offset(1).limit(2);
+        assert_eq!(merged(&slice), ["/c", "/b"]);
+    }
+
+    #[test]
+    fn sorted_answers_are_merged_and_errors_come_first_and_count_for_nothing() {
+        let by_key = Query::new().order(Order::by_key());
+        assert_eq!(merged(&by_key), ["!", "/a", "/b", "/c", "/d"]);
+        assert_eq!(merged(&by_key.offset(1).limit(2)), ["!", "/b", "/c"]);
+    }
+
+    #[test]
+    fn values_that_are_compared_are_not_answered_to_a_query_for_keys() {
+        let query = Query::new().keys_only().order(Order::by_value());
+        assert_eq!(merged(&query), ["!", "/d", "/c", "/b", "/a"]);
+        assert!(!query.part_of(2).keys_only);
+        let entry = Ok(Entry::with_value(Key::new("/a"), Bytes::from_static(b"4")));
+        let one = stream::iter([entry]).boxed();
+        let mut merged = merge(&query, vec![one, stream::empty().boxed()]);
+        let first = merged.next().now_or_never().unwrap();
+        assert_eq!(first.unwrap().unwrap(), Entry::from_key(Key::new("/a")));
+    }
+}

@@ -36,4 +36,5 @@ mod queries;
 mod read_only;
 mod support;
 mod vectors;
+mod wrappers;
 mod writes;
