@@ -38,7 +38,7 @@ use crate::query::{Entry, EntryStream, Query};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
 /// let blocks = Verifying::new(Arc::new(MemoryDatastore::new()));
-/// let hello = Key::new("/CIQCZ4SNXJP3BIBP4I5DFLVCTHC6W7O2HOZL4YD3HLPBXGKVRHEYSJA");
+/// let hello = Key::new("/CIQCZ4SNXJP3BIYOE3UDWKWFXHRJ4GYWDZOB7J2CLZZQIM3CSOFZQJA");
 /// blocks.put(&hello, "hello".into()).await?;
 /// let refused = blocks.put(&hello, "jello".into()).await;
 /// assert!(matches!(refused, Err(Error::Corrupt { .. })));
