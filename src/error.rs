@@ -4,6 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use itertools::Itertools;
+
+use crate::key::Key;
+
 /// A [`Result`](std::result::Result) with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -143,6 +147,18 @@ pub enum Error {
         source: Arc<Error>,
     },
 
+    /// A batch over several datastores was committed to some of them, and then to one more it could not
+    /// be: there and behind it nothing of the batch has taken effect.
+    #[error("the batch is committed to {}, but not to {failed} and what comes after it", committed.iter().join(", "))]
+    PartlyCommitted {
+        /// The prefixes of the datastores that have it.
+        committed: Vec<Key>,
+        /// The prefix of the datastore that refused it.
+        failed: Key,
+        /// Why it did.
+        source: Arc<Error>,
+    },
+
     /// An intent record that another version of this crate wrote. It is left as it is.
     #[error("{} is a commit record of unknown version {version}: open the store once with the version of this crate that wrote it", path.display())]
     UnknownIntent {
@@ -235,7 +251,7 @@ impl Error {
             | Error::NotConvertible { path, .. }
             | Error::FlushFailed { path, .. } => Some(path),
             Error::CommitIncomplete { record, .. } => Some(record),
-            Error::BatchFailed { source } => source.path(),
+            Error::BatchFailed { source } | Error::PartlyCommitted { source, .. } => source.path(),
             Error::Closed
             | Error::InvalidKey { .. }
             | Error::InvalidShard { .. }
@@ -254,6 +270,7 @@ impl Error {
             Error::Io { source, .. } | Error::Full { source, .. } => Some(source),
             Error::BatchFailed { source }
             | Error::CommitIncomplete { source, .. }
+            | Error::PartlyCommitted { source, .. }
             | Error::FlushFailed { source, .. } => source.io_error(),
             _ => None,
         }
@@ -276,9 +293,9 @@ impl Error {
     pub fn is_full(&self) -> bool {
         match self {
             Error::Full { .. } => true,
-            Error::BatchFailed { source } | Error::CommitIncomplete { source, .. } => {
-                source.is_full()
-            }
+            Error::BatchFailed { source }
+            | Error::CommitIncomplete { source, .. }
+            | Error::PartlyCommitted { source, .. } => source.is_full(),
             _ => false,
         }
     }

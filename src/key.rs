@@ -157,6 +157,27 @@ impl Key {
         }
     }
 
+    /// The key as it is called below `prefix`, the other way round than [`child`](Key::child): `/` for
+    /// `prefix` itself, `None` if this is neither `prefix` nor below it.
+    ///
+    /// ```
+    /// # use ds_flatfs::Key;
+    /// let blocks = Key::new("/blocks");
+    /// assert_eq!(Key::new("/blocks/a/b").strip_prefix(&blocks), Some(Key::new("/a/b")));
+    /// assert_eq!(Key::new("/blocks2").strip_prefix(&blocks), None);
+    /// ```
+    #[must_use]
+    pub fn strip_prefix(&self, prefix: &Key) -> Option<Self> {
+        if prefix.is_root() {
+            return Some(self.clone());
+        }
+        match self.as_str().strip_prefix(prefix.as_str())? {
+            "" => Some(Key::root()),
+            below if below.starts_with('/') => Some(Key(below.into())),
+            _ => None,
+        }
+    }
+
     /// Whether `other` lies below this key. No key is its own ancestor.
     #[must_use]
     pub fn is_ancestor_of(&self, other: &Key) -> bool {
@@ -288,6 +309,19 @@ mod tests {
         assert_eq!(Key::root().parent(), Key::root());
         assert_eq!(Key::root().child(&key), key);
         assert_eq!(key.child(&Key::root()), key);
+    }
+
+    #[test]
+    fn a_prefix_is_stripped_at_the_end_of_a_namespace_only() {
+        let prefix = Key::new("/a");
+        for below in ["/", "/b", "/b/c"].map(Key::new) {
+            let stripped = prefix.child(&below).strip_prefix(&prefix);
+            assert_eq!(stripped, Some(below.clone()), "{below}");
+            assert_eq!(below.strip_prefix(&Key::root()), Some(below));
+        }
+        for elsewhere in ["/", "/ab", "/b/a"].map(Key::new) {
+            assert_eq!(elsewhere.strip_prefix(&prefix), None, "{elsewhere}");
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@
 //! - [`FlatFs`] is the store on disk. [`Options`] opens and creates it.
 //! - [`Durability`] has the table of what survives a crash.
 //! - [`Query`] says which entries are wanted, how sorted, and how much of each.
+//! - [`wrappers`] stand on other datastores: mounts, namespaces, checks of hashes, automatic batches.
 //! - [`Error`] is everything that can go wrong. That a block is absent is not an error.
 //!
 //! # Promises
@@ -54,8 +55,8 @@
 //! | feature | adds |
 //! | --- | --- |
 //! | `cid` | keys from CIDs and multihashes, as kubo names its blocks |
-//! | `verify` | checks of blocks against the hash in their key; implies `cid` |
 //! | `blockstore` | the trait `Blockstore` of the crate blockstore, over any [`Datastore`]; implies `cid` |
+//! | `verify` | checks of blocks against the hash in their key, also by a wrapper; implies `cid` |
 //! | `conformance` | test suites that any implementation of the traits can run |
 //! | `cli` | the program `flatfs` |
 //!
@@ -82,6 +83,7 @@
 //! | --- | --- |
 //! | `blockstore` | an adapter on the contract |
 //! | [`maintenance`] | tools for whole stores |
+//! | [`wrappers`] | datastores on datastores; they know the contract alone |
 //! | `batch` | batches: staging, reads over the store, commit |
 //! | `store` | [`FlatFs`]: open, read, write, scan, flush, commits |
 //! | `disk_usage`, `intent` | the running figure; the text of a commit's record |
@@ -105,6 +107,7 @@ pub mod conformance;
 pub mod hash;
 pub mod maintenance;
 pub mod query;
+pub mod wrappers;
 
 mod batch;
 #[cfg(feature = "cid")]

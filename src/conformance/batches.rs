@@ -130,6 +130,14 @@ pub async fn batch_reads(datastore: &dyn Datastore, keys: Keys) {
     holds(&*batch, &own, "", "the batch puts it, empty").await;
     holds(&*batch, &late, "late", "put into the datastore since").await;
     lacks(&*batch, &keys.key("absent"), "nobody puts it").await;
+    let contents = [
+        (&stored, "old"),
+        (&replaced, "the batch's"),
+        (&own, ""),
+        (&late, "late"),
+    ];
+    let contents = contents.map(|(key, value)| Entry::with_value(key.clone(), value.into()));
+    check_query(&*batch, &contents, Query::new()).await;
 
     for key in [&stored, &replaced, &deleted] {
         holds(datastore, key, "old", "the batch isn't committed").await;
@@ -256,6 +264,28 @@ pub async fn batches_at_once(datastore: &dyn Datastore, keys: Keys) {
         "put by one batch, then deleted by another",
     )
     .await;
+    finish(datastore).await;
+}
+
+/// A commit takes effect over what was written into the datastore while the batch was open, and keeps
+/// it from coming back.
+pub async fn batch_over_writes(datastore: &dyn Datastore, keys: Keys) {
+    start(datastore).await;
+    let [deleted, replaced] = keys.nested();
+    let batch = begin(datastore).await;
+    put(&*batch, &replaced, "the batch's").await;
+    delete(&*batch, &deleted).await;
+    for key in [&deleted, &replaced] {
+        put(datastore, key, "written beside the batch").await;
+    }
+    commit(batch).await;
+    for when in ["committed last", "committed last, before a sync"] {
+        lacks(datastore, &deleted, when).await;
+        holds(datastore, &replaced, "the batch's", when).await;
+        ok(datastore.sync().await, "sync after a commit");
+    }
+    put(datastore, &replaced, "after the commit").await;
+    holds(datastore, &replaced, "after the commit", "put last").await;
     finish(datastore).await;
 }
 

@@ -19,6 +19,7 @@ pub async fn closing(datastore: &dyn Datastore, keys: Keys) {
     put(datastore, &key, "value").await;
     let batch = begin(datastore).await;
     put(&*batch, &key, "the batch's").await;
+    let empty = begin(datastore).await;
     let stream = ok(datastore.query(Query::new()).await, "beginning a query");
 
     ok(datastore.close().await, "close");
@@ -28,6 +29,8 @@ pub async fn closing(datastore: &dyn Datastore, keys: Keys) {
     says_closed(datastore.disk_usage().await, "disk_usage");
     verbs_say_closed(&*batch, &key).await;
     says_closed(batch.commit().await, "commit");
+    verbs_say_closed(&*empty, &key).await;
+    says_closed(empty.commit().await, "commit of an empty batch");
     let items: Vec<_> = stream.collect().await;
     for error in items.into_iter().filter_map(Result::err) {
         assert!(error.is_closed(), "a stream begun before close: {error:?}");

@@ -38,7 +38,7 @@ mod values;
 
 pub use self::batches::{
     batch_commits, batch_deletes, batch_discards, batch_drops, batch_first_value, batch_is_empty,
-    batch_last_operation, batch_queries, batch_reads, batches_at_once,
+    batch_last_operation, batch_over_writes, batch_queries, batch_reads, batches_at_once,
 };
 pub use self::closing::closing;
 pub use self::concurrency::{concurrent_batch_puts, concurrent_keys, concurrent_writes_of_one_key};
@@ -123,6 +123,7 @@ pub async fn all(datastore: &dyn Datastore, keys: Keys) {
     batch_queries(datastore, keys).await;
     batch_discards(datastore, keys).await;
     batch_drops(datastore, keys).await;
+    batch_over_writes(datastore, keys).await;
     batches_at_once(datastore, keys).await;
     batch_is_empty(datastore, keys).await;
 

@@ -193,6 +193,7 @@ fn filters(keys: Keys) -> Vec<Vec<Filter>> {
         vec![Filter::value(Compare::Less, sample::value(1))],
         vec![Filter::value(Compare::GreaterOrEqual, sample::value(1))],
         vec![Filter::custom(even_number)],
+        vec![Filter::custom(early_key)],
         vec![
             Filter::key_prefix("/1"),
             some_values(),
@@ -211,6 +212,7 @@ fn orders() -> Vec<Vec<Order>> {
         vec![Order::by_value(), Order::by_key().descending()],
         vec![by_length()],
         vec![by_length().descending(), Order::by_value()],
+        vec![by_first_letter().descending()],
         vec![Order::custom(|a, b| a.value.cmp(&b.value))],
     ]
 }
@@ -222,6 +224,17 @@ fn some_values() -> Filter {
 fn even_number(entry: &Entry) -> bool {
     let digits = entry.key.as_str().bytes();
     digits.last().is_some_and(|digit| digit % 2 == 0)
+}
+
+/// It looks at the whole key, so that it finds a datastore that shows it another one.
+fn early_key(entry: &Entry) -> bool {
+    entry.key.as_str() < "/5"
+}
+
+/// As [`early_key`].
+fn by_first_letter() -> Order {
+    let letter = |entry: &Entry| entry.key.as_str().chars().nth(1);
+    Order::custom(move |a, b| letter(a).cmp(&letter(b)))
 }
 
 fn by_length() -> Order {

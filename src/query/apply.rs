@@ -54,7 +54,7 @@ pub fn apply(
 }
 
 /// Leaves out what was needed to judge an entry, but not asked for.
-fn trim(entry: Entry, keys_only: bool, returns_sizes: bool) -> Entry {
+pub(super) fn trim(entry: Entry, keys_only: bool, returns_sizes: bool) -> Entry {
     match (keys_only, entry.size) {
         (false, _) => entry,
         (true, Some(size)) if returns_sizes => Entry::with_size(entry.key, size),
@@ -63,7 +63,7 @@ fn trim(entry: Entry, keys_only: bool, returns_sizes: bool) -> Entry {
 }
 
 /// The entries behind the first `offset` ones, `limit` at most.
-fn slice(
+pub(super) fn slice(
     entries: impl Stream<Item = Result<Entry>> + Send + 'static,
     mut offset: usize,
     limit: Option<usize>,
@@ -132,7 +132,7 @@ fn merge(runs: Vec<Vec<Entry>>, orders: Vec<Order>) -> impl Iterator<Item = Entr
 }
 
 /// By the orders, in the end by key, so that the result is the same every time.
-fn compare(orders: &[Order], a: &Entry, b: &Entry) -> Ordering {
+pub(super) fn compare(orders: &[Order], a: &Entry, b: &Entry) -> Ordering {
     orders
         .iter()
         .map(|order| order.compare(a, b))

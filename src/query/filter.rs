@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Entry;
+use super::{Entry, KeyMap};
 use crate::key::Key;
 
 /// How a filter compares what an entry has (left) with what the filter names (right).
@@ -55,6 +55,7 @@ impl fmt::Display for Compare {
 }
 
 type Predicate = Arc<dyn Fn(&Entry) -> bool + Send + Sync>;
+type KeyPredicate = Arc<dyn Fn(&Key) -> bool + Send + Sync>;
 
 /// Which entries of a query pass.
 #[derive(Clone)]
@@ -66,6 +67,7 @@ enum Kind {
     Value(Compare, Bytes),
     KeyPrefix(String),
     Custom(Predicate),
+    CustomKey(KeyPredicate),
 }
 
 impl Filter {
@@ -98,6 +100,28 @@ impl Filter {
         Filter(Kind::Custom(Arc::new(predicate)))
     }
 
+    /// Entries for whose key `predicate` is true. It needs no values.
+    pub(crate) fn custom_key(predicate: impl Fn(&Key) -> bool + Send + Sync + 'static) -> Self {
+        Filter(Kind::CustomKey(Arc::new(predicate)))
+    }
+
+    /// The same filter for a datastore that has the entries under other keys, of which `map` makes those
+    /// that this filter judges.
+    pub(super) fn rekeyed(&self, map: &KeyMap) -> Self {
+        let map = Arc::clone(map);
+        match &self.0 {
+            Kind::Value(..) => self.clone(),
+            Kind::Custom(predicate) => {
+                let predicate = Arc::clone(predicate);
+                Filter::custom(move |entry| predicate(&entry.rekeyed(&map)))
+            }
+            Kind::Key(..) | Kind::KeyPrefix(_) | Kind::CustomKey(_) => {
+                let filter = self.clone();
+                Filter::custom_key(move |key| filter.accepts(&Entry::from_key(map(key))))
+            }
+        }
+    }
+
     /// Whether this entry passes. A value comparison lets no entry pass that has no value.
     #[must_use]
     pub fn accepts(&self, entry: &Entry) -> bool {
@@ -109,12 +133,13 @@ impl Filter {
                 .is_some_and(|found| compare.accepts(found.cmp(value))),
             Kind::KeyPrefix(prefix) => entry.key.as_str().starts_with(prefix),
             Kind::Custom(predicate) => predicate(entry),
+            Kind::CustomKey(predicate) => predicate(&entry.key),
         }
     }
 
     pub(super) fn needs_value(&self, keys_only: bool) -> bool {
         match self.0 {
-            Kind::Key(..) | Kind::KeyPrefix(_) => false,
+            Kind::Key(..) | Kind::KeyPrefix(_) | Kind::CustomKey(_) => false,
             Kind::Value(..) => true,
             Kind::Custom(_) => !keys_only,
         }
@@ -128,6 +153,7 @@ impl fmt::Display for Filter {
             Kind::Value(compare, value) => write!(f, "value {compare} {value:?}"),
             Kind::KeyPrefix(prefix) => write!(f, "key starts with {prefix:?}"),
             Kind::Custom(_) => f.write_str("custom filter"),
+            Kind::CustomKey(_) => f.write_str("custom filter of keys"),
         }
     }
 }

@@ -6,7 +6,9 @@
 
 mod apply;
 mod filter;
+mod merge;
 mod order;
+mod rekey;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +19,9 @@ use futures::stream::BoxStream;
 
 pub use self::apply::apply;
 pub use self::filter::{Compare, Filter};
+pub(crate) use self::merge::merge;
 pub use self::order::Order;
+pub(crate) use self::rekey::{KeyMap, rekey};
 use crate::error::Result;
 use crate::key::Key;
 

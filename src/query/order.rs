@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use super::Entry;
+use super::{Entry, KeyMap};
 
 type Comparison = Arc<dyn Fn(&Entry, &Entry) -> Ordering + Send + Sync>;
 
@@ -68,6 +68,20 @@ impl Order {
             order.reverse()
         } else {
             order
+        }
+    }
+
+    /// The same order for a datastore that has the entries under other keys, of which `map` makes those
+    /// that this order compares. `map` has to keep the order of the keys.
+    pub(super) fn rekeyed(&self, map: &KeyMap) -> Self {
+        let By::Custom(comparison) = &self.by else {
+            return self.clone();
+        };
+        let (comparison, map) = (Arc::clone(comparison), Arc::clone(map));
+        let rekeyed = move |a: &Entry, b: &Entry| comparison(&a.rekeyed(&map), &b.rekeyed(&map));
+        Order {
+            by: By::Custom(Arc::new(rekeyed)),
+            descending: self.descending,
         }
     }
 

@@ -7,7 +7,7 @@ use ds_flatfs::{Datastore, Durability, FlatFs, MemoryDatastore, Shard};
 use tempfile::TempDir;
 
 /// Spawned, as a user may: the suites' futures have to be `Send`.
-async fn passes(datastore: impl Datastore + 'static, keys: Keys) {
+pub(crate) async fn passes(datastore: impl Datastore + 'static, keys: Keys) {
     let datastore: Arc<dyn Datastore> = Arc::new(datastore);
     let run = async move {
         conformance::all(&*datastore, keys).await;
@@ -27,7 +27,7 @@ async fn the_memory_datastore_passes_with_flat_keys() {
 }
 
 /// A new store, quick, since no power is cut here.
-async fn flatfs(dir: &TempDir, shard: &str) -> FlatFs {
+pub(crate) async fn flatfs(dir: &TempDir, shard: &str) -> FlatFs {
     let shard: Shard = shard.parse().expect("a shard function");
     FlatFs::options()
         .shard(shard)

@@ -1,12 +1,13 @@
 //! The conformance suites find what is wrong with a datastore.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use ds_flatfs::conformance::{self, Keys};
-use ds_flatfs::query::{Entry, EntryStream, Query};
+use ds_flatfs::query::{Entry, EntryStream, Filter, Query};
 use ds_flatfs::{Batch, Datastore, DiskUsage, Key, MemoryDatastore, Result};
 use futures::{FutureExt, StreamExt};
 
@@ -31,10 +32,13 @@ enum Fault {
     CommitsNothing,
     LastValueInABatchWins,
     DiscardCommits,
+    BatchQueriesMissLateWrites,
+    LateWritesComeBack,
+    EmptyBatchesStayOpen,
     StaysOpen,
 }
 
-const FAULTS: [Fault; 19] = [
+const FAULTS: [Fault; 22] = [
     Fault::KeepsTheEarlierValue,
     Fault::TakesEmptyForAbsent,
     Fault::SizesAreOneTooLarge,
@@ -53,6 +57,9 @@ const FAULTS: [Fault; 19] = [
     Fault::CommitsNothing,
     Fault::LastValueInABatchWins,
     Fault::DiscardCommits,
+    Fault::BatchQueriesMissLateWrites,
+    Fault::LateWritesComeBack,
+    Fault::EmptyBatchesStayOpen,
     Fault::StaysOpen,
 ];
 
@@ -61,6 +68,8 @@ const FAULTS: [Fault; 19] = [
 struct Faulty {
     sound: MemoryDatastore,
     fault: Fault,
+    /// What was put since a batch was begun.
+    late: Arc<Mutex<Vec<(Key, Bytes)>>>,
 }
 
 impl Faulty {
@@ -115,6 +124,8 @@ impl Datastore for Faulty {
         if self.fault == Fault::KeepsTheEarlierValue && self.sound.has(key).await? {
             return Ok(());
         }
+        let put = (key.clone(), value.clone());
+        self.late.lock().unwrap().push(put);
         self.sound.put(key, value).await
     }
 
@@ -133,10 +144,14 @@ impl Datastore for Faulty {
     }
 
     async fn batch(&self) -> Result<Box<dyn Batch>> {
+        self.late.lock().unwrap().clear();
+        let entries = self.sound.query(Query::new().keys_only()).await?;
+        let known = entries.map(|entry| entry.unwrap().key).collect().await;
         Ok(Box::new(FaultyBatch {
             datastore: self.clone(),
             sound: self.sound.batch().await?,
             puts: Mutex::default(),
+            known,
         }))
     }
 
@@ -157,6 +172,8 @@ struct FaultyBatch {
     datastore: Faulty,
     sound: Box<dyn Batch>,
     puts: Mutex<Vec<(Key, Bytes)>>,
+    /// What the datastore had when the batch was begun.
+    known: BTreeSet<Key>,
 }
 
 impl FaultyBatch {
@@ -166,6 +183,15 @@ impl FaultyBatch {
 
     fn reads_the_datastore(&self) -> bool {
         self.has_fault(Fault::BatchReadsOnlyTheDatastore)
+    }
+
+    /// What a query finds that knows nothing of the datastore's later writes.
+    async fn without_late_writes(&self, query: Query) -> Result<EntryStream> {
+        let puts = self.puts.lock().unwrap().clone();
+        let mut known = self.known.clone();
+        known.extend(puts.into_iter().map(|(key, _)| key));
+        let filter = Filter::custom(move |entry| known.contains(&entry.key));
+        self.sound.query(query.filter(filter)).await
     }
 }
 
@@ -195,6 +221,9 @@ impl Batch for FaultyBatch {
     async fn query(&self, query: Query) -> Result<EntryStream> {
         match self.reads_the_datastore() {
             true => self.datastore.query(query).await,
+            false if self.has_fault(Fault::BatchQueriesMissLateWrites) => {
+                self.without_late_writes(query).await
+            }
             false => self.sound.query(query).await,
         }
     }
@@ -204,8 +233,9 @@ impl Batch for FaultyBatch {
             self.datastore.put(key, value.clone()).await?;
         }
         let put = (key.clone(), value.clone());
+        self.sound.put(key, value).await?;
         self.puts.lock().unwrap().push(put);
-        self.sound.put(key, value).await
+        Ok(())
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
@@ -224,6 +254,17 @@ impl Batch for FaultyBatch {
                 }
                 Ok(())
             }
+            Fault::LateWritesComeBack => {
+                self.sound.commit().await?;
+                let late = self.datastore.late.lock().unwrap().clone();
+                for (key, value) in late {
+                    self.datastore.sound.put(&key, value).await?;
+                }
+                Ok(())
+            }
+            Fault::EmptyBatchesStayOpen if self.puts.lock().unwrap().is_empty() => {
+                self.sound.commit().await.or(Ok(()))
+            }
             _ => self.sound.commit().await,
         }
     }
@@ -240,7 +281,8 @@ impl Batch for FaultyBatch {
 async fn each_fault_makes_a_suite_panic() {
     for fault in FAULTS {
         let sound = MemoryDatastore::new();
-        let faulty = Faulty { sound, fault };
+        let late = Arc::default();
+        let faulty = Faulty { sound, fault, late };
         let suites = async {
             conformance::all(&faulty, Keys::Flat).await;
             conformance::closing(&faulty, Keys::Flat).await;

@@ -39,4 +39,5 @@ mod queries;
 mod read_only;
 mod support;
 mod vectors;
+mod wrappers;
 mod writes;

@@ -1,0 +1,201 @@
+//! [`Namespace`]: the part of a datastore below a prefix.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream;
+
+use super::about;
+use crate::datastore::{Batch, Datastore, DiskUsage};
+use crate::error::Result;
+use crate::key::Key;
+use crate::query::{Entry, EntryStream, KeyMap, Query, apply, merge, rekey};
+
+/// The part of a datastore below a prefix, as a datastore of its own: the prefix is put before every
+/// key, and taken off the keys of every answer. It is go-datastore's `namespace`.
+///
+/// Queries are passed down as a whole, with their filters and orders translated, and answered as well as
+/// the datastore below can.
+///
+/// The key `/` of the namespace is the prefix itself.
+///
+/// [`sync`](Datastore::sync), [`disk_usage`](Datastore::disk_usage) and [`close`](Datastore::close) are
+/// those of the whole datastore below.
+///
+/// ```
+/// use std::sync::Arc;
+/// use ds_flatfs::wrappers::Namespace;
+/// use ds_flatfs::{Datastore, Key, MemoryDatastore};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
+/// let all = MemoryDatastore::new();
+/// let pins = Namespace::new(Arc::new(all.clone()), "/pins");
+/// pins.put(&Key::new("/first"), "pinned".into()).await?;
+/// assert!(all.has(&Key::new("/pins/first")).await?);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    below: Arc<dyn Datastore>,
+    prefix: Prefix,
+}
+
+impl Namespace {
+    /// What `datastore` has below `prefix`.
+    #[must_use]
+    pub fn new(datastore: Arc<dyn Datastore>, prefix: impl Into<Key>) -> Self {
+        Namespace {
+            below: datastore,
+            prefix: Prefix(prefix.into()),
+        }
+    }
+
+    /// What is put before every key.
+    #[must_use]
+    pub fn prefix(&self) -> &Key {
+        &self.prefix.0
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Prefix(Key);
+
+impl Prefix {
+    /// The key as the datastore below has it.
+    fn below(&self, key: &Key) -> Key {
+        self.0.child(key)
+    }
+
+    /// Whether the prefix itself may be in the answer: a query below finds only what is below it.
+    fn may_be_in(&self, query: &Query) -> bool {
+        query.prefix.is_root() && !self.0.is_root()
+    }
+
+    /// What to ask of the datastore below, which has this value under the prefix itself.
+    fn ask(&self, query: &Query, own: Option<&Bytes>) -> Query {
+        let part = query.part_of(1 + usize::from(own.is_some()));
+        let prefix = self.below(&query.prefix);
+        part.rekeyed(prefix, &self.off())
+    }
+
+    fn answer(&self, query: &Query, own: Option<Bytes>, entries: EntryStream) -> EntryStream {
+        let mut answers = vec![rekey(entries, self.off())];
+        if let Some(value) = own {
+            let entry = Entry::with_value(Key::root(), value);
+            answers.push(apply(query.part_of(2), stream::iter([Ok(entry)])));
+        }
+        merge(query, answers)
+    }
+
+    /// Takes the prefix off the keys that have it.
+    fn off(&self) -> KeyMap {
+        let prefix = self.0.clone();
+        Arc::new(move |key| key.strip_prefix(&prefix).unwrap_or_else(|| key.clone()))
+    }
+}
+
+#[async_trait]
+impl Datastore for Namespace {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        self.below.get(&self.prefix.below(key)).await
+    }
+
+    async fn has(&self, key: &Key) -> Result<bool> {
+        self.below.has(&self.prefix.below(key)).await
+    }
+
+    async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
+        self.below.get_size(&self.prefix.below(key)).await
+    }
+
+    async fn query(&self, query: Query) -> Result<EntryStream> {
+        let own = if self.prefix.may_be_in(&query) {
+            self.below.get(&self.prefix.0).await?
+        } else {
+            None
+        };
+        let ask = self.prefix.ask(&query, own.as_ref());
+        let entries = self.below.query(ask).await?;
+        Ok(self.prefix.answer(&query, own, entries))
+    }
+
+    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        let put = self.below.put(&self.prefix.below(key), value).await;
+        put.map_err(about(key))
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        let delete = self.below.delete(&self.prefix.below(key)).await;
+        delete.map_err(about(key))
+    }
+
+    async fn sync(&self) -> Result<()> {
+        self.below.sync().await
+    }
+
+    async fn batch(&self) -> Result<Box<dyn Batch>> {
+        let below = self.below.batch().await?;
+        let prefix = self.prefix.clone();
+        Ok(Box::new(NamespaceBatch { below, prefix }))
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage> {
+        self.below.disk_usage().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.below.close().await
+    }
+}
+
+/// A batch of a [`Namespace`].
+#[derive(Debug)]
+struct NamespaceBatch {
+    below: Box<dyn Batch>,
+    prefix: Prefix,
+}
+
+#[async_trait]
+impl Batch for NamespaceBatch {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        self.below.get(&self.prefix.below(key)).await
+    }
+
+    async fn has(&self, key: &Key) -> Result<bool> {
+        self.below.has(&self.prefix.below(key)).await
+    }
+
+    async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
+        self.below.get_size(&self.prefix.below(key)).await
+    }
+
+    async fn query(&self, query: Query) -> Result<EntryStream> {
+        let own = if self.prefix.may_be_in(&query) {
+            self.below.get(&self.prefix.0).await?
+        } else {
+            None
+        };
+        let ask = self.prefix.ask(&query, own.as_ref());
+        let entries = self.below.query(ask).await?;
+        Ok(self.prefix.answer(&query, own, entries))
+    }
+
+    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        let put = self.below.put(&self.prefix.below(key), value).await;
+        put.map_err(about(key))
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        let delete = self.below.delete(&self.prefix.below(key)).await;
+        delete.map_err(about(key))
+    }
+
+    async fn commit(self: Box<Self>) -> Result<()> {
+        self.below.commit().await
+    }
+
+    async fn discard(self: Box<Self>) -> Result<()> {
+        self.below.discard().await
+    }
+}

@@ -1,0 +1,223 @@
+//! Several datastores as one.
+
+use std::sync::Arc;
+
+use ds_flatfs::wrappers::{Mount, MountBuilder};
+use ds_flatfs::{Accuracy, Datastore, DiskUsage, Error, Key, MemoryDatastore, Query};
+use futures::FutureExt;
+
+use super::rigged::{Call, Rigged};
+use super::{keys, put_all, shared, value};
+use crate::support::{Home, is_clear};
+
+/// Empty datastores in memory under these prefixes.
+fn mounted<const N: usize>(prefixes: [&str; N]) -> ([MemoryDatastore; N], Mount) {
+    let datastores = prefixes.map(|_| MemoryDatastore::new());
+    let mount = |builder: MountBuilder, (prefix, datastore): (&str, &MemoryDatastore)| {
+        builder.mount(prefix, shared(datastore))
+    };
+    let pairs = prefixes.into_iter().zip(&datastores);
+    let built = pairs.fold(Mount::builder(), mount).build().unwrap();
+    (datastores, built)
+}
+
+/// Rigged ones under `/a`, `/b` and `/c`.
+fn rigged() -> ([Rigged; 3], Mount) {
+    let datastores = ["a", "b", "c"].map(Rigged::new);
+    let [a, b, c] = &datastores;
+    let mount = Mount::builder()
+        .mount("/a", shared(a))
+        .mount("/b", shared(b))
+        .mount("/c", shared(c));
+    (datastores, mount.build().unwrap())
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_the_datastore_with_the_longest_prefix_that_it_has() {
+    let ([root, a, ab], mount) = mounted(["/", "/a", "/a/b"]);
+    for (key, place, below) in [
+        ("/x", &root, "/x"),
+        ("/ab", &root, "/ab"),
+        ("/a", &a, "/"),
+        ("/a/x", &a, "/x"),
+        ("/a/bc", &a, "/bc"),
+        ("/a/b", &ab, "/"),
+        ("/a/b/c/d", &ab, "/c/d"),
+    ] {
+        put_all(&mount, &[(key, "value")]).await;
+        assert_eq!(value(place, below).await.as_deref(), Some("value"), "{key}");
+        assert_eq!(value(&mount, key).await.as_deref(), Some("value"), "{key}");
+        mount.delete(&Key::new(key)).await.unwrap();
+        assert_eq!(value(place, below).await, None, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_under_no_mount_is_not_there_and_cannot_be_put() {
+    let (_, mount) = mounted(["/a", "/b"]);
+    let key = Key::new("/ab");
+    let batch = mount.batch().await.unwrap();
+    for error in [
+        mount.put(&key, "value".into()).await,
+        batch.put(&key, "value".into()).await,
+    ] {
+        let error = error.unwrap_err();
+        assert!(matches!(error, Error::InvalidKey { .. }), "{error:?}");
+        is_clear(&error, "/ab");
+    }
+    assert_eq!(mount.get(&key).await.unwrap(), None);
+    assert!(!mount.has(&key).await.unwrap());
+    assert_eq!(mount.get_size(&key).await.unwrap(), None);
+    assert_eq!(batch.get(&key).await.unwrap(), None);
+    mount.delete(&key).await.unwrap();
+    batch.delete(&key).await.unwrap();
+    batch.commit().await.unwrap();
+    assert!(keys(&mount, Query::new().prefix("/ab")).await.is_empty());
+
+    mount.close().await.unwrap();
+    assert!(mount.get(&key).await.unwrap_err().is_closed());
+}
+
+#[tokio::test]
+async fn what_stands_below_another_mount_is_hidden() {
+    let ([root, a], mount) = mounted(["/", "/a"]);
+    put_all(
+        &root,
+        &[("/a", "hidden"), ("/a/x", "hidden"), ("/b", "seen")],
+    )
+    .await;
+    put_all(&a, &[("/y", "seen")]).await;
+    assert_eq!(value(&mount, "/a/x").await, None);
+    assert_eq!(keys(&mount, Query::new()).await, ["/b", "/a/y"]);
+    assert_eq!(keys(&mount, Query::new().limit(1)).await, ["/b"]);
+    assert_eq!(keys(&mount, Query::new().prefix("/a")).await, ["/a/y"]);
+}
+
+#[tokio::test]
+async fn a_query_asks_only_the_datastores_that_it_concerns() {
+    let ([_, _, other], mount) = mounted(["/", "/a", "/other"]);
+    other.close().await.unwrap();
+    assert!(keys(&mount, Query::new().prefix("/a/b")).await.is_empty());
+    assert!(keys(&mount, Query::new().prefix("/b")).await.is_empty());
+    assert!(mount.query(Query::new()).await.err().unwrap().is_closed());
+}
+
+#[tokio::test]
+async fn an_error_names_the_key_as_the_mount_has_it() {
+    let (_home, files) = Home::with_store("next-to-last/2").await;
+    let mount = Mount::builder().mount("/blocks", shared(&files));
+    let mount = mount.build().unwrap();
+    let error = mount.put(&Key::new("/blocks/lower"), "value".into()).await;
+    is_clear(&error.unwrap_err(), "\"/blocks/lower\"");
+}
+
+#[test]
+fn prefixes_that_are_not_clean_or_given_twice_are_refused_by_name() {
+    let memory = || Arc::new(MemoryDatastore::new());
+    for prefix in ["", "blocks", "/blocks/", "/a//b", "/../a"] {
+        let error = Mount::builder().mount(prefix, memory()).build();
+        is_clear(&error.unwrap_err(), &format!("{prefix:?}"));
+    }
+    for prefix in ["/", "/a"] {
+        let twice = Mount::builder().mount(prefix, memory());
+        let error = twice.mount("/b", memory()).mount(prefix, memory()).build();
+        is_clear(&error.unwrap_err(), &format!("{prefix:?}"));
+    }
+    is_clear(&Mount::builder().build().unwrap_err(), "nothing is mounted");
+}
+
+#[tokio::test]
+async fn sync_and_close_try_all_datastores_and_report_the_first_error() {
+    let ([a, b, c], mount) = rigged();
+    b.fail(Call::Sync);
+    c.fail(Call::Sync);
+    is_clear(&mount.sync().await.unwrap_err(), "Sync of b failed");
+    b.fail(Call::Close);
+    c.fail(Call::Close);
+    is_clear(&mount.close().await.unwrap_err(), "Close of b failed");
+    for datastore in [a, b, c] {
+        assert!(datastore.has(&Key::root()).await.unwrap_err().is_closed());
+    }
+}
+
+#[tokio::test]
+async fn the_disk_usage_is_the_sum_and_as_accurate_as_the_least_accurate() {
+    let ([a, b, c], mount) = rigged();
+    put_all(&mount, &[("/a/x", "1"), ("/b/x", "22"), ("/c/x", "333")]).await;
+    for accuracy in [
+        Accuracy::Exact,
+        Accuracy::Approximate,
+        Accuracy::TimedOut,
+        Accuracy::Unknown,
+    ] {
+        b.is_as_accurate_as(accuracy);
+        let usage = mount.disk_usage().await.unwrap();
+        assert_eq!(usage, DiskUsage::new(6, accuracy));
+        a.is_as_accurate_as(accuracy);
+    }
+    c.close().await.unwrap();
+    assert!(mount.disk_usage().await.unwrap_err().is_closed());
+}
+
+#[tokio::test]
+async fn a_batch_begins_one_only_where_it_writes() {
+    let ([a, b, c], mount) = rigged();
+    let batch = mount.batch().await.unwrap();
+    assert_eq!(batch.get(&Key::new("/c/x")).await.unwrap(), None);
+    batch.put(&Key::new("/a/x"), "1".into()).await.unwrap();
+    batch.delete(&Key::new("/b/x")).await.unwrap();
+    batch.put(&Key::new("/a/y"), "2".into()).await.unwrap();
+    batch.commit().await.unwrap();
+    assert_eq!([&a, &b, &c].map(Rigged::batches), [1, 1, 0]);
+    assert_eq!([&a, &b, &c].map(Rigged::commits), [1, 1, 0]);
+}
+
+/// A batch that writes to all three.
+async fn batch_of_three(mount: &Mount) -> Box<dyn ds_flatfs::Batch> {
+    let batch = mount.batch().await.unwrap();
+    for key in ["/c/x", "/b/x", "/a/x"] {
+        batch.put(&Key::new(key), "value".into()).await.unwrap();
+    }
+    batch
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_half_way_says_what_is_committed() {
+    let ([_, b, _], mount) = rigged();
+    b.fail(Call::Commit);
+    let error = batch_of_three(&mount).await.commit().await.unwrap_err();
+    let Error::PartlyCommitted {
+        committed, failed, ..
+    } = &error
+    else {
+        panic!("{error:?}");
+    };
+    assert_eq!(
+        (&committed[..], failed.as_str()),
+        (&[Key::new("/a")][..], "/b")
+    );
+    is_clear(&error, "/a");
+    assert_eq!(keys(&mount, Query::new()).await, ["/a/x"]);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_at_once_has_changed_nothing() {
+    let ([a, _, _], mount) = rigged();
+    a.fail(Call::Commit);
+    let error = batch_of_three(&mount).await.commit().await.unwrap_err();
+    assert!(matches!(error, Error::Backend { .. }), "{error:?}");
+    assert!(keys(&mount, Query::new()).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_commit_goes_on_when_its_future_is_dropped() {
+    let ([_, b, c], mount) = rigged();
+    b.hold_commits();
+    let batch = batch_of_three(&mount).await;
+    assert!(batch.commit().now_or_never().is_none());
+    b.let_commit();
+    while c.commits() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(keys(&mount, Query::new()).await, ["/a/x", "/b/x", "/c/x"]);
+}

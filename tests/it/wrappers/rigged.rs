@@ -1,0 +1,206 @@
+//! A datastore that fails and waits where a test wants it to.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use ds_flatfs::{
+    Accuracy, Batch, Datastore, DiskUsage, EntryStream, Error, Key, MemoryDatastore, Query, Result,
+};
+use tokio::sync::Semaphore;
+
+/// A call that can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    Commit,
+    Sync,
+    Close,
+}
+
+/// A datastore in memory that is rigged; a clone is another handle to it.
+#[derive(Clone, Debug)]
+pub(super) struct Rigged {
+    sound: MemoryDatastore,
+    rig: Arc<Rig>,
+}
+
+#[derive(Debug)]
+struct Rig {
+    name: &'static str,
+    failing: Mutex<Option<Call>>,
+    refused: Mutex<Option<Key>>,
+    accuracy: Mutex<Accuracy>,
+    /// Closed, it holds up every commit.
+    gate: Semaphore,
+    batches: AtomicUsize,
+    commits: AtomicUsize,
+}
+
+impl Rigged {
+    /// One that works, with the name that its errors will have.
+    pub(super) fn new(name: &'static str) -> Self {
+        Rigged {
+            sound: MemoryDatastore::new(),
+            rig: Arc::new(Rig {
+                name,
+                failing: Mutex::default(),
+                refused: Mutex::default(),
+                accuracy: Mutex::new(Accuracy::Exact),
+                gate: Semaphore::new(1),
+                batches: AtomicUsize::default(),
+                commits: AtomicUsize::default(),
+            }),
+        }
+    }
+
+    pub(super) fn fail(&self, call: impl Into<Option<Call>>) {
+        *self.rig.failing.lock().unwrap() = call.into();
+    }
+
+    /// Batches don't take this key.
+    pub(super) fn refuse(&self, key: &str) {
+        *self.rig.refused.lock().unwrap() = Some(Key::new(key));
+    }
+
+    pub(super) fn is_as_accurate_as(&self, accuracy: Accuracy) {
+        *self.rig.accuracy.lock().unwrap() = accuracy;
+    }
+
+    /// Holds up commits until [`let_commit`](Rigged::let_commit).
+    pub(super) fn hold_commits(&self) {
+        self.rig.gate.try_acquire().unwrap().forget();
+    }
+
+    pub(super) fn let_commit(&self) {
+        self.rig.gate.add_permits(1);
+    }
+
+    /// How many batches were begun.
+    pub(super) fn batches(&self) -> usize {
+        self.rig.batches.load(Ordering::Relaxed)
+    }
+
+    /// How many batches were committed.
+    pub(super) fn commits(&self) -> usize {
+        self.rig.commits.load(Ordering::Relaxed)
+    }
+
+    /// The sound datastore in it.
+    pub(super) fn inside(&self) -> &MemoryDatastore {
+        &self.sound
+    }
+}
+
+impl Rig {
+    fn check(&self, call: Call) -> Result<()> {
+        match *self.failing.lock().unwrap() == Some(call) {
+            true => Err(Error::Backend {
+                message: format!("{call:?} of {} failed", self.name),
+                source: None,
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Datastore for Rigged {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        self.sound.get(key).await
+    }
+
+    async fn has(&self, key: &Key) -> Result<bool> {
+        self.sound.has(key).await
+    }
+
+    async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
+        self.sound.get_size(key).await
+    }
+
+    async fn query(&self, query: Query) -> Result<EntryStream> {
+        self.sound.query(query).await
+    }
+
+    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        self.sound.put(key, value).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.sound.delete(key).await
+    }
+
+    async fn sync(&self) -> Result<()> {
+        self.rig.check(Call::Sync)?;
+        self.sound.sync().await
+    }
+
+    async fn batch(&self) -> Result<Box<dyn Batch>> {
+        self.rig.batches.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(RiggedBatch {
+            sound: self.sound.batch().await?,
+            rig: Arc::clone(&self.rig),
+        }))
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage> {
+        let bytes = self.sound.disk_usage().await?.bytes;
+        Ok(DiskUsage::new(bytes, *self.rig.accuracy.lock().unwrap()))
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.sound.close().await?;
+        self.rig.check(Call::Close)
+    }
+}
+
+#[derive(Debug)]
+struct RiggedBatch {
+    sound: Box<dyn Batch>,
+    rig: Arc<Rig>,
+}
+
+#[async_trait]
+impl Batch for RiggedBatch {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        self.sound.get(key).await
+    }
+
+    async fn has(&self, key: &Key) -> Result<bool> {
+        self.sound.has(key).await
+    }
+
+    async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
+        self.sound.get_size(key).await
+    }
+
+    async fn query(&self, query: Query) -> Result<EntryStream> {
+        self.sound.query(query).await
+    }
+
+    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        if self.rig.refused.lock().unwrap().as_ref() == Some(key) {
+            return Err(Error::InvalidKey {
+                key: key.to_string(),
+                reason: "it is refused",
+            });
+        }
+        self.sound.put(key, value).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.sound.delete(key).await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<()> {
+        let _gate = self.rig.gate.acquire().await.unwrap();
+        self.rig.check(Call::Commit)?;
+        self.sound.commit().await?;
+        self.rig.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn discard(self: Box<Self>) -> Result<()> {
+        self.sound.discard().await
+    }
+}
