@@ -64,7 +64,7 @@
 //!
 //! | path | what it is |
 //! | --- | --- |
-//! | `SHARDING` | the shard function, as `/repo/flatfs/shard/v1/next-to-last/2` |
+//! | `SHARDING` | the shard function, as `/repo/flatfs/shard/v1/next-to-last/2`; while it is changed, a line that says so and that no program takes for one |
 //! | `_README` | a note for people, if the function is kubo's default |
 //! | `<shard>/<KEY>.data` | a block: its bytes, nothing else |
 //! | `.temp/` | everything in flight; emptied by the next writer that opens the store |
@@ -82,7 +82,7 @@
 //! | [`maintenance`] | tools for whole stores |
 //! | `batch` | batches: staging, reads over the store, commit |
 //! | `store` | [`FlatFs`]: open, read, write, scan, flush, commits |
-//! | `disk_usage`, `intent` | the running figure; the text of a commit's record |
+//! | `disk_usage`, `intent`, `resharding` | the running figure; the texts of a commit's record, and of a store whose shard function is being changed |
 //! | `layout`, [`Shard`] | names and paths |
 //! | `disk` | the only door to the file system and to the blocking pool |
 //! | [`Datastore`], [`query`], [`Key`], [`Error`] | the contract |
@@ -115,6 +115,7 @@ mod intent;
 mod key;
 mod layout;
 mod memory;
+mod resharding;
 mod shard;
 mod store;
 

@@ -16,4 +16,5 @@ mod random;
 mod records;
 mod recount;
 mod recovery;
+mod resharding;
 mod writers;

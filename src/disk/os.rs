@@ -58,20 +58,7 @@ impl Disk for OsDisk {
     }
 
     fn read(&self, file: &Path) -> io::Result<Bytes> {
-        let mut options = OpenOptions::new();
-        options.read(true);
-        platform::only_regular(&mut options);
-        let mut file = with_patience(|| options.open(file))?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if !metadata.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is not a regular file",
-            ));
-        }
+        let (mut file, metadata) = contents::open_regular(file)?;
         let mut contents = Vec::new();
         let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
         contents
@@ -79,6 +66,14 @@ impl Disk for OsDisk {
             .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         file.read_to_end(&mut contents)?;
         Ok(contents.into())
+    }
+
+    fn copy_new(&self, from: &Path, to: &Path) -> io::Result<u64> {
+        contents::copy_new(from, to)
+    }
+
+    fn is_same(&self, one: &Path, other: &Path) -> io::Result<bool> {
+        contents::is_same(one, other)
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
@@ -213,5 +208,6 @@ pub(super) fn with_patience<T>(mut open: impl FnMut() -> io::Result<T>) -> io::R
     open()
 }
 
+mod contents;
 #[cfg(test)]
 mod tests;

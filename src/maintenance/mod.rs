@@ -5,6 +5,14 @@
 //! stopped, whose future was dropped, or whose process was killed leaves a store in which nothing is
 //! lost; the same call again completes the work.
 
+mod kept;
+mod place;
 mod progress;
+mod reshard;
+mod sweep;
+mod usage;
+mod work;
 
+pub use self::kept::{Kept, Why};
 pub use self::progress::Progress;
+pub use self::reshard::{Reshard, Resharded};

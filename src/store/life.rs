@@ -141,7 +141,8 @@ impl Store {
         }
     }
 
-    fn finish_life(&self) -> Result<()> {
+    /// Ends it: makes everything durable, writes the disk usage down and releases the lock.
+    pub(crate) fn finish_life(&self) -> Result<()> {
         // Kept to the end: a second close waits here until the first one is done.
         let mut held = self
             .life

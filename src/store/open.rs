@@ -49,7 +49,7 @@ impl Options {
     /// # Errors
     ///
     /// [`Error::NotAStore`] if there is none, [`Error::InvalidShard`] if its `SHARDING` makes no
-    /// sense, [`Error::ShardMismatch`] if it has another shard function than
+    /// sense, [`Error::Resharding`] if its shard function is being changed, [`Error::ShardMismatch`] if it has another shard function than
     /// [asked for](Options::shard), [`Error::Locked`] if another writer has it open,
     /// [`Error::UnknownIntent`], [`Error::CommitIncomplete`], [`Error::InvalidOption`], and
     /// [`Error::Io`].
@@ -75,12 +75,7 @@ impl Options {
     }
 
     async fn begin(self, path: &Path, purpose: Purpose) -> Result<FlatFs> {
-        let failed = |error| Error::io("find", path, error);
-        let absolute = std::path::absolute(path).map_err(failed)?;
-        // A slash at the end would have a symbolic link looked through.
-        let absolute: PathBuf = absolute.components().collect();
-        let resolved = pool::run(move || Ok(resolve(absolute))).await?;
-        let path = resolved.map_err(failed)?;
+        let path = locate(path).await?;
         self.begin_on(Arc::new(OsDisk::default()), path, purpose)
             .await
     }
@@ -109,6 +104,16 @@ impl Options {
     }
 }
 
+/// The path of a store as it is worked with, absolute and no symbolic link.
+pub(crate) async fn locate(path: &Path) -> Result<PathBuf> {
+    let failed = |error| Error::io("find", path, error);
+    let absolute = std::path::absolute(path).map_err(failed)?;
+    // A slash at the end would have a symbolic link looked through.
+    let absolute: PathBuf = absolute.components().collect();
+    let resolved = pool::run(move || Ok(resolve(absolute))).await?;
+    resolved.map_err(failed)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Create,
@@ -117,7 +122,7 @@ pub(crate) enum Purpose {
 }
 
 impl Opening {
-    fn run(self, purpose: Purpose) -> Result<Store> {
+    pub(super) fn run(self, purpose: Purpose) -> Result<Store> {
         let shard = match (self.look()?, purpose) {
             (Place::Store(found), Purpose::Create) => {
                 self.check_shard(found, self.options.shard)?;
@@ -127,26 +132,25 @@ impl Opening {
                 self.check_shard(found, self.options.shard)?;
                 found
             }
-            (Place::Foreign, _) => {
-                return Err(self.not_a_store(
-                    "it has files, but no SHARDING that would name its shard function",
-                ));
+            (place @ (Place::Foreign | Place::Resharding(_)), _) => {
+                return Err(self.refusal(&place));
             }
             (place, Purpose::Create | Purpose::Either) if !self.options.read_only => {
                 let (shard, lock) = self.create(matches!(place, Place::Missing))?;
                 return self.open_to_write(shard, lock);
             }
-            (Place::Missing, _) => {
-                return Err(self.not_a_store("there is nothing; create it first"));
-            }
-            (Place::Empty, _) => {
-                return Err(self.not_a_store("the directory is empty; create it first"));
-            }
+            (place, _) => return Err(self.refusal(&place)),
         };
         if self.options.read_only {
             return self.open_to_read(shard);
         }
         let lock = self.lock()?;
+        // Who had the lock before may have changed it.
+        let shard = match self.look()? {
+            Place::Store(found) => found,
+            place => return Err(self.refusal(&place)),
+        };
+        self.check_shard(shard, self.options.shard)?;
         self.open_to_write(shard, lock)
     }
 
@@ -157,7 +161,7 @@ impl Opening {
         self.store(layout, stale_if(unclean, cached), None, false)
     }
 
-    fn open_to_write(self, shard: Shard, lock: Box<dyn LockGuard>) -> Result<Store> {
+    pub(super) fn open_to_write(self, shard: Shard, lock: Box<dyn LockGuard>) -> Result<Store> {
         let layout = Layout::new(self.root.clone(), shard);
         self.ensure_temp(&layout.temp())?;
         let mark = layout.at_root(UNCLEAN);

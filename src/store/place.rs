@@ -8,6 +8,7 @@ use super::Options;
 use crate::disk::{Disk, Kind, LockGuard, if_there};
 use crate::error::{Error, Result};
 use crate::layout::{DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
+use crate::resharding::{Resharding, Unreadable};
 use crate::shard::Shard;
 
 /// An identifier is some 40 bytes long. A larger file is none, and not worth to be read.
@@ -19,14 +20,15 @@ pub(super) enum Place {
     /// Nothing is there, or only what a create leaves that a crash cut short.
     Empty,
     Store(Shard),
+    Resharding(Resharding),
     Foreign,
 }
 
 /// A store that is about to be opened or created.
-pub(super) struct Opening {
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) root: PathBuf,
-    pub(super) options: Options,
+pub(crate) struct Opening {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) root: PathBuf,
+    pub(crate) options: Options,
 }
 
 impl Opening {
@@ -34,6 +36,22 @@ impl Opening {
         Error::NotAStore {
             path: self.root.clone(),
             reason,
+        }
+    }
+
+    /// Why there is no store to be opened.
+    pub(super) fn refusal(&self, place: &Place) -> Error {
+        match place {
+            Place::Resharding(Resharding { from, to }) => Error::Resharding {
+                path: self.root.clone(),
+                from: from.short(),
+                to: to.short(),
+            },
+            Place::Missing => self.not_a_store("there is nothing; create it first"),
+            Place::Empty => self.not_a_store("the directory is empty; create it first"),
+            Place::Foreign | Place::Store(_) => {
+                self.not_a_store("it has files, but no SHARDING that would name its shard function")
+            }
         }
     }
 
@@ -108,8 +126,8 @@ impl Opening {
         if stat.kind != Kind::Dir {
             return Err(self.not_a_store("it is not a directory"));
         }
-        if let Some(shard) = self.read_sharding()? {
-            return Ok(Place::Store(shard));
+        if let Some(store) = self.read_sharding()? {
+            return Ok(store);
         }
         let failed = |error| Error::io("list", &self.root, error);
         for entry in self.disk.list(&self.root).map_err(failed)? {
@@ -122,7 +140,7 @@ impl Opening {
         Ok(Place::Empty)
     }
 
-    fn read_sharding(&self) -> Result<Option<Shard>> {
+    fn read_sharding(&self) -> Result<Option<Place>> {
         let path = self.root.join(SHARDING);
         let found = if_there(self.disk.stat(&path));
         let Some(stat) = found.map_err(|error| Error::io("look at", &path, error))? else {
@@ -135,8 +153,17 @@ impl Opening {
             .disk
             .read(&path)
             .map_err(|error| Error::io("read", &path, error))?;
-        let shard = Shard::from_identifier(&String::from_utf8_lossy(&contents));
-        shard.map(Some).map_err(|error| match error {
+        let text = String::from_utf8_lossy(&contents);
+        let read = match Resharding::decode(&text) {
+            Ok(Some(resharding)) => Ok(Place::Resharding(resharding)),
+            Ok(None) => Shard::from_identifier(&text).map(Place::Store),
+            Err(Unreadable::Damaged(error)) => Err(error),
+            Err(Unreadable::Version(version)) => Err(Error::UnknownResharding {
+                path: self.root.clone(),
+                version,
+            }),
+        };
+        read.map(Some).map_err(|error| match error {
             Error::InvalidShard { input, reason } => Error::InvalidShard {
                 input,
                 reason: format!("{reason}, in {}", path.display()),

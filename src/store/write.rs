@@ -236,29 +236,27 @@ impl Store {
 
     /// Whether a block has the contents of a temp file already, as it mostly has where keys are
     /// hashes: then there is nothing to replace, and nothing to flush for that.
-    fn is_same(&self, temp: &Path, target: &Path) -> Result<bool> {
+    pub(crate) fn is_same(&self, temp: &Path, target: &Path) -> Result<bool> {
         let (Some(new), Some(old)) = (self.stat_at(temp)?, self.stat_at(target)?) else {
             return Ok(false);
         };
         if new.len != old.len {
             return Ok(false);
         }
-        let read = |path: &Path| {
-            let contents = self.disk.read(path);
-            contents.map_err(|error| Error::io("read", path, error))
-        };
-        Ok(read(temp)? == read(target)?)
+        self.disk
+            .is_same(temp, target)
+            .map_err(|error| Error::io("compare", target, error))
     }
 
     /// Makes the shard directory if it isn't there.
-    pub(super) fn ensure_shard(&self, shard: &str) -> Result<()> {
+    pub(crate) fn ensure_shard(&self, shard: &str) -> Result<()> {
         if self.shards.is_there(&*self.disk, &self.layout, shard)? {
             return Ok(());
         }
         self.make_shard(shard)
     }
 
-    fn make_shard(&self, shard: &str) -> Result<()> {
+    pub(crate) fn make_shard(&self, shard: &str) -> Result<()> {
         self.shards
             .make(&*self.disk, &self.layout, &self.meter, shard)
     }
@@ -287,7 +285,7 @@ impl Store {
     }
 
     /// The file at a block's place. Anything but a file is an error.
-    pub(super) fn stat_at(&self, target: &Path) -> Result<Option<Stat>> {
+    pub(crate) fn stat_at(&self, target: &Path) -> Result<Option<Stat>> {
         let found = if_there(self.disk.stat(target));
         match found.map_err(|error| Error::io("look at", target, error))? {
             Some(stat) if stat.kind != Kind::File => Err(Error::Unexpected {

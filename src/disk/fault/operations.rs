@@ -62,6 +62,12 @@ impl Disk for FaultDisk {
         Ok(state.image.read(id))
     }
 
+    fn copy_new(&self, from: &Path, to: &Path) -> io::Result<u64> {
+        let contents = self.read(from)?;
+        self.write_new(to, &contents, 0o600, false)?;
+        Ok(contents.len() as u64)
+    }
+
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         let state = self.look(Op::Stat, path)?;
         let node = state.image.find(path)?;
