@@ -167,10 +167,7 @@ async fn a_resharding_that_fails_at_any_step_can_be_tried_again() {
                     let _ = reshard(&disk, target()).await.unwrap();
                     check_whole(setting, &disk, target()).await;
                     // What could not be flushed once may never be, and nobody knows.
-                    if !matches!(
-                        error,
-                        Error::Io { action: "sync", .. } | Error::Full { action: "sync", .. }
-                    ) {
+                    if !is_of_a_flush(error) {
                         let cut = disk.reboot(Loss::All);
                         check_whole(setting, &cut, target()).await;
                     }
@@ -182,6 +179,13 @@ async fn a_resharding_that_fails_at_any_step_can_be_tried_again() {
         }
     }
     tally.print("reshard, failing");
+}
+
+fn is_of_a_flush(error: &Error) -> bool {
+    match error {
+        Error::Io { action, .. } | Error::Full { action, .. } => *action == "sync",
+        error => matches!(error, Error::FlushFailed { .. }),
+    }
 }
 
 #[tokio::test]
