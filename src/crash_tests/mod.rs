@@ -12,6 +12,7 @@ mod flush_failures;
 mod full_disk;
 mod io_errors;
 mod model;
+mod moving;
 mod random;
 mod records;
 mod recount;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::fixture::{Blocks, SAFE, STORE, Setting, Tally, blocks, counted, losses, usage};
+use super::fixture::{
+    Blocks, SAFE, STORE, Setting, Tally, blocks, counted, is_of_a_flush, losses, usage,
+};
 use crate::Shard;
 use crate::disk::fault::{FaultDisk, Loss, Op};
 use crate::error::{Error, Result};
@@ -179,13 +181,6 @@ async fn a_resharding_that_fails_at_any_step_can_be_tried_again() {
         }
     }
     tally.print("reshard, failing");
-}
-
-fn is_of_a_flush(error: &Error) -> bool {
-    match error {
-        Error::Io { action, .. } | Error::Full { action, .. } => *action == "sync",
-        error => matches!(error, Error::FlushFailed { .. }),
-    }
 }
 
 #[tokio::test]

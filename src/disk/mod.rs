@@ -25,7 +25,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-pub(crate) use self::os::{OsDisk, resolve};
+pub(crate) use self::os::{OsDisk, canonical, resolve};
 pub(crate) use self::publish::{Publish, clean_up, publish, remove_tree};
 
 /// A file system, as the operations of a store see it. No operation follows a symbolic link in the

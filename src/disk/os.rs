@@ -161,6 +161,18 @@ pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
     }
 }
 
+/// Where a path leads, with no symbolic link in it; the last component need not be there. A path in a
+/// directory that isn't there is left as it is.
+pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
+    match (fs::canonicalize(path), path.parent(), path.file_name()) {
+        (Err(error), Some(parent), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = if_there(fs::canonicalize(parent))?;
+            Ok(parent.map_or_else(|| path.to_owned(), |parent| parent.join(name)))
+        }
+        (found, _, _) => found,
+    }
+}
+
 /// Opens a directory to flush it.
 pub(super) fn open_dir(dir: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();

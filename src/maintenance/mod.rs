@@ -6,6 +6,7 @@
 //! lost; the same call again completes the work.
 
 mod kept;
+mod moving;
 mod place;
 mod progress;
 mod reshard;
@@ -14,5 +15,6 @@ mod usage;
 mod work;
 
 pub use self::kept::{Kept, Why};
+pub use self::moving::{Move, Moved};
 pub use self::progress::Progress;
 pub use self::reshard::{Reshard, Resharded};

@@ -6,6 +6,7 @@
 
 mod commits;
 mod create;
+mod emptying;
 mod flush;
 mod life;
 mod open;
@@ -32,9 +33,7 @@ use self::commits::Unfinished;
 use self::flush::Flusher;
 pub(crate) use self::flush::Target;
 use self::life::Life;
-#[cfg(test)]
-pub(crate) use self::open::Purpose;
-pub(crate) use self::open::locate;
+pub(crate) use self::open::{Purpose, locate};
 pub use self::options::{Durability, ExistingBlock, Options};
 pub(crate) use self::place::Opening;
 pub(crate) use self::scan::walk;
@@ -244,6 +243,14 @@ impl Store {
     /// Makes `targets` durable.
     pub(crate) fn flush(&self, targets: &[Target]) -> Result<()> {
         self.flusher.flush(&*self.disk, self.layout.root(), targets)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
     }
 }
 
