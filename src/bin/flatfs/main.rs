@@ -16,6 +16,7 @@ mod source;
 mod stats;
 mod store;
 mod target;
+mod tool;
 
 use std::process::ExitCode;
 

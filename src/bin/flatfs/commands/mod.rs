@@ -6,7 +6,9 @@ mod get;
 mod has;
 mod import;
 mod ls;
+mod moving;
 mod put;
+mod reshard;
 mod rm;
 mod stat;
 
@@ -30,6 +32,8 @@ pub(crate) enum Command {
     Rm(rm::Rm),
     Ls(ls::Ls),
     Stat(stat::Stat),
+    Move(moving::Move),
+    Reshard(reshard::Reshard),
 }
 
 impl Command {
@@ -49,6 +53,8 @@ impl Command {
             Command::Rm(command) => command.run().await,
             Command::Ls(command) => command.run().await,
             Command::Stat(command) => command.run().await,
+            Command::Move(command) => command.run().await,
+            Command::Reshard(command) => command.run().await,
         }
     }
 }
