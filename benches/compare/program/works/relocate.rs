@@ -83,7 +83,7 @@ struct Planted {
 
 impl Planted {
     fn new(bench: &Bench) -> Self {
-        let many = bench.pick(100_000, 20_000);
+        let many = bench.pick(50_000, 20_000);
         let dir = bench.scratch();
         let root = root(dir.path());
         let store = create(&bench.multi, dir.path(), options());
