@@ -34,6 +34,7 @@
 //!   against `Arc<dyn Datastore>`, and test it with [`MemoryDatastore`].
 //! - [`FlatFs`] is the store on disk. [`Options`] opens and creates it.
 //! - [`Durability`] has the table of what survives a crash.
+//! - [`maintenance`] moves a store, also to another file system, and re-shards it in place.
 //! - [`Query`] says which entries are wanted, how sorted, and how much of each.
 //! - [`Error`] is everything that can go wrong. That a block is absent is not an error.
 //!

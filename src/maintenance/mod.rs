@@ -4,6 +4,11 @@
 //! prints: each tells its [`Progress`] to a callback if one is given, which can stop it. A tool that was
 //! stopped, whose future was dropped, or whose process was killed leaves a store in which nothing is
 //! lost; the same call again completes the work.
+//!
+//! | tool | job |
+//! | --- | --- |
+//! | [`Move`] | all blocks into another store, also on another file system |
+//! | [`Reshard`] | another shard function, in place |
 
 mod kept;
 mod moving;
