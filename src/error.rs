@@ -168,6 +168,36 @@ pub enum Error {
         version: u32,
     },
 
+    /// A store whose shard function was being changed when that was interrupted: until it is completed,
+    /// nobody can tell where a block stands.
+    #[error("the datastore at {} is being re-sharded from {from} to {to}: if nobody is at it, complete that with `flatfs reshard {} {to}`", path.display(), path.display())]
+    Resharding {
+        /// The store.
+        path: PathBuf,
+        /// The shard function that it had.
+        from: String,
+        /// The one that it is to have.
+        to: String,
+    },
+
+    /// A store that another version of this crate was re-sharding. It is left as it is.
+    #[error("the datastore at {} is being re-sharded by unknown version {version} of that: complete it with the version of this crate that began it", path.display())]
+    UnknownResharding {
+        /// The store.
+        path: PathBuf,
+        /// The version that its `SHARDING` names.
+        version: u32,
+    },
+
+    /// Two stores one of which is the other, or stands in it.
+    #[error("{} and {} are the same directory, or one is in the other", path.display(), other.display())]
+    Overlap {
+        /// The one.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+
     /// An earlier flush to the disk failed, and nobody can tell what of the writes before it is
     /// durable: the kernel reports such a failure once and then forgets it. The store takes no more
     /// writes until it is opened again; check it before you trust it.
@@ -249,6 +279,9 @@ impl Error {
             | Error::Unexpected { path, .. }
             | Error::UnknownIntent { path, .. }
             | Error::NotConvertible { path, .. }
+            | Error::Resharding { path, .. }
+            | Error::UnknownResharding { path, .. }
+            | Error::Overlap { path, .. }
             | Error::FlushFailed { path, .. } => Some(path),
             Error::CommitIncomplete { record, .. } => Some(record),
             Error::BatchFailed { source } | Error::PartlyCommitted { source, .. } => source.path(),

@@ -27,6 +27,10 @@ pub(crate) const UNCLEAN: &str = ".unclean";
 /// The record in a batch's directory that makes the batch committed.
 pub(crate) const COMMIT: &str = "COMMIT";
 
+/// How the name of a block ends, after a dot, that was in the way of another one of its key: as long as
+/// a block's, and no program takes it for one.
+pub(crate) const SET_ASIDE: &str = "kept";
+
 const BLOCK: &str = ".data";
 const BATCH: &str = "batch-";
 
@@ -158,6 +162,13 @@ impl Layout {
 pub(crate) fn is_shard_name(name: &OsStr) -> bool {
     name.to_str()
         .is_some_and(|name| !name.is_empty() && name.bytes().all(is_allowed))
+}
+
+/// Whether a name in the root is one of the store's own, and no shard directory's.
+pub(crate) fn is_known(name: &OsStr) -> bool {
+    [SHARDING, README, TEMP, DISK_USAGE, LOCK, UNCLEAN]
+        .iter()
+        .any(|known| name == *known)
 }
 
 #[cfg(test)]

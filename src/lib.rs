@@ -34,6 +34,7 @@
 //!   against `Arc<dyn Datastore>`, and test it with [`MemoryDatastore`].
 //! - [`FlatFs`] is the store on disk. [`Options`] opens and creates it.
 //! - [`Durability`] has the table of what survives a crash.
+//! - [`maintenance`] moves a store, also to another file system, and re-shards it in place.
 //! - [`Query`] says which entries are wanted, how sorted, and how much of each.
 //! - [`wrappers`] stand on other datastores: mounts, namespaces, checks of hashes, automatic batches.
 //! - [`Error`] is everything that can go wrong. That a block is absent is not an error.
@@ -66,7 +67,7 @@
 //!
 //! | path | what it is |
 //! | --- | --- |
-//! | `SHARDING` | the shard function, as `/repo/flatfs/shard/v1/next-to-last/2` |
+//! | `SHARDING` | the shard function, as `/repo/flatfs/shard/v1/next-to-last/2`; while it is changed, a line that says so and that no program takes for one |
 //! | `_README` | a note for people, if the function is kubo's default |
 //! | `<shard>/<KEY>.data` | a block: its bytes, nothing else |
 //! | `.temp/` | everything in flight; emptied by the next writer that opens the store |
@@ -86,7 +87,7 @@
 //! | [`wrappers`] | datastores on datastores; they know the contract alone |
 //! | `batch` | batches: staging, reads over the store, commit |
 //! | `store` | [`FlatFs`]: open, read, write, scan, flush, commits |
-//! | `disk_usage`, `intent` | the running figure; the text of a commit's record |
+//! | `disk_usage`, `intent`, `resharding` | the running figure; the texts of a commit's record, and of a store whose shard function is being changed |
 //! | `layout`, [`Shard`] | names and paths |
 //! | `disk` | the only door to the file system and to the blocking pool |
 //! | [`Datastore`], [`query`], [`Key`], [`Error`] | the contract |
@@ -122,6 +123,7 @@ mod intent;
 mod key;
 mod layout;
 mod memory;
+mod resharding;
 mod shard;
 mod store;
 

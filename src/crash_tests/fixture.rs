@@ -14,7 +14,7 @@ use super::model::Model;
 use crate::datastore::{Accuracy, Datastore, DiskUsage};
 use crate::disk::fault::{FaultDisk, Loss, Op, Refusal};
 use crate::disk::pool;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::query::Query;
 use crate::store::{Durability, ExistingBlock, FlatFs, Options, Purpose};
@@ -233,6 +233,14 @@ pub(super) fn usage(disk: &FaultDisk) -> u64 {
         false => disk.read_live(&path).unwrap().len() as u64,
     });
     sizes.sum()
+}
+
+/// Whether a flush failed: what it was about may be lost though a later one succeeds.
+pub(super) fn is_of_a_flush(error: &Error) -> bool {
+    match error {
+        Error::Io { action, .. } | Error::Full { action, .. } => *action == "sync",
+        error => matches!(error, Error::FlushFailed { .. }),
+    }
 }
 
 /// What a test has tried.

@@ -25,7 +25,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-pub(crate) use self::os::{OsDisk, resolve};
+pub(crate) use self::os::{OsDisk, canonical, resolve};
 pub(crate) use self::publish::{Publish, clean_up, publish, remove_tree};
 
 /// A file system, as the operations of a store see it. No operation follows a symbolic link in the
@@ -50,8 +50,9 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// Moves a file in one step, in place of one that is there.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Moves a file in one step, [`AlreadyExists`](io::ErrorKind::AlreadyExists) if there is one. It
-    /// may look before it moves: callers keep others away from `to`.
+    /// Moves a file in one step, [`AlreadyExists`](io::ErrorKind::AlreadyExists) if there is one,
+    /// [`CrossesDevices`](io::ErrorKind::CrossesDevices) if it is on another file system. It may look
+    /// before it moves: callers keep others away from `to`.
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file.
@@ -62,6 +63,15 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
 
     /// The contents of a regular file; any other kind of file is an error.
     fn read(&self, file: &Path) -> io::Result<Bytes>;
+
+    /// Makes a file that isn't there yet, with the contents and the permissions of another one, and
+    /// answers its length. Nothing is flushed. On an error the file may be left behind, cut short.
+    fn copy_new(&self, from: &Path, to: &Path) -> io::Result<u64>;
+
+    /// Whether two regular files have the same contents.
+    fn is_same(&self, one: &Path, other: &Path) -> io::Result<bool> {
+        Ok(self.read(one)? == self.read(other)?)
+    }
 
     /// What is at the path.
     fn stat(&self, path: &Path) -> io::Result<Stat>;

@@ -68,20 +68,7 @@ impl Disk for OsDisk {
     }
 
     fn read(&self, file: &Path) -> io::Result<Bytes> {
-        let mut options = OpenOptions::new();
-        options.read(true);
-        platform::only_regular(&mut options);
-        let mut file = with_patience(|| options.open(file))?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if !metadata.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is not a regular file",
-            ));
-        }
+        let (mut file, metadata) = contents::open_regular(file)?;
         let mut contents = Vec::new();
         let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
         contents
@@ -89,6 +76,14 @@ impl Disk for OsDisk {
             .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         file.read_to_end(&mut contents)?;
         Ok(contents.into())
+    }
+
+    fn copy_new(&self, from: &Path, to: &Path) -> io::Result<u64> {
+        contents::copy_new(from, to)
+    }
+
+    fn is_same(&self, one: &Path, other: &Path) -> io::Result<bool> {
+        contents::is_same(one, other)
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
@@ -176,6 +171,18 @@ pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
     }
 }
 
+/// Where a path leads, with no symbolic link in it; the last component need not be there. A path in a
+/// directory that isn't there is left as it is.
+pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
+    match (fs::canonicalize(path), path.parent(), path.file_name()) {
+        (Err(error), Some(parent), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = if_there(fs::canonicalize(parent))?;
+            Ok(parent.map_or_else(|| path.to_owned(), |parent| parent.join(name)))
+        }
+        (found, _, _) => found,
+    }
+}
+
 /// Opens a directory to flush it.
 pub(super) fn open_dir(dir: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -223,5 +230,6 @@ pub(super) fn with_patience<T>(mut open: impl FnMut() -> io::Result<T>) -> io::R
     open()
 }
 
+mod contents;
 #[cfg(test)]
 mod tests;

@@ -100,6 +100,15 @@ impl Count {
     }
 }
 
+/// Counts what stands in the root, and the shard directories without what is in them.
+pub(crate) fn count_frame(disk: &dyn Disk, layout: &Layout) -> Result<u64> {
+    let mut count = Count::begin(disk, layout)?;
+    for shard in count.pending() {
+        count.add(disk, &layout.at_root(&shard))?;
+    }
+    Ok(u64::try_from(count.total()).unwrap_or(0))
+}
+
 /// Counts one of the directories that [`Meter::begin_count`] answered, unless `stop` says to stop.
 pub(crate) fn count_dir(
     meter: &Meter,

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use tokio::sync::Notify;
 
 use self::count::Count;
-pub(crate) use self::count::count_dir;
+pub(crate) use self::count::{count_dir, count_frame};
 use crate::datastore::{Accuracy, DiskUsage};
 use crate::disk::Disk;
 use crate::error::Result;

@@ -108,6 +108,7 @@ fn check_version_1(opening: &Opening) -> Result<()> {
                 found.short()
             ),
         }),
+        place @ Place::Resharding(_) => Err(opening.refusal(&place)),
         Place::Missing => Err(opening.not_a_store("there is nothing")),
         Place::Empty | Place::Foreign => Err(opening.not_a_store("it has no SHARDING to remove")),
     }
@@ -140,6 +141,7 @@ fn check_version_0(opening: &Opening, shard: Shard) -> Result<()> {
     match opening.look()? {
         Place::Empty => Ok(()),
         Place::Foreign => check_shard_dirs(opening, shard),
+        place @ Place::Resharding(_) => Err(opening.refusal(&place)),
         Place::Missing => Err(opening.not_a_store("there is nothing")),
         Place::Store(found) => {
             opening.check_shard(found, Some(shard))?;

@@ -4,11 +4,28 @@
 //! prints: each tells its [`Progress`] to a callback if one is given, which can stop it. A tool that was
 //! stopped, whose future was dropped, or whose process was killed leaves a store in which nothing is
 //! lost; the same call again completes the work.
+//!
+//! | tool | job |
+//! | --- | --- |
+//! | [`Move`] | all blocks into another store, also on another file system |
+//! | [`Reshard`] | another shard function, in place |
+//! | [`recount`] | the disk usage, counted exactly and written down |
+//! | [`upgrade`], [`downgrade`] | from format version 0 to 1, and back |
 
 pub(crate) mod convert;
+mod kept;
+mod moving;
+mod place;
 pub(crate) mod progress;
 pub(crate) mod recount;
+mod reshard;
+mod sweep;
+mod usage;
+mod work;
 
 pub use self::convert::{downgrade, upgrade};
+pub use self::kept::{Kept, Why};
+pub use self::moving::{Move, Moved};
 pub use self::progress::Progress;
 pub use self::recount::recount;
+pub use self::reshard::{Reshard, Resharded};

@@ -22,7 +22,7 @@ impl Store {
     }
 
     /// The file at a block's place. Anything but a file is an error.
-    pub(super) fn stat_at(&self, target: &Path) -> Result<Option<Stat>> {
+    pub(crate) fn stat_at(&self, target: &Path) -> Result<Option<Stat>> {
         let found = if_there(self.disk.stat(target));
         match found.map_err(|error| Error::io("look at", target, error))? {
             Some(stat) if stat.kind != Kind::File => Err(Error::Unexpected {
@@ -44,14 +44,14 @@ impl Store {
     }
 
     /// Makes the shard directory if it isn't there.
-    pub(super) fn ensure_shard(&self, shard: &str) -> Result<()> {
+    pub(crate) fn ensure_shard(&self, shard: &str) -> Result<()> {
         if self.shards.is_there(&*self.disk, &self.layout, shard)? {
             return Ok(());
         }
         self.make_shard(shard)
     }
 
-    fn make_shard(&self, shard: &str) -> Result<()> {
+    pub(crate) fn make_shard(&self, shard: &str) -> Result<()> {
         self.shards
             .make(&*self.disk, &self.layout, &self.meter, shard)
     }
@@ -125,12 +125,25 @@ impl Store {
 
     /// Whether the block is there with just this value, as it mostly is where keys are hashes and a
     /// block is put again.
-    pub(super) fn is_same(&self, block: &BlockKey, value: &[u8]) -> Result<bool> {
+    pub(super) fn holds(&self, block: &BlockKey, value: &[u8]) -> Result<bool> {
         let path = self.layout.block(block);
         if self.stat_at(&path)?.map(|stat| stat.len) != Some(value.len() as u64) {
             return Ok(false);
         }
         Ok(self.read_at(path)?.is_some_and(|found| found == value))
+    }
+
+    /// Whether two files have the same contents.
+    pub(crate) fn is_same(&self, one: &Path, other: &Path) -> Result<bool> {
+        let (Some(first), Some(second)) = (self.stat_at(one)?, self.stat_at(other)?) else {
+            return Ok(false);
+        };
+        if first.len != second.len {
+            return Ok(false);
+        }
+        self.disk
+            .is_same(one, other)
+            .map_err(|error| Error::io("compare", other, error))
     }
 
     /// Removes a block, and takes that out of the disk usage.

@@ -1,9 +1,10 @@
 //! Creating a store.
 
 use std::io;
+use std::path::Path;
 
 use super::place::{Opening, Place};
-use crate::disk::{LockGuard, Publish, publish, remove_tree};
+use crate::disk::{Disk, LockGuard, Publish, publish, remove_tree};
 use crate::error::{Error, Result};
 use crate::layout::{README, SHARDING, TEMP};
 use crate::shard::Shard;
@@ -41,10 +42,14 @@ impl Opening {
             }
         }
         let lock = self.lock()?;
-        if let Place::Store(found) = self.look()? {
+        match self.look()? {
             // Somebody was faster.
-            self.check_shard(found, self.options.shard)?;
-            return Ok((found, lock));
+            Place::Store(found) => {
+                self.check_shard(found, self.options.shard)?;
+                return Ok((found, lock));
+            }
+            place @ Place::Resharding(_) => return Err(self.refusal(&place)),
+            Place::Missing | Place::Empty | Place::Foreign => {}
         }
         let shard = self.options.shard.unwrap_or_default();
         self.mark_as_store(shard)?;
@@ -54,23 +59,47 @@ impl Opening {
     /// Makes a store of a directory whose lock the caller has. `SHARDING` comes last: it makes the
     /// directory a store.
     pub(crate) fn mark_as_store(&self, shard: Shard) -> Result<()> {
-        const README_MODE: u32 = 0o444;
-        const SHARDING_MODE: u32 = 0o644;
         let temp = self.root.join(TEMP);
         // It may be a symbolic link, whose target is not ours to remove.
         self.ensure_temp(&temp)?;
         remove_tree(&*self.disk, &temp)?;
         self.create_dir(&temp)?;
-        let publish = |name: &str, contents: &str, mode| {
-            let (temp, path) = (temp.join(name), self.root.join(name));
-            let how = Publish::Durably;
-            publish(&*self.disk, &temp, &path, contents.as_bytes(), mode, how)
-        };
         if shard == Shard::default() {
-            publish(README, README_TEXT, README_MODE)?;
+            publish_readme(&*self.disk, &temp.join(README), &self.root)?;
         }
-        publish(SHARDING, &format!("{shard}\n"), SHARDING_MODE)
+        publish_sharding(
+            &*self.disk,
+            &temp.join(SHARDING),
+            &self.root,
+            &format!("{shard}\n"),
+        )
     }
+}
+
+/// Puts the note for people into a store, durably, by way of the temp file `temp`.
+pub(super) fn publish_readme(disk: &dyn Disk, temp: &Path, root: &Path) -> Result<()> {
+    const MODE: u32 = 0o444;
+    let (path, contents) = (root.join(README), README_TEXT.as_bytes());
+    publish(disk, temp, &path, contents, MODE, Publish::Durably)
+}
+
+/// Lets a store say how it is sharded, durably, by way of the temp file `temp`.
+pub(super) fn publish_sharding(
+    disk: &dyn Disk,
+    temp: &Path,
+    root: &Path,
+    contents: &str,
+) -> Result<()> {
+    const MODE: u32 = 0o644;
+    let path = root.join(SHARDING);
+    publish(
+        disk,
+        temp,
+        &path,
+        contents.as_bytes(),
+        MODE,
+        Publish::Durably,
+    )
 }
 
 fn is_denied(error: &Error) -> bool {

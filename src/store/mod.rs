@@ -8,12 +8,14 @@ mod block;
 mod commits;
 mod create;
 mod durable;
+mod emptying;
 mod flush;
 mod life;
 mod open;
 mod options;
 mod place;
 mod read;
+mod resharding;
 mod scan;
 mod shard_dirs;
 mod turns;
@@ -32,11 +34,11 @@ pub(crate) use self::commits::Committed;
 use self::commits::Unfinished;
 use self::durable::DurableWrite;
 use self::flush::Flusher;
-use self::flush::Target;
+pub(crate) use self::flush::Target;
 use self::life::Life;
 pub(crate) use self::open::Purpose;
 pub use self::options::{Durability, ExistingBlock, Options};
-pub(crate) use self::place::{Opening, Place};
+pub(crate) use self::place::{Opening, Place, locate};
 pub(crate) use self::scan::walk;
 use self::shard_dirs::ShardDirs;
 use self::turns::Turns;
@@ -232,7 +234,7 @@ impl Store {
     }
 
     /// Makes the entries of shard directories durable, and the names of new ones.
-    fn flush_shards(&self, shards: impl Iterator<Item = PathBuf>) -> Result<()> {
+    pub(crate) fn flush_shards(&self, shards: impl Iterator<Item = PathBuf>) -> Result<()> {
         let mut targets: Vec<Target> = shards.map(Target::Dir).collect();
         let made = self.shards.unsynced();
         if made.is_some() {
@@ -259,6 +261,14 @@ impl Store {
     /// Why the store can't promise anything any more, if it can't.
     fn flush_failed(&self) -> Option<Error> {
         self.flusher.failed(self.layout.root())
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
     }
 }
 

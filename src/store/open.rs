@@ -51,7 +51,7 @@ impl Options {
     /// # Errors
     ///
     /// [`Error::NotAStore`] if there is none, [`Error::InvalidShard`] if its `SHARDING` makes no
-    /// sense, [`Error::ShardMismatch`] if it has another shard function than
+    /// sense, [`Error::Resharding`] if its shard function is being changed, [`Error::ShardMismatch`] if it has another shard function than
     /// [asked for](Options::shard), [`Error::Locked`] if another writer has it open,
     /// [`Error::UnknownIntent`], [`Error::CommitIncomplete`], [`Error::InvalidOption`], and
     /// [`Error::Io`].
@@ -125,26 +125,25 @@ impl Opening {
                 self.check_shard(found, self.options.shard)?;
                 found
             }
-            (Place::Foreign, _) => {
-                return Err(self.not_a_store(
-                    "it has files, but no SHARDING that would name its shard function",
-                ));
+            (place @ (Place::Foreign | Place::Resharding(_)), _) => {
+                return Err(self.refusal(&place));
             }
             (place, Purpose::Create | Purpose::Either) if !self.options.read_only => {
                 let (shard, lock) = self.create(matches!(place, Place::Missing))?;
                 return self.open_to_write(shard, lock);
             }
-            (Place::Missing, _) => {
-                return Err(self.not_a_store("there is nothing; create it first"));
-            }
-            (Place::Empty, _) => {
-                return Err(self.not_a_store("the directory is empty; create it first"));
-            }
+            (place, _) => return Err(self.refusal(&place)),
         };
         if self.options.read_only {
             return self.open_to_read(shard);
         }
         let lock = self.lock()?;
+        // Who had the lock before may have changed it.
+        let shard = match self.look()? {
+            Place::Store(found) => found,
+            place => return Err(self.refusal(&place)),
+        };
+        self.check_shard(shard, self.options.shard)?;
         self.open_to_write(shard, lock)
     }
 
@@ -155,7 +154,7 @@ impl Opening {
         self.store(layout, stale_if(unclean, cached), None, false)
     }
 
-    fn open_to_write(self, shard: Shard, lock: Box<dyn LockGuard>) -> Result<Store> {
+    pub(super) fn open_to_write(self, shard: Shard, lock: Box<dyn LockGuard>) -> Result<Store> {
         let layout = Layout::new(self.root.clone(), shard);
         self.ensure_temp(&layout.temp())?;
         let mark = layout.at_root(UNCLEAN);

@@ -8,6 +8,7 @@ use super::Options;
 use crate::disk::{Disk, Kind, LockGuard, OsDisk, if_there, pool, resolve};
 use crate::error::{Error, Result};
 use crate::layout::{DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
+use crate::resharding::{Resharding, Unreadable};
 use crate::shard::Shard;
 
 /// An identifier is some 40 bytes long. A larger file is none, and not worth to be read.
@@ -19,6 +20,7 @@ pub(crate) enum Place {
     /// Nothing is there, or only what a create leaves that a crash cut short.
     Empty,
     Store(Shard),
+    Resharding(Resharding),
     Foreign,
 }
 
@@ -28,7 +30,7 @@ pub(crate) enum Place {
 pub(crate) struct Opening {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) root: PathBuf,
-    pub(super) options: Options,
+    pub(crate) options: Options,
 }
 
 impl Opening {
@@ -51,6 +53,22 @@ impl Opening {
         Error::NotAStore {
             path: self.root.clone(),
             reason,
+        }
+    }
+
+    /// Why there is no store to be opened.
+    pub(crate) fn refusal(&self, place: &Place) -> Error {
+        match place {
+            Place::Resharding(Resharding { from, to }) => Error::Resharding {
+                path: self.root.clone(),
+                from: from.short(),
+                to: to.short(),
+            },
+            Place::Missing => self.not_a_store("there is nothing; create it first"),
+            Place::Empty => self.not_a_store("the directory is empty; create it first"),
+            Place::Foreign | Place::Store(_) => {
+                self.not_a_store("it has files, but no SHARDING that would name its shard function")
+            }
         }
     }
 
@@ -125,8 +143,8 @@ impl Opening {
         if stat.kind != Kind::Dir {
             return Err(self.not_a_store("it is not a directory"));
         }
-        if let Some(shard) = self.read_sharding()? {
-            return Ok(Place::Store(shard));
+        if let Some(store) = self.read_sharding()? {
+            return Ok(store);
         }
         let failed = |error| Error::io("list", &self.root, error);
         for entry in self.disk.list(&self.root).map_err(failed)? {
@@ -139,7 +157,7 @@ impl Opening {
         Ok(Place::Empty)
     }
 
-    fn read_sharding(&self) -> Result<Option<Shard>> {
+    fn read_sharding(&self) -> Result<Option<Place>> {
         let path = self.root.join(SHARDING);
         let found = if_there(self.disk.stat(&path));
         let Some(stat) = found.map_err(|error| Error::io("look at", &path, error))? else {
@@ -152,8 +170,17 @@ impl Opening {
             .disk
             .read(&path)
             .map_err(|error| Error::io("read", &path, error))?;
-        let shard = Shard::from_identifier(&String::from_utf8_lossy(&contents));
-        shard.map(Some).map_err(|error| match error {
+        let text = String::from_utf8_lossy(&contents);
+        let read = match Resharding::decode(&text) {
+            Ok(Some(resharding)) => Ok(Place::Resharding(resharding)),
+            Ok(None) => Shard::from_identifier(&text).map(Place::Store),
+            Err(Unreadable::Damaged(error)) => Err(error),
+            Err(Unreadable::Version(version)) => Err(Error::UnknownResharding {
+                path: self.root.clone(),
+                version,
+            }),
+        };
+        read.map(Some).map_err(|error| match error {
             Error::InvalidShard { input, reason } => Error::InvalidShard {
                 input,
                 reason: format!("{reason}, in {}", path.display()),
@@ -164,7 +191,7 @@ impl Opening {
 }
 
 /// The path as an absolute one; where it is a symbolic link, what this leads to.
-pub(super) async fn locate(path: &Path) -> Result<PathBuf> {
+pub(crate) async fn locate(path: &Path) -> Result<PathBuf> {
     let failed = |error| Error::io("find", path, error);
     let absolute = std::path::absolute(path).map_err(failed)?;
     // A slash at the end would have a symbolic link looked through.

@@ -105,7 +105,7 @@ impl Store {
             Err(error) if is_already_there(&error) => {}
             created => return created,
         }
-        if self.is_same(block, value)? {
+        if self.holds(block, value)? {
             return Ok(());
         }
         let temp = self.next_temp_file();

@@ -37,6 +37,7 @@ mod mounts;
 mod processes;
 mod queries;
 mod read_only;
+mod relocate;
 mod support;
 mod vectors;
 mod wrappers;

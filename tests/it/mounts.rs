@@ -69,6 +69,11 @@ impl Mount {
         self.remount("ro");
     }
 
+    /// Gives a tmpfs another size.
+    pub(crate) fn grow(&self, size: &str) {
+        self.remount(size);
+    }
+
     fn remount(&self, options: &str) {
         let at = self.at.display().to_string();
         let options = format!("remount,{options}");

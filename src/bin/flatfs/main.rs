@@ -19,6 +19,7 @@ mod store;
 mod talk;
 mod target;
 mod terminal;
+mod tool;
 
 use std::process::ExitCode;
 

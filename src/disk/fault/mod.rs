@@ -30,7 +30,7 @@ mod tree;
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -62,6 +62,7 @@ struct State {
     faults: Faults,
     holds: Holds,
     locks: HashSet<Id>,
+    mounts: Vec<PathBuf>,
 }
 
 /// What a step does, for [`refuse`](FaultDisk::refuse) and [`hold`](FaultDisk::hold) to choose by.
@@ -107,6 +108,7 @@ impl FaultDisk {
             faults: Faults::default(),
             holds: Holds::default(),
             locks: HashSet::new(),
+            mounts: Vec::new(),
         });
         FaultDisk {
             shared: Arc::new(Shared {
@@ -157,12 +159,23 @@ impl FaultDisk {
         Held { disk, id, arrivals }
     }
 
+    /// Lets what is below a path be another file system: nothing is renamed across its border. In all
+    /// else the disk is one.
+    pub(crate) fn mount(&self, at: impl Into<PathBuf>) {
+        self.state().mounts.push(at.into());
+    }
+
     /// The disk as it is found when the machine is started again after a crash right now: nobody holds
     /// a lock, and nothing is set to go wrong. This disk stays as it is, so that one crash can be
     /// looked at with different losses.
     pub(crate) fn reboot(&self, loss: Loss) -> FaultDisk {
-        let image = self.state().image.after(loss);
-        FaultDisk::of(image, self.shared.syncs_all_at_once)
+        let (image, mounts) = {
+            let state = self.state();
+            (state.image.after(loss), state.mounts.clone())
+        };
+        let disk = FaultDisk::of(image, self.shared.syncs_all_at_once);
+        disk.state().mounts = mounts;
+        disk
     }
 
     /// Puts something durably where nothing is. It is no step.

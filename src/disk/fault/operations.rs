@@ -37,11 +37,13 @@ impl Disk for FaultDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check_same_mount(from, to)?;
         self.change(Op::Rename, to, |image| image.plan_rename(from, to))?;
         Ok(())
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check_same_mount(from, to)?;
         self.change(Op::Rename, to, |image| image.plan_rename_new(from, to))?;
         Ok(())
     }
@@ -60,6 +62,12 @@ impl Disk for FaultDisk {
         let state = self.look(Op::Read, file)?;
         let id = state.image.find_file(file)?;
         Ok(state.image.read(id))
+    }
+
+    fn copy_new(&self, from: &Path, to: &Path) -> io::Result<u64> {
+        let contents = self.read(from)?;
+        self.write_new(to, &contents, 0o600, false)?;
+        Ok(contents.len() as u64)
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
@@ -137,6 +145,17 @@ impl Drop for Lock {
 }
 
 impl FaultDisk {
+    fn check_same_mount(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mounts = &self.state().mounts;
+        if mounts
+            .iter()
+            .any(|at| from.starts_with(at) != to.starts_with(at))
+        {
+            return Err(io::ErrorKind::CrossesDevices.into());
+        }
+        Ok(())
+    }
+
     /// The disk as soon as nothing holds the operation back, if the machine is alive then.
     fn enter(&self, op: Op, path: &Path) -> io::Result<MutexGuard<'_, State>> {
         let state = self.state();

@@ -11,6 +11,7 @@ mod convert;
 mod export;
 mod import;
 mod put_get;
+mod relocate;
 mod terminal;
 mod whole_store;
 

@@ -3,6 +3,7 @@
 mod durable;
 mod growth;
 mod reads;
+mod relocate;
 mod scans;
 mod space;
 mod writes;
@@ -47,6 +48,8 @@ pub(super) const WORKS: &[Work] = &[
     work("query values, per entry", scans::values),
     work("recount of disk usage, per block", scans::recount),
     work("open of 100,000 blocks without cache", scans::open),
+    work("move to another store, per block", relocate::move_all),
+    work("reshard, per block", relocate::reshard),
     work("peak memory of a batch of 4,000 × 1 MiB", space::batch),
     work("peak memory of listing 1,000,000 keys", space::listing),
     work("growth to 1,000,000 blocks", growth::all),

@@ -10,7 +10,9 @@ mod has;
 mod import;
 mod ls;
 mod man;
+mod moving;
 mod put;
+mod reshard;
 mod rm;
 mod stat;
 mod upgrade;
@@ -40,6 +42,8 @@ pub(crate) enum Command {
     Downgrade(downgrade::Downgrade),
     Completions(completions::Completions),
     Man(man::Man),
+    Move(moving::Move),
+    Reshard(reshard::Reshard),
 }
 
 impl Command {
@@ -64,6 +68,8 @@ impl Command {
             Command::Downgrade(command) => command.run().await,
             Command::Completions(command) => command.run(program),
             Command::Man(command) => command.run(program),
+            Command::Move(command) => command.run().await,
+            Command::Reshard(command) => command.run().await,
         }
     }
 }

@@ -163,6 +163,19 @@ fn a_planted_link_is_seen_but_not_followed() {
 }
 
 #[test]
+fn nothing_is_renamed_to_another_file_system() {
+    let disk = two_dirs();
+    disk.mount("/b");
+    disk.plant("/a/x", Kind::File);
+    let (from, to) = (Path::new("/a/x"), Path::new("/b/x"));
+    let renamed = [disk.rename(from, to), disk.rename_new(from, to)];
+    assert_eq!(renamed.map(kind_of), [ErrorKind::CrossesDevices; 2]);
+    disk.rename(from, Path::new("/a/y")).unwrap();
+    disk.copy_new(Path::new("/a/y"), to).unwrap();
+    disk.rename_new(to, Path::new("/b/y")).unwrap();
+}
+
+#[test]
 fn a_lock_is_exclusive_until_it_is_dropped() {
     let disk = two_dirs();
     let file = Path::new("/a/lock");

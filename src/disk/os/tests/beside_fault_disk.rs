@@ -20,6 +20,8 @@ enum Action {
     Write(&'static str, Vec<u8>),
     Rename(&'static str, &'static str),
     RenameNew(&'static str, &'static str),
+    CopyNew(&'static str, &'static str),
+    IsSame(&'static str, &'static str),
     RemoveFile(&'static str),
     Read(&'static str),
     Stat(&'static str),
@@ -46,6 +48,8 @@ fn action() -> impl Strategy<Value = Action> {
         8 => (either(), contents).prop_map(|(file, contents)| Action::Write(file, contents)),
         4 => two().prop_map(|(from, to)| Action::Rename(from, to)),
         4 => two().prop_map(|(from, to)| Action::RenameNew(from, to)),
+        3 => two().prop_map(|(from, to)| Action::CopyNew(from, to)),
+        2 => (file(), file()).prop_map(|(one, other)| Action::IsSame(one, other)),
         3 => either().prop_map(Action::RemoveFile),
         4 => either().prop_map(Action::Read),
         2 => either().prop_map(Action::Stat),
@@ -66,6 +70,12 @@ fn run(disk: &dyn Disk, root: &Path, action: &Action) -> std::result::Result<Str
         Action::Write(file, contents) => done(disk.write_new(&at(file), contents, 0o600, false)),
         Action::Rename(from, to) => done(disk.rename(&at(from), &at(to))),
         Action::RenameNew(from, to) => done(disk.rename_new(&at(from), &at(to))),
+        Action::CopyNew(from, to) => disk
+            .copy_new(&at(from), &at(to))
+            .map(|len| format!("{len} bytes")),
+        Action::IsSame(one, other) => disk
+            .is_same(&at(one), &at(other))
+            .map(|is_same| format!("{is_same}")),
         Action::RemoveFile(file) => done(disk.remove_file(&at(file))),
         Action::Read(file) => disk.read(&at(file)).map(|contents| format!("{contents:?}")),
         Action::Stat(path) => disk.stat(&at(path)).map(|stat| match stat.kind {

@@ -52,6 +52,69 @@ fn a_new_file_has_its_contents_and_its_mode() {
 }
 
 #[test]
+fn a_copy_has_the_contents_and_the_permissions_whatever_the_umask() {
+    let dir = dir();
+    let long: Vec<u8> = (0..200_000_u32).map(|byte| byte.to_le_bytes()[0]).collect();
+    for (name, mode, contents) in [("a", 0o666, &long[..]), ("b", 0o400, b"")] {
+        let (file, copy) = (dir.path().join(name), dir.path().join(name.repeat(2)));
+        disk().write_new(&file, contents, 0o600, false).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(
+            disk().copy_new(&file, &copy).unwrap(),
+            contents.len() as u64
+        );
+        assert_eq!(fs::read(&copy).unwrap(), contents);
+        let found = fs::metadata(&copy).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode);
+        assert!(disk().is_same(&file, &copy).unwrap());
+        let again = disk().copy_new(&file, &copy);
+        assert_eq!(kind_of(again), ErrorKind::AlreadyExists);
+    }
+}
+
+#[test]
+fn files_that_differ_anywhere_are_not_the_same() {
+    let dir = dir();
+    let contents = vec![7; 150_000];
+    let one = dir.path().join("one");
+    disk().write_new(&one, &contents, 0o600, false).unwrap();
+    for at in [0, 65_535, 65_536, 149_999] {
+        let mut changed = contents.clone();
+        changed[at] = 8;
+        let other = dir.path().join(format!("{at}"));
+        disk().write_new(&other, &changed, 0o600, false).unwrap();
+        assert!(!disk().is_same(&one, &other).unwrap());
+    }
+    let shorter = dir.path().join("shorter");
+    let cut = &contents[1..];
+    disk().write_new(&shorter, cut, 0o600, false).unwrap();
+    assert!(!disk().is_same(&one, &shorter).unwrap());
+    let link = dir.path().join("link");
+    symlink(&one, &link).unwrap();
+    assert!(disk().is_same(&one, &link).is_err());
+    assert!(
+        disk()
+            .copy_new(&fifo(&dir), &dir.path().join("copy"))
+            .is_err()
+    );
+}
+
+#[test]
+fn a_canonical_path_goes_through_no_link_though_its_end_is_not_there() {
+    let dir = dir();
+    let real = fs::canonicalize(dir.path()).unwrap();
+    fs::create_dir(real.join("store")).unwrap();
+    symlink(&real, real.join("link")).unwrap();
+    assert_eq!(
+        canonical(&real.join("link/store")).unwrap(),
+        real.join("store")
+    );
+    assert_eq!(canonical(&real.join("link/new")).unwrap(), real.join("new"));
+    let nowhere = real.join("missing/new");
+    assert_eq!(canonical(&nowhere).unwrap(), nowhere);
+}
+
+#[test]
 fn a_file_that_is_there_is_not_written() {
     let dir = dir();
     let file = file(&dir, "a");

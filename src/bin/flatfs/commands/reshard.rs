@@ -1,0 +1,104 @@
+//! `flatfs reshard`
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use ds_flatfs::Shard;
+use ds_flatfs::maintenance::{self, Resharded};
+use serde::Serialize;
+
+use super::Answer;
+use crate::report::escape;
+use crate::sink::Sink;
+use crate::tool::{KeptJson, Tool, answer, blocks, tell_kept};
+
+/// Give a store another shard function, in place
+#[derive(Debug, Args)]
+#[command(after_help = "\
+SHARD is prefix/N, suffix/N or next-to-last/N, as `flatfs create` takes it. No block is copied, each is
+renamed. Stop kubo before: it doesn't take the lock of the store.
+
+Until it is complete nobody can open the store. If it is interrupted, by Ctrl-C or a crash, run it again,
+with the same SHARD or another one; the one that the store had undoes it.
+
+What is no block stays where it is. If there is another block where one should go, that one stays beside
+it with a name that ends in .kept. Both are reported, and make the exit status 1.
+
+kubo names the function in the files `config` (Datastore.Spec, shardFunc) and `datastore_spec` of its repo
+too. Change both before you start it.
+
+Example:
+  flatfs reshard ~/.ipfs/blocks next-to-last/3")]
+pub(crate) struct Reshard {
+    /// The store
+    dir: PathBuf,
+    /// The new shard function
+    shard: Shard,
+    /// A JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    path: String,
+    from: String,
+    to: String,
+    was_done: bool,
+    moved: u64,
+    duplicates: u64,
+    kept: Vec<KeptJson>,
+    kept_count: u64,
+    seconds: f64,
+}
+
+impl Reshard {
+    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
+        let begun = Instant::now();
+        let tool = Tool::new()?;
+        let resharding = maintenance::Reshard::new(self.shard).on_progress(tool.watch());
+        let done = tool.run(resharding.run(&self.dir)).await?;
+        let mut sink = Sink::stdout();
+        if self.json {
+            let json = serde_json::to_string_pretty(&self.report(&done, begun.elapsed()));
+            sink.write(json.context("cannot print the result")?.as_bytes())?;
+            sink.write(b"\n")?;
+        } else {
+            tell_kept(&done.kept, done.kept_count);
+            sink.write(self.text(&done, begun.elapsed()).as_bytes())?;
+        }
+        sink.finish()?;
+        Ok(answer(done.kept_count))
+    }
+
+    fn report(&self, done: &Resharded, time: Duration) -> Report {
+        Report {
+            path: self.dir.display().to_string(),
+            from: done.from.to_string(),
+            to: done.to.to_string(),
+            was_done: done.was_done,
+            moved: done.moved,
+            duplicates: done.duplicates,
+            kept: KeptJson::all(&done.kept),
+            kept_count: done.kept_count,
+            seconds: time.as_secs_f64(),
+        }
+    }
+
+    fn text(&self, done: &Resharded, time: Duration) -> String {
+        let dir = escape(self.dir.display());
+        let (from, to) = (done.from.short(), done.to.short());
+        if done.was_done {
+            return format!("{dir} is sharded by {to} already, there is nothing to do\n");
+        }
+        let moved = blocks(done.moved);
+        let duplicates = match done.duplicates {
+            0 => String::new(),
+            count => format!(", {} there twice", blocks(count)),
+        };
+        let seconds = time.as_secs_f64();
+        format!("{dir}: {from} to {to}, {moved} moved{duplicates}, {seconds:.2} s\n")
+    }
+}

@@ -1,0 +1,245 @@
+//! A crash, a failure and a full disk at every single step of a re-sharding.
+
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::fixture::{
+    Blocks, SAFE, STORE, Setting, Tally, blocks, counted, is_of_a_flush, losses, usage,
+};
+use crate::Shard;
+use crate::disk::fault::{FaultDisk, Loss, Op};
+use crate::error::{Error, Result};
+use crate::maintenance::{Reshard, Resharded};
+use crate::store::Purpose;
+
+const BEFORE: &[(&str, &str)] = &[
+    ("AAB1", "one"),
+    ("AAC1", "two"),
+    ("AABC", "three"),
+    ("BBC1", "four"),
+    ("CAA1", "five"),
+    ("Z", ""),
+];
+
+/// `AABC` and `AAC1` stay where they are, in a way: their old shard is the new one of others.
+fn target() -> Shard {
+    "prefix/2".parse().unwrap()
+}
+
+fn whole() -> Blocks {
+    let blocks = BEFORE.iter();
+    let owned = blocks.map(|(key, value)| ((*key).to_owned(), Bytes::from(*value)));
+    owned.collect()
+}
+
+async fn reshard(disk: &FaultDisk, to: Shard) -> Result<Resharded> {
+    let disk = Arc::new(disk.clone());
+    Reshard::new(to).run_on(disk, PathBuf::from(STORE)).await
+}
+
+/// Checks that the store either is what it was, or what it is to be, or says that it is between.
+async fn check_between(setting: Setting, found: &FaultDisk) {
+    match setting
+        .begin(&found.reboot(Loss::None), Purpose::Either)
+        .await
+    {
+        Ok(store) => assert_eq!(blocks(&store).await, whole()),
+        Err(error) => assert!(matches!(error, Error::Resharding { .. }), "{error}"),
+    }
+}
+
+async fn check_whole(setting: Setting, disk: &FaultDisk, shard: Shard) {
+    let store = setting.open(disk).await;
+    assert_eq!(store.shard(), shard);
+    assert_eq!(blocks(&store).await, whole());
+    assert_eq!(
+        counted(&store).await.bytes,
+        usage(disk),
+        "{:?}",
+        disk.tree()
+    );
+    store.close().await.unwrap();
+}
+
+fn both() -> [Setting; 2] {
+    [true, false].map(|syncfs| Setting { syncfs, ..SAFE })
+}
+
+#[tokio::test]
+async fn a_resharding_survives_a_crash_at_any_step() {
+    let mut tally = Tally::default();
+    for setting in both() {
+        let base = setting.closed_with(BEFORE).await;
+        for steps in 0.. {
+            let disk = base.reboot(Loss::None);
+            disk.crash_after(steps);
+            let done = reshard(&disk, target()).await;
+            tally.points += 1;
+            for loss in losses(steps, 3) {
+                let found = disk.reboot(loss);
+                if done.is_ok() {
+                    check_whole(setting, &found, target()).await;
+                    continue;
+                }
+                check_between(setting, &found).await;
+                let _ = reshard(&found, target()).await.unwrap();
+                check_whole(setting, &found.reboot(Loss::All), target()).await;
+                tally.survived(loss);
+            }
+            if !disk.has_crashed() {
+                break;
+            }
+        }
+    }
+    tally.print("reshard");
+}
+
+#[tokio::test]
+async fn an_interrupted_resharding_is_completed_to_another_function_or_undone() {
+    let old = Shard::default();
+    let other: Shard = "suffix/1".parse().unwrap();
+    let base = SAFE.closed_with(BEFORE).await;
+    for steps in 0.. {
+        let disk = base.reboot(Loss::None);
+        disk.crash_after(steps);
+        if reshard(&disk, target()).await.is_ok() {
+            return;
+        }
+        for shard in [old, other] {
+            let found = disk.reboot(Loss::Some(steps));
+            let _ = reshard(&found, shard).await.unwrap();
+            check_whole(SAFE, &found.reboot(Loss::All), shard).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_completion_survives_a_crash_at_any_step() {
+    let base = SAFE.closed_with(BEFORE).await;
+    let half = {
+        let disk = base.reboot(Loss::None);
+        let moves = |op: Op| op == Op::Rename;
+        let mut moved = 0;
+        let refusal = disk.refuse(move |op, path| {
+            moved += u32::from(moves(op) && path.extension().is_some_and(|end| end == "data"));
+            (moved > 2).then_some(ErrorKind::Other)
+        });
+        reshard(&disk, target()).await.unwrap_err();
+        drop(refusal);
+        disk
+    };
+    for steps in 0.. {
+        let disk = half.reboot(Loss::None);
+        disk.crash_after(steps);
+        let done = reshard(&disk, target()).await;
+        let found = disk.reboot(Loss::Some(steps));
+        if done.is_err() {
+            check_between(SAFE, &found).await;
+            let _ = reshard(&found, target()).await.unwrap();
+        }
+        check_whole(SAFE, &found, target()).await;
+        if !disk.has_crashed() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_resharding_that_fails_at_any_step_can_be_tried_again() {
+    let mut tally = Tally::default();
+    for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
+        for setting in both() {
+            let base = setting.closed_with(BEFORE).await;
+            for steps in 0.. {
+                let disk = base.reboot(Loss::None);
+                disk.fail_after(steps, kind);
+                let before = disk.steps();
+                let done = reshard(&disk, target()).await;
+                if disk.steps() - before <= steps {
+                    break;
+                }
+                tally.points += 1;
+                let cut = disk.reboot(Loss::Some(steps));
+                if let Err(error) = &done {
+                    check_between(setting, &disk).await;
+                    let _ = reshard(&disk, target()).await.unwrap();
+                    check_whole(setting, &disk, target()).await;
+                    // What could not be flushed once may never be, and nobody knows.
+                    if !is_of_a_flush(error) {
+                        let cut = disk.reboot(Loss::All);
+                        check_whole(setting, &cut, target()).await;
+                    }
+                    let _ = reshard(&cut, target()).await.unwrap();
+                }
+                check_whole(setting, &cut, target()).await;
+                tally.survived(Loss::All);
+            }
+        }
+    }
+    tally.print("reshard, failing");
+}
+
+#[tokio::test]
+async fn one_that_is_stopped_goes_on_where_it_was() {
+    let disk = SAFE.closed_with(BEFORE).await;
+    let mut calls = 0;
+    let stopped = Reshard::new(target()).on_progress(move |_| {
+        calls += 1;
+        match calls {
+            4 => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    });
+    let error = stopped.run_on(Arc::new(disk.clone()), STORE.into()).await;
+    assert!(matches!(error, Err(Error::Stopped)), "{error:?}");
+    check_between(SAFE, &disk).await;
+    let _ = reshard(&disk, target()).await.unwrap();
+    check_whole(SAFE, &disk, target()).await;
+}
+
+#[tokio::test]
+async fn a_dropped_future_stops_the_work_and_the_same_call_completes_it() {
+    let disk = SAFE.closed_with(BEFORE).await;
+    let held = disk.hold(|op, path| op == Op::Rename && path.ends_with("CA/CAA1.data"));
+    let task = tokio::spawn({
+        let disk = disk.clone();
+        async move { reshard(&disk, target()).await }
+    });
+    held.reached().await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    let locked = reshard(&disk, target()).await.unwrap_err();
+    assert!(locked.is_locked(), "the step that is under way goes on");
+    drop(held);
+    let done = loop {
+        match reshard(&disk, target()).await {
+            Err(error) if error.is_locked() => tokio::task::yield_now().await,
+            done => break done,
+        }
+    };
+    let _ = done.unwrap();
+    check_whole(SAFE, &disk, target()).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_was_cut_short_is_carried_out_before() {
+    use super::fixture::{Change, Write};
+    let disk = SAFE.closed_with(BEFORE).await;
+    let store = SAFE.open(&disk).await;
+    let refusal = disk.refuse(|op, path| {
+        (op == Op::Rename && path.ends_with("QQ/QQQ1.data")).then_some(ErrorKind::Other)
+    });
+    let commit = Write::Commit(vec![Change::Put("QQQ1", "six"), Change::Delete("Z")]);
+    commit.run(&store).await.unwrap_err();
+    drop(refusal);
+    let found = disk.reboot(Loss::All);
+    let _ = reshard(&found, target()).await.unwrap();
+    let mut expected = whole();
+    expected.remove("Z");
+    expected.insert("QQQ1".to_owned(), "six".into());
+    assert_eq!(blocks(&SAFE.open(&found).await).await, expected);
+}

@@ -1,0 +1,68 @@
+//! What a tool leaves where it is, and why.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Something that a tool left where it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Kept {
+    /// Where it stands.
+    pub path: PathBuf,
+    /// Why it was left there.
+    pub why: Why,
+}
+
+/// Why a tool left something where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// It is no part of a datastore.
+    Foreign,
+    /// There is another block with its key where it should go, and the two differ. One of them may be
+    /// cut short.
+    Differs,
+    /// It stands in a shard that is not its own, and where it should stand there is a block of its key.
+    Misplaced,
+}
+
+impl Why {
+    /// It as one word, for scripts: `foreign`, `differs`, `misplaced`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::Foreign => "foreign",
+            Why::Differs => "differs",
+            Why::Misplaced => "misplaced",
+        }
+    }
+}
+
+/// A sentence for people.
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::Foreign => "it is no part of a datastore",
+            Why::Differs => "the block of the same key that is in its place differs from it",
+            Why::Misplaced => "it is in a shard that is not its own, where its key has a block too",
+        })
+    }
+}
+
+/// The first ones of what was kept, and how many there are: a whole store may be kept.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeptSome {
+    pub(super) first: Vec<Kept>,
+    pub(super) count: u64,
+}
+
+impl KeptSome {
+    const MOST: usize = 1000;
+
+    pub(super) fn add(&mut self, path: PathBuf, why: Why) {
+        self.count += 1;
+        if self.first.len() < KeptSome::MOST {
+            self.first.push(Kept { path, why });
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! [`Mover`]: what is done with some blocks of the old store at a time.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Moved;
+use super::copies::Copies;
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::layout::BlockKey;
+use crate::maintenance::kept::Why;
+use crate::maintenance::place::{Placed, place};
+use crate::maintenance::sweep::{Blocks, Sweeper, remove_empty_shards};
+use crate::maintenance::usage::Usage;
+use crate::maintenance::work::Work;
+use crate::store::{Opening, Store, Target};
+
+/// A move that is under way.
+#[derive(Debug)]
+pub(super) struct Mover {
+    pub(super) old: Store,
+    pub(super) new: Store,
+    old_usage: Usage,
+    new_usage: Usage,
+    work: Arc<Work>,
+    duplicates: Sum,
+}
+
+/// Blocks, and their bytes.
+#[derive(Debug, Default)]
+struct Sum {
+    blocks: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// A block that is to go to the new store.
+#[derive(Clone, Debug)]
+pub(super) struct Passenger {
+    pub(super) from: PathBuf,
+    pub(super) to: PathBuf,
+    pub(super) shard: String,
+    /// In bytes, as far as it is known.
+    pub(super) len: u64,
+}
+
+impl Mover {
+    /// `None` if there is nothing to do, since the old store is none any more.
+    pub(super) fn begin(old: Opening, new: Opening, work: Arc<Work>) -> Result<Option<Self>> {
+        let Some(old) = old.open_to_empty()? else {
+            return Ok(None);
+        };
+        let new = new.open_or_create(old.layout.shard())?;
+        old.finish_commits()?;
+        new.finish_commits()?;
+        Ok(Some(Mover {
+            old_usage: Usage::before(&old)?,
+            new_usage: Usage::before(&new)?,
+            old,
+            new,
+            work,
+            duplicates: Sum::default(),
+        }))
+    }
+
+    pub(super) fn finish(&self) -> Result<Moved> {
+        self.new.flush(&[Target::All])?;
+        self.close_new()?;
+        remove_empty_shards(&*self.old.disk, self.old.layout.root())?;
+        let emptied = self.old.end()?;
+        if !emptied {
+            self.close_old()?;
+        }
+        let (progress, kept) = (self.work.progress(), self.work.take_kept());
+        Ok(Moved {
+            blocks: progress.blocks,
+            bytes: progress.bytes,
+            duplicates: self.duplicates.blocks.load(Ordering::Relaxed),
+            kept: kept.first,
+            kept_count: kept.count,
+            emptied,
+        })
+    }
+
+    /// Lets a work that was stopped be taken up without a count of the disk usage.
+    pub(super) fn interrupt(&self, error: &Error) {
+        if matches!(error, Error::Stopped) {
+            let closed = self.new.flush(&[Target::All]);
+            let closed = closed.and_then(|()| self.close_new());
+            if let Err(error) = closed.and_then(|()| self.close_old()) {
+                tracing::warn!(%error, "cannot close the stores; the next open cleans up behind them");
+            }
+        }
+    }
+
+    fn close_new(&self) -> Result<()> {
+        self.new_usage
+            .after(&self.new, signed(self.work.progress().bytes))?;
+        self.new.finish_life()
+    }
+
+    fn close_old(&self) -> Result<()> {
+        let gone = self.work.progress().bytes + self.duplicates.bytes.load(Ordering::Relaxed);
+        self.old_usage.after(&self.old, -signed(gone))?;
+        self.old.flush(&[Target::All])?;
+        self.old.finish_life()
+    }
+
+    fn passenger(&self, shard: &str, block: &BlockKey) -> Passenger {
+        let file_name = block.file_name();
+        let at = |root: &Path, shard: &str| {
+            let mut path = root.join(shard);
+            path.push(&file_name);
+            path
+        };
+        let new_shard = self.new.layout.shard_of(block);
+        Passenger {
+            from: at(self.old.layout.root(), shard),
+            to: at(self.new.layout.root(), &new_shard),
+            shard: new_shard.into_owned(),
+            len: 0,
+        }
+    }
+
+    /// Whether a block stands in a shard that is not its own while its key has a block in the right one,
+    /// which is the one to be moved.
+    fn is_second(&self, shard: &str, block: &BlockKey) -> Result<bool> {
+        Ok(*self.old.layout.shard_of(block) != *shard
+            && self.old.stat_at(&self.old.layout.block(block))?.is_some())
+    }
+
+    fn try_rename(
+        &self,
+        Passenger {
+            from, to, shard, ..
+        }: &Passenger,
+    ) -> Result<Placed> {
+        match place(&self.new, from, shard, to)? {
+            // That is said before anybody looks whether there is something already.
+            Placed::Elsewhere if self.new.stat_at(to)?.is_some() => Ok(Placed::Taken),
+            placed => Ok(placed),
+        }
+    }
+
+    /// How long a block is that has just been moved.
+    fn len_of(&self, moved: &Path) -> Result<u64> {
+        Ok(self.new.stat_at(moved)?.map_or(0, |stat| stat.len))
+    }
+
+    /// Settles what was copied and what was there already; answers how many blocks these are.
+    fn settle(&self, copies: &mut Copies<'_>) -> Result<u64> {
+        let settled = copies.settle()?;
+        self.work.advance(|progress| {
+            progress.blocks += settled.copied;
+            progress.bytes += settled.copied_bytes;
+        })?;
+        let Sum { blocks, bytes } = &self.duplicates;
+        blocks.fetch_add(settled.duplicates, Ordering::Relaxed);
+        bytes.fetch_add(settled.duplicate_bytes, Ordering::Relaxed);
+        Ok(settled.copied + settled.duplicates)
+    }
+}
+
+impl Sweeper for Mover {
+    fn place(&self) -> (&dyn Disk, &Path) {
+        (&*self.old.disk, self.old.layout.root())
+    }
+
+    fn work(&self) -> &Work {
+        &self.work
+    }
+
+    fn sweep(&self, Blocks { shard, blocks }: Blocks) -> Result<u64> {
+        let (mut renamed, mut bytes, mut settled) = (0, 0, 0);
+        let mut copies = Copies::new(&self.old, &self.new);
+        for block in blocks {
+            self.work.check()?;
+            let passenger = self.passenger(&shard, &block);
+            if self.is_second(&shard, &block)? {
+                self.work.keep(passenger.from, Why::Misplaced);
+                continue;
+            }
+            let Passenger { from, to, .. } = &passenger;
+            match self.try_rename(&passenger)? {
+                Placed::Moved => {
+                    renamed += 1;
+                    bytes += self.len_of(to)?;
+                }
+                Placed::Elsewhere => copies.copy(passenger)?,
+                Placed::Taken if self.new.is_same(from, to)? => copies.found(passenger)?,
+                Placed::Taken => self.work.keep(passenger.from, Why::Differs),
+                Placed::Gone => {}
+            }
+            if copies.are_many() {
+                settled += self.settle(&mut copies)?;
+            }
+        }
+        if renamed > 0 {
+            self.work.advance(|progress| {
+                progress.blocks += renamed;
+                progress.bytes += bytes;
+            })?;
+        }
+        settled += self.settle(&mut copies)?;
+        Ok(renamed + settled)
+    }
+}
+
+/// Sizes of files fit: the operating system counts them in an `i64` too.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,320 @@
+//! [`Reshard`]: another shard function for a store.
+//!
+//! `SHARDING` is replaced by a line that says so, durably; that keeps everybody else out. Then each
+//! block that doesn't stand where the new function says is renamed, never over another one. At the end
+//! all of that is made durable at once, and `SHARDING` is replaced by the new function. At every moment
+//! each block is at its old place or at its new one, so whatever interrupts it, it is begun again and
+//! finds what is left to do.
+
+use std::fmt;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::kept::{Kept, Why};
+use super::place::{Placed, place};
+use super::progress::{Progress, Watcher};
+use super::sweep::{Blocks, Sweeper, remove_empty_shards, sweep};
+use super::usage::Usage;
+use super::work::{StopOnDrop, Work};
+use crate::disk::{Disk, OsDisk, if_there, pool};
+use crate::error::{Error, Result};
+use crate::layout::{BlockKey, Layout, SET_ASIDE};
+use crate::resharding::Resharding;
+use crate::shard::Shard;
+use crate::store::{Opening, Options, Store, Target, locate};
+
+/// Gives a store another shard function, in place: no block is copied, each is renamed.
+///
+/// While that is under way, and after it was interrupted, nobody can open the store, kubo neither: each
+/// says so, as [`Error::Resharding`]. The same call completes it. One with another function is as good,
+/// also with the one that the store had before: that undoes it. Programs that have the store open for
+/// reading at the time don't find blocks any more; kubo must not run.
+///
+/// kubo names the function in its own configuration too (`Datastore.Spec` in `config`, and
+/// `datastore_spec`): it opens the store again when both say the new one.
+///
+/// Files that are no blocks stay where they are, and are reported. Blocks that stand in a shard that is
+/// not their own are moved to it. If there is a block already where one should go and both are equal,
+/// one of them goes; if they differ, the one that the store had by its old function takes the place, and
+/// the other stays beside it with a name that ends in `.kept`.
+///
+/// ```no_run
+/// use ds_flatfs::Shard;
+/// use ds_flatfs::maintenance::Reshard;
+///
+/// # async fn example() -> ds_flatfs::Result<()> {
+/// let report = Reshard::new(Shard::next_to_last(3)?).run("blocks").await?;
+/// println!("{} blocks moved", report.moved);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+#[must_use = "it does nothing until it is run"]
+pub struct Reshard {
+    to: Shard,
+    watcher: Watcher,
+}
+
+/// What a [`Reshard`] did.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[must_use = "it says what was kept"]
+pub struct Resharded {
+    /// The function that the store had.
+    pub from: Shard,
+    /// The function that it has.
+    pub to: Shard,
+    /// Whether the store had the function already, so that nothing was done.
+    pub was_done: bool,
+    /// The blocks that were moved to where the new function says.
+    pub moved: u64,
+    /// The blocks that were there already, and whose second copy was removed.
+    pub duplicates: u64,
+    /// What was left, and why: the first thousand of it.
+    pub kept: Vec<Kept>,
+    /// How much was left in all.
+    pub kept_count: u64,
+}
+
+impl Reshard {
+    /// To this function.
+    pub fn new(to: Shard) -> Self {
+        Reshard {
+            to,
+            watcher: Watcher::none(),
+        }
+    }
+
+    /// Calls `watch` with the progress now and then; [`Break`](ControlFlow::Break) stops the work with
+    /// [`Error::Stopped`]. It may block, but the work waits for it.
+    pub fn on_progress(
+        self,
+        watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
+    ) -> Self {
+        let watcher = Watcher::new(watch);
+        Reshard { watcher, ..self }
+    }
+
+    /// Does it. Commits that a crash cut short are completed before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAStore`], [`Error::Locked`], [`Error::CommitIncomplete`],
+    /// [`Error::UnknownResharding`], [`Error::Stopped`], [`Error::Full`] if there is no room for the new
+    /// directories, [`Error::Unexpected`] if something stands where a directory or a block should go, and
+    /// [`Error::Io`]. The same call goes on from there.
+    ///
+    /// # Cancel safety
+    ///
+    /// The work stops at its next step, and the same call completes it.
+    ///
+    /// # Durability
+    ///
+    /// When it returns, the store survives a power cut with its new function; before, in a state that
+    /// the same call completes.
+    pub async fn run(self, path: impl AsRef<Path>) -> Result<Resharded> {
+        let root = locate(path.as_ref()).await?;
+        self.run_on(Arc::new(OsDisk::default()), root).await
+    }
+
+    pub(crate) async fn run_on(self, disk: Arc<dyn Disk>, root: PathBuf) -> Result<Resharded> {
+        let Reshard { to, watcher } = self;
+        let opening = Opening {
+            disk,
+            root,
+            options: Options::new(),
+        };
+        let work = Work::new(watcher);
+        let _stop = StopOnDrop(Arc::clone(&work));
+        let begin = {
+            let work = Arc::clone(&work);
+            move || Resharder::begin(opening, to, work)
+        };
+        let Some(resharder) = pool::run(begin).await? else {
+            return Ok(Resharded::nothing(to));
+        };
+        let resharder = Arc::new(resharder);
+        let swept = sweep(&resharder).await;
+        pool::run(move || match swept {
+            Ok(()) => resharder.finish(),
+            Err(error) => {
+                resharder.interrupt(&error);
+                Err(error)
+            }
+        })
+        .await
+    }
+}
+
+impl Resharded {
+    fn nothing(shard: Shard) -> Self {
+        Resharded {
+            from: shard,
+            to: shard,
+            was_done: true,
+            moved: 0,
+            duplicates: 0,
+            kept: Vec::new(),
+            kept_count: 0,
+        }
+    }
+}
+
+/// A re-sharding that is under way.
+struct Resharder {
+    store: Store,
+    resharding: Resharding,
+    from: Layout,
+    to: Layout,
+    usage: Usage,
+    work: Arc<Work>,
+    duplicates: AtomicU64,
+}
+
+impl Resharder {
+    /// `None` if there is nothing to do.
+    fn begin(opening: Opening, to: Shard, work: Arc<Work>) -> Result<Option<Self>> {
+        let Some((store, resharding)) = opening.open_to_reshard(to)? else {
+            return Ok(None);
+        };
+        let usage = Usage::before(&store)?;
+        store.begin_resharding(resharding)?;
+        let layout = |shard| Layout::new(store.layout.root().to_owned(), shard);
+        Ok(Some(Resharder {
+            from: layout(resharding.from),
+            to: layout(to),
+            store,
+            resharding,
+            usage,
+            work,
+            duplicates: AtomicU64::new(0),
+        }))
+    }
+
+    fn finish(&self) -> Result<Resharded> {
+        remove_empty_shards(&*self.store.disk, self.store.layout.root())?;
+        self.store.finish_resharding(self.resharding)?;
+        self.close()?;
+        let kept = self.work.take_kept();
+        Ok(Resharded {
+            from: self.resharding.from,
+            to: self.resharding.to,
+            was_done: false,
+            moved: self.work.progress().blocks,
+            duplicates: self.duplicates.load(Ordering::Relaxed),
+            kept: kept.first,
+            kept_count: kept.count,
+        })
+    }
+
+    /// Lets a work that was stopped be taken up without a count of the disk usage.
+    fn interrupt(&self, error: &Error) {
+        if matches!(error, Error::Stopped)
+            && let Err(error) = self.close()
+        {
+            tracing::warn!(%error, "cannot close the store; the next open cleans up behind it");
+        }
+    }
+
+    fn close(&self) -> Result<()> {
+        self.usage.after(&self.store, 0)?;
+        self.store.finish_life()
+    }
+
+    fn path(&self, shard: &str, block: &BlockKey) -> PathBuf {
+        let mut path = self.store.layout.at_root(shard);
+        path.push(block.file_name());
+        path
+    }
+
+    /// Settles blocks that stand in this shard and where they should go as well; how many of them need
+    /// no more work.
+    fn settle(&self, shard: &str, twice: &[BlockKey]) -> Result<u64> {
+        let mut same = Vec::new();
+        let mut settled = 0;
+        for block in twice {
+            let (old, new) = (self.path(shard, block), self.to.block(block));
+            if self.store.is_same(&old, &new)? {
+                same.push((old, new));
+            } else if self.from.shard_of(block) == shard && self.set_aside(&new)? {
+                // The next pass moves the old one.
+                settled += 1;
+            } else {
+                self.work.keep(old, Why::Differs);
+            }
+        }
+        settled += same.len() as u64;
+        self.remove_second_copies(&same)?;
+        Ok(settled)
+    }
+
+    /// Makes room for the block that the store had; whether that could be done.
+    fn set_aside(&self, new: &Path) -> Result<bool> {
+        let aside = new.with_extension(SET_ASIDE);
+        match if_there(self.store.disk.rename_new(new, &aside)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            moved => {
+                moved.map_err(|error| Error::io("set aside", new, error))?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Removes the first of each two equal files, once the second one is durable.
+    fn remove_second_copies(&self, same: &[(PathBuf, PathBuf)]) -> Result<()> {
+        let files = same.iter().map(|(_, new)| Target::File(new.clone()));
+        self.store.flush(&files.collect::<Vec<_>>())?;
+        let shards = same.iter().filter_map(|(_, new)| new.parent());
+        self.store.flush_shards(shards.map(Path::to_owned))?;
+        for (old, _) in same {
+            if_there(self.store.disk.remove_file(old))
+                .map_err(|error| Error::io("remove", old, error))?;
+        }
+        self.duplicates
+            .fetch_add(same.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Sweeper for Resharder {
+    fn place(&self) -> (&dyn Disk, &Path) {
+        (&*self.store.disk, self.store.layout.root())
+    }
+
+    fn work(&self) -> &Work {
+        &self.work
+    }
+
+    fn sweep(&self, Blocks { shard, blocks }: Blocks) -> Result<u64> {
+        let (mut moved, mut twice) = (0, Vec::new());
+        for block in blocks {
+            let target = self.to.shard_of(&block);
+            if *target == *shard {
+                continue;
+            }
+            self.work.check()?;
+            let (old, new) = (self.path(&shard, &block), self.path(&target, &block));
+            match place(&self.store, &old, &target, &new)? {
+                Placed::Moved => moved += 1,
+                Placed::Taken => twice.push(block),
+                Placed::Gone => {}
+                Placed::Elsewhere => {
+                    let crosses = io::ErrorKind::CrossesDevices.into();
+                    return Err(Error::io("move a block to", new, crosses));
+                }
+            }
+        }
+        self.work.advance(|progress| progress.blocks += moved)?;
+        Ok(moved + self.settle(&shard, &twice)?)
+    }
+}
+
+impl fmt::Debug for Resharder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resharder")
+            .field("resharding", &self.resharding)
+            .finish_non_exhaustive()
+    }
+}

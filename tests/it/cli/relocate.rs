@@ -1,0 +1,170 @@
+//! `move` and `reshard`
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use super::{Room, files, keys, program, run, succeed};
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap()
+}
+
+#[test]
+fn reshard_gives_a_store_another_function_and_says_what_it_did() {
+    let room = Room::new();
+    let store = room.store_of("small.car");
+    let before = keys(&store);
+    let done = succeed(&["reshard", &store, "prefix/5"]);
+    for part in [&store, "next-to-last/2 to prefix/5", "51 blocks moved"] {
+        assert!(done.text().contains(part), "{part:?} in {done:?}");
+    }
+    assert_eq!(keys(&store), before);
+    let again = succeed(&["reshard", &store, "prefix/5"]);
+    assert!(again.text().contains("nothing to do"), "{again:?}");
+    let done = json(&succeed(&["reshard", "--json", &store, "suffix/1"]).stdout);
+    assert_eq!(done["from"], "/repo/flatfs/shard/v1/prefix/5");
+    assert_eq!(done["to"], "/repo/flatfs/shard/v1/suffix/1");
+    assert_eq!(
+        (&done["moved"], &done["kept"]),
+        (&51.into(), &Value::Array(Vec::new()))
+    );
+    assert_eq!(keys(&store), before);
+}
+
+#[test]
+fn move_empties_one_store_into_another_and_says_what_it_did() {
+    let room = Room::new();
+    let (old, new) = (room.store_of("small.car"), room.path("new"));
+    let before = keys(&old);
+    let done = succeed(&["move", &old, &new]);
+    for part in [&new, "51 blocks moved", &old, "empty"] {
+        assert!(done.text().contains(part), "{part:?} in {done:?}");
+    }
+    assert_eq!(fs::read_dir(&old).unwrap().count(), 0);
+    assert_eq!(keys(&new), before);
+    let done = succeed(&["move", "--json", "--shard", "prefix/4", &new, &old]);
+    let done = json(&done.stdout);
+    assert_eq!(
+        (&done["blocks"], &done["emptied"]),
+        (&51.into(), &true.into())
+    );
+    let sharding = fs::read_to_string(Path::new(&old).join("SHARDING")).unwrap();
+    assert_eq!(sharding, "/repo/flatfs/shard/v1/prefix/4\n");
+}
+
+#[test]
+fn what_is_kept_is_told_and_makes_the_exit_status_1() {
+    let room = Room::new();
+    let (old, new) = (room.store_of("small.car"), room.path("new"));
+    let foreign = Path::new(&old).join("notes");
+    fs::write(&foreign, "x").unwrap();
+    let foreign = foreign.to_str().unwrap();
+    run(&["reshard", &old, "prefix/5"]).failed(1, &["kept", foreign]);
+    let done = run(&["move", &old, &new]);
+    done.failed(1, &["kept", foreign, "no part of a datastore"]);
+    assert!(done.text().contains("51 blocks moved"), "{done:?}");
+    let done = run(&["move", "--json", &old, &new]);
+    assert_eq!((done.code, done.stderr.as_str()), (1, ""));
+    let done = json(&done.stdout);
+    assert_eq!(done["kept"][0]["path"], foreign);
+    assert_eq!(
+        (&done["kept"][0]["why"], &done["kept_count"]),
+        (&"foreign".into(), &1.into())
+    );
+    assert_eq!(keys(&new).len(), 51);
+}
+
+#[test]
+fn wrong_stores_and_functions_are_refused() {
+    let room = Room::new();
+    let (store, missing) = (room.store_of("small.car"), room.path("missing"));
+    let before = files(&store);
+    run(&["move", &store, &store]).failed(1, &["same directory"]);
+    run(&["move", &missing, &store]).failed(1, &[&missing]);
+    run(&["reshard", &missing, "prefix/2"]).failed(1, &[&missing]);
+    run(&["reshard", &store, "prefix/0"]).failed(2, &["prefix/0", "--help"]);
+    run(&["move", &store]).failed(2, &["<NEW>", "--help"]);
+    run(&["reshard", &store]).failed(2, &["<SHARD>", "--help"]);
+    assert_eq!(files(&store), before);
+}
+
+#[test]
+fn a_store_that_is_between_two_functions_says_how_to_complete_it() {
+    let room = Room::new();
+    let store = room.store_of("small.car");
+    let before = keys(&store);
+    let sharding = Path::new(&store).join("SHARDING");
+    let under_way = "/repo/flatfs/shard/resharding/1 from next-to-last/2 to prefix/3; x\n";
+    fs::write(sharding, under_way).unwrap();
+    let advice = format!("flatfs reshard {store} prefix/3");
+    for command in ["ls", "stat", "export"] {
+        run(&[command, &store]).failed(1, &[&advice]);
+    }
+    succeed(&["reshard", &store, "prefix/3"]);
+    assert_eq!(keys(&store), before);
+}
+
+#[test]
+fn help_has_an_example() {
+    for command in ["move", "reshard"] {
+        let help = succeed(&[command, "--help"]);
+        assert!(
+            help.text()
+                .contains(&format!("Example:\n  flatfs {command} "))
+        );
+    }
+}
+
+/// The program stops at its next step, and the same command completes the work.
+#[test]
+fn an_interrupted_command_says_that_nothing_is_lost_and_is_completed_by_the_same_one() {
+    let room = Room::new();
+    let store = room.store();
+    succeed(&["create", &store]);
+    for number in 0..20_000 {
+        let name = format!("{number:05}");
+        let dir = Path::new(&store).join(&name[2..4]);
+        if !dir.exists() {
+            fs::create_dir(&dir).unwrap();
+        }
+        fs::write(dir.join(name + ".data"), "").unwrap();
+    }
+    let mut child = program(&["reshard", &store, "prefix/1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Under way it is when SHARDING says so.
+    let sharding = Path::new(&store).join("SHARDING");
+    while !fs::read_to_string(&sharding)
+        .unwrap()
+        .contains("resharding")
+    {
+        assert_eq!(
+            child.try_wait().unwrap(),
+            None,
+            "it is interrupted before its end"
+        );
+    }
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    let code = child.wait().unwrap().code();
+    let said: Vec<_> = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!((code, said.len()), (Some(1), 1), "{said:?}");
+    assert!(said[0].contains("run the same command again"), "{said:?}");
+    assert!(
+        fs::read_to_string(&sharding)
+            .unwrap()
+            .contains("resharding")
+    );
+    succeed(&["reshard", &store, "prefix/1"]);
+    assert_eq!(keys(&store).len(), 20_000);
+}

@@ -1,0 +1,175 @@
+//! Processes that are killed in the middle of a move or a re-sharding.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use ds_flatfs::maintenance::{Move, Progress, Reshard};
+use ds_flatfs::{Key, Shard};
+use tempfile::TempDir;
+
+use super::{block_files, shard};
+use crate::child::{self, Child};
+use crate::mounts::Mount;
+use crate::support::{block_path, blocks, fill, key_of, options};
+
+const BLOCKS: usize = 500;
+
+/// A directory in memory, where there is one: nothing here hangs on what is durable.
+fn room() -> TempDir {
+    let memory = tempfile::tempdir_in("/dev/shm");
+    memory.or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// A closed store of so many blocks.
+async fn make_store(root: &Path) {
+    let store = options().create(root).await.unwrap();
+    fill(&store, &blocks(BLOCKS)).await;
+    store.close().await.unwrap();
+}
+
+/// Lets a process work until it has told its progress so often, and kills it about then.
+fn kill(arguments: &[&str], random: &mut fastrand::Rng) {
+    let mut child = Child::start("relocate::kills::child", arguments);
+    for _ in 0..random.u32(1..300) {
+        if child.hear().is_none() {
+            return;
+        }
+    }
+    thread::sleep(Duration::from_micros(random.u64(0..500)));
+    child.kill();
+}
+
+/// All blocks below some directories by their names, with how often each is there; every one has the
+/// hash that its name says.
+fn found(roots: &[&Path]) -> BTreeMap<String, u32> {
+    let mut found = BTreeMap::new();
+    for root in roots.iter().filter(|root| root.exists()) {
+        for (path, contents) in block_files(root) {
+            if path.starts_with(".temp") {
+                continue;
+            }
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            assert_eq!(key_of(&contents), Key::new(&name));
+            *found.entry(name).or_default() += 1;
+        }
+    }
+    found
+}
+
+fn check_once(root: &Path, shard: Shard) {
+    let wanted = blocks(BLOCKS).into_iter();
+    let wanted = wanted.map(|(key, value)| (block_path(shard, &key), value.to_vec()));
+    assert_eq!(block_files(root), wanted.collect());
+}
+
+async fn check_opens(root: &Path, shard: Shard) {
+    let store = options().open(root).await.unwrap();
+    assert_eq!(store.shard(), shard);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_resharding_loses_and_doubles_nothing_and_is_completed() {
+    const KILLS: usize = 50;
+    let room = room();
+    let root = room.path().join("store");
+    make_store(&root).await;
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut between = 0;
+    for to in ["suffix/2", "prefix/5", "next-to-last/2"]
+        .into_iter()
+        .cycle()
+        .take(KILLS)
+    {
+        kill(&["reshard", root.to_str().unwrap(), to], &mut random);
+        let sharding = fs::read_to_string(root.join("SHARDING")).unwrap();
+        between += usize::from(sharding.contains("resharding"));
+        let there = found(&[&root]);
+        assert_eq!(there.len(), BLOCKS);
+        assert!(there.values().all(|copies| *copies == 1));
+        let _ = Reshard::new(shard(to)).run(&root).await.unwrap();
+        check_once(&root, shard(to));
+        check_opens(&root, shard(to)).await;
+    }
+    eprintln!("{KILLS} kills, {between} of them in the middle; no block lost, none doubled");
+    assert!(between > KILLS / 3, "{between} kills met a re-sharding");
+}
+
+/// Moves the blocks there and back, with a kill on each way.
+async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], most: u32) {
+    make_store(&ends[0]).await;
+    let mut random = fastrand::Rng::with_seed(2);
+    let mut between = 0;
+    for _ in 0..kills {
+        let [old, new] = &ends;
+        let arguments = ["move", old.to_str().unwrap(), new.to_str().unwrap()];
+        kill(&arguments, &mut random);
+        let there = found(&[old, new]);
+        assert_eq!(there.len(), BLOCKS);
+        assert!(
+            there.values().all(|copies| *copies <= most),
+            "none is doubled"
+        );
+        let count = found(&[new]).len();
+        between += usize::from((1..BLOCKS).contains(&count));
+        let done = Move::new().run(old, new).await.unwrap();
+        assert!(done.emptied);
+        assert_eq!(fs::read_dir(old).unwrap().count(), 0);
+        check_once(new, shard("next-to-last/2"));
+        check_opens(new, shard("next-to-last/2")).await;
+        ends.reverse();
+    }
+    eprintln!("{kills} kills, {between} of them in the middle; no block lost, none doubled");
+    assert!(between > kills / 3, "{between} kills met a move");
+}
+
+#[tokio::test]
+async fn a_killed_move_loses_and_doubles_nothing_and_is_completed() {
+    let room = room();
+    let ends = ["store", "other"].map(|name| room.path().join(name));
+    kill_moves(50, ends, 1).await;
+}
+
+/// Of some blocks the copies are there, and the originals are to be removed yet.
+#[tokio::test]
+async fn a_killed_move_to_another_file_system_loses_nothing_and_is_completed() {
+    let Some(mount) = Mount::tmpfs("size=32m") else {
+        return;
+    };
+    let room = room();
+    let ends = [room.path(), mount.path()].map(|path| path.join("store"));
+    kill_moves(50, ends, 2).await;
+}
+
+#[test]
+#[ignore = "a process that the tests above kill"]
+fn child() {
+    let Some(arguments) = child::arguments() else {
+        return;
+    };
+    let tell = |_: Progress| {
+        child::say("on");
+        ControlFlow::Continue(())
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = { runtime }.worker_threads(2).build().expect("a runtime");
+    runtime.block_on(async {
+        match arguments[0].as_str() {
+            "reshard" => {
+                let reshard = Reshard::new(shard(&arguments[2])).on_progress(tell);
+                let _ = reshard.run(&arguments[1]).await.expect("it is re-sharded");
+            }
+            _ => {
+                let moving = Move::new().on_progress(tell);
+                let _ = moving
+                    .run(&arguments[1], &arguments[2])
+                    .await
+                    .expect("it is moved");
+            }
+        }
+    });
+}

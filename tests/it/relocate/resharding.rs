@@ -1,0 +1,299 @@
+//! Another shard function for a store that is there.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use ds_flatfs::maintenance::{Kept, Move, Reshard, Why};
+use ds_flatfs::{Error, FlatFs, Key};
+
+use super::{SHARDS, check, has_readme, shard};
+use crate::fixtures::FIXTURES;
+use crate::support::{Home, block, blocks, contents, fill, is_clear, options, tree};
+
+const UNDER_WAY: &str =
+    "/repo/flatfs/shard/resharding/1 from next-to-last/2 to prefix/3; whatever\n";
+
+#[tokio::test]
+async fn stores_of_other_programs_go_through_all_functions_and_back() {
+    for fixture in FIXTURES {
+        let (_home, path) = fixture.unpack();
+        // The directories may have had another size where the store was made.
+        fs::remove_file(path.join("diskUsage.cache")).unwrap();
+        let store = options().open(&path).await.unwrap();
+        let expected = contents(&store).await;
+        store.close().await.unwrap();
+        let modes = |path: &Path| -> Vec<u32> {
+            let nodes = tree(path).into_iter();
+            let blocks =
+                nodes.filter(|(path, _)| path.extension().is_some_and(|end| end == "data"));
+            let mut found: Vec<_> = blocks
+                .map(|(path, node)| (path.file_name().unwrap().to_owned(), node.mode))
+                .collect();
+            found.sort();
+            found.into_iter().map(|(_, mode)| mode).collect()
+        };
+        let before = modes(&path);
+        let functions = SHARDS.map(shard).into_iter().chain([fixture.shard()]);
+        for to in functions {
+            let done = Reshard::new(to).run(&path).await.unwrap();
+            assert_eq!((done.to, done.kept_count), (to, 0));
+            assert_eq!(done.was_done, done.from == to);
+            check(&path, &expected, to).await;
+            assert_eq!(has_readme(&path), to == shard("next-to-last/2"));
+            let leftovers = tree(&path);
+            let empty = leftovers.keys().filter(|dir| path.join(dir).is_dir());
+            let mut empty = empty.filter(|dir| fs::read_dir(path.join(dir)).unwrap().count() == 0);
+            assert_eq!(empty.next(), Some(&".temp".into()));
+            assert_eq!(empty.next(), None, "no empty shards are left");
+        }
+        assert_eq!(modes(&path), before);
+    }
+}
+
+#[tokio::test]
+async fn to_the_function_that_it_has_there_is_nothing_to_do() {
+    let home = Home::with_closed_store().await;
+    let before = tree(&home.store());
+    let done = Reshard::new(shard("next-to-last/2"))
+        .run(home.store())
+        .await;
+    let done = done.unwrap();
+    assert!(done.was_done);
+    assert_eq!(done.moved, 0);
+    assert_eq!(tree(&home.store()), before);
+}
+
+#[tokio::test]
+async fn a_store_that_is_between_two_functions_is_refused_by_everybody() {
+    let home = Home::with_closed_store().await;
+    fs::write(home.in_store("SHARDING"), UNDER_WAY).unwrap();
+    // It knows nothing of that.
+    fs::remove_file(home.in_store("diskUsage.cache")).unwrap();
+    let before = tree(&home.store());
+    let read_only = options().read_only(true);
+    let opened = [
+        options().open(home.store()).await,
+        read_only.open(home.store()).await,
+        options().create(home.store()).await,
+        options().open_or_create(home.store()).await,
+    ];
+    for opened in opened {
+        let error = opened.unwrap_err();
+        assert!(matches!(error, Error::Resharding { .. }), "{error:?}");
+        is_clear(&error, "flatfs reshard");
+        is_clear(&error, "next-to-last/2");
+        assert_eq!(error.path(), Some(home.store().as_path()));
+    }
+    let other = home.beside("other");
+    options()
+        .create(&other)
+        .await
+        .unwrap()
+        .close()
+        .await
+        .unwrap();
+    for (old, new) in [(home.store(), other.clone()), (other, home.store())] {
+        let error = Move::new().run(old, new).await.unwrap_err();
+        assert!(matches!(error, Error::Resharding { .. }), "{error:?}");
+    }
+    assert_eq!(tree(&home.store()), before);
+    let _ = Reshard::new(shard("prefix/3"))
+        .run(home.store())
+        .await
+        .unwrap();
+    let (key, value) = block(0);
+    check(&home.store(), &[(key, value)].into(), shard("prefix/3")).await;
+}
+
+#[tokio::test]
+async fn a_resharding_of_another_version_is_refused_by_name_and_left_as_it_is() {
+    let home = Home::with_closed_store().await;
+    fs::write(
+        home.in_store("SHARDING"),
+        "/repo/flatfs/shard/resharding/7 x\n",
+    )
+    .unwrap();
+    let before = tree(&home.store());
+    let errors = [
+        options().open(home.store()).await.unwrap_err(),
+        Reshard::new(shard("prefix/3"))
+            .run(home.store())
+            .await
+            .unwrap_err(),
+    ];
+    for error in errors {
+        let is_known = matches!(error, Error::UnknownResharding { version: 7, .. });
+        assert!(is_known, "{error:?}");
+        is_clear(&error, "version 7");
+    }
+    assert_eq!(tree(&home.store()), before);
+}
+
+#[tokio::test]
+async fn a_store_that_somebody_writes_to_is_locked() {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    let error = Reshard::new(shard("prefix/3"))
+        .run(home.store())
+        .await
+        .unwrap_err();
+    assert!(error.is_locked());
+    store.close().await.unwrap();
+    let _ = Reshard::new(shard("prefix/3"))
+        .run(home.store())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_is_no_store_is_no_store() {
+    let home = Home::new();
+    let missing = Reshard::new(shard("prefix/3")).run(home.store()).await;
+    assert!(matches!(missing, Err(Error::NotAStore { .. })));
+    assert!(!home.store().exists());
+    fs::create_dir(home.store()).unwrap();
+    let empty = Reshard::new(shard("prefix/3")).run(home.store()).await;
+    assert!(matches!(empty, Err(Error::NotAStore { .. })));
+    fs::write(home.in_store("file"), "").unwrap();
+    let foreign = Reshard::new(shard("prefix/3")).run(home.store()).await;
+    assert!(matches!(foreign, Err(Error::NotAStore { .. })));
+}
+
+#[tokio::test]
+async fn what_is_no_block_stays_where_it_is_and_is_reported() {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    let expected = blocks(20);
+    fill(&store, &expected).await;
+    store.close().await.unwrap();
+    let first = home.block(expected.keys().next().unwrap());
+    let in_shard = first.with_file_name("notes.txt");
+    let link = first.with_file_name("LINK.data");
+    let foreign = [
+        home.in_store("notes"),
+        home.in_store("lower"),
+        in_shard,
+        link,
+    ];
+    fs::write(&foreign[0], "x").unwrap();
+    fs::create_dir(&foreign[1]).unwrap();
+    fs::write(foreign[1].join("KEY.data"), "x").unwrap();
+    fs::write(&foreign[2], "x").unwrap();
+    symlink("/nowhere", &foreign[3]).unwrap();
+    let done = Reshard::new(shard("prefix/3"))
+        .run(home.store())
+        .await
+        .unwrap();
+    let mut kept: Vec<_> = done.kept.iter().map(|kept| kept.path.clone()).collect();
+    kept.sort();
+    let mut wanted = foreign.to_vec();
+    wanted.sort();
+    assert_eq!((kept, done.kept_count), (wanted, 4));
+    assert!(done.kept.iter().all(|kept| kept.why == Why::Foreign));
+    assert!(
+        foreign
+            .iter()
+            .all(|path| fs::symlink_metadata(path).is_ok())
+    );
+    // A query says so too.
+    fs::remove_file(&foreign[3]).unwrap();
+    let store = options().open(home.store()).await.unwrap();
+    assert_eq!(contents(&store).await, expected);
+}
+
+/// A copying tool may have put blocks where a function that the store didn't have says.
+#[tokio::test]
+async fn of_a_block_in_both_places_the_one_that_the_store_had_is_there_afterwards() {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    let path = |name: &str| home.in_store(name);
+    for key in ["SAME12", "OTHER34", "MOVED56"] {
+        store
+            .put(&Key::new(key), key.to_owned().into())
+            .await
+            .unwrap();
+    }
+    store.close().await.unwrap();
+    for dir in ["SA", "OT", "X"] {
+        fs::create_dir(path(dir)).unwrap();
+    }
+    fs::write(path("SA/SAME12.data"), "SAME12").unwrap();
+    fs::write(path("OT/OTHER34.data"), "OTHER3").unwrap();
+    // One that was in no place at all.
+    fs::write(path("X/LOST78.data"), "LOST78").unwrap();
+    let done = Reshard::new(shard("prefix/2"))
+        .run(home.store())
+        .await
+        .unwrap();
+    assert_eq!((done.duplicates, done.kept_count), (1, 1));
+    let Kept {
+        path: aside, why, ..
+    } = &done.kept[0];
+    assert_eq!((aside, *why), (&path("OT/OTHER34.kept"), Why::Differs));
+    assert_eq!(fs::read(aside).unwrap(), b"OTHER3");
+    let store = options().open(home.store()).await.unwrap();
+    for key in ["SAME12", "OTHER34", "MOVED56", "LOST78"] {
+        let found = store.get(&Key::new(key)).await.unwrap();
+        assert_eq!(found.as_deref(), Some(key.as_bytes()));
+    }
+    assert_eq!(contents(&store).await.len(), 4);
+}
+
+#[tokio::test]
+async fn something_else_in_the_place_of_a_directory_stops_it_and_nothing_is_lost() {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    let expected = blocks(5);
+    fill(&store, &expected).await;
+    store.close().await.unwrap();
+    fs::write(home.in_store("CIQ"), "a file").unwrap();
+    let error = Reshard::new(shard("prefix/3"))
+        .run(home.store())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Unexpected { .. }), "{error:?}");
+    fs::remove_file(home.in_store("CIQ")).unwrap();
+    let done = Reshard::new(shard("prefix/3"))
+        .run(home.store())
+        .await
+        .unwrap();
+    assert_eq!(done.moved, 5);
+    check(&home.store(), &expected, shard("prefix/3")).await;
+}
+
+#[tokio::test]
+async fn progress_is_told_and_what_there_is_to_do_is_known() {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    fill(&store, &blocks(50)).await;
+    store.close().await.unwrap();
+    let shards = fs::read_dir(home.store()).unwrap();
+    let shards = shards.filter(|entry| {
+        let entry = entry.as_ref().unwrap();
+        entry.file_type().unwrap().is_dir() && entry.file_name() != ".temp"
+    });
+    let shards = shards.count() as u64;
+    let (sender, told) = std::sync::mpsc::channel();
+    let reshard = Reshard::new(shard("suffix/1")).on_progress(move |progress| {
+        sender.send(progress).unwrap();
+        std::ops::ControlFlow::Continue(())
+    });
+    let done = reshard.run(home.store()).await.unwrap();
+    let last = told.iter().last().unwrap();
+    assert_eq!((last.blocks, last.total_shards), (done.moved, shards));
+    assert_eq!(last.shards, shards);
+}
+
+/// Who opens the store between the look at it and the lock must not work with the old function.
+#[tokio::test]
+async fn a_handle_from_before_finds_nothing_and_a_new_one_finds_all() {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    let expected = blocks(10);
+    fill(&store, &expected).await;
+    store.close().await.unwrap();
+    let before: FlatFs = options().read_only(true).open(home.store()).await.unwrap();
+    let _ = Reshard::new(shard("prefix/3"))
+        .run(home.store())
+        .await
+        .unwrap();
+    let (key, value) = expected.iter().next().unwrap();
+    assert_eq!(before.get(key).await.unwrap(), None);
+    let after = options().open(home.store()).await.unwrap();
+    assert_eq!(after.get(key).await.unwrap().as_ref(), Some(value));
+}
