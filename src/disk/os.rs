@@ -58,27 +58,19 @@ impl Disk for OsDisk {
     }
 
     fn read(&self, file: &Path) -> io::Result<Bytes> {
-        let mut options = OpenOptions::new();
-        options.read(true);
-        platform::only_regular(&mut options);
-        let mut file = with_patience(|| options.open(file))?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if !metadata.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is not a regular file",
-            ));
-        }
+        let (mut file, len) = open_regular(file)?;
         let mut contents = Vec::new();
-        let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+        let expected = usize::try_from(len).unwrap_or(usize::MAX);
         contents
             .try_reserve_exact(expected)
             .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         file.read_to_end(&mut contents)?;
         Ok(contents.into())
+    }
+
+    fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
+        let (file, _) = open_regular(file)?;
+        Ok(Box::new(file))
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
@@ -164,6 +156,25 @@ pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
         Ok(metadata) if metadata.is_symlink() => fs::canonicalize(path),
         _ => Ok(path),
     }
+}
+
+/// Opens a regular file to read it, and answers its size.
+fn open_regular(file: &Path) -> io::Result<(File, u64)> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    platform::only_regular(&mut options);
+    let file = with_patience(|| options.open(file))?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
+    }
+    Ok((file, metadata.len()))
 }
 
 /// Opens a directory to flush it.
