@@ -5,6 +5,9 @@
 //! stopped, whose future was dropped, or whose process was killed leaves a store in which nothing is
 //! lost; the same call again completes the work.
 
+#[cfg(feature = "verify")]
+pub mod verify;
+
 mod progress;
 
 pub use self::progress::Progress;

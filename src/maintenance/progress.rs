@@ -23,10 +23,10 @@ pub struct Progress {
 /// What a tool calls with its progress now and then; [`Break`](ControlFlow::Break) stops it.
 ///
 /// It is called on a thread where it may block, but the tool waits for it.
-#[allow(dead_code)]
+#[cfg_attr(not(feature = "verify"), allow(dead_code))]
 pub(crate) struct Watcher(Option<Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>>);
 
-#[allow(dead_code)]
+#[cfg_attr(not(feature = "verify"), allow(dead_code))]
 impl Watcher {
     /// Nobody watches.
     pub(crate) fn none() -> Self {

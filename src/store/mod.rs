@@ -29,11 +29,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(crate) use self::commits::Committed;
 use self::commits::Unfinished;
 use self::flush::Flusher;
-use self::flush::Target;
+pub(crate) use self::flush::Target;
 use self::life::Life;
-#[cfg(test)]
-pub(crate) use self::open::Purpose;
+#[cfg(any(test, feature = "verify"))]
+pub(crate) use self::open::{Purpose, resolved};
 pub use self::options::{Durability, ExistingBlock, Options};
+#[cfg(feature = "verify")]
+pub(crate) use self::place::{Opening, Place};
 pub(crate) use self::scan::walk;
 use self::shard_dirs::ShardDirs;
 use self::turns::Turns;
@@ -225,7 +227,7 @@ impl Store {
     }
 
     /// Makes the entries of shard directories durable, and the names of new ones.
-    fn flush_shards(&self, shards: impl Iterator<Item = PathBuf>) -> Result<()> {
+    pub(crate) fn flush_shards(&self, shards: impl Iterator<Item = PathBuf>) -> Result<()> {
         let mut targets: Vec<Target> = shards.map(Target::Dir).collect();
         let made = self.shards.unsynced();
         if made.is_some() {

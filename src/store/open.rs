@@ -75,12 +75,7 @@ impl Options {
     }
 
     async fn begin(self, path: &Path, purpose: Purpose) -> Result<FlatFs> {
-        let failed = |error| Error::io("find", path, error);
-        let absolute = std::path::absolute(path).map_err(failed)?;
-        // A slash at the end would have a symbolic link looked through.
-        let absolute: PathBuf = absolute.components().collect();
-        let resolved = pool::run(move || Ok(resolve(absolute))).await?;
-        let path = resolved.map_err(failed)?;
+        let path = resolved(path).await?;
         self.begin_on(Arc::new(OsDisk::default()), path, purpose)
             .await
     }
@@ -107,6 +102,17 @@ impl Options {
         store.begin_background();
         Ok(FlatFs { store })
     }
+}
+
+/// The path of a store as it is used from here on: absolute, and where the store is named by a symbolic
+/// link what that leads to.
+pub(crate) async fn resolved(path: &Path) -> Result<PathBuf> {
+    let failed = |error| Error::io("find", path, error);
+    let absolute = std::path::absolute(path).map_err(failed)?;
+    // A slash at the end would have a symbolic link looked through.
+    let absolute: PathBuf = absolute.components().collect();
+    let resolved = pool::run(move || Ok(resolve(absolute))).await?;
+    resolved.map_err(failed)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

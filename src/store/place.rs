@@ -14,7 +14,7 @@ use crate::shard::Shard;
 const LONGEST_SHARDING: u64 = 4096;
 
 /// What there is where a store is to be opened.
-pub(super) enum Place {
+pub(crate) enum Place {
     Missing,
     /// Nothing is there, or only what a create leaves that a crash cut short.
     Empty,
@@ -23,14 +23,14 @@ pub(super) enum Place {
 }
 
 /// A store that is about to be opened or created.
-pub(super) struct Opening {
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) root: PathBuf,
-    pub(super) options: Options,
+pub(crate) struct Opening {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) root: PathBuf,
+    pub(crate) options: Options,
 }
 
 impl Opening {
-    pub(super) fn not_a_store(&self, reason: &'static str) -> Error {
+    pub(crate) fn not_a_store(&self, reason: &'static str) -> Error {
         Error::NotAStore {
             path: self.root.clone(),
             reason,
@@ -95,7 +95,7 @@ impl Opening {
     }
 
     /// Looks what there is, and changes nothing.
-    pub(super) fn look(&self) -> Result<Place> {
+    pub(crate) fn look(&self) -> Result<Place> {
         // The root itself may be a symbolic link: only its target is looked at.
         let stat = match self.disk.stat(&self.root.join(".")) {
             Ok(stat) => stat,
@@ -122,7 +122,7 @@ impl Opening {
         Ok(Place::Empty)
     }
 
-    fn read_sharding(&self) -> Result<Option<Shard>> {
+    pub(crate) fn read_sharding(&self) -> Result<Option<Shard>> {
         let path = self.root.join(SHARDING);
         let found = if_there(self.disk.stat(&path));
         let Some(stat) = found.map_err(|error| Error::io("look at", &path, error))? else {

@@ -251,7 +251,7 @@ impl Store {
     }
 
     /// Makes the shard directory if it isn't there.
-    pub(super) fn ensure_shard(&self, shard: &str) -> Result<()> {
+    pub(crate) fn ensure_shard(&self, shard: &str) -> Result<()> {
         if self.shards.is_there(&*self.disk, &self.layout, shard)? {
             return Ok(());
         }
