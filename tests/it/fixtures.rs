@@ -13,15 +13,15 @@ use crate::support::{
 };
 
 /// A store that another program made.
-struct Fixture {
+pub(crate) struct Fixture {
     archive: &'static str,
     /// The store's directory in the archive.
     dir: &'static str,
     shard: &'static str,
-    blocks: usize,
+    pub(crate) blocks: usize,
 }
 
-const FIXTURES: [Fixture; 4] = [
+pub(crate) const FIXTURES: [Fixture; 4] = [
     Fixture {
         archive: "go-flatfs-0.6.1-prefix-2.tar",
         dir: "prefix-2",
@@ -50,7 +50,7 @@ const FIXTURES: [Fixture; 4] = [
 
 impl Fixture {
     /// A copy of the store.
-    fn unpack(&self) -> (Home, PathBuf) {
+    pub(crate) fn unpack(&self) -> (Home, PathBuf) {
         let home = Home::new();
         let archives = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         let archive = File::open(archives.join(self.archive)).unwrap();
@@ -61,7 +61,7 @@ impl Fixture {
         (home, store)
     }
 
-    fn shard(&self) -> Shard {
+    pub(crate) fn shard(&self) -> Shard {
         self.shard.parse().unwrap()
     }
 

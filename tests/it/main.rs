@@ -34,6 +34,12 @@ mod mounts;
 mod processes;
 mod queries;
 mod read_only;
+#[cfg(feature = "verify")]
+mod repair;
+#[cfg(feature = "verify")]
+mod repair_kill;
 mod support;
 mod vectors;
+#[cfg(feature = "verify")]
+mod verify;
 mod writes;
