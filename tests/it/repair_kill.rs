@@ -16,7 +16,7 @@ use crate::child::{self, Child};
 use crate::support::{Home, block_path, blocks, fill, names};
 use crate::verify::{Found, verify};
 
-const BLOCKS: usize = 300;
+const BLOCKS: usize = 120;
 const KILLS: u32 = 30;
 
 /// All bytes that stand in a directory of blocks, by the name of their file.
@@ -59,15 +59,18 @@ async fn a_repair_that_is_killed_loses_nothing_and_the_next_one_completes_it() {
         let before = files_in(&home.store());
         let path = home.store().display().to_string();
         let mut child = Child::start("repair_kill::child", &[&path]);
-        assert_eq!(child.hear().as_deref(), Some("begin"));
-        thread::sleep(Duration::from_millis(40).mul_f64(random.f64()));
+        // At any moment from the open to the last copy.
+        for _ in 0..random.usize(..BLOCKS) {
+            child.hear();
+        }
+        thread::sleep(Duration::from_millis(3).mul_f64(random.f64()));
         let said = child.kill();
         interrupted += u32::from(!said.iter().any(|line| line == "done"));
         let after = files_in(&home.store());
         let gone: Vec<_> = before.difference(&after).collect();
         assert!(gone.is_empty(), "{gone:?}");
 
-        repair(&home.store()).await;
+        repair(&home.store(), || ()).await;
         assert_eq!(verify(&home.store()).await, Found::new());
         for (key, value) in &blocks {
             let file = home.in_store(block_path(Shard::default(), key));
@@ -82,8 +85,8 @@ async fn a_repair_that_is_killed_loses_nothing_and_the_next_one_completes_it() {
     assert!(interrupted > 0, "no kill met a repair");
 }
 
-/// Repairs a store of [`blocks`] from good copies.
-async fn repair(store: &Path) {
+/// Repairs a store of [`blocks`] from good copies, and calls `tell` for each finding.
+async fn repair(store: &Path, tell: impl Fn()) {
     let copies = blocks(BLOCKS).into_iter().map(|(key, value)| {
         let cid = Cid::new_v1(0x55, key.to_multihash().unwrap());
         Ok((cid, value))
@@ -92,6 +95,7 @@ async fn repair(store: &Path) {
     let mut findings = repair.start().await.unwrap();
     while let Some(finding) = findings.next().await {
         finding.unwrap();
+        tell();
     }
     assert_eq!(findings.summary().wrong, 0);
 }
@@ -105,8 +109,7 @@ fn child() {
     let runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = { runtime }.worker_threads(2).build().unwrap();
     runtime.block_on(async {
-        child::say("begin");
-        repair(Path::new(&arguments[0])).await;
+        repair(Path::new(&arguments[0]), || child::say("finding")).await;
         child::say("done");
         // Until it is killed.
         child::listen();

@@ -9,6 +9,7 @@ mod cars;
 mod export;
 mod import;
 mod put_get;
+mod verify;
 mod whole_store;
 
 use std::collections::BTreeMap;

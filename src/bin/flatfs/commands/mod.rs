@@ -9,6 +9,7 @@ mod ls;
 mod put;
 mod rm;
 mod stat;
+mod verify;
 
 use clap::Subcommand;
 
@@ -30,6 +31,7 @@ pub(crate) enum Command {
     Rm(rm::Rm),
     Ls(ls::Ls),
     Stat(stat::Stat),
+    Verify(verify::Verify),
 }
 
 impl Command {
@@ -49,6 +51,7 @@ impl Command {
             Command::Rm(command) => command.run().await,
             Command::Ls(command) => command.run().await,
             Command::Stat(command) => command.run().await,
+            Command::Verify(command) => command.run().await,
         }
     }
 }
