@@ -16,4 +16,6 @@ mod random;
 mod records;
 mod recount;
 mod recovery;
+#[cfg(feature = "verify")]
+mod repair;
 mod writers;

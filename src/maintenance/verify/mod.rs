@@ -121,7 +121,11 @@ impl Verify {
         self.start_on(Arc::new(OsDisk::default()), root).await
     }
 
-    async fn start_on(self, disk: Arc<dyn Disk>, root: std::path::PathBuf) -> Result<Findings> {
+    pub(crate) async fn start_on(
+        self,
+        disk: Arc<dyn Disk>,
+        root: std::path::PathBuf,
+    ) -> Result<Findings> {
         let jobs = self.common.jobs();
         let begun = pool::run(move || {
             let (shard, finding) = sharding::read(&disk, &root)?;

@@ -15,9 +15,9 @@ use crate::maintenance::Progress;
 use crate::maintenance::progress::Watcher;
 
 /// How much is taken from the walk at a time.
-const TAKEN: usize = 32;
+const TAKEN: usize = 64;
 /// A job ends after this time: long beside what it takes to begin one,
-const TIME: Duration = Duration::from_millis(30);
+const TIME: Duration = Duration::from_millis(100);
 /// or after so many findings.
 const FINDINGS: usize = 1024;
 
