@@ -54,7 +54,7 @@
 //! | feature | adds |
 //! | --- | --- |
 //! | `cid` | keys from CIDs and multihashes, as kubo names its blocks |
-//! | `verify` | checks of blocks against the hash in their key; implies `cid` |
+//! | `verify` | checks of blocks and of whole stores against the hashes in the keys, and repairs; implies `cid` |
 //! | `conformance` | test suites that any implementation of the traits can run |
 //! | `cli` | the program `flatfs` |
 //!
@@ -68,6 +68,7 @@
 //! | `_README` | a note for people, if the function is kubo's default |
 //! | `<shard>/<KEY>.data` | a block: its bytes, nothing else |
 //! | `.temp/` | everything in flight; emptied by the next writer that opens the store |
+//! | `.quarantine/` | damaged blocks that a repair took out of the way; nobody looks into it |
 //! | `diskUsage.cache` | the disk usage of the last checkpoint |
 //! | `.lock`, `.unclean` | the writer's lock, and a mark that is there while the store is open for writing; go-ds-flatfs knows neither and ignores both |
 //!

@@ -32,7 +32,9 @@ use self::flush::Flusher;
 pub(crate) use self::flush::Target;
 use self::life::Life;
 #[cfg(any(test, feature = "verify"))]
-pub(crate) use self::open::{Purpose, resolved};
+pub(crate) use self::open::Purpose;
+#[cfg(feature = "verify")]
+pub(crate) use self::open::resolved;
 pub use self::options::{Durability, ExistingBlock, Options};
 #[cfg(feature = "verify")]
 pub(crate) use self::place::{Opening, Place};

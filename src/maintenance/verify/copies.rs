@@ -42,10 +42,11 @@ pub(super) fn restore(
 async fn restore_some(mender: &Arc<Mender>, copies: &mut Copies) -> (Vec<Result<Finding>>, bool) {
     let mut found = Vec::new();
     let filled = match mender.flatfs.batch().await {
-        Ok(batch) => match fill(mender, &batch, copies, &mut found).await {
+        Ok(batch) => {
+            let filled = fill(mender, &batch, copies, &mut found).await;
             // What was taken before an error is good.
-            filled => batch.commit().await.map(|()| filled),
-        },
+            batch.commit().await.map(|()| filled)
+        }
         Err(error) => Err(error),
     };
     match filled {

@@ -56,8 +56,8 @@ pub enum Problem {
         /// Where it belongs.
         original: PathBuf,
     },
-    /// A block stands where it belongs, and here with other bytes; none of the two can be checked.
-    /// Only a repair compares them.
+    /// A block stands where it belongs, and here with other bytes, so nobody knows which of the two is
+    /// right. Only a repair compares them.
     Conflict {
         /// Where it belongs.
         original: PathBuf,
