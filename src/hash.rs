@@ -39,7 +39,8 @@ pub enum HashError {
 ///
 /// let key = Key::new("/CIQOHMGEIKMPYHAUTL57JSEZN64SIJ5OIHSGJG4TJSSJLGI3PBJLQVI");
 /// let multihash = key.to_multihash().expect("a block's key");
-/// assert_eq!(check(&multihash, b""), Err(HashError::Mismatch));
+/// assert_eq!(check(&multihash, b""), Ok(()));
+/// assert_eq!(check(&multihash, b"block"), Err(HashError::Mismatch));
 /// ```
 pub fn check<const S: usize>(multihash: &Multihash<S>, block: &[u8]) -> Result<(), HashError> {
     let mut checker = Checker::new(multihash)?;
