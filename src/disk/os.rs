@@ -1,6 +1,8 @@
 //! [`OsDisk`]: the operating system's file systems.
 #![expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
 
+mod listing;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -10,8 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
 
-use super::{Disk, Kind, Listed, Listing, LockGuard, Stat, if_there, platform};
+use super::{Disk, Kind, Listing, LockGuard, Stat, platform};
 
 /// The operating system's file systems.
 ///
@@ -61,24 +64,7 @@ impl Disk for OsDisk {
         let mut options = OpenOptions::new();
         options.read(true);
         platform::only_regular(&mut options);
-        let mut file = with_patience(|| options.open(file))?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if !metadata.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is not a regular file",
-            ));
-        }
-        let mut contents = Vec::new();
-        let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-        contents
-            .try_reserve_exact(expected)
-            .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        file.read_to_end(&mut contents)?;
-        Ok(contents.into())
+        contents(with_patience(|| options.open(file))?)
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
@@ -90,14 +76,7 @@ impl Disk for OsDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Listing> {
-        // Else the entries would be those of what the link leads to.
-        if fs::symlink_metadata(dir)?.is_symlink() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        let entries = with_patience(|| fs::read_dir(dir))?;
-        Ok(Box::new(entries.filter_map(|entry| {
-            entry.and_then(|entry| listed(&entry)).transpose()
-        })))
+        listing::list::<listing::Platform>(open_dir(dir)?)
     }
 
     fn sync_file(&self, file: &Path) -> io::Result<()> {
@@ -166,7 +145,7 @@ pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
     }
 }
 
-/// Opens a directory to flush it.
+/// Opens a directory to list or to flush it.
 pub(super) fn open_dir(dir: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -174,13 +153,31 @@ pub(super) fn open_dir(dir: &Path) -> io::Result<File> {
     with_patience(|| options.open(dir))
 }
 
-/// `None` if it has gone: file systems that don't list the kinds of their entries are asked for each.
-fn listed(entry: &fs::DirEntry) -> io::Result<Option<Listed>> {
-    let file_type = if_there(entry.file_type())?;
-    Ok(file_type.map(|file_type| Listed {
-        name: entry.file_name(),
-        kind: kind(file_type),
-    }))
+/// The contents of a regular file; any other kind of file is an error.
+fn contents(mut file: File) -> io::Result<Bytes> {
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
+    }
+    let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    let mut contents = Vec::new();
+    contents
+        .try_reserve_exact(expected)
+        .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    // Mostly this reads all of it, and nobody appends to a block: what has to be read on is shorter now,
+    // larger than one read can be, or a file that doesn't know its size.
+    let is_whole =
+        expected > 0 && rustix::io::read(&file, spare_capacity(&mut contents)) == Ok(expected);
+    if !is_whole {
+        file.read_to_end(&mut contents)?;
+    }
+    Ok(contents.into())
 }
 
 fn kind(file_type: fs::FileType) -> Kind {
