@@ -1,6 +1,7 @@
 //! Queries: a walk through the shard directories, some hundred entries a job.
 
-use std::collections::VecDeque;
+mod values;
+
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -12,6 +13,7 @@ use futures::future::{BoxFuture, MaybeDone, maybe_done};
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 
+use self::values::{InMemory, with_values};
 use super::Store;
 use crate::disk::{Current, Kind, Listed, Listing, if_there, pool};
 use crate::error::{Error, Result};
@@ -24,8 +26,6 @@ const ENTRIES: usize = 1024;
 const BYTES: u64 = 1 << 20;
 /// or after this time: what memory doesn't know may take a disk 10 ms each.
 const TIME: Duration = Duration::from_millis(5);
-/// How many keys are collected to read their values.
-const KEYS: usize = 128;
 
 pub(super) fn query(store: &Arc<Store>, query: Query) -> EntryStream {
     if !query.prefix.is_root() {
@@ -37,19 +37,33 @@ pub(super) fn query(store: &Arc<Store>, query: Query) -> EntryStream {
     if needs == Needs::Value && sorts_keys {
         // Sort the keys alone, and read the values in their order.
         let keys = query::apply(query.keys_only(), walk(store, Needs::Key));
-        return look_up(store, keys).fuse().boxed();
+        let in_memory = InMemory::of(store);
+        return with_values(store, keys, in_memory).fuse().boxed();
     }
     query::apply(query, walk(store, needs))
 }
 
 /// All entries of the store, each with as much as is needed.
-pub(crate) fn walk(
+pub(crate) fn walk(store: &Arc<Store>, needs: Needs) -> EntryStream {
+    let in_memory = (needs == Needs::Value).then(|| InMemory::of(store));
+    let entries = list(store, needs, in_memory.clone()).boxed();
+    match in_memory {
+        Some(in_memory) => with_values(store, entries, in_memory).boxed(),
+        None => entries,
+    }
+}
+
+/// All entries of the store, each with as much as is needed, or with its key alone as long as its value
+/// is likely to be in memory.
+fn list(
     store: &Arc<Store>,
     needs: Needs,
+    in_memory: Option<InMemory>,
 ) -> impl Stream<Item = Result<Entry>> + Send + use<> {
     let walk = Walk {
         store: Arc::clone(store),
         needs,
+        in_memory,
         held: Arc::clone(&store.listings).try_acquire_owned().ok(),
         shards: None,
         current: None,
@@ -100,50 +114,6 @@ async fn begin(walk: Walk) -> Ahead {
 async fn step(walk: Walk) -> Stepped {
     let store = Arc::clone(&walk.store);
     run(&store, move || Ok(walk.step())).await
-}
-
-/// Reads the values of keys that were found before. One that has gone meanwhile is left out.
-fn look_up(
-    store: &Arc<Store>,
-    keys: EntryStream,
-) -> impl Stream<Item = Result<Entry>> + Send + use<> {
-    let begin = (Arc::clone(store), keys.fuse(), VecDeque::new());
-    stream::unfold(Some(begin), |rest| async move {
-        let (store, mut keys, mut wanted) = rest?;
-        while wanted.len() < KEYS
-            && let Some(item) = keys.next().await
-        {
-            wanted.push_back(item);
-        }
-        if wanted.is_empty() {
-            return None;
-        }
-        let reader = Arc::clone(&store);
-        let read = run(&store, move || {
-            Ok((read_some(&reader, &mut wanted), wanted))
-        })
-        .await;
-        let (found, rest) = match read {
-            Ok((found, wanted)) => (found, Some((store, keys, wanted))),
-            Err(error) => (vec![Err(error)], None),
-        };
-        Some((stream::iter(found), rest))
-    })
-    .flatten()
-}
-
-fn read_some(store: &Store, wanted: &mut VecDeque<Result<Entry>>) -> Vec<Result<Entry>> {
-    let mut part = Part::begin(Needs::Value, wanted.len());
-    while !part.is_enough()
-        && let Some(item) = wanted.pop_front()
-    {
-        let read = item.and_then(|entry| {
-            let value = store.read_block(&BlockKey::new(&entry.key)?)?;
-            Ok(value.map(|value| Entry::with_value(entry.key, value)))
-        });
-        part.add(read);
-    }
-    part.found
 }
 
 /// What one job finds.
@@ -214,6 +184,7 @@ where
 struct Walk {
     store: Arc<Store>,
     needs: Needs,
+    in_memory: Option<InMemory>,
     held: Option<OwnedSemaphorePermit>,
     /// The rest of the root, once it is listed.
     shards: Option<Listing>,
@@ -224,7 +195,11 @@ struct Walk {
 impl Walk {
     /// Some entries, and where it goes on unless that was all.
     fn step(mut self) -> (Vec<Result<Entry>>, Option<Self>) {
-        let mut part = Part::begin(self.needs, ENTRIES);
+        let needs = match &self.in_memory {
+            Some(in_memory) if in_memory.is_likely() => Needs::Key,
+            _ => self.needs,
+        };
+        let mut part = Part::begin(needs, ENTRIES);
         while !part.is_enough() {
             let Some((shard, listing)) = &mut self.current else {
                 match self.next_shard() {
@@ -240,7 +215,7 @@ impl Walk {
             };
             match listing.next_entry() {
                 Ok(Some(listed)) => {
-                    let entry = self.store.listed_entry(shard, &listed, self.needs);
+                    let entry = self.store.listed_entry(shard, &listed, needs);
                     part.add(entry);
                 }
                 Ok(None) => self.current = None,
