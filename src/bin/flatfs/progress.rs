@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::anyhow;
 use console::{Term, truncate_str};
 use ds_flatfs::Error;
 use ds_flatfs::maintenance::Progress;
@@ -100,30 +100,43 @@ fn told(progress: Progress, time: Duration) -> String {
 }
 
 /// Runs a tool of the library with a bar. The first signal asks it to stop, and waits until it has; a
-/// second one doesn't wait.
+/// second one doesn't wait. All of these tools can be run again to do the rest.
+///
+/// What is written meanwhile goes [above the bar](terminal::above_bars).
 ///
 /// # Errors
 ///
 /// If the tool fails, or the user interrupts it.
-pub(crate) async fn watching<T, F>(doing: &str, tool: impl FnOnce(Watch) -> F) -> anyhow::Result<T>
+pub(crate) async fn watching<T, E, F>(
+    doing: &str,
+    tool: impl FnOnce(Watch) -> F,
+) -> anyhow::Result<T>
 where
-    F: Future<Output = ds_flatfs::Result<T>>,
+    F: Future<Output = Result<T, E>>,
+    E: Into<anyhow::Error>,
 {
     let stop = Arc::new(AtomicBool::new(false));
     let mut running = pin!(tool(watch(Bar::shards(doing), Arc::clone(&stop))));
     let why = tokio::select! {
-        done = &mut running => return Ok(done?),
+        done = &mut running => return done.map_err(Into::into),
         why = store::interruption() => why?,
     };
     stop.store(true, Ordering::Relaxed);
     let done = tokio::select! {
         done = &mut running => done,
-        why = store::interruption() => bail!(why?),
+        why = store::interruption() => return Err(interrupted(why?)),
     };
-    match done {
-        Err(Error::Stopped) => bail!(why),
-        done => Ok(done?),
-    }
+    done.map_err(Into::into).map_err(|error: anyhow::Error| {
+        if matches!(error.downcast_ref(), Some(Error::Stopped)) {
+            interrupted(why)
+        } else {
+            error
+        }
+    })
+}
+
+fn interrupted(how: &str) -> anyhow::Error {
+    anyhow!("{how}: nothing is lost, run the same command again to complete it")
 }
 
 fn watch(bar: Bar, stop: Arc<AtomicBool>) -> Watch {
@@ -155,12 +168,13 @@ mod tests {
             }
             Err::<(), _>(Error::Stopped)
         });
-        assert_eq!(interrupted.await.unwrap_err().to_string(), "interrupted");
+        let error = interrupted.await.unwrap_err().to_string();
+        assert!(error.starts_with("interrupted: "), "{error}");
     }
 
     #[tokio::test]
     async fn a_tool_that_is_not_interrupted_answers_what_it_found() {
-        let done = watching("testing", async |_| Ok(7));
+        let done = watching("testing", async |_| Ok::<_, Error>(7));
         assert_eq!(done.await.unwrap(), 7);
     }
 
