@@ -114,17 +114,13 @@ impl Store {
         self.read_at(self.layout.block(block))
     }
 
-    /// The contents of the file at a block's place, `None` if there is none.
-    pub(super) fn read_at(&self, path: PathBuf) -> Result<Option<Bytes>> {
+    /// The contents of the file at a block's place, or where one is staged, `None` if there is none.
+    pub(crate) fn read_at(&self, path: PathBuf) -> Result<Option<Bytes>> {
         match self.disk.read(&path) {
             Ok(value) => Ok(Some(value)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(match self.disk.stat(&path) {
-                Ok(stat) if stat.kind != Kind::File => Error::Unexpected {
-                    path,
-                    found: stat.kind.name(),
-                    expected: "block",
-                },
+                Ok(stat) if stat.kind != Kind::File => stat.kind.unexpected(path, "block"),
                 _ => Error::io("read", path, error),
             }),
         }
