@@ -23,6 +23,9 @@ pub(crate) const DISK_USAGE: &str = "diskUsage.cache";
 pub(crate) const LOCK: &str = ".lock";
 /// Is there while a writer has the store open, and after it crashed. Hidden as well.
 pub(crate) const UNCLEAN: &str = ".unclean";
+/// Where a repair moves what is damaged. Hidden as well.
+#[cfg_attr(not(feature = "verify"), allow(dead_code))]
+pub(crate) const QUARANTINE: &str = ".quarantine";
 
 /// The record in a batch's directory that makes the batch committed.
 pub(crate) const COMMIT: &str = "COMMIT";

@@ -57,7 +57,7 @@
 //! | --- | --- |
 //! | `cid` | keys from CIDs and multihashes, as kubo names its blocks |
 //! | `blockstore` | the trait `Blockstore` of the crate blockstore, over any [`Datastore`]; implies `cid` |
-//! | `verify` | checks of blocks against the hash in their key, also by a wrapper; implies `cid` |
+//! | `verify` | checks of blocks and of whole stores against the hashes in the keys, repairs, and a wrapper that checks; implies `cid` |
 //! | `conformance` | test suites that any implementation of the traits can run |
 //! | `cli` | the program `flatfs` |
 //!
@@ -71,6 +71,7 @@
 //! | `_README` | a note for people, if the function is kubo's default |
 //! | `<shard>/<KEY>.data` | a block: its bytes, nothing else |
 //! | `.temp/` | everything in flight; emptied by the next writer that opens the store |
+//! | `.quarantine/` | damaged blocks that a repair took out of the way; nobody looks into it |
 //! | `diskUsage.cache` | the disk usage of the last checkpoint |
 //! | `.lock`, `.unclean` | the writer's lock, and a mark that is there while the store is open for writing; go-ds-flatfs knows neither and ignores both |
 //!

@@ -18,5 +18,7 @@ mod random;
 mod records;
 mod recount;
 mod recovery;
+#[cfg(feature = "verify")]
+mod repair;
 mod resharding;
 mod writers;

@@ -115,6 +115,28 @@ impl Meter {
         self.take_in(step, |count, change| count.block(shard, block, change))
     }
 
+    /// Runs a step that moves a block's file of `size` bytes from one directory to another.
+    #[cfg(feature = "verify")]
+    pub(crate) fn track_move(
+        &self,
+        (from, to): (&str, &str),
+        block: &BlockKey,
+        size: u64,
+        step: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let moved = Change {
+            before: size,
+            after: size,
+        };
+        self.take_in(
+            || step().map(|()| moved),
+            |count, _| {
+                count.block(from, block, Change::removed(size));
+                count.block(to, block, Change::new_file(size));
+            },
+        )
+    }
+
     /// Runs a step that makes a shard directory, and takes it into the figure.
     pub(crate) fn track_dir(&self, step: impl FnOnce() -> Result<Change>) -> Result<()> {
         self.take_in(step, Count::new_dir)

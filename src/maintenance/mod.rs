@@ -21,6 +21,8 @@ pub(crate) mod recount;
 mod reshard;
 mod sweep;
 mod usage;
+#[cfg(feature = "verify")]
+pub mod verify;
 mod work;
 
 pub use self::convert::{downgrade, upgrade};

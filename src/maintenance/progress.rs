@@ -27,7 +27,6 @@ pub(crate) struct Watcher(Option<Box<dyn FnMut(Progress) -> ControlFlow<()> + Se
 
 impl Watcher {
     /// Nobody watches.
-    #[allow(dead_code)]
     pub(crate) fn none() -> Self {
         Watcher(None)
     }

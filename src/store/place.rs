@@ -149,7 +149,7 @@ impl Opening {
         Ok(Place::Empty)
     }
 
-    fn read_sharding(&self) -> Result<Option<Place>> {
+    pub(crate) fn read_sharding(&self) -> Result<Option<Place>> {
         let path = self.root.join(SHARDING);
         let found = if_there(self.disk.stat(&path));
         let Some(stat) = found.map_err(|error| Error::io("look at", &path, error))? else {

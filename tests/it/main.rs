@@ -38,7 +38,13 @@ mod processes;
 mod queries;
 mod read_only;
 mod relocate;
+#[cfg(feature = "verify")]
+mod repair;
+#[cfg(feature = "verify")]
+mod repair_kill;
 mod support;
 mod vectors;
+#[cfg(feature = "verify")]
+mod verify;
 mod wrappers;
 mod writes;

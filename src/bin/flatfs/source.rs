@@ -13,7 +13,7 @@ const BUFFER: usize = 1 << 20;
 
 /// Something to read.
 pub(crate) struct Source {
-    pub(crate) reader: Box<dyn AsyncBufRead + Unpin>,
+    pub(crate) reader: Box<dyn AsyncBufRead + Send + Unpin>,
     /// Its length in bytes, where that is known.
     pub(crate) len: Option<u64>,
 }

@@ -13,6 +13,7 @@ mod import;
 mod put_get;
 mod relocate;
 mod terminal;
+mod verify;
 mod whole_store;
 
 use std::collections::BTreeMap;

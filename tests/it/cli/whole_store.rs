@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::cars::raw;
 use super::{Done, Room, files, fixture, program, run, succeed};
 
-const COMMANDS: [&str; 9] = [
-    "create", "import", "export", "put", "get", "has", "rm", "ls", "stat",
+const COMMANDS: [&str; 10] = [
+    "create", "import", "export", "put", "get", "has", "rm", "ls", "stat", "verify",
 ];
 
 #[test]
@@ -143,6 +143,7 @@ fn reading_changes_nothing_in_a_store() {
     for args in [
         &["ls", &store][..],
         &["stat", &store],
+        &["verify", &store],
         &["export", &store, "-o", "/dev/null"],
         &[
             "get",
@@ -165,6 +166,7 @@ fn every_command_stops_quietly_when_nobody_reads_its_output() {
     for args in [
         &["ls", &store][..],
         &["stat", &store],
+        &["verify", &store],
         &["export", &store],
         &["get", &store, &cid],
         &["put", &store, &file],
@@ -192,6 +194,8 @@ fn every_command_says_that_there_is_no_store() {
     for args in [
         &["ls", &missing][..],
         &["stat", &missing],
+        &["verify", &missing],
+        &["verify", "--repair", &missing],
         &["export", &missing, "-o", "/dev/null"],
         &["get", &missing, "/A"],
         &["has", &missing, "/A"],

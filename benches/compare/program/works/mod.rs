@@ -2,6 +2,8 @@
 
 mod durable;
 mod growth;
+#[cfg(feature = "verify")]
+mod maintenance;
 mod reads;
 mod relocate;
 mod scans;
@@ -50,6 +52,10 @@ pub(super) const WORKS: &[Work] = &[
     work("open of 100,000 blocks without cache", scans::open),
     work("move to another store, per block", relocate::move_all),
     work("reshard, per block", relocate::reshard),
+    #[cfg(feature = "verify")]
+    work("verify 4 KiB, per block", maintenance::verify),
+    #[cfg(feature = "verify")]
+    work("verify 256 KiB, per block", maintenance::verify_large),
     work("peak memory of a batch of 4,000 × 1 MiB", space::batch),
     work("peak memory of listing 1,000,000 keys", space::listing),
     work("growth to 1,000,000 blocks", growth::all),

@@ -79,7 +79,7 @@ impl Import {
 /// A CAR whose header has been read.
 struct Car {
     name: String,
-    reader: CarReader<Box<dyn AsyncBufRead + Unpin>>,
+    reader: CarReader<Box<dyn AsyncBufRead + Send + Unpin>>,
     len: Option<u64>,
 }
 

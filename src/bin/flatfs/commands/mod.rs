@@ -16,6 +16,7 @@ mod reshard;
 mod rm;
 mod stat;
 mod upgrade;
+mod verify;
 
 use clap::Subcommand;
 
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Man(man::Man),
     Move(moving::Move),
     Reshard(reshard::Reshard),
+    Verify(verify::Verify),
 }
 
 impl Command {
@@ -70,6 +72,7 @@ impl Command {
             Command::Man(command) => command.run(program),
             Command::Move(command) => command.run().await,
             Command::Reshard(command) => command.run().await,
+            Command::Verify(command) => command.run().await,
         }
     }
 }

@@ -1,0 +1,140 @@
+//! What is wrong with one block.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::finding::{Finding, Problem};
+use super::walk::BlockFile;
+use crate::disk::{Disk, if_there};
+use crate::error::Error;
+use crate::hash::{Checker, HashError};
+use crate::key::Key;
+
+/// How much of a block is in memory at a time.
+pub(super) const PART: usize = 128 << 10;
+
+/// How a block is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Its name and its size.
+    Quick,
+    /// All of its bytes.
+    Full,
+}
+
+/// What has been looked at so far.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) blocks: AtomicU64,
+    pub(super) bytes: AtomicU64,
+}
+
+/// Looks at blocks.
+#[derive(Clone, Debug)]
+pub(super) struct Examiner {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) depth: Depth,
+    pub(super) tally: Arc<Tally>,
+    /// Whether nobody wants to know any more.
+    pub(super) stopped: Arc<AtomicBool>,
+}
+
+impl Examiner {
+    /// What is wrong with a block, the gravest first: its bytes, its place, that they can't be checked.
+    /// A block that has gone meanwhile is fine.
+    pub(super) fn examine(&self, file: &BlockFile, buffer: &mut [u8]) -> Option<Finding> {
+        let problem = match self.problem_of(file, buffer) {
+            Ok(problem) => problem,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                let error = Error::io("read", &file.path, error);
+                self.tally.blocks.fetch_add(1, Ordering::Relaxed);
+                let (path, key) = (&file.path, file.key());
+                return Some(Finding::unreadable(path, Some(key), error));
+            }
+        };
+        self.tally.blocks.fetch_add(1, Ordering::Relaxed);
+        let problem = match (problem, &file.belongs) {
+            (Some(problem), _) if problem.is_damage() => Some(problem),
+            (_, Some(belongs)) => Some(self.misplaced(belongs)),
+            (problem, None) => problem,
+        };
+        Some(Finding::new(&file.path, Some(file.key()), problem?))
+    }
+
+    fn misplaced(&self, belongs: &Path) -> Problem {
+        // What can't be looked at is there.
+        if matches!(if_there(self.disk.stat(belongs)), Ok(None)) {
+            Problem::Misplaced {
+                belongs: belongs.to_owned(),
+            }
+        } else {
+            Problem::Duplicate {
+                original: belongs.to_owned(),
+            }
+        }
+    }
+
+    fn problem_of(&self, file: &BlockFile, buffer: &mut [u8]) -> io::Result<Option<Problem>> {
+        let checker = checker(file.key());
+        if self.depth == Depth::Quick {
+            let size = self.disk.stat(&file.path)?.len;
+            self.tally.bytes.fetch_add(size, Ordering::Relaxed);
+            return Ok(match checker {
+                Err(why) => Some(Problem::Unchecked(why)),
+                Ok(_) if size > 0 => None,
+                Ok(checker) => checker.finish().err().map(|_| Problem::Empty),
+            });
+        }
+        self.check(&file.path, checker, buffer)
+    }
+
+    /// A block that can't be checked is read all the same: that may fail.
+    fn check(
+        &self,
+        path: &Path,
+        mut checker: Result<Checker, Option<HashError>>,
+        buffer: &mut [u8],
+    ) -> io::Result<Option<Problem>> {
+        let mut file = self.disk.open(path)?;
+        let mut size = 0;
+        loop {
+            let len = match file.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            let part = buffer.get(..len).unwrap_or_default();
+            if part.is_empty() {
+                break;
+            }
+            size += len as u64;
+            self.tally.bytes.fetch_add(len as u64, Ordering::Relaxed);
+            if let Ok(checker) = &mut checker {
+                checker.update(part);
+            }
+            if self.stopped.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+        }
+        Ok(match checker {
+            Err(why) => Some(Problem::Unchecked(why)),
+            Ok(checker) => {
+                let is_cut_short = checker.is_cut_short();
+                match checker.finish() {
+                    Ok(()) => None,
+                    Err(_) if size == 0 => Some(Problem::Empty),
+                    Err(_) if is_cut_short => Some(Problem::Truncated { size }),
+                    Err(_) => Some(Problem::Corrupt { size }),
+                }
+            }
+        })
+    }
+}
+
+/// What checks a block of this key, or why nothing does: `None` if the key is no hash.
+fn checker(key: &Key) -> Result<Checker, Option<HashError>> {
+    let cid = key.to_cid().ok_or(None)?;
+    Checker::new(cid.hash()).map_err(Some)
+}

@@ -1,0 +1,186 @@
+//! The last part of a repair: what is missing is put back, and what stays missing is told.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cid::Cid;
+use futures::stream::{self, BoxStream, Stream, StreamExt};
+
+use super::finding::{Finding, Problem, Remedy};
+use super::mend::Mender;
+use crate::batch::FlatBatch;
+use crate::disk::{Listing, if_there, pool};
+use crate::error::{Error, Result};
+use crate::hash::{self, HashError};
+use crate::key::Key;
+use crate::layout::{BlockKey, QUARANTINE};
+
+/// A commit has so many blocks at most,
+const BLOCKS: usize = 1024;
+/// or so many bytes, and one block.
+const BYTES: usize = 32 << 20;
+/// So many files in quarantine are looked at in one job.
+const LISTED: usize = 1024;
+
+type Copies = BoxStream<'static, Result<(Cid, Bytes)>>;
+
+/// Puts back what the store doesn't have, some blocks in one commit.
+pub(super) fn restore(
+    mender: Arc<Mender>,
+    copies: Copies,
+) -> impl Stream<Item = Result<Finding>> + Send {
+    stream::unfold(Some((mender, copies)), |rest| async move {
+        let (mender, mut copies) = rest?;
+        let (found, has_more) = restore_some(&mender, &mut copies).await;
+        let rest = has_more.then_some((mender, copies));
+        Some((stream::iter(found), rest))
+    })
+    .flatten()
+}
+
+/// What came of some copies, and whether there may be more.
+async fn restore_some(mender: &Arc<Mender>, copies: &mut Copies) -> (Vec<Result<Finding>>, bool) {
+    let mut found = Vec::new();
+    let filled = match mender.flatfs.batch().await {
+        Ok(batch) => {
+            let filled = fill(mender, &batch, copies, &mut found).await;
+            // What was taken before an error is good.
+            batch.commit().await.map(|()| filled)
+        }
+        Err(error) => Err(error),
+    };
+    match filled {
+        Ok(Ok(has_more)) => (found.into_iter().map(Ok).collect(), has_more),
+        Ok(Err(error)) => {
+            let found = found.into_iter().map(Ok);
+            (found.chain([Err(error)]).collect(), false)
+        }
+        Err(error) => (vec![Err(error)], false),
+    }
+}
+
+async fn fill(
+    mender: &Arc<Mender>,
+    batch: &FlatBatch,
+    copies: &mut Copies,
+    found: &mut Vec<Finding>,
+) -> Result<bool> {
+    let mut bytes = 0;
+    while found.len() < BLOCKS && bytes < BYTES {
+        let Some(copy) = copies.next().await else {
+            return Ok(false);
+        };
+        let (cid, block) = copy?;
+        for key in missing(mender, batch, &cid).await? {
+            let checked = check(cid, block.clone()).await?;
+            let at = BlockKey::new(&key)?;
+            let path = mender.flatfs.store.layout.block(&at);
+            found.push(match checked {
+                Ok(()) => {
+                    bytes += block.len();
+                    batch.put(&key, block.clone()).await?;
+                    let finding = Finding::new(path, Some(&key), Problem::Missing);
+                    finding.remedied(Remedy::Restored)
+                }
+                Err(why) => Finding::new(path, Some(&key), Problem::BadCopy(why)),
+            });
+        }
+    }
+    Ok(true)
+}
+
+/// The keys under which the block of a CID should be and isn't: those that are in quarantine, and if it is
+/// nowhere that of the multihash.
+async fn missing(mender: &Arc<Mender>, batch: &FlatBatch, cid: &Cid) -> Result<Vec<Key>> {
+    if cid.hash().code() == hash::IDENTITY {
+        // The CID has it.
+        return Ok(Vec::new());
+    }
+    let mut keys = vec![Key::from_cid(cid), Key::from_cid_bytes(cid)];
+    keys.dedup();
+    let (mut is_there, mut lost) = (false, Vec::new());
+    for key in &keys {
+        if is_taken(batch, key).await? {
+            is_there = true;
+        } else if is_quarantined(mender, key).await? {
+            lost.push(key.clone());
+        }
+    }
+    if lost.is_empty() && !is_there {
+        keys.truncate(1);
+        return Ok(keys);
+    }
+    Ok(lost)
+}
+
+/// Whether something stands in the block's place, a block or not.
+async fn is_taken(batch: &FlatBatch, key: &Key) -> Result<bool> {
+    match batch.has(key).await {
+        Err(Error::Unexpected { .. }) => Ok(true),
+        found => found,
+    }
+}
+
+async fn is_quarantined(mender: &Arc<Mender>, key: &Key) -> Result<bool> {
+    let Ok(block) = BlockKey::new(key) else {
+        return Ok(false);
+    };
+    let mender = Arc::clone(mender);
+    pool::run(move || mender.has_quarantined(&block)).await
+}
+
+async fn check(cid: Cid, block: Bytes) -> Result<Result<(), HashError>> {
+    pool::run(move || Ok(hash::check(cid.hash(), &block))).await
+}
+
+/// The blocks that are in quarantine and not in the store.
+pub(super) fn lost(mender: Arc<Mender>) -> impl Stream<Item = Result<Finding>> + Send {
+    stream::unfold(Some((mender, None)), |rest| async move {
+        let (mender, listing) = rest?;
+        let job = Arc::clone(&mender);
+        let listed = pool::run(move || lost_among(&job, listing)).await;
+        let (found, rest) = match listed {
+            Ok((found, listing)) => {
+                let rest = listing.map(|listing| (mender, Some(listing)));
+                (found.into_iter().map(Ok).collect(), rest)
+            }
+            Err(error) => (vec![Err(error)], None),
+        };
+        Some((stream::iter(found), rest))
+    })
+    .flatten()
+}
+
+/// Some of them, and the rest of the quarantine if there is more.
+fn lost_among(
+    mender: &Mender,
+    listing: Option<Listing>,
+) -> Result<(Vec<Finding>, Option<Listing>)> {
+    let store = &mender.flatfs.store;
+    let dir = store.layout.at_root(QUARANTINE);
+    let failed = |error| Error::io("list", &dir, error);
+    let mut listing = match listing {
+        Some(listing) => listing,
+        None => match if_there(store.disk.list(&dir)).map_err(failed)? {
+            Some(listing) => listing,
+            None => return Ok((Vec::new(), None)),
+        },
+    };
+    let mut found = Vec::new();
+    for _ in 0..LISTED {
+        let Some(listed) = listing.next() else {
+            return Ok((found, None));
+        };
+        let listed = listed.map_err(failed)?;
+        let Some(block) = BlockKey::of_file(&listed.name) else {
+            continue;
+        };
+        let path = store.layout.block(&block);
+        let is_there = if_there(store.disk.stat(&path));
+        let is_there = is_there.map_err(|error| Error::io("look at", &path, error))?;
+        if is_there.is_none() {
+            found.push(Finding::new(path, Some(block.key()), Problem::Lost));
+        }
+    }
+    Ok((found, Some(listing)))
+}

@@ -1,0 +1,302 @@
+//! [`Finding`]: what a verification has to tell.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use crate::error::Error;
+use crate::hash::HashError;
+use crate::key::Key;
+
+/// Something in a store that is not as it should be, or that can't be checked.
+///
+/// `Display` is one line; a path in it may hold any character. As JSON it is an object of `finding`, the
+/// [name](Problem::name) of the problem, `wrong`, `path` (with `�` for what is not UTF-8), `key`,
+/// `detail`, and what was done about it: `done` and `to`. What there isn't is `null`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Where it stands, or belongs.
+    pub path: PathBuf,
+    /// The key of the block, if it is about one.
+    pub key: Option<Key>,
+    /// What is wrong.
+    pub problem: Problem,
+    /// What a repair did about it. It is durable.
+    pub remedy: Option<Remedy>,
+}
+
+/// What is found. Not all of it is [wrong](Problem::is_wrong).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The bytes of a block don't have the hash that its key says.
+    Corrupt {
+        /// How many bytes there are.
+        size: u64,
+    },
+    /// A block ends early. Only keys that hold their block themselves tell that from other damage.
+    Truncated {
+        /// How many bytes there are.
+        size: u64,
+    },
+    /// A block has no bytes, and its key is not the hash of nothing.
+    Empty,
+    /// A block, a directory or a commit's record can't be read.
+    Unreadable(Arc<Error>),
+    /// A block stands in another directory than its key says, where no reader finds it.
+    Misplaced {
+        /// Where it belongs.
+        belongs: PathBuf,
+    },
+    /// A block stands where it belongs, and here once more.
+    Duplicate {
+        /// Where it belongs.
+        original: PathBuf,
+    },
+    /// A block stands where it belongs, and here with other bytes, so nobody knows which of the two is
+    /// right. Only a repair compares them.
+    Conflict {
+        /// Where it belongs.
+        original: PathBuf,
+    },
+    /// A link or the like stands where the store keeps a block or a directory.
+    Obstacle {
+        /// What stands there.
+        found: &'static str,
+        /// What belongs there.
+        expected: &'static str,
+    },
+    /// The shard function is unknown, so that nobody knows where blocks belong: there is no `SHARDING`, or
+    /// none that makes sense.
+    Sharding(Arc<Error>),
+    /// A batch was committed, and is not carried out, unless a program that has the store open is about to
+    /// do so. The next writer of this crate completes it, any other program destroys it.
+    PendingCommit,
+    /// Something that a writer has left in flight, unless a program has the store open. The next writer
+    /// removes it.
+    Leftover,
+    /// A block that can't be checked: its key is no hash (`None`), or none that can be checked.
+    Unchecked(Option<HashError>),
+    /// What is no part of a datastore.
+    Foreign {
+        /// What it is.
+        found: &'static str,
+    },
+    /// A block that was offered as a good copy, and that the store didn't have.
+    Missing,
+    /// A block that was offered as a good copy, and is none.
+    BadCopy(HashError),
+    /// A block of which there is a copy in quarantine, and none in the store.
+    Lost,
+}
+
+/// What a repair did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Moved the file out of the way.
+    Quarantined(PathBuf),
+    /// Moved the block to where it belongs.
+    Moved(PathBuf),
+    /// Stored the good copy.
+    Restored,
+    /// Carried out the commit.
+    Completed,
+    /// Removed what was left over.
+    Removed,
+}
+
+impl Problem {
+    /// A short name, as in the JSON: `corrupt`, `pending-commit`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Problem::Corrupt { .. } => "corrupt",
+            Problem::Truncated { .. } => "truncated",
+            Problem::Empty => "empty",
+            Problem::Unreadable(_) => "unreadable",
+            Problem::Misplaced { .. } => "misplaced",
+            Problem::Duplicate { .. } => "duplicate",
+            Problem::Conflict { .. } => "conflict",
+            Problem::Obstacle { .. } => "obstacle",
+            Problem::Sharding(_) => "sharding",
+            Problem::PendingCommit => "pending-commit",
+            Problem::Leftover => "leftover",
+            Problem::Unchecked(_) => "unchecked",
+            Problem::Foreign { .. } => "foreign",
+            Problem::Missing => "missing",
+            Problem::BadCopy(_) => "bad-copy",
+            Problem::Lost => "lost",
+        }
+    }
+
+    /// Whether a block is damaged, or not to be had, or not where it should be. What is left over, foreign,
+    /// or can't be checked is worth a note, but harms nobody.
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        !matches!(
+            self,
+            Problem::Leftover
+                | Problem::Unchecked(_)
+                | Problem::Foreign { .. }
+                | Problem::BadCopy(_)
+        )
+    }
+
+    /// Whether the bytes of a block are known to be others than its key says.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Problem::Corrupt { .. } | Problem::Truncated { .. } | Problem::Empty
+        )
+    }
+}
+
+impl Finding {
+    pub(super) fn new(path: impl Into<PathBuf>, key: Option<&Key>, problem: Problem) -> Self {
+        Finding {
+            path: path.into(),
+            key: key.cloned(),
+            problem,
+            remedy: None,
+        }
+    }
+
+    /// Something that can't be read.
+    pub(super) fn unreadable(path: impl Into<PathBuf>, key: Option<&Key>, error: Error) -> Self {
+        Finding::new(path, key, Problem::Unreadable(Arc::new(error)))
+    }
+
+    pub(super) fn remedied(mut self, remedy: Remedy) -> Self {
+        self.remedy = Some(remedy);
+        self
+    }
+
+    /// Whether something is [wrong](Problem::is_wrong), and was not put right.
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        self.problem.is_wrong() && self.remedy.is_none()
+    }
+}
+
+impl Remedy {
+    fn name(&self) -> &'static str {
+        match self {
+            Remedy::Quarantined(_) => "quarantined",
+            Remedy::Moved(_) => "moved",
+            Remedy::Restored => "restored",
+            Remedy::Completed => "completed",
+            Remedy::Removed => "removed",
+        }
+    }
+
+    pub(super) fn to(&self) -> Option<&PathBuf> {
+        match self {
+            Remedy::Quarantined(to) | Remedy::Moved(to) => Some(to),
+            Remedy::Restored | Remedy::Completed | Remedy::Removed => None,
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.problem.name();
+        write!(f, "{name}: {}: {}", self.path.display(), self.problem)?;
+        match &self.remedy {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Corrupt { size } => {
+                write!(f, "its {size} bytes don't have the hash that its key says")
+            }
+            Problem::Truncated { size } => write!(f, "it ends after {size} bytes, too early"),
+            Problem::Empty => f.write_str("it is empty, and its key is not the hash of nothing"),
+            Problem::Unreadable(error) => write_chain(f, &**error),
+            Problem::Misplaced { belongs } => {
+                write!(f, "by its key it belongs at {}", belongs.display())
+            }
+            Problem::Duplicate { original } => {
+                write!(f, "it stands also where it belongs, {}", original.display())
+            }
+            Problem::Conflict { original } => write!(
+                f,
+                "where it belongs, {}, stands another block; both are kept",
+                original.display()
+            ),
+            Problem::Obstacle { found, expected } => {
+                write!(f, "a {found} where the datastore keeps a {expected}")
+            }
+            Problem::Sharding(error) => write_chain(f, &**error),
+            Problem::PendingCommit => f.write_str(
+                "a commit that was interrupted (or is under way): opening the store to write completes it",
+            ),
+            Problem::Leftover => {
+                f.write_str("left over by a writer (or in use by one that has the store open)")
+            }
+            Problem::Unchecked(None) => f.write_str("its key is no hash, so it can't be checked"),
+            Problem::Unchecked(Some(why)) => write!(f, "it can't be checked: {why}"),
+            Problem::Foreign { found } => write!(f, "a {found} that is no part of a datastore"),
+            Problem::Missing => f.write_str("the store didn't have this block"),
+            Problem::BadCopy(why) => write!(f, "the copy that was offered is not used: {why}"),
+            Problem::Lost => f.write_str(
+                "the store doesn't have this block any more; a damaged copy is in quarantine",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to() {
+            Some(to) => write!(f, "{} to {}", self.name(), to.display()),
+            None => f.write_str(self.name()),
+        }
+    }
+}
+
+/// The error and its sources, as one line.
+fn write_chain(f: &mut fmt::Formatter<'_>, error: &dyn std::error::Error) -> fmt::Result {
+    write!(f, "{error}")?;
+    let mut source = error.source();
+    while let Some(error) = source {
+        write!(f, ": {error}")?;
+        source = error.source();
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    finding: &'static str,
+    wrong: bool,
+    path: String,
+    key: Option<&'a str>,
+    detail: String,
+    done: Option<&'static str>,
+    to: Option<String>,
+}
+
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let to = self.remedy.as_ref().and_then(Remedy::to);
+        let line = Line {
+            finding: self.problem.name(),
+            wrong: self.is_wrong(),
+            path: self.path.to_string_lossy().into_owned(),
+            key: self.key.as_ref().map(Key::as_str),
+            detail: self.problem.to_string(),
+            done: self.remedy.as_ref().map(Remedy::name),
+            to: to.map(|to| to.to_string_lossy().into_owned()),
+        };
+        line.serialize(serializer)
+    }
+}

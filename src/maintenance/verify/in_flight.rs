@@ -1,0 +1,77 @@
+//! What writers have in flight, or have left behind.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::finding::{Finding, Problem};
+use crate::disk::{Disk, Kind, if_there};
+use crate::error::Error;
+use crate::intent::{Intent, Unreadable};
+use crate::layout::{COMMIT, TEMP};
+
+/// What is in flight now.
+pub(super) fn look(disk: &dyn Disk, root: &Path) -> Vec<Finding> {
+    let temp = root.join(TEMP);
+    let unreadable = |error| Finding::unreadable(&temp, None, Error::io("list", &temp, error));
+    let entries = match disk.list(&temp) {
+        Ok(entries) => entries,
+        // What stands there instead of a directory is found elsewhere.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Vec::new();
+        }
+        Err(error) => return vec![unreadable(error)],
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        match entry {
+            Ok(entry) => found.push(entry_in_flight(disk, &temp, &entry.name, entry.kind)),
+            Err(error) => {
+                found.push(unreadable(error));
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// Those of what was in flight that are so still.
+pub(super) fn still_there(disk: &dyn Disk, before: Vec<Finding>) -> Vec<Finding> {
+    let mut findings = before;
+    findings.retain(|finding| is_there(disk, finding));
+    findings
+}
+
+pub(super) fn is_there(disk: &dyn Disk, finding: &Finding) -> bool {
+    !matches!(if_there(disk.stat(&finding.path)), Ok(None))
+}
+
+fn entry_in_flight(disk: &dyn Disk, temp: &Path, name: &OsStr, kind: Kind) -> Finding {
+    let path = temp.join(name);
+    let record = path.join(COMMIT);
+    if kind == Kind::Dir {
+        match if_there(disk.read(&record)) {
+            Ok(Some(contents)) if is_record(&contents) => {
+                return Finding::new(record, None, Problem::PendingCommit);
+            }
+            Ok(_) => {}
+            Err(error) => return unreadable_record(record, error),
+        }
+    }
+    Finding::new(path, None, Problem::Leftover)
+}
+
+/// One of a later version is carried out by that.
+fn is_record(contents: &[u8]) -> bool {
+    !matches!(Intent::decode(contents), Err(Unreadable::Damaged))
+}
+
+fn unreadable_record(record: PathBuf, error: io::Error) -> Finding {
+    let error = Error::io("read", &record, error);
+    Finding::unreadable(record, None, error)
+}

@@ -1,0 +1,96 @@
+//! [`Findings`]: the stream of what is found, and at its end the [`Summary`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use futures::stream::{BoxStream, Stream, StreamExt};
+use serde::Serialize;
+
+use super::check::Tally;
+use super::finding::Finding;
+use crate::error::Result;
+
+/// What is found, while it is found: blocks are looked at as long as the stream is polled.
+///
+/// An error says that the rest could not be looked at. Dropping the stream ends the work, which may go on
+/// in the background for a moment.
+#[must_use = "nothing is looked at unless the stream is polled"]
+pub struct Findings {
+    inner: BoxStream<'static, Result<Finding>>,
+    tally: Arc<Tally>,
+    stopped: Arc<AtomicBool>,
+    found: BTreeMap<&'static str, u64>,
+    wrong: u64,
+}
+
+/// What a verification or a repair came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Summary {
+    /// The blocks that were looked at.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The findings that are wrong, and were not put right.
+    pub wrong: u64,
+    /// How many findings there were of each [name](super::Problem::name).
+    pub findings: BTreeMap<&'static str, u64>,
+}
+
+impl Findings {
+    pub(super) fn new(
+        inner: impl Stream<Item = Result<Finding>> + Send + 'static,
+        tally: Arc<Tally>,
+        stopped: Arc<AtomicBool>,
+    ) -> Self {
+        Findings {
+            inner: inner.boxed(),
+            tally,
+            stopped,
+            found: BTreeMap::new(),
+            wrong: 0,
+        }
+    }
+
+    /// What was looked at so far, and what the stream has answered.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary {
+            blocks: self.tally.blocks.load(Ordering::Relaxed),
+            bytes: self.tally.bytes.load(Ordering::Relaxed),
+            wrong: self.wrong,
+            findings: self.found.clone(),
+        }
+    }
+}
+
+impl Stream for Findings {
+    type Item = Result<Finding>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.inner.poll_next_unpin(context);
+        if let Poll::Ready(Some(Ok(finding))) = &polled {
+            *self.found.entry(finding.problem.name()).or_default() += 1;
+            self.wrong += u64::from(finding.is_wrong());
+        }
+        polled
+    }
+}
+
+impl Drop for Findings {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Findings")
+            .field("summary", &self.summary())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,51 @@
+//! The shard function of a store that may have lost it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::finding::{Finding, Problem};
+use crate::disk::{Disk, Kind};
+use crate::error::Result;
+use crate::layout::{DISK_USAGE, README, SHARDING, TEMP};
+use crate::shard::Shard;
+use crate::store::{Opening, Options, Place};
+
+/// The shard function, or why it is not known.
+///
+/// # Errors
+///
+/// If the directory doesn't look like a store at all.
+pub(super) fn read(disk: &Arc<dyn Disk>, root: &Path) -> Result<(Option<Shard>, Option<Finding>)> {
+    let place = Opening {
+        disk: Arc::clone(disk),
+        root: root.to_owned(),
+        options: Options::new().read_only(true),
+    };
+    let wrong = match place.look() {
+        Ok(Place::Store(shard)) => return Ok((Some(shard), None)),
+        Ok(half_way @ Place::Resharding(_)) => place.refusal(&half_way),
+        Ok(Place::Foreign) if looks_like_a_store(&**disk, root) => {
+            place.not_a_store("there is no SHARDING that would name its shard function")
+        }
+        Ok(Place::Foreign | Place::Missing | Place::Empty) => {
+            return Err(place.not_a_store("there is no SHARDING, and nothing else of a store"));
+        }
+        Err(error) if is_dir(&**disk, root) && place.read_sharding().is_err() => error,
+        Err(error) => return Err(error),
+    };
+    let problem = Problem::Sharding(Arc::new(wrong));
+    let finding = Finding::new(root.join(SHARDING), None, problem);
+    Ok((None, Some(finding)))
+}
+
+fn is_dir(disk: &dyn Disk, root: &Path) -> bool {
+    disk.stat(&root.join("."))
+        .is_ok_and(|stat| stat.kind == Kind::Dir)
+}
+
+/// Whether there is something that only a store has.
+fn looks_like_a_store(disk: &dyn Disk, root: &Path) -> bool {
+    let marks = [TEMP, DISK_USAGE, README].into_iter();
+    let mut found = marks.map(|mark| disk.stat(&root.join(mark)));
+    found.any(|mark: std::io::Result<_>| mark.is_ok())
+}

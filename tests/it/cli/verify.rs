@@ -1,0 +1,238 @@
+//! `verify` and `verify --repair`
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::cars::{car, header, parse, section};
+use super::{Done, Room, files, fixture, program, run, run_with_input, succeed};
+
+/// A store with the blocks of `small.car`, of which the first is damaged, the second empty, and the third
+/// in the wrong place; and a file that is none of its own.
+fn damaged_store(room: &Room) -> (String, Vec<PathBuf>) {
+    let store = room.store_of("small.car");
+    let blocks: Vec<PathBuf> = files(&store).into_keys().collect();
+    fs::write(&blocks[0], b"damaged").unwrap();
+    fs::write(&blocks[1], b"").unwrap();
+    let stray = PathBuf::from(&store).join(blocks[2].file_name().unwrap());
+    fs::rename(&blocks[2], stray).unwrap();
+    room.file("store/note\n.txt", b"mine");
+    (store, blocks)
+}
+
+#[track_caller]
+fn has_lines(done: &Done, beginnings: &[&str]) {
+    for beginning in beginnings {
+        let found = done.lines().iter().any(|line| line.starts_with(beginning));
+        assert!(found, "{beginning:?} in {done:?}");
+    }
+    assert_eq!(done.lines().len(), beginnings.len(), "{done:?}");
+}
+
+#[test]
+fn a_healthy_store_is_well() {
+    let room = Room::new();
+    for args in [
+        &["verify"][..],
+        &["verify", "--quick"],
+        &["verify", "--repair"],
+    ] {
+        let done = succeed(&[args, &[&room.kubo_store()]].concat());
+        has_lines(&done, &["7 blocks, 1048930 bytes, "]);
+        let end = "s: nothing found; nothing is wrong";
+        assert!(done.lines()[0].ends_with(end), "{done:?}");
+    }
+}
+
+#[test]
+fn each_finding_is_a_line_and_damage_makes_the_exit_status_1() {
+    let room = Room::new();
+    let (store, blocks) = damaged_store(&room);
+    let before = files(&store);
+    let done = run(&["verify", &store]);
+    assert_eq!((done.code, done.stderr.as_str()), (1, ""), "{done:?}");
+    let [corrupt, empty] = [0, 1].map(|index| blocks[index].display().to_string());
+    let stray = blocks[2].file_name().unwrap().to_str().unwrap();
+    has_lines(
+        &done,
+        &[
+            &format!("corrupt: {corrupt}: its 7 bytes"),
+            &format!("empty: {empty}: "),
+            &format!("misplaced: {store}/{stray}: "),
+            &format!("foreign: {store}/note\\n.txt: "),
+            "51 blocks, ",
+        ],
+    );
+    let end = ": 1 corrupt, 1 empty, 1 foreign, 1 misplaced; 3 wrong\n";
+    assert!(done.text().ends_with(end), "{done:?}");
+    assert_eq!(files(&store), before);
+
+    let quick = run(&["verify", "--quick", &store]);
+    assert_eq!(quick.code, 1);
+    let end = ": 1 empty, 1 foreign, 1 misplaced; 2 wrong\n";
+    assert!(quick.text().ends_with(end), "{quick:?}");
+}
+
+#[test]
+fn json_has_a_line_for_each_finding_and_one_for_the_summary() {
+    let room = Room::new();
+    let (store, blocks) = damaged_store(&room);
+    let done = run(&["verify", "--json", &store]);
+    assert_eq!(done.code, 1, "{done:?}");
+    let lines: Vec<Value> = done
+        .lines()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let (last, findings) = lines.split_last().unwrap();
+    assert_eq!(findings.len(), 4);
+    let corrupt = findings
+        .iter()
+        .find(|it| it["finding"] == "corrupt")
+        .unwrap();
+    assert_eq!(corrupt["path"], blocks[0].to_str().unwrap());
+    assert!(corrupt["key"].as_str().unwrap().starts_with("/CIQ"));
+    assert_eq!(
+        (&corrupt["wrong"], &corrupt["done"]),
+        (&true.into(), &Value::Null)
+    );
+    assert_eq!(last["summary"]["blocks"], 51);
+    assert_eq!(last["summary"]["wrong"], 3);
+    assert_eq!(last["summary"]["findings"]["foreign"], 1);
+    assert!(last["seconds"].is_f64());
+}
+
+#[test]
+fn a_repair_from_a_car_makes_the_store_whole() {
+    let room = Room::new();
+    let whole = files(&room.store_of("small.car"));
+    fs::remove_dir_all(room.store()).unwrap();
+    let (store, blocks) = damaged_store(&room);
+    fs::remove_file(&blocks[3]).unwrap();
+    let done = succeed(&[
+        "verify",
+        "--repair",
+        "--from",
+        &fixture("small.car"),
+        &store,
+    ]);
+    let end = ": 1 corrupt, 1 empty, 1 foreign, 1 misplaced, 3 missing; nothing is wrong\n";
+    assert!(done.text().ends_with(end), "{done:?}");
+    let quarantine = room.path("store/.quarantine");
+    let (kept, found): (Vec<_>, Vec<_>) = files(&store)
+        .into_iter()
+        .partition(|(path, _)| path.starts_with(&quarantine));
+    assert_eq!(found, whole.into_iter().collect::<Vec<_>>());
+    assert_eq!(kept.len(), 2);
+    let done = succeed(&["verify", &store]);
+    has_lines(&done, &["foreign: ", "51 blocks, "]);
+    assert!(
+        succeed(&["stat", "--json", &store])
+            .text()
+            .contains("\"blocks\": 51")
+    );
+}
+
+#[test]
+fn what_no_car_has_is_lost_until_a_car_has_it() {
+    let room = Room::new();
+    let (store, blocks) = damaged_store(&room);
+    let (_, all) = parse(&fs::read(fixture("small.car")).unwrap());
+    let name = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let key = |cid: &cid::Cid| ds_flatfs::Key::from_cid(cid).as_str()[1..].to_owned();
+    let of = |path: &PathBuf| all.iter().find(|(cid, _)| key(cid) == name(path)).unwrap();
+    let (cid, block) = of(&blocks[0]);
+    let first = room.file("first.car", &[header(&[]), section(cid, block)].concat());
+    for _ in 0..2 {
+        let done = run(&["verify", "--repair", "--from", &first, &store]);
+        assert_eq!(done.code, 1, "{done:?}");
+        let lost = done.lines();
+        let lost: Vec<_> = lost
+            .iter()
+            .filter(|line| line.starts_with("lost: "))
+            .collect();
+        assert_eq!(lost.len(), 1, "{done:?}");
+        assert!(lost[0].contains(&name(&blocks[1])), "{done:?}");
+    }
+    let (cid, block) = of(&blocks[1]);
+    let second = [header(&[]), section(cid, block)].concat();
+    let done = run_with_input(&["verify", "--repair", "--from", "-", &store], &second);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+}
+
+#[test]
+fn a_car_that_is_no_good_is_refused_before_anything_is_changed() {
+    let room = Room::new();
+    let (store, _) = damaged_store(&room);
+    let before = files(&store);
+    let bad = room.file("bad.car", b"no car at all");
+    run(&["verify", "--repair", "--from", &bad, &store]).failed(1, &["bad.car"]);
+    run(&["verify", "--from", &bad, &store]).failed(2, &["--repair"]);
+    assert_eq!(files(&store), before);
+
+    let whole = car(&[], &[b"one", b"two"]);
+    let cut = room.file("cut.car", &whole[..whole.len() - 1]);
+    let done = run(&["verify", "--repair", "--from", &cut, &store]);
+    done.failed(1, &["cut.car", "at byte", "cut short"]);
+    let got = succeed(&["get", &store, &super::cars::raw(b"one").to_string()]);
+    assert_eq!(got.stdout, b"one");
+}
+
+#[test]
+fn a_repair_goes_on_when_nobody_reads_its_output() {
+    let room = Room::new();
+    let (store, _) = damaged_store(&room);
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let mut command = program(&[
+        "verify",
+        "--repair",
+        "--from",
+        &fixture("small.car"),
+        &store,
+    ]);
+    let done = Done::of(
+        command
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .output()
+            .unwrap(),
+    );
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    has_lines(&succeed(&["verify", &store]), &["foreign: ", "51 blocks, "]);
+}
+
+#[test]
+fn a_repair_that_is_interrupted_is_completed_by_the_same_command() {
+    let room = Room::new();
+    let (store, blocks) = damaged_store(&room);
+    let mut child = program(&["verify", "--repair", "--from", "-", &store])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It has read the header, and waits for blocks once it has moved what is damaged.
+    let stdin = child.stdin.as_mut().unwrap();
+    io::Write::write_all(stdin, &header(&[])).unwrap();
+    while fs::exists(&blocks[0]).unwrap() || !fs::exists(&blocks[2]).unwrap() {
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let stdin = child.stdin.take();
+    let done = Done::of(child.wait_with_output().unwrap());
+    drop(stdin);
+    done.failed(1, &["interrupted"]);
+    succeed(&[
+        "verify",
+        "--repair",
+        "--from",
+        &fixture("small.car"),
+        &store,
+    ]);
+    has_lines(&succeed(&["verify", &store]), &["foreign: ", "51 blocks, "]);
+}

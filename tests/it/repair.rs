@@ -1,0 +1,318 @@
+//! Repairs: what they put right, and what they leave alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use data_encoding::BASE32_NOPAD;
+use ds_flatfs::cid::Cid;
+use ds_flatfs::maintenance::verify::{Finding, Problem, Remedy, Repair, Verify};
+use ds_flatfs::{Error, FlatFs, Key, Result, Shard};
+use futures::{StreamExt, stream};
+
+use crate::fixtures::FIXTURES;
+use crate::support::{
+    Home, block, block_path, contents, exact_usage, key_of, names, options, tree, usage,
+};
+use crate::verify::{Found, all, commit, damage, found, store_of, verify};
+
+/// What a repair finds and does.
+async fn repair(store: &Path) -> Vec<Finding> {
+    all(&mut Repair::new(store).start().await.unwrap()).await
+}
+
+/// What a repair with these good copies finds and does.
+async fn repair_from(store: &Path, copies: Vec<Result<(Cid, Bytes)>>) -> Vec<Finding> {
+    let repair = Repair::new(store).copies(stream::iter(copies));
+    all(&mut repair.start().await.unwrap()).await
+}
+
+/// What was done about what, by path.
+fn remedies(store: &Path, findings: &[Finding]) -> BTreeMap<PathBuf, Remedy> {
+    let relative = |path: &Path| path.strip_prefix(store).unwrap().to_owned();
+    let remedied = findings.iter().filter_map(|finding| {
+        let remedy = match finding.remedy.clone()? {
+            Remedy::Quarantined(to) => Remedy::Quarantined(relative(&to)),
+            Remedy::Moved(to) => Remedy::Moved(relative(&to)),
+            other => other,
+        };
+        Some((relative(&finding.path), remedy))
+    });
+    remedied.collect()
+}
+
+fn quarantined(key: &Key) -> Remedy {
+    let name = key.as_str().trim_start_matches('/');
+    Remedy::Quarantined(Path::new(".quarantine").join(format!("{name}.data")))
+}
+
+fn cid_of(key: &Key) -> Cid {
+    Cid::new_v1(0x55, key.to_multihash().unwrap())
+}
+
+async fn read(store: &Path) -> BTreeMap<Key, Bytes> {
+    let store = FlatFs::options().read_only(true).open(store).await.unwrap();
+    let found = contents(&store).await;
+    store.close().await.unwrap();
+    found
+}
+
+#[tokio::test]
+async fn after_a_repair_every_good_block_stands_in_its_place_and_the_damaged_ones_in_quarantine() {
+    for fixture in FIXTURES {
+        let (home, path) = fixture.unpack();
+        let mut blocks = read(&path).await;
+        let keys: Vec<Key> = blocks.keys().cloned().collect();
+        let expected = damage(&home, fixture.shard(), &keys, &path);
+        commit(&path, 1000);
+        let before = tree(&path);
+        let findings = repair(&path).await;
+
+        let lost: BTreeSet<&Key> = findings
+            .iter()
+            .filter(|finding| matches!(finding.problem, Problem::Lost))
+            .map(|finding| finding.key.as_ref().unwrap())
+            .collect();
+        assert_eq!(lost, keys[..3].iter().collect());
+        let wrong = findings.iter().filter(|finding| finding.is_wrong());
+        let wrong: Vec<&str> = wrong.map(|finding| finding.problem.name()).collect();
+        assert_eq!(wrong.iter().filter(|name| **name != "lost").count(), 1);
+        assert!(wrong.contains(&"obstacle"), "{wrong:?}");
+
+        // A verification finds nothing but what a repair leaves alone.
+        let mut left = expected.clone();
+        left.retain(|_, name| ["foreign", "obstacle"].contains(name));
+        let found = verify(&path).await;
+        let shard = "Z".repeat(fixture.shard().dir("").len());
+        assert!(path.join(shard).is_dir(), "no directory is removed");
+        assert_eq!(found, left);
+
+        fs::remove_file(path.join(link_in(&expected))).unwrap();
+        blocks.retain(|key, _| !lost.contains(key));
+        blocks.extend([block(1000)]);
+        assert_eq!(read(&path).await, blocks);
+
+        // What was moved has the bytes that it had, and all the rest is as it was.
+        let after = tree(&path);
+        for (from, remedy) in remedies(&path, &findings) {
+            if let Remedy::Quarantined(to) | Remedy::Moved(to) = remedy {
+                assert_eq!(after[&to].contents, before[&from].contents);
+            }
+        }
+        for foreign in left.keys().filter(|path| *path != &link_in(&expected)) {
+            assert_eq!(after[foreign], before[foreign], "{foreign:?}");
+        }
+    }
+}
+
+fn link_in(found: &Found) -> PathBuf {
+    let mut obstacles = found.iter().filter(|(_, name)| **name == "obstacle");
+    obstacles.next().unwrap().0.clone()
+}
+
+#[tokio::test]
+async fn a_store_with_a_quarantine_is_used_as_any_other_and_does_not_count_it() {
+    let (home, blocks) = store_of(20).await;
+    for (key, _) in &blocks[..5] {
+        fs::write(home.block(key), vec![7; 100_000]).unwrap();
+    }
+    // So that the figure is that of the files as they are now.
+    fs::remove_file(home.in_store("diskUsage.cache")).unwrap();
+    let store = options().open(home.store()).await.unwrap();
+    exact_usage(&store).await;
+    store.close().await.unwrap();
+    repair(&home.store()).await;
+
+    let store = options().open(home.store()).await.unwrap();
+    assert_eq!(
+        contents(&store).await,
+        blocks[5..].iter().cloned().collect()
+    );
+    let kept = exact_usage(&store).await;
+    assert_eq!(
+        kept,
+        usage(&home.store()),
+        "the figure that the repair kept"
+    );
+    store.close().await.unwrap();
+    fs::remove_file(home.in_store("diskUsage.cache")).unwrap();
+    let store = options().open(home.store()).await.unwrap();
+    assert_eq!(exact_usage(&store).await, kept, "the figure by a count");
+    let (key, value) = &blocks[0];
+    store.put(key, value.clone()).await.unwrap();
+    assert_eq!(store.get(key).await.unwrap().as_ref(), Some(value));
+    store.close().await.unwrap();
+    assert_eq!(verify(&home.store()).await, Found::new());
+}
+
+#[tokio::test]
+async fn a_second_damaged_copy_of_a_block_gets_another_place_in_quarantine() {
+    let (home, blocks) = store_of(3).await;
+    let (key, value) = &blocks[0];
+    let name = key.as_str().trim_start_matches('/');
+    for (contents, copy) in [("one", ""), ("two", "2/"), ("three", "3/")] {
+        fs::write(home.block(key), contents).unwrap();
+        let copies = vec![Ok((cid_of(key), value.clone()))];
+        repair_from(&home.store(), copies).await;
+        let copy = home.in_store(format!(".quarantine/{copy}{name}.data"));
+        assert_eq!(fs::read_to_string(copy).unwrap(), contents);
+        assert_eq!(fs::read(home.block(key)).unwrap(), *value);
+    }
+    assert_eq!(names(&home.in_store(".quarantine")).len(), 3);
+}
+
+#[tokio::test]
+async fn a_good_block_in_the_wrong_place_takes_the_place_of_a_damaged_one() {
+    let (home, blocks) = store_of(3).await;
+    let (key, value) = &blocks[0];
+    let stray = home.in_store(home.block(key).file_name().unwrap());
+    fs::rename(home.block(key), &stray).unwrap();
+    fs::write(home.block(key), b"damaged").unwrap();
+    let findings = repair(&home.store()).await;
+    let path = block_path(Shard::default(), key);
+    let done = remedies(&home.store(), &findings);
+    assert_eq!(done[&path], quarantined(key));
+    let name = PathBuf::from(path.file_name().unwrap());
+    assert_eq!(done[&name], Remedy::Moved(path));
+    assert_eq!(fs::read(home.block(key)).unwrap(), *value);
+    assert_eq!(findings.iter().filter(|it| it.is_wrong()).count(), 0);
+}
+
+#[tokio::test]
+async fn a_copy_in_the_wrong_place_goes_into_quarantine_if_it_is_the_same_and_stays_if_not() {
+    let home = Home::with_closed_store().await;
+    let store = options().open(home.store()).await.unwrap();
+    let (same, other) = (Key::new("SAME"), Key::new("OTHER"));
+    for key in [&same, &other] {
+        store.put(key, Bytes::from("block")).await.unwrap();
+    }
+    store.close().await.unwrap();
+    fs::write(home.in_store("SAME.data"), "block").unwrap();
+    fs::write(home.in_store("OTHER.data"), "another").unwrap();
+    let findings = repair(&home.store()).await;
+    let done = remedies(&home.store(), &findings);
+    assert_eq!(done[Path::new("SAME.data")], quarantined(&same));
+    let wrong: Vec<_> = findings.into_iter().filter(Finding::is_wrong).collect();
+    let expected = [(PathBuf::from("OTHER.data"), "conflict")];
+    assert_eq!(found(&home.store(), &wrong), Found::from(expected));
+    assert_eq!(fs::read(home.in_store("OTHER.data")).unwrap(), b"another");
+    assert_eq!(fs::read(home.block(&other)).unwrap(), b"block");
+}
+
+#[tokio::test]
+async fn copies_put_back_what_was_damaged_or_missing_and_nothing_else() {
+    let (home, blocks) = store_of(10).await;
+    let [damaged, missing, bad, kept] = [0, 1, 2, 3].map(|index| blocks[index].clone());
+    fs::write(home.block(&damaged.0), b"damaged").unwrap();
+    fs::remove_file(home.block(&missing.0)).unwrap();
+    fs::write(home.block(&bad.0), b"").unwrap();
+    let inline = cid_of(&Key::new(BASE32_NOPAD.encode(b"\0\x06inline")));
+    let copies = vec![
+        Ok((cid_of(&damaged.0), damaged.1.clone())),
+        Ok((cid_of(&missing.0), missing.1.clone())),
+        Ok((cid_of(&bad.0), Bytes::from("no good copy"))),
+        Ok((cid_of(&kept.0), kept.1.clone())),
+        Ok((inline, Bytes::from("inline"))),
+    ];
+    let findings = repair_from(&home.store(), copies).await;
+    let mut expected: BTreeMap<Key, Bytes> = blocks.into_iter().collect();
+    expected.remove(&bad.0);
+    assert_eq!(read(&home.store()).await, expected);
+    let of = |key: &Key| -> Vec<&str> {
+        let of = findings.iter().filter(|it| it.key.as_ref() == Some(key));
+        of.map(|it| it.problem.name()).collect()
+    };
+    assert_eq!(of(&damaged.0), ["corrupt", "missing"]);
+    assert_eq!(of(&missing.0), ["missing"]);
+    assert_eq!(of(&bad.0), ["empty", "bad-copy", "lost"]);
+    assert_eq!(of(&kept.0), [""; 0]);
+    let wrong = findings.iter().filter(|finding| finding.is_wrong());
+    assert_eq!(wrong.count(), 1, "one is lost");
+
+    // A later copy puts that right, too.
+    let findings = repair_from(&home.store(), vec![Ok((cid_of(&bad.0), bad.1.clone()))]).await;
+    assert_eq!(findings.iter().filter(|it| it.is_wrong()).count(), 0);
+    expected.extend([bad]);
+    assert_eq!(read(&home.store()).await, expected);
+}
+
+#[tokio::test]
+async fn a_block_under_the_bytes_of_its_cid_is_put_back_under_these() {
+    let home = Home::with_closed_store().await;
+    let cid = Cid::new_v1(0x70, key_of(b"block").to_multihash().unwrap());
+    let key = Key::from_cid_bytes(&cid);
+    let store = options().open(home.store()).await.unwrap();
+    store.put(&key, Bytes::from("damaged")).await.unwrap();
+    store.close().await.unwrap();
+    let copy = || vec![Ok((cid, Bytes::from("block")))];
+    for _ in 0..2 {
+        repair_from(&home.store(), copy()).await;
+        let found = read(&home.store()).await;
+        assert_eq!(found[&key], "block");
+        assert!(!found.contains_key(&Key::from_cid(&cid)));
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_copies_ends_the_repair_and_what_came_before_it_is_put_back() {
+    let (home, blocks) = store_of(2).await;
+    let (key, value) = &blocks[0];
+    fs::write(home.block(key), b"damaged").unwrap();
+    let copies = vec![
+        Ok((cid_of(key), value.clone())),
+        Err(Error::Backend {
+            message: "the backup is cut short".to_owned(),
+            source: None,
+        }),
+    ];
+    let repair = Repair::new(home.store()).copies(stream::iter(copies));
+    let found: Vec<_> = repair.start().await.unwrap().collect().await;
+    assert!(matches!(found.last(), Some(Err(Error::Backend { .. }))));
+    assert_eq!(fs::read(home.block(key)).unwrap(), *value);
+    let reopened = options().open(home.store()).await;
+    reopened
+        .expect("the repair has closed it")
+        .close()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_repair_needs_the_lock() {
+    let (home, _) = store_of(1).await;
+    let store = options().open(home.store()).await.unwrap();
+    let error = Repair::new(home.store()).start().await.unwrap_err();
+    assert!(error.is_locked(), "{error:?}");
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_repair_that_was_stopped_or_dropped_is_completed_by_the_next_one() {
+    let (home, blocks) = store_of(100).await;
+    for (key, _) in &blocks[..50] {
+        fs::write(home.block(key), b"damaged").unwrap();
+    }
+    let stopped = Repair::new(home.store()).progress(|_| ControlFlow::Break(()));
+    let found: Vec<_> = stopped.start().await.unwrap().collect().await;
+    assert!(matches!(found.last(), Some(Err(Error::Stopped))));
+    let mut dropped = Repair::new(home.store()).start().await.unwrap();
+    let _ = futures::poll!(dropped.next());
+    drop(dropped);
+    let copies = blocks.iter();
+    let copies = copies.map(|(key, value)| Ok((cid_of(key), value.clone())));
+    let repair = loop {
+        let copies = stream::iter(copies.clone().collect::<Vec<_>>());
+        match Repair::new(home.store()).copies(copies).start().await {
+            Err(error) if error.is_locked() => tokio::task::yield_now().await,
+            started => break started,
+        }
+    };
+    let mut findings = repair.unwrap();
+    all(&mut findings).await;
+    assert_eq!(findings.summary().wrong, 0);
+    assert_eq!(read(&home.store()).await, blocks.into_iter().collect());
+    let mut clean = Verify::new(home.store()).start().await.unwrap();
+    assert_eq!(all(&mut clean).await.len(), 0);
+}

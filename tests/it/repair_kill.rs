@@ -1,0 +1,117 @@
+//! Repairs that are killed: nothing is lost, and the next one completes the work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ds_flatfs::cid::Cid;
+use ds_flatfs::maintenance::verify::Repair;
+use ds_flatfs::{Key, Shard};
+use futures::{StreamExt, stream};
+
+use crate::child::{self, Child};
+use crate::support::{Home, block_path, blocks, fill, names};
+use crate::verify::{Found, verify};
+
+const BLOCKS: usize = 120;
+const KILLS: u32 = 30;
+
+/// All bytes that stand in a directory of blocks, by the name of their file.
+fn files_in(dir: &Path) -> BTreeSet<(String, Vec<u8>)> {
+    let mut found = BTreeSet::new();
+    for name in names(dir) {
+        let path = dir.join(&name);
+        if path.is_dir() {
+            found.extend(files_in(&path));
+        } else if name.ends_with(".data") {
+            found.insert((name, fs::read(path).unwrap()));
+        }
+    }
+    found
+}
+
+/// A store in which a third of the blocks are damaged, and a third stand in the wrong place.
+async fn damaged_store() -> (Home, BTreeMap<Key, Bytes>) {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    let blocks = blocks(BLOCKS);
+    fill(&store, &blocks).await;
+    store.close().await.unwrap();
+    for (index, key) in blocks.keys().enumerate() {
+        let path = home.block(key);
+        match index % 3 {
+            0 => fs::write(&path, format!("damaged {index}")).unwrap(),
+            1 => fs::rename(&path, home.in_store(path.file_name().unwrap())).unwrap(),
+            _ => {}
+        }
+    }
+    (home, blocks)
+}
+
+#[tokio::test]
+async fn a_repair_that_is_killed_loses_nothing_and_the_next_one_completes_it() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut interrupted = 0;
+    for _ in 0..KILLS {
+        let (home, blocks) = damaged_store().await;
+        let before = files_in(&home.store());
+        let path = home.store().display().to_string();
+        let mut child = Child::start("repair_kill::child", &[&path]);
+        // At any moment from the open to the last copy.
+        for _ in 0..random.usize(..BLOCKS) {
+            child.hear();
+        }
+        thread::sleep(Duration::from_millis(3).mul_f64(random.f64()));
+        let said = child.kill();
+        interrupted += u32::from(!said.iter().any(|line| line == "done"));
+        let after = files_in(&home.store());
+        let gone: Vec<_> = before.difference(&after).collect();
+        assert!(gone.is_empty(), "{gone:?}");
+
+        repair(&home.store(), || ()).await;
+        assert_eq!(verify(&home.store()).await, Found::new());
+        for (key, value) in &blocks {
+            let file = home.in_store(block_path(Shard::default(), key));
+            assert_eq!(fs::read(file).unwrap(), *value);
+        }
+        let after = files_in(&home.store());
+        assert_eq!(before.difference(&after).count(), 0);
+        // The good ones once, and beside them those in quarantine.
+        assert_eq!(after.len(), BLOCKS + BLOCKS.div_ceil(3));
+    }
+    eprintln!("{KILLS} kills, {interrupted} of them before the repair was done");
+    assert!(interrupted > 0, "no kill met a repair");
+}
+
+/// Repairs a store of [`blocks`] from good copies, and calls `tell` for each finding.
+async fn repair(store: &Path, tell: impl Fn()) {
+    let copies = blocks(BLOCKS).into_iter().map(|(key, value)| {
+        let cid = Cid::new_v1(0x55, key.to_multihash().unwrap());
+        Ok((cid, value))
+    });
+    let repair = Repair::new(store).copies(stream::iter(copies.collect::<Vec<_>>()));
+    let mut findings = repair.start().await.unwrap();
+    while let Some(finding) = findings.next().await {
+        finding.unwrap();
+        tell();
+    }
+    assert_eq!(findings.summary().wrong, 0);
+}
+
+#[test]
+#[ignore = "a process that the test above kills"]
+fn child() {
+    let Some(arguments) = child::arguments() else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = { runtime }.worker_threads(2).build().unwrap();
+    runtime.block_on(async {
+        repair(Path::new(&arguments[0]), || child::say("finding")).await;
+        child::say("done");
+        // Until it is killed.
+        child::listen();
+    });
+}
