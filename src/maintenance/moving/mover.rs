@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::layout::BlockKey;
 use crate::maintenance::kept::Why;
 use crate::maintenance::place::{Placed, place};
+use crate::maintenance::progress::Progress;
 use crate::maintenance::sweep::{Blocks, Sweeper, remove_empty_shards};
 use crate::maintenance::usage::Usage;
 use crate::maintenance::work::Work;
@@ -150,14 +151,48 @@ impl Mover {
     /// Settles what was copied and what was there already; answers how many blocks these are.
     fn settle(&self, copies: &mut Copies<'_>) -> Result<u64> {
         let settled = copies.settle()?;
+        let Sum { blocks, bytes } = &self.duplicates;
+        blocks.fetch_add(settled.duplicates, Ordering::Relaxed);
+        bytes.fetch_add(settled.duplicate_bytes, Ordering::Relaxed);
         self.work.advance(|progress| {
             progress.blocks += settled.copied;
             progress.bytes += settled.copied_bytes;
         })?;
-        let Sum { blocks, bytes } = &self.duplicates;
-        blocks.fetch_add(settled.duplicates, Ordering::Relaxed);
-        bytes.fetch_add(settled.duplicate_bytes, Ordering::Relaxed);
         Ok(settled.copied + settled.duplicates)
+    }
+
+    /// Renames blocks, or where that can't be done lets `copies` have them; answers how many of these
+    /// are settled. What was renamed is in `renamed`, also after an error.
+    fn take_all(
+        &self,
+        Blocks { shard, blocks }: Blocks,
+        renamed: &mut Progress,
+        copies: &mut Copies<'_>,
+    ) -> Result<u64> {
+        let mut settled = 0;
+        for block in blocks {
+            self.work.check()?;
+            let passenger = self.passenger(&shard, &block);
+            if self.is_second(&shard, &block)? {
+                self.work.keep(passenger.from, Why::Misplaced);
+                continue;
+            }
+            let Passenger { from, to, .. } = &passenger;
+            match self.try_rename(&passenger)? {
+                Placed::Moved => {
+                    renamed.blocks += 1;
+                    renamed.bytes += self.len_of(to)?;
+                }
+                Placed::Elsewhere => copies.copy(passenger)?,
+                Placed::Taken if self.new.is_same(from, to)? => copies.found(passenger)?,
+                Placed::Taken => self.work.keep(passenger.from, Why::Differs),
+                Placed::Gone => {}
+            }
+            if copies.are_many() {
+                settled += self.settle(copies)?;
+            }
+        }
+        Ok(settled)
     }
 }
 
@@ -170,39 +205,19 @@ impl Sweeper for Mover {
         &self.work
     }
 
-    fn sweep(&self, Blocks { shard, blocks }: Blocks) -> Result<u64> {
-        let (mut renamed, mut bytes, mut settled) = (0, 0, 0);
+    fn sweep(&self, blocks: Blocks) -> Result<u64> {
         let mut copies = Copies::new(&self.old, &self.new);
-        for block in blocks {
-            self.work.check()?;
-            let passenger = self.passenger(&shard, &block);
-            if self.is_second(&shard, &block)? {
-                self.work.keep(passenger.from, Why::Misplaced);
-                continue;
-            }
-            let Passenger { from, to, .. } = &passenger;
-            match self.try_rename(&passenger)? {
-                Placed::Moved => {
-                    renamed += 1;
-                    bytes += self.len_of(to)?;
-                }
-                Placed::Elsewhere => copies.copy(passenger)?,
-                Placed::Taken if self.new.is_same(from, to)? => copies.found(passenger)?,
-                Placed::Taken => self.work.keep(passenger.from, Why::Differs),
-                Placed::Gone => {}
-            }
-            if copies.are_many() {
-                settled += self.settle(&mut copies)?;
-            }
-        }
-        if renamed > 0 {
+        let mut renamed = Progress::default();
+        let taken = self.take_all(blocks, &mut renamed, &mut copies);
+        // Those count also if the rest is stopped: the figures of the disk usage hang on them.
+        if renamed.blocks > 0 {
             self.work.advance(|progress| {
-                progress.blocks += renamed;
-                progress.bytes += bytes;
+                progress.blocks += renamed.blocks;
+                progress.bytes += renamed.bytes;
             })?;
         }
-        settled += self.settle(&mut copies)?;
-        Ok(renamed + settled)
+        let settled = taken? + self.settle(&mut copies)?;
+        Ok(renamed.blocks + settled)
     }
 }
 
