@@ -102,23 +102,17 @@ fn told(progress: Progress, time: Duration) -> String {
 /// Runs a tool of the library with a bar. The first signal asks it to stop, and waits until it has; a
 /// second one doesn't wait. All of these tools can be run again to do the rest.
 ///
-/// What is written meanwhile goes [above the bar](terminal::above_bars).
-///
 /// # Errors
 ///
 /// If the tool fails, or the user interrupts it.
-pub(crate) async fn watching<T, E, F>(
-    doing: &str,
-    tool: impl FnOnce(Watch) -> F,
-) -> anyhow::Result<T>
+pub(crate) async fn watching<T, F>(doing: &str, tool: impl FnOnce(Watch) -> F) -> anyhow::Result<T>
 where
-    F: Future<Output = Result<T, E>>,
-    E: Into<anyhow::Error>,
+    F: Future<Output = ds_flatfs::Result<T>>,
 {
     let stop = Arc::new(AtomicBool::new(false));
     let mut running = pin!(tool(watch(Bar::shards(doing), Arc::clone(&stop))));
     let why = tokio::select! {
-        done = &mut running => return done.map_err(Into::into),
+        done = &mut running => return Ok(done?),
         why = store::interruption() => why?,
     };
     stop.store(true, Ordering::Relaxed);
@@ -126,13 +120,10 @@ where
         done = &mut running => done,
         why = store::interruption() => return Err(interrupted(why?)),
     };
-    done.map_err(Into::into).map_err(|error: anyhow::Error| {
-        if matches!(error.downcast_ref(), Some(Error::Stopped)) {
-            interrupted(why)
-        } else {
-            error
-        }
-    })
+    match done {
+        Err(Error::Stopped) => Err(interrupted(why)),
+        done => Ok(done?),
+    }
 }
 
 fn interrupted(how: &str) -> anyhow::Error {
@@ -174,7 +165,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tool_that_is_not_interrupted_answers_what_it_found() {
-        let done = watching("testing", async |_| Ok::<_, Error>(7));
+        let done = watching("testing", async |_| Ok(7));
         assert_eq!(done.await.unwrap(), 7);
     }
 
