@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -255,13 +254,9 @@ impl Stage {
         let stage = Arc::clone(stage);
         pool::run(move || {
             let _held = (work, permit);
-            let path = stage.dir.join(block.file_name());
-            match stage.store.disk.read(&path) {
-                Ok(value) => Ok(Some(value)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    stage.store.read_block(&block)
-                }
-                Err(error) => Err(Error::io("read", path, error)),
+            match stage.store.read_at(stage.dir.join(block.file_name()))? {
+                None => stage.store.read_block(&block),
+                found => Ok(found),
             }
         })
         .await

@@ -11,8 +11,15 @@ pub(super) async fn check_query<S>(subject: &S, contents: &[Entry], query: Query
 where
     S: Verbs + ?Sized,
 {
+    check_slice(subject, &matching(contents, &query), query).await;
+}
+
+/// The same, where [`matching`] has been asked already: that is the same for every offset and limit.
+pub(super) async fn check_slice<S>(subject: &S, matching: &[Entry], query: Query)
+where
+    S: Verbs + ?Sized,
+{
     let found = check::answer(subject, query.clone()).await;
-    let matching = matching(contents, &query);
     let slice = matching.iter().skip(query.offset);
     let slice: Vec<_> = slice.take(query.limit.unwrap_or(usize::MAX)).collect();
     check::equal(
@@ -21,7 +28,7 @@ where
         format_args!("the number of entries of ({query})"),
     );
     if query.orders.is_empty() {
-        check_selection(&found, &matching, &query);
+        check_selection(&found, matching, &query);
     } else {
         for (number, (found, expected)) in found.iter().zip(slice).enumerate() {
             check::equal(

@@ -8,9 +8,10 @@ use crate::disk::fault::{FaultDisk, Loss, Op, Refusal};
 use crate::error::Error;
 use crate::store::{FlatFs, Purpose};
 
-const BEFORE: &[(&str, &str)] = &[("AA1", "one, as it was"), ("BB1", "three, as it was")];
+pub(super) const BEFORE: &[(&str, &str)] =
+    &[("AA1", "one, as it was"), ("BB1", "three, as it was")];
 
-fn commit() -> Write {
+pub(super) fn commit() -> Write {
     Write::Commit(vec![
         Change::Put("AA1", "one, in a batch"),
         Change::Put("CC1", "four, in a batch"),

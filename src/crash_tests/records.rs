@@ -14,8 +14,8 @@ use crate::store::{Options, Purpose};
 
 const BEFORE: &[(&str, &str)] = &[("AA1", "one, as it was")];
 
-/// A store that was killed in the middle of a commit, with this record.
-async fn killed_with_record(record: &[u8]) -> FaultDisk {
+/// A store that was killed in the middle of a commit, and the record of that.
+async fn killed() -> (FaultDisk, PathBuf) {
     let (disk, store) = SAFE.store_with(BEFORE).await;
     let commit = Write::Commit(vec![Change::Put("CC1", "four"), Change::Delete("AA1")]);
     let refusal = disk.refuse(|op, path| {
@@ -23,9 +23,14 @@ async fn killed_with_record(record: &[u8]) -> FaultDisk {
     });
     let error = commit.run(&store).await.unwrap_err();
     drop((refusal, store));
-    let path = error.path().unwrap();
-    disk.remove_file(path).unwrap();
-    disk.write_new(path, record, 0o600, true).unwrap();
+    (disk, error.path().unwrap().to_owned())
+}
+
+/// The same with another record.
+async fn killed_with_record(record: &[u8]) -> FaultDisk {
+    let (disk, path) = killed().await;
+    disk.remove_file(&path).unwrap();
+    disk.write_new(&path, record, 0o600, true).unwrap();
     disk.reboot(Loss::None)
 }
 
@@ -95,14 +100,8 @@ async fn a_batch_with_a_damaged_record_is_absent() {
 
 #[tokio::test]
 async fn a_batch_whose_block_is_cut_short_is_absent() {
-    let (disk, store) = SAFE.store_with(BEFORE).await;
-    let commit = Write::Commit(vec![Change::Put("CC1", "four"), Change::Delete("AA1")]);
-    let refusal = disk.refuse(|op, path| {
-        (op == Op::Rename && path.ends_with("CC1.data")).then_some(ErrorKind::Other)
-    });
-    let error = commit.run(&store).await.unwrap_err();
-    drop((refusal, store));
-    let block = error.path().unwrap().with_file_name("CC1.data");
+    let (disk, record) = killed().await;
+    let block = record.with_file_name("CC1.data");
     disk.remove_file(&block).unwrap();
     disk.write_new(&block, b"fo", 0o600, true).unwrap();
     let store = SAFE.open(&disk.reboot(Loss::None)).await;

@@ -2,20 +2,11 @@
 
 use std::io::ErrorKind;
 
-use super::fixture::{Change, Setting, Tally, Write, settings};
+use super::commit_failures::{BEFORE, commit};
+use super::fixture::{Setting, Tally, settings};
 use super::model::Model;
 use crate::disk::fault::{FaultDisk, Loss, Op};
 use crate::store::{Durability, Purpose};
-
-const BEFORE: &[(&str, &str)] = &[("AA1", "one, as it was"), ("BB1", "three, as it was")];
-
-fn commit() -> Write {
-    Write::Commit(vec![
-        Change::Put("AA1", "one, in a batch"),
-        Change::Put("CC1", "four, in a batch"),
-        Change::Delete("BB1"),
-    ])
-}
 
 /// Cuts the power at each step of the recovery of what a crash left, and then recovers.
 async fn crash_again(

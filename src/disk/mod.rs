@@ -21,13 +21,14 @@ mod publish;
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 pub(crate) use self::listing::{Current, Listed, Listing};
 pub(crate) use self::os::{OsDisk, canonical, resolve};
 pub(crate) use self::publish::{Publish, clean_up, publish, remove_tree};
+use crate::error::Error;
 
 /// A file system, as the operations of a store see it. No operation follows a symbolic link in the
 /// last component of its path.
@@ -179,6 +180,15 @@ impl Kind {
             Kind::Dir => "directory",
             Kind::Symlink => "symbolic link",
             Kind::Other => "special file",
+        }
+    }
+
+    /// The error of finding this in the place of a block, a directory or whatever was expected.
+    pub(crate) fn unexpected(self, path: impl Into<PathBuf>, expected: &'static str) -> Error {
+        Error::Unexpected {
+            path: path.into(),
+            found: self.name(),
+            expected,
         }
     }
 }

@@ -172,11 +172,7 @@ fn check_shard_dirs(opening: &Opening, shard: Shard) -> Result<()> {
 fn check_shard_dir(opening: &Opening, shard: Shard, entry: &Listed) -> Result<()> {
     let path = opening.root.join(&entry.name);
     if entry.kind != Kind::Dir {
-        return Err(Error::Unexpected {
-            path,
-            found: entry.kind.name(),
-            expected: "directory",
-        });
+        return Err(entry.kind.unexpected(path, "directory"));
     }
     if !layout::is_shard_name(&entry.name) || entry.name.len() != shard.length() {
         return Err(Error::NotConvertible {

@@ -25,11 +25,7 @@ impl Store {
     pub(crate) fn stat_at(&self, target: &Path) -> Result<Option<Stat>> {
         let found = if_there(self.disk.stat(target));
         match found.map_err(|error| Error::io("look at", target, error))? {
-            Some(stat) if stat.kind != Kind::File => Err(Error::Unexpected {
-                path: target.to_owned(),
-                found: stat.kind.name(),
-                expected: "block",
-            }),
+            Some(stat) if stat.kind != Kind::File => Err(stat.kind.unexpected(target, "block")),
             found => Ok(found),
         }
     }

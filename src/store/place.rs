@@ -91,11 +91,7 @@ impl Opening {
                 path: self.root.clone(),
             }),
             Err(error) => Err(match self.disk.stat(&path) {
-                Ok(stat) if stat.kind != Kind::File => Error::Unexpected {
-                    path,
-                    found: stat.kind.name(),
-                    expected: "file",
-                },
+                Ok(stat) if stat.kind != Kind::File => stat.kind.unexpected(path, "file"),
                 _ => Error::io("lock", path, error),
             }),
         }
@@ -121,11 +117,7 @@ impl Opening {
         match found.map_err(|error| Error::io("look at", temp, error))? {
             None => self.create_dir(temp),
             Some(stat) if stat.kind == Kind::Dir => Ok(()),
-            Some(stat) => Err(Error::Unexpected {
-                path: temp.to_owned(),
-                found: stat.kind.name(),
-                expected: "directory",
-            }),
+            Some(stat) => Err(stat.kind.unexpected(temp, "directory")),
         }
     }
 

@@ -114,19 +114,15 @@ impl Store {
         self.read_at(self.layout.block(block))
     }
 
-    /// The contents of the file at a block's place, `None` if there is none.
-    pub(super) fn read_at(&self, path: PathBuf) -> Result<Option<Bytes>> {
+    /// The contents of the file at a block's place, or where one is staged, `None` if there is none.
+    pub(crate) fn read_at(&self, path: PathBuf) -> Result<Option<Bytes>> {
         if_there(self.disk.read(&path)).map_err(|error| self.not_read(path, error))
     }
 
     /// Why what stands at a block's place could not be read.
     pub(super) fn not_read(&self, path: PathBuf, error: io::Error) -> Error {
         match self.disk.stat(&path) {
-            Ok(stat) if stat.kind != Kind::File => Error::Unexpected {
-                path,
-                found: stat.kind.name(),
-                expected: "block",
-            },
+            Ok(stat) if stat.kind != Kind::File => stat.kind.unexpected(path, "block"),
             _ => Error::io("read", path, error),
         }
     }

@@ -46,11 +46,7 @@ impl ShardDirs {
                 self.remember(shard);
                 Ok(true)
             }
-            Some(stat) => Err(Error::Unexpected {
-                path: dir,
-                found: stat.kind.name(),
-                expected: "directory",
-            }),
+            Some(stat) => Err(stat.kind.unexpected(dir, "directory")),
         }
     }
 

@@ -8,10 +8,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use ds_flatfs::{Durability, Error, FlatFs, Key, Result};
+use ds_flatfs::{Durability, Error, FlatBatch, FlatFs, Key, Result};
 
-use crate::inspect;
 use crate::mounts::Mount;
+use crate::support;
 
 const LARGE: usize = 16 << 10;
 /// More than any of the file systems here holds.
@@ -56,6 +56,17 @@ async fn assert_holds(store: &FlatFs, name: &str, numbers: std::ops::Range<usize
     }
 }
 
+/// Commits a batch for which there may be no room, and answers whether it is there in the end.
+async fn is_committed(batch: FlatBatch) -> bool {
+    match batch.commit().await {
+        Ok(()) | Err(Error::CommitIncomplete { .. }) => true,
+        Err(error) => {
+            assert!(error.is_full(), "{error:?}");
+            false
+        }
+    }
+}
+
 /// Closes the store. That fails where the disk usage can't be written down.
 async fn close_full(store: &FlatFs) {
     if let Err(error) = store.close().await {
@@ -67,7 +78,7 @@ async fn close_full(store: &FlatFs) {
 async fn close_and_look(store: FlatFs) -> PathBuf {
     let path = store.path().to_owned();
     close_full(&store).await;
-    assert_eq!(inspect::temp_files(&path), [""; 0]);
+    assert_eq!(support::temp_files(&path), [""; 0]);
     path
 }
 
@@ -124,7 +135,7 @@ async fn a_batch_that_does_not_fit_fails_and_leaves_the_store_as_it_was() {
             .put(&key("A", 0), value(0, LARGE))
             .await
             .expect("a put");
-        let before = inspect::contents(&store).await;
+        let before = support::contents(&store).await;
         let batch = store.batch().await.expect("a batch");
         batch.delete(&key("A", 0)).await.expect("a delete");
         let mut failure = None;
@@ -142,10 +153,10 @@ async fn a_batch_that_does_not_fit_fails_and_leaves_the_store_as_it_was() {
         assert!(failure.is_full());
         let failure = batch.commit().await.expect_err("the batch has failed");
         assert!(matches!(failure, Error::BatchFailed { .. }), "{failure:?}");
-        assert_eq!(inspect::contents(&store).await, before);
+        assert_eq!(support::contents(&store).await, before);
         let path = close_and_look(store).await;
         let store = open(&path).await.expect("it opens");
-        assert_eq!(inspect::contents(&store).await, before);
+        assert_eq!(support::contents(&store).await, before);
         store
             .put(&key("C", 0), value(0, LARGE))
             .await
@@ -162,24 +173,17 @@ async fn a_commit_on_a_full_disk_is_whole_or_fails_as_full_and_is_absent() {
             let put = batch.put(&key("B", number), value(number, 100)).await;
             put.expect("room for the batch");
         }
-        inspect::until_staged(store.path(), 50).await;
+        support::until_staged(store.path(), 50).await;
         let (large, _) = fill(&store, "A", LARGE).await;
         let (small, _) = fill(&store, "S", 1).await;
-        let committed = batch.commit().await;
-        let blocks = match committed {
-            Ok(()) | Err(Error::CommitIncomplete { .. }) => 50,
-            Err(error) => {
-                assert!(error.is_full(), "{error:?}");
-                0
-            }
-        };
+        let blocks = if is_committed(batch).await { 50 } else { 0 };
         close_full(&store).await;
         let store = open(store.path()).await.expect("a full store opens");
         for number in 0..4 {
             store.delete(&key("A", number)).await.expect("a delete");
         }
         store.sync().await.expect("there is room");
-        let found = inspect::contents(&store).await;
+        let found = support::contents(&store).await;
         assert_eq!(found.len(), large - 4 + small + blocks);
         assert_holds(&store, "B", 0..blocks, 100).await;
         close_and_look(store).await;
@@ -220,26 +224,18 @@ async fn a_commit_that_runs_out_of_inodes_is_whole_in_the_end_or_absent() {
         }
         let foreign = |number: usize| mount.path().join(format!("{number}"));
         let create = |number: &usize| File::create(foreign(*number)).is_ok();
-        inspect::until_staged(&path, 8).await;
+        support::until_staged(&path, 8).await;
         let taken = (0..MANY).take_while(create).count();
         for number in 0..free {
             fs::remove_file(foreign(number)).expect("a foreign file");
         }
-        let committed = batch.commit().await;
+        let expected = if is_committed(batch).await { 8 } else { 0 };
         for number in free..taken {
             fs::remove_file(foreign(number)).expect("a foreign file");
         }
-        let expected = match committed {
-            Ok(()) => 8,
-            Err(Error::CommitIncomplete { .. }) => 8,
-            Err(error) => {
-                assert!(error.is_full(), "{error:?}");
-                0
-            }
-        };
         store.sync().await.expect("room is made");
         assert_eq!(
-            inspect::contents(&store).await.len(),
+            support::contents(&store).await.len(),
             expected,
             "{free} free"
         );

@@ -11,11 +11,11 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ds_flatfs::{Accuracy, Durability, FlatFs, Key};
+use ds_flatfs::{Durability, FlatFs, Key};
 use tokio::task::JoinSet;
 
 use crate::child::{self, Child};
-use crate::inspect::{self, Contents, Deadline};
+use crate::support::{self, Contents};
 
 const WRITERS: u32 = 4;
 const NEW_BLOCKS: u32 = 30;
@@ -48,12 +48,12 @@ async fn kill_again_and_again(durability: &str, kills: u32, commit: Duration) {
         for line in child.kill() {
             take_note(&mut steps, &line);
         }
-        let records = inspect::commit_records(&path);
+        let records = support::commit_records(&path);
         in_commits += u32::from(records > 0);
         completed += records;
         let store = FlatFs::options().open(&path).await.expect("it opens");
-        assert_eq!(inspect::temp_files(&path), [""; 0]);
-        let mut found = inspect::contents(&store).await;
+        assert_eq!(support::temp_files(&path), [""; 0]);
+        let mut found = support::contents(&store).await;
         for (writer, steps) in writers.iter_mut().zip(steps) {
             batches += writer.batches_until(steps.acknowledged);
             writer.check(&mut found, steps);
@@ -173,21 +173,10 @@ impl Writer {
 
 /// Waits for the count after the crash, which the store makes while it is in use.
 async fn check_disk_usage(store: &FlatFs) {
-    let deadline = Deadline::new();
-    loop {
-        let usage = store.disk_usage().await.expect("a figure");
-        if usage.accuracy == Accuracy::Exact {
-            let slack = inspect::slack_of_dirs(store.path());
-            let counted = inspect::disk_usage(store.path());
-            assert!(
-                usage.bytes.abs_diff(counted) <= slack,
-                "{usage:?}, not {counted}"
-            );
-            return;
-        }
-        deadline.check();
-        tokio::task::yield_now().await;
-    }
+    let figure = support::exact_usage(store).await;
+    let slack = support::slack_of_dirs(store.path());
+    let counted = support::usage(store.path());
+    assert!(figure.abs_diff(counted) <= slack, "{figure}, not {counted}");
 }
 
 fn is_batch(step: u32) -> bool {

@@ -10,7 +10,7 @@ use std::os::unix::fs::symlink;
 use bytes::Bytes;
 use ds_flatfs::{Error, FlatFs, Key};
 
-use crate::inspect;
+use crate::support;
 
 #[tokio::test]
 async fn a_store_is_used_by_a_link_to_it_as_by_its_own_path() {
@@ -21,10 +21,10 @@ async fn a_store_is_used_by_a_link_to_it_as_by_its_own_path() {
     let store = FlatFs::options().create(&link).await.unwrap();
     let (key, value) = (Key::new("A"), Bytes::from_static(b"block"));
     store.put(&key, value.clone()).await.unwrap();
-    assert_eq!(inspect::contents(&store).await.len(), 1);
+    assert_eq!(support::contents(&store).await.len(), 1);
     store.sync().await.unwrap();
     let usage = store.disk_usage().await.unwrap();
-    assert_eq!(usage.bytes, inspect::disk_usage(&real));
+    assert_eq!(usage.bytes, support::usage(&real));
     let error = FlatFs::options().open(&real).await.unwrap_err();
     assert!(error.is_locked(), "{error:?}");
     store.close().await.unwrap();

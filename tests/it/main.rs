@@ -28,7 +28,6 @@ mod failing_disk;
 mod faulty;
 mod fixtures;
 mod full_disk;
-mod inspect;
 mod keys;
 mod kill;
 mod limits;

@@ -33,7 +33,7 @@ impl Mount {
             let made = File::create(&image).and_then(|image| image.set_len(size));
             made.map_err(|error| format!("no image: {error}"))?;
             make_ext4(&image, &[])?;
-            Ok(loop_of(&image))
+            Ok(ext4_of("loop", &image))
         })
     }
 
@@ -110,7 +110,9 @@ impl FailingDisk {
         let options = "nodiscard,lazy_itable_init=1,lazy_journal_init=1";
         let disk = Mount::new(|_| {
             make_ext4(&image, &["-b", "4096", "-J", "size=4", "-E", options])?;
-            Ok(loop_of(&image))
+            // Else the kernel zeroes the tables of inodes after a while, in the background, and so
+            // gives back a megabyte of room.
+            Ok(ext4_of("loop,noinit_itable", &image))
         })?;
         // What the file system needs for itself keeps its room, what it has for files loses it.
         let at = disk.path().display().to_string();
@@ -133,7 +135,7 @@ impl FailingDisk {
         drop(disk);
         below.remount("size=32m");
         let image = below.path().join("image");
-        let disk = Mount::new(|_| Ok(loop_of(&image)));
+        let disk = Mount::new(|_| Ok(ext4_of("loop", &image)));
         (disk.expect("it was mounted before"), below)
     }
 }
@@ -148,9 +150,9 @@ fn make_ext4(image: &Path, options: &[&str]) -> Result<(), String> {
     run("mkfs.ext4", &[options, &["-q", "-F", &image]].concat())
 }
 
-fn loop_of(image: &Path) -> Vec<String> {
+fn ext4_of(options: &str, image: &Path) -> Vec<String> {
     let image = image.display().to_string();
-    owned(["-t", "ext4", "-o", "loop", &image])
+    owned(["-t", "ext4", "-o", options, &image])
 }
 
 fn owned(arguments: [&str; 5]) -> Vec<String> {

@@ -7,7 +7,7 @@ use ds_flatfs::{Error, FlatFs, Key, Options, Result};
 use tempfile::TempDir;
 
 use crate::child::{self, Child};
-use crate::inspect;
+use crate::support;
 
 fn value_of(name: &str) -> Bytes {
     Bytes::from(format!("the value of {name}"))
@@ -114,7 +114,7 @@ async fn a_reader_sees_what_a_writer_in_another_process_has_acknowledged() {
     assert_eq!(reader.get(&second).await.unwrap(), None);
     writer.tell("commit");
     assert_eq!(reader.get(&second).await.unwrap(), Some(value_of("SECOND")));
-    assert_eq!(inspect::contents(&reader).await.len(), 2);
+    assert_eq!(support::contents(&reader).await.len(), 2);
     writer.tell("delete FIRST");
     assert_eq!(reader.get(&first).await.unwrap(), None);
 }
@@ -126,13 +126,13 @@ async fn a_batch_of_a_live_writer_survives_readers_and_writers_that_are_locked_o
     for name in names {
         writer.tell(&format!("stage {name}"));
     }
-    inspect::until_staged(&writer.path, names.len()).await;
-    let staged = inspect::tree(&writer.path);
+    support::until_staged(&writer.path, names.len()).await;
+    let staged = support::tree(&writer.path);
     writer.assert_locks_out().await;
     let reader = writer.open_to_read().await;
-    assert!(inspect::contents(&reader).await.is_empty());
+    assert!(support::contents(&reader).await.is_empty());
     reader.close().await.unwrap();
-    assert_eq!(inspect::tree(&writer.path), staged);
+    assert_eq!(support::tree(&writer.path), staged);
     writer.tell("commit");
     let reader = writer.open_to_read().await;
     for name in names {
@@ -146,12 +146,12 @@ async fn after_a_writer_is_killed_the_next_one_opens_at_once() {
     let mut writer = Writer::start();
     writer.tell("put KEPT");
     writer.tell("stage LOST");
-    inspect::until_staged(&writer.path, 1).await;
+    support::until_staged(&writer.path, 1).await;
     let Writer { child, path, _dir } = writer;
     child.kill();
     let store = FlatFs::options().open(&path).await.expect("it opens");
-    assert_eq!(inspect::temp_files(&path), [""; 0]);
-    let found = inspect::contents(&store).await;
+    assert_eq!(support::temp_files(&path), [""; 0]);
+    let found = support::contents(&store).await;
     assert_eq!(
         found.into_iter().collect::<Vec<_>>(),
         [(Key::new("KEPT"), value_of("KEPT"))]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use ds_flatfs::query::Order;
-use ds_flatfs::{Key, Query, Shard};
+use ds_flatfs::{FlatFs, Key, Query, Shard};
 use futures::StreamExt;
 use futures::future::join_all;
 use tracing::Level;
@@ -256,15 +256,18 @@ async fn what_is_no_block_of_the_store_is_left_out_and_left_alone_with_a_warning
     }
 }
 
+/// A new store that may have 8 files open at a time.
+async fn store_with_few_files() -> (Home, FlatFs) {
+    let home = Home::new();
+    let options = options().max_open_files(8);
+    let store = options.create(home.store()).await.unwrap();
+    (home, store)
+}
+
 /// Each stream reads on in turn, so none may wait for what another one holds.
 #[tokio::test]
 async fn more_streams_than_files_allowed_can_be_read_side_by_side() {
-    let home = Home::new();
-    let store = options()
-        .max_open_files(8)
-        .create(home.store())
-        .await
-        .unwrap();
+    let (_home, store) = store_with_few_files().await;
     let stored = blocks(1200);
     fill(&store, &stored).await;
     for query in [Query::new().keys_only(), Query::new()] {
@@ -293,12 +296,7 @@ async fn more_streams_than_files_allowed_can_be_read_side_by_side() {
 
 #[tokio::test]
 async fn reads_and_writes_go_on_while_streams_are_open() {
-    let home = Home::new();
-    let store = options()
-        .max_open_files(8)
-        .create(home.store())
-        .await
-        .unwrap();
+    let (_home, store) = store_with_few_files().await;
     let stored = blocks(500);
     fill(&store, &stored).await;
     let mut streams = Vec::new();

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use ds_flatfs::{Error, FlatFs, Key};
 
 use crate::child::{self, Child};
-use crate::inspect::{self, Contents};
 use crate::mounts::Mount;
+use crate::support::{self, Contents};
 
 /// The user and the group `nobody`, or at least one that owns nothing here.
 const NOBODY: u32 = 65534;
@@ -40,7 +40,7 @@ async fn open_to_read(path: &Path) -> FlatFs {
 
 /// Every kind of read.
 async fn assert_is_readable(store: &FlatFs, usage: u64) {
-    assert_eq!(inspect::contents(store).await, blocks());
+    assert_eq!(support::contents(store).await, blocks());
     for (key, value) in blocks() {
         let size = store.get_size(&key).await.expect("a size");
         assert_eq!(size, Some(value.len() as u64));
@@ -91,12 +91,12 @@ async fn reading_changes_nothing_on_disk() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("store");
     let usage = make_store(&path).await;
-    let before = inspect::tree(&path);
+    let before = support::tree(&path);
     let store = open_to_read(&path).await;
     assert_is_readable(&store, usage).await;
     assert_refuses_writes(&store).await;
     store.close().await.expect("a close");
-    assert_eq!(inspect::tree(&path), before);
+    assert_eq!(support::tree(&path), before);
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn an_unprivileged_process_reads_what_it_may_not_write() {
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("own directory");
     let path = dir.path().join("store");
     let usage = make_store(&path).await;
-    let before = inspect::tree(&path);
+    let before = support::tree(&path);
     let arguments = [path.display().to_string(), usage.to_string()];
     let mut command = child::command(
         "read_only::unprivileged",
@@ -115,7 +115,7 @@ async fn an_unprivileged_process_reads_what_it_may_not_write() {
         Ok(child) => child.passes(),
         Err(error) => eprintln!("skipped: no process of another user: {error}"),
     }
-    assert_eq!(inspect::tree(&path), before);
+    assert_eq!(support::tree(&path), before);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use data_encoding::BASE32_NOPAD;
@@ -65,7 +66,7 @@ impl Home {
 
     /// The names in `.temp`. While the store is open, the figure of its disk usage may pass through.
     pub(crate) fn in_flight(&self) -> Vec<String> {
-        names(&self.in_store(".temp"))
+        temp_files(&self.store())
     }
 
     /// The names of the batches' directories in `.temp`.
@@ -84,12 +85,21 @@ pub(crate) fn options() -> Options {
 /// Opens a store whose last handle was dropped. A job that is still under way may hold on to it for
 /// a moment.
 pub(crate) async fn open_dropped(path: &Path) -> FlatFs {
-    loop {
-        match options().open(path).await {
-            Err(error) if error.is_locked() => tokio::task::yield_now().await,
-            opened => return opened.unwrap(),
+    in_time(async {
+        loop {
+            match options().open(path).await {
+                Err(error) if error.is_locked() => tokio::task::yield_now().await,
+                opened => return opened.unwrap(),
+            }
         }
-    }
+    })
+    .await
+}
+
+/// Ends a test that waits for what never comes.
+pub(crate) async fn in_time<T>(wait: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(Duration::from_secs(120), wait).await;
+    waited.expect("what the test waits for comes")
 }
 
 /// So many bytes, others for each seed.
@@ -129,8 +139,10 @@ pub(crate) async fn all(entries: EntryStream) -> Vec<Entry> {
     entries.map(|entry| entry.unwrap()).collect().await
 }
 
+pub(crate) type Contents = BTreeMap<Key, Bytes>;
+
 /// All blocks of a store.
-pub(crate) async fn contents(store: &FlatFs) -> BTreeMap<Key, Bytes> {
+pub(crate) async fn contents(store: &FlatFs) -> Contents {
     let entries = all(store.query(Query::new()).await.unwrap()).await;
     let found = entries.len();
     let blocks: BTreeMap<_, _> = entries
@@ -143,13 +155,16 @@ pub(crate) async fn contents(store: &FlatFs) -> BTreeMap<Key, Bytes> {
 
 /// The disk usage once it is counted.
 pub(crate) async fn exact_usage(store: &FlatFs) -> u64 {
-    loop {
-        let usage = store.disk_usage().await.unwrap();
-        if usage.accuracy == Accuracy::Exact {
-            return usage.bytes;
+    in_time(async {
+        loop {
+            let usage = store.disk_usage().await.unwrap();
+            if usage.accuracy == Accuracy::Exact {
+                return usage.bytes;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
+    })
+    .await
 }
 
 /// Fails unless the error is one line that names this.
@@ -205,6 +220,40 @@ pub(crate) fn names(dir: &Path) -> Vec<String> {
     names
 }
 
+/// What is in a store's `.temp`.
+pub(crate) fn temp_files(store: &Path) -> Vec<String> {
+    names(&store.join(".temp"))
+}
+
+/// How many batches are committed and not carried out.
+pub(crate) fn commit_records(store: &Path) -> usize {
+    let batches = temp_files(store).into_iter();
+    let record = |batch: &String| store.join(".temp").join(batch).join("COMMIT");
+    batches.filter(|batch| record(batch).exists()).count()
+}
+
+/// Waits until so many blocks, none of them empty, stand written in the directories of batches.
+pub(crate) async fn until_staged(store: &Path, blocks: usize) {
+    let staged = || {
+        let batches = temp_files(store).into_iter();
+        let batches = batches.filter(|name| name.starts_with("batch-"));
+        let files = batches.flat_map(|batch| {
+            let batch = store.join(".temp").join(batch);
+            let files = names(&batch).into_iter();
+            files.map(move |name| batch.join(name))
+        });
+        // A file that was made but not written yet is empty.
+        let written = |file: &PathBuf| fs::metadata(file).is_ok_and(|file| file.len() > 0);
+        files.filter(written).count()
+    };
+    in_time(async {
+        while staged() < blocks {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 /// The permissions of what is at a path.
 pub(crate) fn permissions(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o777
@@ -247,4 +296,15 @@ pub(crate) fn usage(root: &Path) -> u64 {
         }
     }
     total
+}
+
+/// How far two figures of the disk usage may differ for no other reason than that a temp file was
+/// there: nothing, where directories have the same size with a file or without.
+pub(crate) fn slack_of_dirs(store: &Path) -> u64 {
+    let above = store.parent().unwrap();
+    let dir = tempfile::tempdir_in(above).unwrap();
+    let size = || fs::symlink_metadata(dir.path()).unwrap().len();
+    let empty = size();
+    fs::write(dir.path().join("file"), b"").unwrap();
+    16 * size().abs_diff(empty)
 }

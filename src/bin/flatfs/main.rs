@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod dag;
 mod hash;
+mod kept;
 mod links;
 mod progress;
 mod report;
@@ -19,7 +20,6 @@ mod store;
 mod talk;
 mod target;
 mod terminal;
-mod tool;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::anyhow;
 use console::{Term, truncate_str};
 use ds_flatfs::Error;
 use ds_flatfs::maintenance::Progress;
@@ -100,7 +100,7 @@ fn told(progress: Progress, time: Duration) -> String {
 }
 
 /// Runs a tool of the library with a bar. The first signal asks it to stop, and waits until it has; a
-/// second one doesn't wait.
+/// second one doesn't wait. All of these tools can be run again to do the rest.
 ///
 /// # Errors
 ///
@@ -118,12 +118,16 @@ where
     stop.store(true, Ordering::Relaxed);
     let done = tokio::select! {
         done = &mut running => done,
-        why = store::interruption() => bail!(why?),
+        why = store::interruption() => return Err(interrupted(why?)),
     };
     match done {
-        Err(Error::Stopped) => bail!(why),
+        Err(Error::Stopped) => Err(interrupted(why)),
         done => Ok(done?),
     }
+}
+
+fn interrupted(how: &str) -> anyhow::Error {
+    anyhow!("{how}: nothing is lost, run the same command again to complete it")
 }
 
 fn watch(bar: Bar, stop: Arc<AtomicBool>) -> Watch {
@@ -155,7 +159,8 @@ mod tests {
             }
             Err::<(), _>(Error::Stopped)
         });
-        assert_eq!(interrupted.await.unwrap_err().to_string(), "interrupted");
+        let error = interrupted.await.unwrap_err().to_string();
+        assert!(error.starts_with("interrupted: "), "{error}");
     }
 
     #[tokio::test]

@@ -5,9 +5,11 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use console::style;
 use ds_flatfs::Error;
 use indicatif::{BinaryBytes, HumanCount};
+use serde::Serialize;
 
 use crate::sink::Sink;
 use crate::terminal;
@@ -60,6 +62,20 @@ pub(crate) fn summary(lines: &str) -> anyhow::Result<()> {
     if terminal::is_quiet() {
         return Ok(());
     }
+    answer(lines)
+}
+
+/// Prints a JSON object that was asked for, to standard output.
+///
+/// # Errors
+///
+/// If it can't be written.
+pub(crate) fn json(object: &impl Serialize) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(object).context("cannot print the result")?;
+    answer(&format!("{json}\n"))
+}
+
+fn answer(lines: &str) -> anyhow::Result<()> {
     let mut sink = Sink::stdout();
     sink.write(lines.as_bytes())?;
     sink.finish()
@@ -96,6 +112,12 @@ fn known<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> 
     error.downcast_ref().or_else(shared)
 }
 
+/// "1 block", "1,234 blocks".
+pub(crate) fn blocks(count: u64) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{} block{s}", HumanCount(count))
+}
+
 /// A number of bytes, exactly and roughly.
 pub(crate) fn bytes(bytes: u64) -> String {
     if bytes < 1024 {
@@ -121,8 +143,6 @@ pub(crate) fn escape(text: impl Display) -> String {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::Context as _;
-
     use super::*;
 
     #[test]

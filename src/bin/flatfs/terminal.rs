@@ -26,8 +26,13 @@ pub(crate) fn show(bar: ProgressBar) -> ProgressBar {
     BARS.add(bar)
 }
 
-/// Writes a line above the bars.
+/// Writes something above the bars, which are drawn again below it.
+pub(crate) fn above_bars<T>(write: impl FnOnce() -> T) -> T {
+    BARS.suspend(write)
+}
+
+/// Writes a line to standard error, above the bars.
 pub(crate) fn write_line(line: &str) {
     // There is nobody left to tell if this fails.
-    let _ = BARS.suspend(|| writeln!(io::stderr(), "{line}"));
+    let _ = above_bars(|| writeln!(io::stderr(), "{line}"));
 }

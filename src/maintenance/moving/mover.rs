@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::layout::BlockKey;
 use crate::maintenance::kept::Why;
 use crate::maintenance::place::{Placed, place};
+use crate::maintenance::progress::Progress;
 use crate::maintenance::sweep::{Blocks, Sweeper, remove_empty_shards};
 use crate::maintenance::usage::Usage;
 use crate::maintenance::work::Work;
@@ -160,49 +161,16 @@ impl Mover {
         })?;
         Ok(settled.copied + settled.duplicates)
     }
-}
 
-impl Sweeper for Mover {
-    fn place(&self) -> (&dyn Disk, &Path) {
-        (&*self.old.disk, self.old.layout.root())
-    }
-
-    fn work(&self) -> &Work {
-        &self.work
-    }
-
-    fn sweep(&self, blocks: Blocks) -> Result<u64> {
-        let (mut renamed, mut settled) = (Renamed::default(), 0);
-        let swept = self.sweep_some(blocks, &mut renamed, &mut settled);
-        let Renamed { blocks, bytes } = renamed;
-        // Also when the work was stopped: the disk usage hangs on this.
-        let told = if blocks > 0 {
-            self.work.advance(|progress| {
-                progress.blocks += blocks;
-                progress.bytes += bytes;
-            })
-        } else {
-            Ok(())
-        };
-        swept.and(told).map(|()| blocks + settled)
-    }
-}
-
-/// Blocks that were renamed and are not in the progress yet.
-#[derive(Default)]
-struct Renamed {
-    blocks: u64,
-    bytes: u64,
-}
-
-impl Mover {
-    fn sweep_some(
+    /// Renames blocks, or where that can't be done lets `copies` have them; answers how many of these
+    /// are settled. What was renamed is in `renamed`, also after an error.
+    fn take_all(
         &self,
         Blocks { shard, blocks }: Blocks,
-        renamed: &mut Renamed,
-        settled: &mut u64,
-    ) -> Result<()> {
-        let mut copies = Copies::new(&self.old, &self.new);
+        renamed: &mut Progress,
+        copies: &mut Copies<'_>,
+    ) -> Result<u64> {
+        let mut settled = 0;
         for block in blocks {
             self.work.check()?;
             let passenger = self.passenger(&shard, &block);
@@ -222,11 +190,35 @@ impl Mover {
                 Placed::Gone => {}
             }
             if copies.are_many() {
-                *settled += self.settle(&mut copies)?;
+                settled += self.settle(copies)?;
             }
         }
-        *settled += self.settle(&mut copies)?;
-        Ok(())
+        Ok(settled)
+    }
+}
+
+impl Sweeper for Mover {
+    fn place(&self) -> (&dyn Disk, &Path) {
+        (&*self.old.disk, self.old.layout.root())
+    }
+
+    fn work(&self) -> &Work {
+        &self.work
+    }
+
+    fn sweep(&self, blocks: Blocks) -> Result<u64> {
+        let mut copies = Copies::new(&self.old, &self.new);
+        let mut renamed = Progress::default();
+        let taken = self.take_all(blocks, &mut renamed, &mut copies);
+        // Those count also if the rest is stopped: the figures of the disk usage hang on them.
+        if renamed.blocks > 0 {
+            self.work.advance(|progress| {
+                progress.blocks += renamed.blocks;
+                progress.bytes += renamed.bytes;
+            })?;
+        }
+        let settled = taken? + self.settle(&mut copies)?;
+        Ok(renamed.blocks + settled)
     }
 }
 

@@ -129,11 +129,7 @@ impl Mender {
                 .create_dir(dir)
                 .map_err(|error| Error::io("create", dir, error)),
             Some(stat) if stat.kind == Kind::Dir => Ok(()),
-            Some(stat) => Err(Error::Unexpected {
-                path: dir.to_owned(),
-                found: stat.kind.name(),
-                expected: "directory",
-            }),
+            Some(stat) => Err(stat.kind.unexpected(dir, "directory")),
         }
     }
 }

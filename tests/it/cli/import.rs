@@ -43,7 +43,7 @@ fn an_import_makes_the_store_and_says_what_it_took() {
     let lines = done.lines();
     assert_eq!(lines.len(), 2, "{done:?}");
     assert!(
-        lines[0].contains("small.car: 51 blocks, 51 new, 1002445 bytes, "),
+        lines[0].contains("small.car: 51 blocks, 51 new, 1,002,445 bytes, "),
         "{done:?}"
     );
     assert!(lines[0].ends_with(" s"), "{done:?}");

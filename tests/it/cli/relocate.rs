@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use super::terminal::run_in_terminal;
 use super::{Room, files, keys, program, run, succeed};
 
 fn json(bytes: &[u8]) -> Value {
@@ -117,6 +118,26 @@ fn help_has_an_example() {
                 .contains(&format!("Example:\n  flatfs {command} "))
         );
     }
+}
+
+#[test]
+fn in_a_terminal_there_is_a_bar_and_quiet_leaves_out_all_but_what_was_kept() {
+    let room = Room::new();
+    let (old, new) = (room.store_of("small.car"), room.path("new"));
+    let foreign = room.file("store/notes", b"x");
+    let seen = |args: &[&str]| {
+        let seen = run_in_terminal(program(args), 120);
+        assert_eq!(seen.code, 1, "{seen:?}");
+        assert!(seen.text.contains(&foreign), "{seen:?}");
+        seen.text
+    };
+    assert!(seen(&["reshard", &old, "prefix/4"]).contains("re-sharding ["));
+    assert_eq!(
+        seen(&["-q", "reshard", &old, "prefix/3"]).lines().count(),
+        1
+    );
+    assert!(seen(&["move", &old, &new]).contains("moving ["));
+    assert_eq!(seen(&["move", "-q", &old, &new]).lines().count(), 1);
 }
 
 /// The program stops at its next step, and the same command completes the work.

@@ -42,7 +42,7 @@ fn a_healthy_store_is_well() {
         &["verify", "--repair"],
     ] {
         let done = succeed(&[args, &[&room.kubo_store()]].concat());
-        has_lines(&done, &["7 blocks, 1048930 bytes, "]);
+        has_lines(&done, &["7 blocks, 1,048,930 bytes, "]);
         let end = "s: nothing found; nothing is wrong";
         assert!(done.lines()[0].ends_with(end), "{done:?}");
     }

@@ -14,6 +14,10 @@ const COMMANDS: [&str; 10] = [
     "create", "import", "export", "put", "get", "has", "rm", "ls", "stat", "verify",
 ];
 
+fn set(listed: &Done) -> BTreeSet<String> {
+    listed.lines().into_iter().map(str::to_owned).collect()
+}
+
 #[test]
 fn ls_lists_each_block_once_as_key_or_cid() {
     let room = Room::new();
@@ -24,27 +28,13 @@ fn ls_lists_each_block_once_as_key_or_cid() {
         .collect();
     let listed = succeed(&["ls", &store]);
     assert_eq!(listed.lines().len(), 51);
-    assert_eq!(
-        listed
-            .lines()
-            .into_iter()
-            .map(str::to_owned)
-            .collect::<BTreeSet<_>>(),
-        stems
-    );
+    assert_eq!(set(&listed), stems);
     let cids: BTreeSet<String> = files(&store)
         .values()
         .map(|block| raw(block).to_string())
         .collect();
     let listed = succeed(&["ls", "--cids", &store]);
-    assert_eq!(
-        listed
-            .lines()
-            .into_iter()
-            .map(str::to_owned)
-            .collect::<BTreeSet<_>>(),
-        cids
-    );
+    assert_eq!(set(&listed), cids);
 }
 
 #[test]

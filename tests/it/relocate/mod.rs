@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use ds_flatfs::{Key, Shard};
 
-use crate::inspect;
-use crate::support::{block_path, contents, exact_usage, key_of, options, tree, usage};
+use crate::support::{
+    block_path, contents, exact_usage, key_of, options, slack_of_dirs, tree, usage,
+};
 
 /// The functions that a store goes through.
 const SHARDS: [&str; 6] = [
@@ -51,7 +52,7 @@ async fn check(root: &Path, expected: &BTreeMap<Key, Bytes>, shard: Shard) {
     assert_eq!(contents(&store).await, *expected);
     let figure = exact_usage(&store).await;
     let counted = usage(root);
-    let slack = inspect::slack_of_dirs(root);
+    let slack = slack_of_dirs(root);
     assert!(figure.abs_diff(counted) <= slack, "{figure}, not {counted}");
     store.close().await.unwrap();
 }

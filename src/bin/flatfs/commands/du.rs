@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use clap::Args;
 use ds_flatfs::maintenance;
 use serde::Serialize;
@@ -11,7 +10,6 @@ use serde::Serialize;
 use super::Answer;
 use crate::progress::watching;
 use crate::report::{self, bytes, escape};
-use crate::sink::Sink;
 
 /// Count the disk usage of a store anew
 #[derive(Debug, Args)]
@@ -44,21 +42,17 @@ impl Du {
         let counted = watching("counting", |watch| maintenance::recount(&self.dir, watch));
         let usage = counted.await?;
         let path = self.dir.display();
-        if !self.json {
+        if self.json {
+            report::json(&Report {
+                path: path.to_string(),
+                bytes: usage.bytes,
+                accuracy: usage.accuracy.as_str(),
+            })?;
+        } else {
             let (path, bytes) = (escape(path), bytes(usage.bytes));
             let seconds = started.elapsed().as_secs_f64();
             report::summary(&format!("{path}: disk usage {bytes}, {seconds:.2} s\n"))?;
-            return Ok(Answer::Yes);
         }
-        let report = Report {
-            path: path.to_string(),
-            bytes: usage.bytes,
-            accuracy: usage.accuracy.as_str(),
-        };
-        let json = serde_json::to_string(&report).context("cannot print the result")?;
-        let mut sink = Sink::stdout();
-        sink.write(format!("{json}\n").as_bytes())?;
-        sink.finish()?;
         Ok(Answer::Yes)
     }
 }

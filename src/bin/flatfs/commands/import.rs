@@ -9,6 +9,7 @@ use cid::Cid;
 use clap::Args;
 use ds_flatfs::hash::HashError;
 use ds_flatfs::{Error, FlatBatch, FlatFs, Key};
+use indicatif::HumanCount;
 use tokio::io::AsyncBufRead;
 
 use super::Answer;
@@ -16,8 +17,7 @@ use crate::car::{Block, CarReader};
 use crate::hash;
 use crate::progress::Bar;
 use crate::report::escape;
-use crate::source;
-use crate::{blocks, report, store};
+use crate::{blocks, report, source, store};
 
 /// Store the blocks of CARs (versions 1 and 2)
 #[derive(Debug, Args)]
@@ -206,12 +206,12 @@ fn summary(name: &str, tally: &Tally, time: Duration) -> String {
         bytes,
     } = tally;
     let (name, seconds) = (escape(name), time.as_secs_f64());
-    let s = if *blocks == 1 { "" } else { "s" };
+    let (blocks, bytes) = (report::blocks(*blocks), HumanCount(*bytes));
     let inline = match inline {
         0 => String::new(),
         inline => format!(" ({inline} inline in their CIDs)"),
     };
-    format!("{name}: {blocks} block{s}{inline}, {new} new, {bytes} bytes, {seconds:.2} s\n")
+    format!("{name}: {blocks}{inline}, {new} new, {bytes} bytes, {seconds:.2} s\n")
 }
 
 #[cfg(test)]

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clap::Args;
 use ds_flatfs::Shard;
 use ds_flatfs::maintenance::{self, Moved};
+use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::Answer;
-use crate::report::escape;
-use crate::sink::Sink;
-use crate::tool::{KeptJson, Tool, answer, blocks, tell_kept};
+use crate::kept::{self, KeptJson};
+use crate::progress::watching;
+use crate::report::{self, blocks, escape};
 
 /// Move all blocks of a store into another one
 #[derive(Debug, Args)]
@@ -58,23 +58,21 @@ struct Report {
 impl Move {
     pub(crate) async fn run(self) -> anyhow::Result<Answer> {
         let begun = Instant::now();
-        let tool = Tool::new()?;
-        let mut moving = maintenance::Move::new().on_progress(tool.watch());
+        let mut moving = maintenance::Move::new();
         if let Some(shard) = self.shard {
             moving = moving.shard(shard);
         }
-        let done = tool.run(moving.run(&self.old, &self.new)).await?;
-        let mut sink = Sink::stdout();
+        let moved = watching("moving", |watch| {
+            moving.on_progress(watch).run(&self.old, &self.new)
+        });
+        let done = moved.await?;
         if self.json {
-            let json = serde_json::to_string_pretty(&self.report(&done, begun.elapsed()));
-            sink.write(json.context("cannot print the result")?.as_bytes())?;
-            sink.write(b"\n")?;
+            report::json(&self.report(&done, begun.elapsed()))?;
         } else {
-            tell_kept(&done.kept, done.kept_count);
-            sink.write(self.text(&done, begun.elapsed()).as_bytes())?;
+            kept::tell(&done.kept, done.kept_count);
+            report::summary(&self.summary(&done, begun.elapsed()))?;
         }
-        sink.finish()?;
-        Ok(answer(done.kept_count))
+        Ok(kept::answer(done.kept_count))
     }
 
     fn report(&self, done: &Moved, time: Duration) -> Report {
@@ -91,10 +89,10 @@ impl Move {
         }
     }
 
-    fn text(&self, done: &Moved, time: Duration) -> String {
+    fn summary(&self, done: &Moved, time: Duration) -> String {
         let (old, new) = (escape(self.old.display()), escape(self.new.display()));
         let moved = blocks(done.blocks);
-        let bytes = done.bytes;
+        let bytes = HumanCount(done.bytes);
         let duplicates = match done.duplicates {
             0 => String::new(),
             count => format!(", {} there already", blocks(count)),
@@ -106,7 +104,7 @@ impl Move {
         };
         let seconds = time.as_secs_f64();
         format!(
-            "{moved} moved to {new}, {bytes} bytes{duplicates}, {seconds:.2} s; {old} is {left} now\n"
+            "{old}: {moved} moved to {new}, {bytes} bytes{duplicates}, {seconds:.2} s; it is {left} now\n"
         )
     }
 }

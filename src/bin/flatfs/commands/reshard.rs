@@ -3,16 +3,15 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clap::Args;
 use ds_flatfs::Shard;
 use ds_flatfs::maintenance::{self, Resharded};
 use serde::Serialize;
 
 use super::Answer;
-use crate::report::escape;
-use crate::sink::Sink;
-use crate::tool::{KeptJson, Tool, answer, blocks, tell_kept};
+use crate::kept::{self, KeptJson};
+use crate::progress::watching;
+use crate::report::{self, blocks, escape};
 
 /// Give a store another shard function, in place
 #[derive(Debug, Args)]
@@ -57,20 +56,18 @@ struct Report {
 impl Reshard {
     pub(crate) async fn run(self) -> anyhow::Result<Answer> {
         let begun = Instant::now();
-        let tool = Tool::new()?;
-        let resharding = maintenance::Reshard::new(self.shard).on_progress(tool.watch());
-        let done = tool.run(resharding.run(&self.dir)).await?;
-        let mut sink = Sink::stdout();
+        let resharding = maintenance::Reshard::new(self.shard);
+        let resharded = watching("re-sharding", |watch| {
+            resharding.on_progress(watch).run(&self.dir)
+        });
+        let done = resharded.await?;
         if self.json {
-            let json = serde_json::to_string_pretty(&self.report(&done, begun.elapsed()));
-            sink.write(json.context("cannot print the result")?.as_bytes())?;
-            sink.write(b"\n")?;
+            report::json(&self.report(&done, begun.elapsed()))?;
         } else {
-            tell_kept(&done.kept, done.kept_count);
-            sink.write(self.text(&done, begun.elapsed()).as_bytes())?;
+            kept::tell(&done.kept, done.kept_count);
+            report::summary(&self.summary(&done, begun.elapsed()))?;
         }
-        sink.finish()?;
-        Ok(answer(done.kept_count))
+        Ok(kept::answer(done.kept_count))
     }
 
     fn report(&self, done: &Resharded, time: Duration) -> Report {
@@ -87,7 +84,7 @@ impl Reshard {
         }
     }
 
-    fn text(&self, done: &Resharded, time: Duration) -> String {
+    fn summary(&self, done: &Resharded, time: Duration) -> String {
         let dir = escape(self.dir.display());
         let (from, to) = (done.from.short(), done.to.short());
         if done.was_done {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 use console::Term;
 use ds_flatfs::query::Query;
@@ -77,18 +76,16 @@ impl Stat {
             let (stats, answer) = collect(store).await?;
             let ignored = talk::warnings() - before;
             let report = report(store, &stats, store.disk_usage().await?, ignored);
-            let mut sink = Sink::stdout();
             if self.json {
-                let json = serde_json::to_string_pretty(&report);
-                sink.write(json.context("cannot print the result")?.as_bytes())?;
-                sink.write(b"\n")?;
+                report::json(&report)?;
             } else {
+                let mut sink = Sink::stdout();
                 let width = Term::stdout().size_checked();
                 let width = width.map_or(WIDTH, |(_, columns)| usize::from(columns));
                 sink.write(text(&report).as_bytes())?;
                 sink.write(stats::draw(&stats, width).as_bytes())?;
+                sink.finish()?;
             }
-            sink.finish()?;
             Ok(answer)
         })
         .await

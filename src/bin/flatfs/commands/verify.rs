@@ -13,15 +13,16 @@ use ds_flatfs::maintenance::Progress;
 use ds_flatfs::maintenance::verify::{self, Finding, Findings, Repair, Summary};
 use futures::StreamExt as _;
 use futures::stream::{self, Stream};
-use indicatif::{BinaryBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::HumanCount;
 use serde::Serialize;
 use tokio::io::AsyncBufRead;
 
 use super::Answer;
 use crate::car::CarReader;
-use crate::report::{ClosedPipe, escape};
+use crate::progress::Bar;
+use crate::report::{self, ClosedPipe, escape};
 use crate::sink::Sink;
-use crate::{source, store};
+use crate::{source, store, terminal};
 
 /// Check every block against its hash, and repair what can be
 #[derive(Debug, Args)]
@@ -64,15 +65,13 @@ pub(crate) struct Verify {
 impl Verify {
     pub(crate) async fn run(self) -> anyhow::Result<Answer> {
         source::check_stdin(&self.from)?;
-        let bar = bar()?;
-        let ended = store::interruptible(self.verify(&bar)).await;
-        bar.finish_and_clear();
-        ended
+        // Not asked to stop, since a repair may be waiting for a CAR that somebody types.
+        store::interruptible(self.verify()).await
     }
 
-    async fn verify(&self, bar: &ProgressBar) -> anyhow::Result<Answer> {
+    async fn verify(&self) -> anyhow::Result<Answer> {
         let begun = Instant::now();
-        let mut findings = self.start(bar).await?;
+        let mut findings = self.start().await?;
         let mut printer = Printer {
             sink: Some(Sink::stdout()),
             needs_reader: !self.repair,
@@ -83,17 +82,18 @@ impl Verify {
             match found {
                 Ok(finding) => {
                     let line = self.line(&finding)?;
-                    bar.suspend(|| printer.print(&line))?;
+                    printer.print(&line)?;
                 }
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        bar.finish_and_clear();
         let summary = findings.summary();
         if let Some(error) = failure {
             return Err(error.into());
         }
-        printer.print(&self.last_line(&summary, begun.elapsed())?)?;
+        if self.json || !terminal::is_quiet() {
+            printer.print(&self.last_line(&summary, begun.elapsed())?)?;
+        }
         Ok(if summary.wrong == 0 {
             Answer::Yes
         } else {
@@ -101,12 +101,10 @@ impl Verify {
         })
     }
 
-    async fn start(&self, bar: &ProgressBar) -> anyhow::Result<Findings> {
-        let shown = bar.clone();
-        let begun = Instant::now();
-        let quick = self.quick;
+    async fn start(&self) -> anyhow::Result<Findings> {
+        let bar = Bar::shards("verifying");
         let watch = move |progress: Progress| {
-            show(&shown, &progress, quick, begun.elapsed());
+            bar.set(progress);
             ControlFlow::Continue(())
         };
         if !self.repair {
@@ -151,7 +149,8 @@ impl Printer {
         let Some(sink) = &mut self.sink else {
             return Ok(());
         };
-        let printed = sink.write(line.as_bytes()).and_then(|()| sink.flush());
+        let write = || sink.write(line.as_bytes()).and_then(|()| sink.flush());
+        let printed = terminal::above_bars(write);
         match printed {
             Err(error) if error.is::<ClosedPipe>() && !self.needs_reader => {
                 self.sink = None;
@@ -222,34 +221,9 @@ fn last_line(summary: &Summary, time: Duration) -> String {
         0 => "nothing is wrong".to_owned(),
         wrong => format!("{wrong} wrong"),
     };
-    let s = if *blocks == 1 { "" } else { "s" };
+    let (blocks, bytes) = (report::blocks(*blocks), HumanCount(*bytes));
     let seconds = time.as_secs_f64();
-    format!("{blocks} block{s}, {bytes} bytes, {seconds:.2} s: {found}; {wrong}\n")
-}
-
-/// A bar on standard error; nothing is drawn where that is no terminal.
-fn bar() -> anyhow::Result<ProgressBar> {
-    let template = "{msg} [{wide_bar:.cyan}] {percent} % {eta}";
-    let style = ProgressStyle::with_template(template).context("cannot draw the progress bar")?;
-    Ok(ProgressBar::new(0).with_style(style))
-}
-
-/// How far it is by the shard directories: blocks are spread evenly over them.
-fn show(bar: &ProgressBar, progress: &Progress, quick: bool, time: Duration) {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss
-    )]
-    let rate = |count: u64| (count as f64 / time.as_secs_f64().max(1e-3)) as u64;
-    let rate = match quick {
-        true => format!("{} blocks/s", HumanCount(rate(progress.blocks))),
-        false => format!("{}/s", BinaryBytes(rate(progress.bytes))),
-    };
-    let (blocks, bytes) = (HumanCount(progress.blocks), BinaryBytes(progress.bytes));
-    bar.set_length(progress.total_shards);
-    bar.set_position(progress.shards);
-    bar.set_message(format!("{blocks} blocks, {bytes}, {rate}"));
+    format!("{blocks}, {bytes} bytes, {seconds:.2} s: {found}; {wrong}\n")
 }
 
 #[cfg(test)]

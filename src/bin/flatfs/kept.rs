@@ -1,0 +1,42 @@
+//! What a tool of the library had to keep where it was, as it is told.
+
+use anyhow::anyhow;
+use ds_flatfs::maintenance::Kept;
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use crate::commands::Answer;
+use crate::report;
+
+/// Something that a tool kept, as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct KeptJson {
+    path: String,
+    why: &'static str,
+}
+
+impl KeptJson {
+    pub(crate) fn all(kept: &[Kept]) -> Vec<Self> {
+        let one = |kept: &Kept| KeptJson {
+            path: kept.path.display().to_string(),
+            why: kept.why.as_str(),
+        };
+        kept.iter().map(one).collect()
+    }
+}
+
+/// Tells what was kept and why, on standard error.
+pub(crate) fn tell(kept: &[Kept], count: u64) {
+    for Kept { path, why, .. } in kept {
+        report::error(&anyhow!("kept {}: {why}", path.display()));
+    }
+    let untold = count.saturating_sub(kept.len() as u64);
+    if untold > 0 {
+        report::error(&anyhow!("kept {} more", HumanCount(untold)));
+    }
+}
+
+/// Whether there was nothing to keep.
+pub(crate) fn answer(count: u64) -> Answer {
+    if count == 0 { Answer::Yes } else { Answer::No }
+}
