@@ -73,7 +73,7 @@ impl Repair {
     }
 
     /// As [`Verify::progress`](super::Verify::progress).
-    pub fn progress(
+    pub fn on_progress(
         mut self,
         watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Self {

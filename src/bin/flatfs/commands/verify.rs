@@ -111,7 +111,7 @@ impl Verify {
         };
         if !self.repair {
             let verify = verify::Verify::new(&self.dir).quick(self.quick);
-            return Ok(verify.progress(watch).start().await?);
+            return Ok(verify.on_progress(watch).start().await?);
         }
         let mut cars = Vec::new();
         for path in &self.from {
@@ -119,7 +119,7 @@ impl Verify {
         }
         let copies = stream::iter(cars).flat_map(Car::blocks);
         let repair = Repair::new(&self.dir).quick(self.quick).copies(copies);
-        Ok(repair.progress(watch).start().await?)
+        Ok(repair.on_progress(watch).start().await?)
     }
 
     fn line(&self, finding: &Finding) -> anyhow::Result<String> {
