@@ -54,10 +54,19 @@ impl Key {
         Key(format!("/{}", parts.join("/")).into())
     }
 
-    /// A key of text that is known to be clean.
-    pub(crate) fn from_clean(text: &str) -> Self {
-        debug_assert!(is_clean(text), "{text:?} is not clean");
-        Key(text.into())
+    /// The key of one namespace that is known to be clean.
+    pub(crate) fn from_clean_namespace(name: &str) -> Self {
+        // Put together on the stack, for a listing of a million keys to take an allocation for each, and
+        // not two.
+        let mut buffer = [b'/'; 256];
+        let text = buffer.get_mut(..=name.len()).and_then(|text| {
+            let (_, below) = text.split_at_mut(1);
+            below.copy_from_slice(name.as_bytes());
+            str::from_utf8(text).ok()
+        });
+        let key = Key(text.map_or_else(|| ["/", name].concat().into(), Arc::from));
+        debug_assert!(is_clean(key.as_str()), "{key} is not clean");
+        key
     }
 
     /// The key `/`, above all others.

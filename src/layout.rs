@@ -63,7 +63,7 @@ impl BlockKey {
     pub(crate) fn of_file(file_name: &OsStr) -> Option<Self> {
         let name = file_name.to_str()?.strip_suffix(BLOCK)?;
         let is_block = fault_of(name).is_none();
-        is_block.then(|| BlockKey(Key::from_clean(&["/", name].concat())))
+        is_block.then(|| BlockKey(Key::from_clean_namespace(name)))
     }
 
     /// The key's text without the `/`.
@@ -89,7 +89,7 @@ impl BlockKey {
 fn fault_of(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("it is empty")
-    } else if !name.bytes().all(is_allowed) {
+    } else if !is_allowed(name) {
         Some("a block's key has the characters 0-9 A-Z + - _ = only, and no second /")
     } else if name.len() > LONGEST_NAME {
         Some("a block's key has 250 characters at most")
@@ -102,8 +102,11 @@ fn name(key: &Key) -> &str {
     key.as_str().strip_prefix('/').unwrap_or("")
 }
 
-fn is_allowed(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'+' | b'-' | b'_' | b'=')
+/// Looks at every byte, also behind one that is not allowed: the compiler makes one step of many then.
+fn is_allowed(name: &str) -> bool {
+    let is_allowed = |byte| matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'+' | b'-' | b'_' | b'=');
+    let bytes = name.bytes();
+    bytes.fold(true, |all, byte| all & is_allowed(byte))
 }
 
 /// The paths of one store.
@@ -164,7 +167,7 @@ impl Layout {
 /// Whether a name in the root can be a shard directory's: queries look into these.
 pub(crate) fn is_shard_name(name: &OsStr) -> bool {
     name.to_str()
-        .is_some_and(|name| !name.is_empty() && name.bytes().all(is_allowed))
+        .is_some_and(|name| !name.is_empty() && is_allowed(name))
 }
 
 /// Whether a name in the root is one of the store's own, and no shard directory's.

@@ -11,6 +11,7 @@
 mod cached;
 #[cfg(test)]
 pub(crate) mod fault;
+mod listing;
 mod os;
 #[path = "unix.rs"]
 mod platform;
@@ -18,13 +19,13 @@ pub(crate) mod pool;
 mod portable;
 mod publish;
 
-use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
 
+pub(crate) use self::listing::{Current, Listed, Listing};
 pub(crate) use self::os::{OsDisk, canonical, resolve};
 pub(crate) use self::publish::{Publish, clean_up, publish, remove_tree};
 
@@ -83,8 +84,8 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// What is at the path.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
 
-    /// What is in a directory, without `.` and `..`, read while the iterator runs. It keeps one file
-    /// open until it is dropped.
+    /// What is in a directory, without `.` and `..`, read while the listing is walked through. It keeps
+    /// one file open until it is dropped.
     fn list(&self, dir: &Path) -> io::Result<Listing>;
 
     /// Makes the contents of a file durable: fsync.
@@ -152,16 +153,6 @@ pub(crate) fn if_there<T>(answer: io::Result<T>) -> io::Result<Option<T>> {
 /// Holds a lock until it is dropped.
 #[must_use = "the lock is released when this is dropped"]
 pub(crate) trait LockGuard: fmt::Debug + Send + Sync {}
-
-/// The entries of a directory.
-pub(crate) type Listing = Box<dyn Iterator<Item = io::Result<Listed>> + Send>;
-
-/// One entry of a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listed {
-    pub(crate) name: OsString,
-    pub(crate) kind: Kind,
-}
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

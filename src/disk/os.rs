@@ -1,6 +1,8 @@
 //! [`OsDisk`]: the operating system's file systems.
 #![expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
 
+mod listing;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Disk, Kind, Listed, Listing, LockGuard, Stat, create_by_temp, if_there, platform};
+use super::{Disk, Kind, Listing, LockGuard, Stat, create_by_temp, if_there, platform};
 
 /// The operating system's file systems.
 ///
@@ -68,14 +70,7 @@ impl Disk for OsDisk {
     }
 
     fn read(&self, file: &Path) -> io::Result<Bytes> {
-        let (mut file, metadata) = contents::open_regular(file)?;
-        let mut contents = Vec::new();
-        let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-        contents
-            .try_reserve_exact(expected)
-            .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        file.read_to_end(&mut contents)?;
-        Ok(contents.into())
+        contents::read(contents::open(file)?)
     }
 
     fn copy_new(&self, from: &Path, to: &Path) -> io::Result<u64> {
@@ -87,7 +82,7 @@ impl Disk for OsDisk {
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
-        let (file, _) = contents::open_regular(file)?;
+        let (file, _) = contents::regular(contents::open(file)?)?;
         Ok(Box::new(file))
     }
 
@@ -100,14 +95,7 @@ impl Disk for OsDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Listing> {
-        // Else the entries would be those of what the link leads to.
-        if fs::symlink_metadata(dir)?.is_symlink() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        let entries = with_patience(|| fs::read_dir(dir))?;
-        Ok(Box::new(entries.filter_map(|entry| {
-            entry.and_then(|entry| listed(&entry)).transpose()
-        })))
+        listing::list::<listing::Platform>(open_dir(dir)?)
     }
 
     fn sync_file(&self, file: &Path) -> io::Result<()> {
@@ -188,21 +176,12 @@ pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Opens a directory to flush it.
+/// Opens a directory to list or to flush it.
 pub(super) fn open_dir(dir: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     platform::only_dir(&mut options);
     with_patience(|| options.open(dir))
-}
-
-/// `None` if it has gone: file systems that don't list the kinds of their entries are asked for each.
-fn listed(entry: &fs::DirEntry) -> io::Result<Option<Listed>> {
-    let file_type = if_there(entry.file_type())?;
-    Ok(file_type.map(|file_type| Listed {
-        name: entry.file_name(),
-        kind: kind(file_type),
-    }))
 }
 
 fn kind(file_type: fs::FileType) -> Kind {

@@ -2,7 +2,12 @@
 //!
 //! Shard directories are counted one after another. A change in one that is still to come needs no
 //! entry: the count will see it. A change in one that is done goes straight into the total. In the
-//! one that is being counted, the set of settled keys tells the two apart, file by file.
+//! one that is being counted, the set of settled names tells the two apart, file by file.
+//!
+//! Its files are looked at some at a time, and changed meanwhile, so what was seen of one may be its
+//! size before a change or after it. Then they are settled together, while no change is under way. A
+//! change that has ended by then has settled its file itself, with the size that it left, and what was
+//! seen doesn't count. Any other change begins later: what was seen is the size before it.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -30,12 +35,11 @@ struct Current {
     hasher: RandomState,
 }
 
-impl Current {
-    /// Whether the file was not settled before.
-    fn settle(&mut self, file_name: &[u8]) -> bool {
-        let hash = self.hasher.hash_one(file_name);
-        self.settled.insert(hash)
-    }
+/// What was seen of a file.
+struct Seen {
+    /// The hash of its name.
+    name: u64,
+    len: u64,
 }
 
 impl Count {
@@ -84,13 +88,38 @@ impl Count {
         }
         match &mut self.current {
             Some(current) if current.shard == shard => {
-                if current.settle(block.file_name().as_bytes()) {
+                let name = current.hasher.hash_one(block.file_name().as_bytes());
+                if current.settled.insert(name) {
                     self.total += signed(change.after);
                 } else {
                     self.total += change.delta();
                 }
             }
             _ => self.total += change.delta(),
+        }
+    }
+
+    /// Goes to the next directory; the hasher for the names in it.
+    fn enter(&mut self, shard: &str) -> RandomState {
+        let hasher = RandomState::new();
+        self.pending.remove(shard);
+        self.current = Some(Current {
+            shard: shard.to_owned(),
+            settled: HashSet::new(),
+            hasher: hasher.clone(),
+        });
+        hasher
+    }
+
+    /// Adds what was seen of files that no change has settled meanwhile.
+    fn settle(&mut self, seen: &mut Vec<Seen>) {
+        if let Some(current) = &mut self.current {
+            current.settled.reserve(seen.len());
+            for file in seen.drain(..) {
+                if current.settled.insert(file.name) {
+                    self.total += signed(file.len);
+                }
+            }
         }
     }
 
@@ -109,6 +138,9 @@ pub(crate) fn count_frame(disk: &dyn Disk, layout: &Layout) -> Result<u64> {
     Ok(u64::try_from(count.total()).unwrap_or(0))
 }
 
+/// How many files are looked at before they are settled, which takes some 10 µs.
+const SOME: usize = 256;
+
 /// Counts one of the directories that [`Meter::begin_count`] answered, unless `stop` says to stop.
 pub(crate) fn count_dir(
     meter: &Meter,
@@ -118,38 +150,34 @@ pub(crate) fn count_dir(
     stop: impl Fn() -> bool,
 ) -> Result<()> {
     let dir = layout.at_root(shard);
-    meter.step(|count| {
-        count.pending.remove(shard);
-        count.current = Some(Current {
-            shard: shard.to_owned(),
-            settled: HashSet::new(),
-            hasher: RandomState::new(),
-        });
-        count.add(disk, &dir)
-    })?;
-    let failed = |error| Error::io("list", &dir, error);
-    let Some(entries) = if_there(disk.list(&dir)).map_err(failed)? else {
+    let Some(hasher) = meter.step(|count| count.enter(shard)) else {
         return Ok(());
     };
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
+    let len = size(disk, &dir)?.map_or(0, |stat| stat.len);
+    meter.step(|count| count.total += signed(len));
+    let failed = |error| Error::io("list", &dir, error);
+    let Some(mut listing) = if_there(disk.list(&dir)).map_err(failed)? else {
+        return Ok(());
+    };
+    let mut seen = Vec::with_capacity(SOME);
+    while let Some(entry) = listing.next_entry().map_err(failed)? {
         if entry.kind != Kind::File {
             continue;
         }
         if stop() {
             return Ok(());
         }
-        let file = dir.join(&entry.name);
-        meter.step(|count| match &mut count.current {
-            Some(current) => {
-                if current.settle(entry.name.as_encoded_bytes()) {
-                    count.add(disk, &file)?;
-                }
-                Ok(())
-            }
-            None => Ok(()),
-        })?;
+        let stat = if_there(entry.stat())
+            .map_err(|error| Error::io("read the size of", dir.join(entry.name()), error))?;
+        seen.push(Seen {
+            name: hasher.hash_one(entry.name().as_encoded_bytes()),
+            len: stat.map_or(0, |stat| stat.len),
+        });
+        if seen.len() == SOME {
+            meter.step(|count| count.settle(&mut seen));
+        }
     }
+    meter.step(|count| count.settle(&mut seen));
     Ok(())
 }
 

@@ -22,8 +22,8 @@ use crate::layout::{BlockKey, Layout};
 /// The running figure.
 ///
 /// A step on disk and its entry in the figure are one for a count that runs meanwhile: steps go
-/// through [`track`](Meter::track), which holds the count off while they run. So the count neither
-/// misses a change nor takes it twice.
+/// through [`track`](Meter::track), which keeps the count from taking anything over while they run. So
+/// the count neither misses a change nor takes it twice.
 #[derive(Debug)]
 pub(crate) struct Meter {
     bytes: AtomicI64,
@@ -194,13 +194,10 @@ impl Meter {
         *lock(&self.accuracy) = figure.accuracy;
     }
 
-    /// Lets the count take a step while no change is under way.
-    fn step(&self, step: impl FnOnce(&mut Count) -> Result<()>) -> Result<()> {
+    /// Lets the count take a step while no change is under way; `None` if there is no count.
+    fn step<T>(&self, step: impl FnOnce(&mut Count) -> T) -> Option<T> {
         let counting = self.count.write().unwrap_or_else(PoisonError::into_inner);
-        match counting.as_ref() {
-            Some(count) => step(&mut lock(count)),
-            None => Ok(()),
-        }
+        counting.as_ref().map(|count| step(&mut lock(count)))
     }
 }
 

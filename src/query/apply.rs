@@ -21,35 +21,47 @@ pub fn apply(
     query: Query,
     entries: impl Stream<Item = Result<Entry>> + Send + 'static,
 ) -> EntryStream {
+    if query.limit == Some(0) {
+        return stream::empty().boxed();
+    }
     let Query {
-        prefix: _,
-        ref filters,
-        ref orders,
         offset,
         limit,
         keys_only,
         returns_sizes,
+        ..
     } = query;
-    if limit == Some(0) {
-        return stream::empty().boxed();
-    }
-    let filters = filters.clone();
-    let orders = orders.clone();
-    let matching = entries.filter(move |item| {
-        ready(match item {
-            Ok(entry) => query.covers(&entry.key) && filters.iter().all(|f| f.accepts(entry)),
-            Err(_) => true,
-        })
-    });
+    let orders = query.orders.clone();
+    let matching = matching(query, entries);
     let keep = limit.map(|limit| limit.saturating_add(offset));
     let sorted = if orders.is_empty() {
-        matching.boxed()
+        matching
     } else {
         stream::once(sort(matching, orders, keep)).flatten().boxed()
     };
     slice(sorted, offset, limit)
         .map(move |item| item.map(|entry| trim(entry, keys_only, returns_sizes)))
         .fuse()
+        .boxed()
+}
+
+/// The entries below the prefix that pass the filters.
+fn matching(
+    query: Query,
+    entries: impl Stream<Item = Result<Entry>> + Send + 'static,
+) -> EntryStream {
+    if query.prefix.is_root() && query.filters.is_empty() {
+        return entries.boxed();
+    }
+    entries
+        .filter(move |item| {
+            ready(match item {
+                Ok(entry) => {
+                    query.covers(&entry.key) && query.filters.iter().all(|f| f.accepts(entry))
+                }
+                Err(_) => true,
+            })
+        })
         .boxed()
 }
 
@@ -63,22 +75,23 @@ pub(super) fn trim(entry: Entry, keys_only: bool, returns_sizes: bool) -> Entry 
 }
 
 /// The entries behind the first `offset` ones, `limit` at most.
-pub(super) fn slice(
-    entries: impl Stream<Item = Result<Entry>> + Send + 'static,
-    mut offset: usize,
-    limit: Option<usize>,
-) -> EntryStream {
-    let behind = entries.filter(move |item| {
-        let skip = item.is_ok() && offset > 0;
-        if skip {
-            offset -= 1;
-        }
-        ready(!skip)
-    });
-    let Some(limit) = limit else {
-        return behind.boxed();
+pub(super) fn slice(entries: EntryStream, mut offset: usize, limit: Option<usize>) -> EntryStream {
+    let behind = if offset == 0 {
+        entries
+    } else {
+        let behind = entries.filter(move |item| {
+            let skip = item.is_ok() && offset > 0;
+            if skip {
+                offset -= 1;
+            }
+            ready(!skip)
+        });
+        behind.boxed()
     };
-    stream::unfold((behind.boxed(), limit), |(mut entries, left)| async move {
+    let Some(limit) = limit else {
+        return behind;
+    };
+    stream::unfold((behind, limit), |(mut entries, left)| async move {
         if left == 0 {
             return None;
         }

@@ -193,6 +193,19 @@ impl Store {
         self.life.usage_is_stale.store(false, Ordering::SeqCst);
     }
 
+    /// Counts directories for some milliseconds.
+    fn count_some(&self, dirs: &mut impl Iterator<Item = String>) -> Result<()> {
+        const LONG: Duration = Duration::from_millis(5);
+        let begun = Instant::now();
+        let stop = || self.life.is_closed();
+        while begun.elapsed() < LONG
+            && let Some(dir) = dirs.next()
+        {
+            disk_usage::count_dir(&self.meter, &*self.disk, &self.layout, &dir, stop)?;
+        }
+        Ok(())
+    }
+
     fn remove_unclean_mark(&self) -> Result<()> {
         let mark = self.layout.at_root(UNCLEAN);
         if_there(self.disk.remove_file(&mark)).map_err(|error| Error::io("remove", mark, error))?;
@@ -234,7 +247,7 @@ async fn checkpoint(store: Weak<Store>, meter: Arc<Meter>) {
     }
 }
 
-/// Counts the disk usage, a directory a job, until it is done or the store is closed.
+/// Counts the disk usage, some directories a job, until it is done or the store is closed.
 async fn recount(store: Weak<Store>) {
     if let Err(error) = try_recount(store).await {
         tracing::warn!(%error, "cannot count the disk usage; the next open will try again");
@@ -246,15 +259,16 @@ async fn try_recount(weak: Weak<Store>) -> Result<()> {
         return Ok(());
     };
     let dirs = pool::run(move || store.meter.begin_count(&*store.disk, &store.layout)).await?;
-    for dir in dirs {
+    let mut dirs = dirs.into_iter();
+    while dirs.len() > 0 {
         let Some(store) = weak.upgrade() else {
             return Ok(());
         };
         let permit = store.file_permit().await?;
-        pool::run(move || {
+        dirs = pool::run(move || {
             let _permit = permit;
-            let stop = || store.life.is_closed();
-            disk_usage::count_dir(&store.meter, &*store.disk, &store.layout, &dir, stop)
+            store.count_some(&mut dirs)?;
+            Ok(dirs)
         })
         .await?;
     }

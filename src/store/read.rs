@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{FlatFs, Store};
-use crate::disk::{Kind, pool};
+use crate::disk::{Kind, if_there, pool};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::layout::BlockKey;
@@ -91,7 +91,7 @@ impl FlatFs {
 }
 
 impl Store {
-    fn cached_block(&self, block: &BlockKey) -> Option<Option<Bytes>> {
+    pub(super) fn cached_block(&self, block: &BlockKey) -> Option<Option<Bytes>> {
         let cached = self.cached.as_deref()?;
         found(cached.read(&self.layout.below_root(block))?)
     }
@@ -116,17 +116,18 @@ impl Store {
 
     /// The contents of the file at a block's place, `None` if there is none.
     pub(super) fn read_at(&self, path: PathBuf) -> Result<Option<Bytes>> {
-        match self.disk.read(&path) {
-            Ok(value) => Ok(Some(value)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(match self.disk.stat(&path) {
-                Ok(stat) if stat.kind != Kind::File => Error::Unexpected {
-                    path,
-                    found: stat.kind.name(),
-                    expected: "block",
-                },
-                _ => Error::io("read", path, error),
-            }),
+        if_there(self.disk.read(&path)).map_err(|error| self.not_read(path, error))
+    }
+
+    /// Why what stands at a block's place could not be read.
+    pub(super) fn not_read(&self, path: PathBuf, error: io::Error) -> Error {
+        match self.disk.stat(&path) {
+            Ok(stat) if stat.kind != Kind::File => Error::Unexpected {
+                path,
+                found: stat.kind.name(),
+                expected: "block",
+            },
+            _ => Error::io("read", path, error),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Queries: a walk through the shard directories, some hundred entries a job.
 
-use std::collections::VecDeque;
+mod values;
+
 use std::ffi::OsStr;
-use std::iter;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use futures::future::{BoxFuture, MaybeDone, maybe_done};
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 
+use self::values::{InMemory, with_values};
 use super::Store;
-use crate::disk::{Kind, Listed, Listing, if_there, pool};
+use crate::disk::{Current, Kind, Listed, Listing, if_there, pool};
 use crate::error::{Error, Result};
 use crate::layout::{self, BlockKey, DISK_USAGE, README, SHARDING};
 use crate::query::{self, Entry, EntryStream, Needs, Query};
@@ -25,8 +26,6 @@ const ENTRIES: usize = 1024;
 const BYTES: u64 = 1 << 20;
 /// or after this time: what memory doesn't know may take a disk 10 ms each.
 const TIME: Duration = Duration::from_millis(5);
-/// How many keys are collected to read their values.
-const KEYS: usize = 128;
 
 pub(super) fn query(store: &Arc<Store>, query: Query) -> EntryStream {
     if !query.prefix.is_root() {
@@ -38,19 +37,33 @@ pub(super) fn query(store: &Arc<Store>, query: Query) -> EntryStream {
     if needs == Needs::Value && sorts_keys {
         // Sort the keys alone, and read the values in their order.
         let keys = query::apply(query.keys_only(), walk(store, Needs::Key));
-        return look_up(store, keys).fuse().boxed();
+        let in_memory = InMemory::of(store);
+        return with_values(store, keys, in_memory).fuse().boxed();
     }
     query::apply(query, walk(store, needs))
 }
 
 /// All entries of the store, each with as much as is needed.
-pub(crate) fn walk(
+pub(crate) fn walk(store: &Arc<Store>, needs: Needs) -> EntryStream {
+    let in_memory = (needs == Needs::Value).then(|| InMemory::of(store));
+    let entries = list(store, needs, in_memory.clone()).boxed();
+    match in_memory {
+        Some(in_memory) => with_values(store, entries, in_memory).boxed(),
+        None => entries,
+    }
+}
+
+/// All entries of the store, each with as much as is needed, or with its key alone as long as its value
+/// is likely to be in memory.
+fn list(
     store: &Arc<Store>,
     needs: Needs,
+    in_memory: Option<InMemory>,
 ) -> impl Stream<Item = Result<Entry>> + Send + use<> {
     let walk = Walk {
         store: Arc::clone(store),
         needs,
+        in_memory,
         held: Arc::clone(&store.listings).try_acquire_owned().ok(),
         shards: None,
         current: None,
@@ -91,7 +104,7 @@ async fn begin(walk: Walk) -> Ahead {
         return Ahead::Walk(walk);
     };
     let store = Arc::clone(&walk.store);
-    let step = async move { run_with(permit, &store, move || walk.step()).await };
+    let step = async move { run_with(permit, &store, move || Ok(walk.step())).await };
     let mut step = Box::pin(maybe_done(step.boxed()));
     // Whether it is done at once doesn't matter: it has begun.
     let _ = futures::poll!(step.as_mut());
@@ -100,59 +113,44 @@ async fn begin(walk: Walk) -> Ahead {
 
 async fn step(walk: Walk) -> Stepped {
     let store = Arc::clone(&walk.store);
-    run(&store, move || walk.step()).await
+    run(&store, move || Ok(walk.step())).await
 }
 
-/// Reads the values of keys that were found before. One that has gone meanwhile is left out.
-fn look_up(
-    store: &Arc<Store>,
-    keys: EntryStream,
-) -> impl Stream<Item = Result<Entry>> + Send + use<> {
-    let begin = (Arc::clone(store), keys.fuse(), VecDeque::new());
-    stream::unfold(Some(begin), |rest| async move {
-        let (store, mut keys, mut wanted) = rest?;
-        while wanted.len() < KEYS
-            && let Some(item) = keys.next().await
-        {
-            wanted.push_back(item);
-        }
-        if wanted.is_empty() {
-            return None;
-        }
-        let reader = Arc::clone(&store);
-        let read = run(&store, move || {
-            Ok((read_some(&reader, &mut wanted), wanted))
-        })
-        .await;
-        let (found, rest) = match read {
-            Ok((found, wanted)) => (found, Some((store, keys, wanted))),
-            Err(error) => (vec![Err(error)], None),
-        };
-        Some((stream::iter(found), rest))
-    })
-    .flatten()
+/// What one job finds.
+struct Part {
+    found: Vec<Result<Entry>>,
+    bytes: u64,
+    begun: Instant,
+    /// How often the clock is asked: not for each of a thousand names that memory has.
+    asks_each: usize,
+    turns: usize,
 }
 
-fn read_some(store: &Store, wanted: &mut VecDeque<Result<Entry>>) -> Vec<Result<Entry>> {
-    let mut found = Vec::new();
-    let mut bytes = 0;
-    while bytes < BYTES
-        && let Some(item) = wanted.pop_front()
-    {
-        let read = item.and_then(|entry| {
-            let block = BlockKey::new(&entry.key)?;
-            store.entry(block, Needs::Value)
-        });
-        found.extend(read.transpose());
-        bytes += size_of_last(&found);
+impl Part {
+    fn begin(needs: Needs, most: usize) -> Self {
+        Part {
+            found: Vec::with_capacity(most),
+            bytes: 0,
+            begun: Instant::now(),
+            asks_each: if needs == Needs::Key { 64 } else { 1 },
+            turns: 0,
+        }
     }
-    found
-}
 
-fn size_of_last(found: &[Result<Entry>]) -> u64 {
-    match found.last() {
-        Some(Ok(entry)) if entry.value.is_some() => entry.size.unwrap_or(0),
-        _ => 0,
+    /// `None` is what isn't there.
+    fn add(&mut self, entry: Result<Option<Entry>>) {
+        if let Ok(Some(entry)) = &entry {
+            self.bytes += entry.value.as_ref().map_or(0, |value| value.len() as u64);
+        }
+        self.found.extend(entry.transpose());
+    }
+
+    /// Whether the job is to end here, before the next thing that it looks at.
+    fn is_enough(&mut self) -> bool {
+        self.turns += 1;
+        self.found.len() >= ENTRIES
+            || self.bytes >= BYTES
+            || (self.turns.is_multiple_of(self.asks_each) && self.begun.elapsed() >= TIME)
     }
 }
 
@@ -186,6 +184,7 @@ where
 struct Walk {
     store: Arc<Store>,
     needs: Needs,
+    in_memory: Option<InMemory>,
     held: Option<OwnedSemaphorePermit>,
     /// The rest of the root, once it is listed.
     shards: Option<Listing>,
@@ -195,42 +194,46 @@ struct Walk {
 
 impl Walk {
     /// Some entries, and where it goes on unless that was all.
-    fn step(mut self) -> Result<(Vec<Result<Entry>>, Option<Self>)> {
-        let begun = Instant::now();
-        let mut found = Vec::new();
-        let mut bytes = 0;
-        while found.len() < ENTRIES && bytes < BYTES && begun.elapsed() < TIME {
+    fn step(mut self) -> (Vec<Result<Entry>>, Option<Self>) {
+        let needs = match &self.in_memory {
+            Some(in_memory) if in_memory.is_likely() => Needs::Key,
+            _ => self.needs,
+        };
+        let mut part = Part::begin(needs, ENTRIES);
+        while !part.is_enough() {
             let Some((shard, listing)) = &mut self.current else {
-                match self.next_shard()? {
-                    Some(Ok(current)) => self.current = Some(current),
-                    Some(Err(error)) => found.push(Err(error)),
-                    None => return Ok((found, None)),
+                match self.next_shard() {
+                    Ok(Some(Ok(current))) => self.current = Some(current),
+                    Ok(Some(Err(error))) => part.found.push(Err(error)),
+                    Ok(None) => return (part.found, None),
+                    Err(error) => {
+                        part.found.push(Err(error));
+                        return (part.found, None);
+                    }
                 }
                 continue;
             };
-            match listing.next() {
-                Some(Ok(listed)) => {
-                    let entry = self.store.listed_entry(shard, &listed, self.needs);
-                    found.extend(entry.transpose());
-                    bytes += size_of_last(&found);
+            match listing.next_entry() {
+                Ok(Some(listed)) => {
+                    let entry = self.store.listed_entry(shard, &listed, needs);
+                    part.add(entry);
                 }
-                Some(Err(error)) => {
+                Ok(None) => self.current = None,
+                Err(error) => {
                     let dir = self.store.layout.at_root(shard);
-                    found.push(Err(Error::io("list", dir, error)));
+                    part.found.push(Err(Error::io("list", dir, error)));
                     self.current = None;
                 }
-                None => self.current = None,
             }
         }
-        Ok((found, Some(self)))
+        (part.found, Some(self))
     }
 
     /// The next shard directory with its entries, or why it can't be read.
     fn next_shard(&mut self) -> Result<Option<Result<(String, Listing)>>> {
         let root = self.store.layout.root().to_owned();
         if self.shards.is_none() {
-            let listing = self.list(root.clone())?;
-            self.shards = Some(listing);
+            self.shards = self.list(root.clone())?;
         }
         while let Some(listed) = self.shards.as_mut().and_then(Iterator::next) {
             let listed = listed.map_err(|error| Error::io("list", &root, error))?;
@@ -239,28 +242,30 @@ impl Walk {
                 continue;
             };
             let dir = root.join(&shard);
-            return Ok(Some(match listed.kind {
-                Kind::Dir => self.list(dir).map(|listing| (shard, listing)),
+            let listing = match listed.kind {
+                Kind::Dir => self.list(dir),
                 kind => Err(Error::Unexpected {
                     path: dir,
                     found: kind.name(),
                     expected: "directory",
                 }),
-            }));
+            };
+            if let Some(listing) = listing.transpose() {
+                return Ok(Some(listing.map(|listing| (shard, listing))));
+            }
         }
         Ok(None)
     }
 
-    /// Lists a directory; one that has gone is empty.
-    fn list(&self, dir: PathBuf) -> Result<Listing> {
+    /// Lists a directory, `None` if it has gone.
+    fn list(&self, dir: PathBuf) -> Result<Option<Listing>> {
         let listing = if_there(self.store.disk.list(&dir));
-        let listing = listing.map_err(|error| Error::io("list", dir, error))?;
-        let listing = listing.unwrap_or_else(|| Box::new(iter::empty()));
+        let listing = listing.map_err(|error| Error::io("list", &dir, error))?;
         if self.held.is_some() {
             return Ok(listing);
         }
-        let all: Vec<_> = listing.collect();
-        Ok(Box::new(all.into_iter()))
+        let in_memory = |all: Listing| all.into_memory(Arc::clone(&self.store.disk), dir);
+        Ok(listing.map(in_memory))
     }
 }
 
@@ -291,9 +296,14 @@ fn warn_foreign(path: &std::path::Path) {
 
 impl Store {
     /// What was listed in a shard, as an entry; `None` if it is no block, or has gone.
-    fn listed_entry(&self, shard: &str, listed: &Listed, needs: Needs) -> Result<Option<Entry>> {
-        let path = || self.layout.at_root(shard).join(&listed.name);
-        let Some(block) = BlockKey::of_file(&listed.name) else {
+    fn listed_entry(
+        &self,
+        shard: &str,
+        listed: &Current<'_>,
+        needs: Needs,
+    ) -> Result<Option<Entry>> {
+        let path = || self.layout.at_root(shard).join(listed.name());
+        let Some(block) = BlockKey::of_file(listed.name()) else {
             warn_foreign(&path());
             return Ok(None);
         };
@@ -311,30 +321,18 @@ impl Store {
             );
             return Ok(None);
         }
-        if needs == Needs::Key {
-            return Ok(Some(Entry::from_key(block.into_key())));
-        }
-        self.entry_at(path(), block, needs)
-    }
-
-    /// A block as an entry; `None` if it isn't there.
-    fn entry(&self, block: BlockKey, needs: Needs) -> Result<Option<Entry>> {
-        let shard = self.layout.shard_of(&block);
-        if !self.shards.is_there(&*self.disk, &self.layout, &shard)? {
-            return Ok(None);
-        }
-        self.entry_at(self.layout.block(&block), block, needs)
-    }
-
-    fn entry_at(&self, path: PathBuf, block: BlockKey, needs: Needs) -> Result<Option<Entry>> {
         let key = block.into_key();
         Ok(match needs {
             Needs::Key => Some(Entry::from_key(key)),
-            Needs::Size => self
-                .stat_at(&path)?
-                .map(|stat| Entry::with_size(key, stat.len)),
-            Needs::Value => self
-                .read_at(path)?
+            Needs::Size => match if_there(listed.stat()) {
+                Ok(Some(stat)) if stat.kind == Kind::File => Some(Entry::with_size(key, stat.len)),
+                Ok(None) => None,
+                _ => self
+                    .stat_at(&path())?
+                    .map(|stat| Entry::with_size(key, stat.len)),
+            },
+            Needs::Value => if_there(listed.read())
+                .map_err(|error| self.not_read(path(), error))?
                 .map(|value| Entry::with_value(key, value)),
         })
     }

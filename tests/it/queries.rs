@@ -184,6 +184,27 @@ async fn a_block_that_vanishes_between_listing_and_reading_is_left_out() {
     }
 }
 
+/// A long block is left to the pool, and with it all that comes behind.
+#[tokio::test]
+async fn a_query_answers_long_blocks_among_short_ones() {
+    let (_home, store) = Home::with_store("next-to-last/1").await;
+    let mut stored = blocks(MORE_THAN_READ_AHEAD);
+    let (middle, _) = block(1000);
+    stored.insert(middle, Bytes::from(vec![7; 1 << 20]));
+    fill(&store, &stored).await;
+    assert_eq!(contents(&store).await, stored);
+    let sorted = all(store
+        .query(Query::new().order(Order::by_key()))
+        .await
+        .unwrap())
+    .await;
+    let pairs = sorted
+        .into_iter()
+        .map(|entry| (entry.key, entry.value.unwrap()));
+    assert!(pairs.eq(stored));
+    store.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn what_is_no_block_of_the_store_is_left_out_and_left_alone_with_a_warning() {
     let log = Log::begin();

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 use super::image::{Image, Scope};
 use super::tree::{Change, Id};
 use super::{FaultDisk, Op, State};
+use crate::disk::listing::InMemory;
 use crate::disk::{Disk, Kind, Listed, Listing, LockGuard, Stat};
 
 /// What a file system says of the size of a directory.
@@ -83,17 +84,16 @@ impl Disk for FaultDisk {
         })
     }
 
-    /// The entries as they are now, sorted.
+    /// The entries as they are now, sorted. They are looked at and read by their paths.
     fn list(&self, dir: &Path) -> io::Result<Listing> {
         let state = self.look(Op::List, dir)?;
-        let dir = state.image.find_dir(dir)?;
-        let entries = state.image.live().entries(dir);
-        let entries = entries.map(|(name, node)| {
+        let id = state.image.find_dir(dir)?;
+        let entries = state.image.live().entries(id).map(|(name, node)| {
             let (name, kind) = (name.to_owned(), node.kind);
             Ok(Listed { name, kind })
         });
-        let entries: Vec<_> = entries.collect();
-        Ok(Box::new(entries.into_iter()))
+        let (disk, dir) = (Arc::new(self.clone()), dir.to_owned());
+        Ok(Listing::new(InMemory::new(disk, dir, entries.collect())))
     }
 
     fn sync_file(&self, file: &Path) -> io::Result<()> {

@@ -5,10 +5,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+
 use super::{platform, with_patience};
 
 pub(super) fn copy_new(from: &Path, to: &Path) -> io::Result<u64> {
-    let (mut source, metadata) = open_regular(from)?;
+    let (mut source, metadata) = regular(open(from)?)?;
     let mode = metadata.permissions().mode() & 0o777;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
@@ -22,8 +25,8 @@ pub(super) fn copy_new(from: &Path, to: &Path) -> io::Result<u64> {
 
 pub(super) fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     const PIECE: usize = 1 << 16;
-    let (mut one, metadata) = open_regular(one)?;
-    let (mut other, beside) = open_regular(other)?;
+    let (mut one, metadata) = regular(open(one)?)?;
+    let (mut other, beside) = regular(open(other)?)?;
     if metadata.len() != beside.len() {
         return Ok(false);
     }
@@ -42,12 +45,16 @@ pub(super) fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     }
 }
 
-/// Opens a file to read it; anything but a regular one is an error.
-pub(super) fn open_regular(file: &Path) -> io::Result<(File, Metadata)> {
+/// Opens what should be a regular file to read it.
+pub(super) fn open(file: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     platform::only_regular(&mut options);
-    let file = with_patience(|| options.open(file))?;
+    with_patience(|| options.open(file))
+}
+
+/// The file, if it is a regular one; any other kind of file is an error.
+pub(super) fn regular(file: File) -> io::Result<(File, Metadata)> {
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -59,4 +66,22 @@ pub(super) fn open_regular(file: &Path) -> io::Result<(File, Metadata)> {
         ));
     }
     Ok((file, metadata))
+}
+
+/// The contents of a regular file; any other kind of file is an error.
+pub(super) fn read(file: File) -> io::Result<Bytes> {
+    let (mut file, metadata) = regular(file)?;
+    let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    let mut contents = Vec::new();
+    contents
+        .try_reserve_exact(expected)
+        .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    // Mostly this reads all of it, and nobody appends to a block: what has to be read on is shorter now,
+    // larger than one read can be, or a file that doesn't know its size.
+    let is_whole =
+        expected > 0 && rustix::io::read(&file, spare_capacity(&mut contents)) == Ok(expected);
+    if !is_whole {
+        file.read_to_end(&mut contents)?;
+    }
+    Ok(contents.into())
 }

@@ -3,6 +3,7 @@
 // Other systems say the same with other errors.
 #[cfg(target_os = "linux")]
 mod beside_fault_disk;
+mod listing;
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, symlink};

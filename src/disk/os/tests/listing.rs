@@ -1,0 +1,143 @@
+//! Listings, by what this system has for them and by what every system has.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{Dir, FileType};
+
+use super::super::listing::{Names, Platform, Source, list};
+use super::*;
+use crate::disk::Listing;
+
+type List = fn(File) -> io::Result<Listing>;
+
+const LISTS: [List; 2] = [list::<Platform>, list::<Dir>];
+
+fn listing(list: List, dir: &Path) -> Listing {
+    list(open_dir(dir).unwrap()).unwrap()
+}
+
+fn names(listing: Listing) -> Vec<String> {
+    let mut names: Vec<String> = listing
+        .map(|listed| listed.unwrap().name.into_string().unwrap())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn a_directory_of_any_size_is_listed_once_and_whole() {
+    for list in LISTS {
+        for count in [0, 1, 3000] {
+            let dir = dir();
+            let all: BTreeSet<String> = (0..count).map(|n| format!("{n:060}")).collect();
+            for name in &all {
+                File::create(dir.path().join(name)).unwrap();
+            }
+            let found = names(listing(list, dir.path()));
+            assert!(found.iter().eq(&all), "{} of {count}", found.len());
+        }
+    }
+}
+
+#[test]
+fn an_entry_is_looked_at_and_read_and_no_link_is_followed() {
+    for list in LISTS {
+        let dir = dir();
+        file(&dir, "file");
+        fifo(&dir);
+        symlink("file", dir.path().join("link")).unwrap();
+        disk().create_dir(&dir.path().join("dir")).unwrap();
+        let mut listing = listing(list, dir.path());
+        let mut seen = 0;
+        while let Some(entry) = listing.next_entry().unwrap() {
+            let kind = match entry.name().to_str().unwrap() {
+                "file" => Kind::File,
+                "fifo" => Kind::Other,
+                "link" => Kind::Symlink,
+                _ => Kind::Dir,
+            };
+            assert_eq!((entry.kind, entry.stat().unwrap().kind), (kind, kind));
+            match kind {
+                Kind::File => assert_eq!(entry.read().unwrap(), "file"),
+                _ => assert!(entry.read().is_err(), "{kind:?}"),
+            }
+            seen += 1;
+        }
+        assert_eq!(seen, 4);
+    }
+}
+
+#[test]
+fn a_listed_file_that_is_removed_is_not_found() {
+    for list in LISTS {
+        let dir = dir();
+        let file = file(&dir, "file");
+        let mut listing = listing(list, dir.path());
+        let entry = listing.next_entry().unwrap().unwrap();
+        disk().remove_file(&file).unwrap();
+        assert_eq!(kind_of(entry.stat()), ErrorKind::NotFound);
+        assert_eq!(kind_of(entry.read()), ErrorKind::NotFound);
+    }
+}
+
+#[test]
+fn a_directory_that_is_removed_while_it_is_listed_has_no_more_entries() {
+    for list in LISTS {
+        let dir = dir();
+        let below = dir.path().join("below");
+        disk().create_dir(&below).unwrap();
+        let listing = listing(list, &below);
+        disk().remove_dir(&below).unwrap();
+        assert!(names(listing).is_empty());
+    }
+}
+
+/// A file system that doesn't list what its entries are.
+struct Untold(Dir);
+
+impl Source for Untold {
+    fn new(dir: OwnedFd) -> rustix::io::Result<Self> {
+        Dir::new(dir).map(Untold)
+    }
+
+    fn dir(&self) -> rustix::io::Result<BorrowedFd<'_>> {
+        self.0.fd()
+    }
+
+    fn read_into(&mut self, names: &mut Names) -> rustix::io::Result<()> {
+        let mut entries = self.0.by_ref().peekable();
+        if entries.peek().is_some() {
+            names.push(c"removed meanwhile", FileType::Unknown);
+        }
+        for entry in entries {
+            names.push(entry?.file_name(), FileType::Unknown);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_not_listed_is_looked_up_and_what_has_gone_is_left_out() {
+    let dir = dir();
+    file(&dir, "file");
+    symlink("file", dir.path().join("link")).unwrap();
+    let listed = listing(list::<Untold>, dir.path()).map(|listed| listed.unwrap().kind);
+    let mut kinds: Vec<_> = listed.map(Kind::name).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["file", "symbolic link"]);
+}
+
+#[test]
+fn a_listing_in_memory_reads_by_path() {
+    let dir = dir();
+    file(&dir, "file");
+    let listing = disk().list(dir.path()).unwrap();
+    let mut listing = listing.into_memory(Arc::new(disk()), dir.path().to_owned());
+    let entry = listing.next_entry().unwrap().unwrap();
+    assert_eq!((entry.kind, entry.stat().unwrap().len), (Kind::File, 4));
+    assert_eq!(entry.read().unwrap(), "file");
+    assert!(listing.next_entry().unwrap().is_none());
+}
