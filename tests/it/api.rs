@@ -55,6 +55,15 @@ fn checks_cross_threads() {
     value::<Summary>();
 }
 
+#[cfg(feature = "blockstore")]
+#[test]
+fn a_blockstore_is_a_handle() {
+    use ds_flatfs::blockstore::DatastoreBlockstore;
+
+    handle::<DatastoreBlockstore<FlatFs>>();
+    handle::<DatastoreBlockstore<dyn Datastore>>();
+}
+
 #[test]
 fn an_error_crosses_threads_and_fits_where_any_error_does() {
     fn boxed(error: Error) -> Box<dyn StdError + Send + Sync + 'static> {
