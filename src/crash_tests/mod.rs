@@ -14,6 +14,8 @@ mod full_disk;
 mod io_errors;
 mod model;
 mod moving;
+#[cfg(feature = "conformance")]
+mod portable;
 mod random;
 mod records;
 mod recount;

@@ -150,13 +150,14 @@ impl Mover {
     /// Settles what was copied and what was there already; answers how many blocks these are.
     fn settle(&self, copies: &mut Copies<'_>) -> Result<u64> {
         let settled = copies.settle()?;
+        // Before the watcher is told, which may stop the work: the disk usage hangs on these.
+        let Sum { blocks, bytes } = &self.duplicates;
+        blocks.fetch_add(settled.duplicates, Ordering::Relaxed);
+        bytes.fetch_add(settled.duplicate_bytes, Ordering::Relaxed);
         self.work.advance(|progress| {
             progress.blocks += settled.copied;
             progress.bytes += settled.copied_bytes;
         })?;
-        let Sum { blocks, bytes } = &self.duplicates;
-        blocks.fetch_add(settled.duplicates, Ordering::Relaxed);
-        bytes.fetch_add(settled.duplicate_bytes, Ordering::Relaxed);
         Ok(settled.copied + settled.duplicates)
     }
 }
@@ -170,8 +171,37 @@ impl Sweeper for Mover {
         &self.work
     }
 
-    fn sweep(&self, Blocks { shard, blocks }: Blocks) -> Result<u64> {
-        let (mut renamed, mut bytes, mut settled) = (0, 0, 0);
+    fn sweep(&self, blocks: Blocks) -> Result<u64> {
+        let (mut renamed, mut settled) = (Renamed::default(), 0);
+        let swept = self.sweep_some(blocks, &mut renamed, &mut settled);
+        let Renamed { blocks, bytes } = renamed;
+        // Also when the work was stopped: the disk usage hangs on this.
+        let told = if blocks > 0 {
+            self.work.advance(|progress| {
+                progress.blocks += blocks;
+                progress.bytes += bytes;
+            })
+        } else {
+            Ok(())
+        };
+        swept.and(told).map(|()| blocks + settled)
+    }
+}
+
+/// Blocks that were renamed and are not in the progress yet.
+#[derive(Default)]
+struct Renamed {
+    blocks: u64,
+    bytes: u64,
+}
+
+impl Mover {
+    fn sweep_some(
+        &self,
+        Blocks { shard, blocks }: Blocks,
+        renamed: &mut Renamed,
+        settled: &mut u64,
+    ) -> Result<()> {
         let mut copies = Copies::new(&self.old, &self.new);
         for block in blocks {
             self.work.check()?;
@@ -183,8 +213,8 @@ impl Sweeper for Mover {
             let Passenger { from, to, .. } = &passenger;
             match self.try_rename(&passenger)? {
                 Placed::Moved => {
-                    renamed += 1;
-                    bytes += self.len_of(to)?;
+                    renamed.blocks += 1;
+                    renamed.bytes += self.len_of(to)?;
                 }
                 Placed::Elsewhere => copies.copy(passenger)?,
                 Placed::Taken if self.new.is_same(from, to)? => copies.found(passenger)?,
@@ -192,17 +222,11 @@ impl Sweeper for Mover {
                 Placed::Gone => {}
             }
             if copies.are_many() {
-                settled += self.settle(&mut copies)?;
+                *settled += self.settle(&mut copies)?;
             }
         }
-        if renamed > 0 {
-            self.work.advance(|progress| {
-                progress.blocks += renamed;
-                progress.bytes += bytes;
-            })?;
-        }
-        settled += self.settle(&mut copies)?;
-        Ok(renamed + settled)
+        *settled += self.settle(&mut copies)?;
+        Ok(())
     }
 }
 
