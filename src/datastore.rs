@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -175,7 +176,7 @@ pub trait Batch: fmt::Debug + Send + Sync {
 }
 
 /// How much space a datastore takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DiskUsage {
     /// In bytes: the sizes of files and directories, not the blocks that the file system allots.
@@ -193,17 +194,21 @@ impl DiskUsage {
 }
 
 /// How far a [`DiskUsage`] can be trusted; the names are those that go-ds-flatfs writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Accuracy {
     /// Counted in full, and kept up to date since.
+    #[serde(rename = "initial-exact")]
     Exact,
     /// Estimated from a part, or carried on from a figure that a crash made stale.
+    #[serde(rename = "initial-approximate")]
     Approximate,
     /// Estimated when the time for the count was over.
+    #[serde(rename = "initial-timed-out")]
     TimedOut,
     /// Nothing is known.
     #[default]
+    #[serde(rename = "unknown", alias = "")]
     Unknown,
 }
 

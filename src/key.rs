@@ -6,11 +6,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// The name of a value: a path of namespaces below `/`, as go-datastore has it.
 ///
 /// A key is always clean: it starts with `/`, has no empty, `.` or `..` namespace and no `/` at its
 /// end. Two keys are the same if their text is; keys are ordered by their bytes. A clone is cheap: it
-/// shares the text.
+/// shares the text. With serde a key is its text, and any text is cleaned into a key.
 ///
 /// ```
 /// use ds_flatfs::Key;
@@ -21,7 +23,8 @@ use std::sync::Arc;
 /// assert_eq!(key.parent(), Key::new("/Comedy/MontyPython"));
 /// assert!(Key::new("/Comedy").is_ancestor_of(&key));
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct Key(Arc<str>);
 
 impl Key {

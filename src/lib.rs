@@ -28,16 +28,22 @@
 //! # Ok(()) }
 //! ```
 //!
+//! It is for nodes that exchange blocks named by their hash, for tools on repos of kubo, and for whoever
+//! wants blocks as files that every other tool can read too. It is not for keys of any shape, for values
+//! that change often, or for very many values of a few hundred bytes: there a database that packs them is
+//! faster and smaller.
+//!
 //! # Where to look
 //!
 //! - [`Datastore`] and [`Batch`] are the contract: go-datastore's verbs, awaited and object safe. Code
 //!   against `Arc<dyn Datastore>`, and test it with [`MemoryDatastore`].
 //! - [`FlatFs`] is the store on disk. [`Options`] opens and creates it.
 //! - [`Durability`] has the table of what survives a crash.
-//! - [`maintenance`] moves a store, also to another file system, and re-shards it in place.
 //! - [`Query`] says which entries are wanted, how sorted, and how much of each.
+//! - [`maintenance`] has tools for whole stores: verify, repair, move, re-shard, convert, count.
 //! - [`wrappers`] stand on other datastores: mounts, namespaces, checks of hashes, automatic batches.
 //! - [`Error`] is everything that can go wrong. That a block is absent is not an error.
+//! - [Examples](guide::examples) to copy, and [recipes for operators](guide::operators).
 //!
 //! # Promises
 //!
@@ -51,17 +57,48 @@
 //! - **No memory grows with the store**, but for queries that sort, and for eight bytes a block of one
 //!   directory at a time while the disk usage is counted.
 //!
+//! # What costs what
+//!
+//! - A read that memory can answer is answered where it is asked, on Linux and local file systems; others
+//!   take a thread of tokio's blocking pool.
+//! - A durable write costs flushes of the disk. Those that come while one runs share the next one, so write
+//!   from many tasks at a time, or many blocks in one batch: a commit costs a few flushes, however many
+//!   blocks it has.
+//! - [`ExistingBlock::Keep`] saves the writing of blocks that are there.
+//! - A query for keys alone reads directories only; sizes cost a system call each, values a read. Orders
+//!   need all matching keys in memory.
+//! - Opening takes the same time for any number of blocks.
+//!
 //! # Features
 //!
 //! | feature | adds |
 //! | --- | --- |
 //! | `cid` | keys from CIDs and multihashes, as kubo names its blocks |
-//! | `blockstore` | the trait `Blockstore` of the crate blockstore, over any [`Datastore`]; implies `cid` |
 //! | `verify` | checks of blocks and of whole stores against the hashes in the keys, repairs, and a wrapper that checks; implies `cid` |
+//! | `blockstore` | the trait `Blockstore` of the crate blockstore, over any [`Datastore`]; implies `cid` |
 //! | `conformance` | test suites that any implementation of the traits can run |
-//! | `cli` | the program `flatfs` |
+//! | `cli` | the program `flatfs`; implies `verify` |
 //!
-//! None is on by default.
+//! None is on by default. [`Key`], [`Shard`], [`Durability`], [`ExistingBlock`] and [`DiskUsage`] work with
+//! serde without one.
+//!
+//! # What it tells
+//!
+//! Events of [tracing](https://docs.rs/tracing), with targets that begin with `ds_flatfs`: at the level
+//! error what an operator must look at, such as a flush that failed; at warn what was put right, left out or
+//! put off; at info commits that an open completes.
+//!
+//! # Compatibility
+//!
+//! The format on disk is go-ds-flatfs's. Stores that go-ds-flatfs 0.6.1 and kubo 0.22 wrote are opened,
+//! read and written in the tests, and the directories of keys are compared with what go-ds-flatfs answers.
+//! A newer version of this crate opens the stores of every older one.
+//!
+//! It needs Rust 1.89; a newer one is asked for only with a new minor version. Before 1.0 a minor version
+//! may change the API. Enums and structs that can grow are `#[non_exhaustive]`.
+//!
+//! It runs on Unix. It is tested on Linux; elsewhere it does without `syncfs`, reads from memory without a
+//! thread, and files without a name.
 //!
 //! # On disk
 //!
@@ -94,9 +131,14 @@
 //! | [`Datastore`], [`query`], [`Key`], [`Error`] | the contract |
 //!
 //! An operation that takes several steps on disk is one job on tokio's blocking pool, which owns its
-//! key's turn, its permit and its bytes. A put writes a temp file and renames it. A commit writes an
-//! intent record into its batch's directory, which is the commit point, and then renames all; an open
-//! carries on where a crash stopped that.
+//! key's turn, its permit and its bytes. A put makes a file that no reader sees and then gives it its
+//! place: since Linux 6.10 a new block is a file without a name that is linked there, elsewhere a temp file
+//! that is renamed. Durable puts and deletes that come while a flush runs are one group, with two flushes for all of
+//! them; the others share a few threads and a queue. A commit writes an intent record into its batch's
+//! directory, which is the commit point, and then renames all; an open carries on where a crash stopped
+//! that.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(unix))]
 compile_error!("ds-flatfs needs a Unix: it relies on its renames and advisory locks");
@@ -105,6 +147,8 @@ compile_error!("ds-flatfs needs a Unix: it relies on its renames and advisory lo
 pub mod blockstore;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 #[cfg(feature = "verify")]
 pub mod hash;
 pub mod maintenance;

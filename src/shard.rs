@@ -6,6 +6,8 @@ use std::iter;
 use std::num::NonZeroU8;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 const IDENTIFIER: &str = "/repo/flatfs/shard/";
@@ -22,7 +24,7 @@ const VERSION: &str = "v1";
 /// | [`next-to-last/2`](Shard::next_to_last): the ones before the last one | `AB` |
 ///
 /// The default is kubo's `next-to-last/2`. `Display` writes the identifier as it stands in a store's
-/// `SHARDING` file; `FromStr` takes it with or without its first parts.
+/// `SHARDING` file; `FromStr` takes it with or without its first parts, and so does serde.
 ///
 /// ```
 /// use ds_flatfs::Shard;
@@ -33,7 +35,8 @@ const VERSION: &str = "v1";
 /// assert_eq!(shard.dir("CIQABC"), "AB");
 /// # Ok::<(), ds_flatfs::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Shard {
     function: Function,
     length: NonZeroU8,
@@ -253,6 +256,20 @@ impl FromStr for Shard {
             },
             error => error,
         })
+    }
+}
+
+impl TryFrom<String> for Shard {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Shard> for String {
+    fn from(shard: Shard) -> Self {
+        shard.to_string()
     }
 }
 

@@ -49,6 +49,7 @@ use crate::store::FlatFs;
 /// # store.close().await
 /// # }
 /// ```
+#[must_use = "a batch that is dropped is discarded"]
 pub struct FlatBatch {
     flatfs: FlatFs,
     stage: Arc<Stage>,

@@ -14,7 +14,7 @@ pub struct Kept {
 }
 
 /// Why a tool left something where it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Why {
     /// It is no part of a datastore.

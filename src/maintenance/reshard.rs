@@ -58,7 +58,7 @@ pub struct Reshard {
 }
 
 /// What a [`Reshard`] did.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "it says what was kept"]
 pub struct Resharded {

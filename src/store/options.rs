@@ -1,5 +1,7 @@
 //! [`Options`]: how a store is created and opened.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::shard::Shard;
 
@@ -46,7 +48,10 @@ pub struct Options {
 ///
 /// All of this is what the disk and the file system make of a flush: before Linux 5.8, say, syncfs(2)
 /// doesn't report what could not be written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+///
+/// With serde they are `every-write`, `commits` and `on-sync`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Durability {
     /// Every acknowledged write survives a power cut. The default.
@@ -68,8 +73,9 @@ impl Durability {
     }
 }
 
-/// What a put does where its key already has a block.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// What a put does where its key already has a block. With serde: `overwrite`, `keep`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ExistingBlock {
     /// Replaces it, as go-ds-flatfs does. The default.

@@ -11,6 +11,7 @@
     reason = "a panic is how a test fails, also in the functions that tests share"
 )]
 
+mod api;
 mod bad_input;
 mod batches;
 #[cfg(feature = "blockstore")]

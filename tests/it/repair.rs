@@ -294,7 +294,7 @@ async fn a_repair_that_was_stopped_or_dropped_is_completed_by_the_next_one() {
     for (key, _) in &blocks[..50] {
         fs::write(home.block(key), b"damaged").unwrap();
     }
-    let stopped = Repair::new(home.store()).progress(|_| ControlFlow::Break(()));
+    let stopped = Repair::new(home.store()).on_progress(|_| ControlFlow::Break(()));
     let found: Vec<_> = stopped.start().await.unwrap().collect().await;
     assert!(matches!(found.last(), Some(Err(Error::Stopped))));
     let mut dropped = Repair::new(home.store()).start().await.unwrap();

@@ -297,7 +297,7 @@ async fn beside_a_writer_no_block_is_found_wrong() {
 async fn it_tells_its_progress_and_can_be_stopped() {
     let (home, blocks) = store_of(100).await;
     let (sender, receiver) = std::sync::mpsc::channel();
-    let watched = Verify::new(home.store()).progress(move |progress| {
+    let watched = Verify::new(home.store()).on_progress(move |progress| {
         sender.send(progress).unwrap();
         ControlFlow::Continue(())
     });
@@ -309,7 +309,7 @@ async fn it_tells_its_progress_and_can_be_stopped() {
     assert!(last.total_shards > 0);
     assert_eq!(last.shards, last.total_shards);
 
-    let stopped = Verify::new(home.store()).progress(|_| ControlFlow::Break(()));
+    let stopped = Verify::new(home.store()).on_progress(|_| ControlFlow::Break(()));
     let mut findings = stopped.start().await.unwrap();
     let errors: Vec<_> = findings.by_ref().collect().await;
     assert!(matches!(errors[0], Err(Error::Stopped)), "{errors:?}");

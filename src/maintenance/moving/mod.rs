@@ -52,7 +52,7 @@ pub struct Move {
 }
 
 /// What a [`Move`] did.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "it says what was kept"]
 pub struct Moved {

@@ -95,7 +95,7 @@ impl Verify {
 
     /// Calls `watch` with the progress, some times a second; [`Break`](ControlFlow::Break) ends the stream
     /// with [`Error::Stopped`](crate::Error::Stopped). It may block.
-    pub fn progress(
+    pub fn on_progress(
         mut self,
         watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Self {

@@ -72,8 +72,8 @@ impl Repair {
         self
     }
 
-    /// As [`Verify::progress`](super::Verify::progress).
-    pub fn progress(
+    /// As [`Verify::on_progress`](super::Verify::on_progress).
+    pub fn on_progress(
         mut self,
         watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Self {

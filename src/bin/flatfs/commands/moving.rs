@@ -17,14 +17,14 @@ use crate::report::{self, blocks, escape};
 /// Move all blocks of a store into another one
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The stores may have different shard functions, and be on different file systems: then each block is
-removed from OLD only when its copy in NEW is safe on the disk. NEW may have blocks already. It is made if
-it is missing or empty, with the shard function of OLD unless --shard says otherwise. OLD is left as an
+The stores may have different shard functions, and be on different file systems: then each block is \
+removed from OLD only when its copy in NEW is safe on the disk. NEW may have blocks already. It is made if \
+it is missing or empty, with the shard function of OLD unless --shard says otherwise. OLD is left as an \
 empty directory. Stop kubo before: it doesn't take the lock of the store.
 
 If it is interrupted, by Ctrl-C or a crash, run it again: each block is in one of the stores.
 
-What is no block stays in OLD, and so does a block of which NEW has another one that differs from it, cut
+What is no block stays in OLD, and so does a block of which NEW has another one that differs from it, cut \
 short perhaps. Both are reported, and make the exit status 1.
 
 Example:

@@ -16,16 +16,16 @@ use crate::report::{self, blocks, escape};
 /// Give a store another shard function, in place
 #[derive(Debug, Args)]
 #[command(after_help = "\
-SHARD is prefix/N, suffix/N or next-to-last/N, as `flatfs create` takes it. No block is copied, each is
+SHARD is prefix/N, suffix/N or next-to-last/N, as `flatfs create` takes it. No block is copied, each is \
 renamed. Stop kubo before: it doesn't take the lock of the store.
 
-Until it is complete nobody can open the store. If it is interrupted, by Ctrl-C or a crash, run it again,
+Until it is complete nobody can open the store. If it is interrupted, by Ctrl-C or a crash, run it again, \
 with the same SHARD or another one; the one that the store had undoes it.
 
-What is no block stays where it is. If there is another block where one should go, that one stays beside
+What is no block stays where it is. If there is another block where one should go, that one stays beside \
 it with a name that ends in .kept. Both are reported, and make the exit status 1.
 
-kubo names the function in the files `config` (Datastore.Spec, shardFunc) and `datastore_spec` of its repo
+kubo names the function in the files `config` (Datastore.Spec, shardFunc) and `datastore_spec` of its repo \
 too. Change both before you start it.
 
 Example:

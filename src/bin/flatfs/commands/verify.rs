@@ -27,18 +27,18 @@ use crate::{source, store, terminal};
 /// Check every block against its hash, and repair what can be
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints a line for each finding, and a summary. Blocks that don't have the hash in their key, can't be
-read or stand in the wrong place are wrong; so are a link where a block belongs, a SHARDING that makes no
-sense, and a commit that was not carried out. What is foreign or left over is told too, and what can't be
+Prints a line for each finding, and a summary. Blocks that don't have the hash in their key, can't be \
+read or stand in the wrong place are wrong; so are a link where a block belongs, a SHARDING that makes no \
+sense, and a commit that was not carried out. What is foreign or left over is told too, and what can't be \
 checked because its key is no known hash, but it is not wrong.
 Without --repair nothing is changed and no lock is taken, so it works beside a writer.
 
-With --repair damaged blocks are moved to DIR/.quarantine, blocks in the wrong place to where they
-belong, and interrupted commits are completed. Nothing is overwritten or deleted. Blocks that the store
-doesn't have then are put back from the CARs that --from names, each checked against its hash. A block
+With --repair damaged blocks are moved to DIR/.quarantine, blocks in the wrong place to where they \
+belong, and interrupted commits are completed. Nothing is overwritten or deleted. Blocks that the store \
+doesn't have then are put back from the CARs that --from names, each checked against its hash. A block \
 that is in quarantine and stays missing is lost; empty DIR/.quarantine once you don't need it.
 
-Exit status: 0 if nothing is wrong, or all of it was put right; 1 if something is wrong or lost, or it
+Exit status: 0 if nothing is wrong, or all of it was put right; 1 if something is wrong or lost, or it \
 failed; 2 for wrong usage. Interrupt it at any time: the same command does the rest.
 
 Example:
@@ -109,7 +109,7 @@ impl Verify {
         };
         if !self.repair {
             let verify = verify::Verify::new(&self.dir).quick(self.quick);
-            return Ok(verify.progress(watch).start().await?);
+            return Ok(verify.on_progress(watch).start().await?);
         }
         let mut cars = Vec::new();
         for path in &self.from {
@@ -117,7 +117,7 @@ impl Verify {
         }
         let copies = stream::iter(cars).flat_map(Car::blocks);
         let repair = Repair::new(&self.dir).quick(self.quick).copies(copies);
-        Ok(repair.progress(watch).start().await?)
+        Ok(repair.on_progress(watch).start().await?)
     }
 
     fn line(&self, finding: &Finding) -> anyhow::Result<String> {
