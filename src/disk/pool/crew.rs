@@ -1,17 +1,13 @@
 //! [`Crew`]: a few jobs on the blocking pool that share a queue: many operations a hop.
 //!
 //! A hop to the pool and back costs about as much as the write of a small block. So whoever comes
-//! while others are at work only joins their queue. A hand of the crew that finds it empty stays for a
-//! few microseconds, since who was just answered often has more to do; to wake a thread takes longer
-//! than that.
+//! while others are at work only joins their queue.
 
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -19,8 +15,6 @@ use tokio::sync::oneshot;
 use super::{begin, processors};
 use crate::error::{Error, Result};
 
-/// How long the last idle hand stays.
-const LINGER: Duration = Duration::from_micros(50);
 /// A task that takes longer has waited for a disk, and not for a processor: then more hands help.
 const SLOW: Duration = Duration::from_millis(1);
 /// How long a crew that gathers waits for the next group at most.
@@ -32,8 +26,6 @@ pub(crate) type Task = Box<dyn FnOnce() + Send>;
 /// A queue and the hands that work through it, on the blocking pool.
 pub(crate) struct Crew<T> {
     queue: Mutex<Queue<T>>,
-    /// How many tasks are in the queue, for hands that idle.
-    waiting: AtomicUsize,
     /// The group that is being gathered is complete.
     gathered: Condvar,
     most_hands: usize,
@@ -43,8 +35,6 @@ pub(crate) struct Crew<T> {
 struct Queue<T> {
     tasks: VecDeque<T>,
     hands: usize,
-    /// Hands that stay though there is nothing to do.
-    idle: usize,
     /// How many tasks a hand that gathers waits for.
     awaited: usize,
 }
@@ -67,10 +57,8 @@ impl<T: Send + 'static> Crew<T> {
             queue: Mutex::new(Queue {
                 tasks: VecDeque::new(),
                 hands: 0,
-                idle: 0,
                 awaited: 0,
             }),
-            waiting: AtomicUsize::new(0),
             gathered: Condvar::new(),
             most_hands,
             most_at_a_time,
@@ -90,11 +78,10 @@ impl<T: Send + 'static> Crew<T> {
         let mut queue = self.queue();
         queue.tasks.push_back(task);
         let waiting = queue.tasks.len();
-        self.waiting.store(waiting, Ordering::Release);
         if queue.awaited == waiting {
             self.gathered.notify_one();
         }
-        if queue.hands < self.most_hands.min(processors()) && queue.idle < waiting {
+        if queue.hands < self.most_hands.min(processors()) {
             queue.hands += 1;
             drop(queue);
             self.begin_hand(work)?;
@@ -160,22 +147,13 @@ impl<T> Hand<T> {
         if last.0 > 1 {
             queue = gather(&crew, queue, last);
         }
-        if queue.tasks.is_empty() && queue.idle == 0 {
-            queue.idle += 1;
-            drop(queue);
-            crew.linger();
-            queue = crew.queue();
-            queue.idle -= 1;
-        }
         let count = queue.tasks.len().min(crew.most_at_a_time);
         if count == 0 {
             queue.hands -= 1;
             self.has_left = true;
             return None;
         }
-        let group = queue.tasks.drain(..count).collect();
-        crew.waiting.store(queue.tasks.len(), Ordering::Release);
-        Some(group)
+        Some(queue.tasks.drain(..count).collect())
     }
 
     fn call_for_help<F>(&self, work: &F)
@@ -212,19 +190,6 @@ fn gather<'a, T>(
     queue
 }
 
-impl<T> Crew<T> {
-    /// Waits a moment for a task, without being a burden to threads that have something to do.
-    fn linger(&self) {
-        if processors() == 1 {
-            return;
-        }
-        let begun = Instant::now();
-        while self.waiting.load(Ordering::Acquire) == 0 && begun.elapsed() < LINGER {
-            thread::yield_now();
-        }
-    }
-}
-
 impl<T> Drop for Hand<T> {
     fn drop(&mut self) {
         if self.has_left {
@@ -240,7 +205,6 @@ impl<T> Drop for Hand<T> {
             return;
         }
         let abandoned = std::mem::take(&mut queue.tasks);
-        self.crew.waiting.store(0, Ordering::Release);
         drop(queue);
         drop(abandoned);
     }
@@ -283,9 +247,7 @@ impl Crew<Task> {
 
 impl<T> fmt::Debug for Crew<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Crew")
-            .field("waiting", &self.waiting)
-            .finish_non_exhaustive()
+        f.debug_struct("Crew").finish_non_exhaustive()
     }
 }
 

@@ -134,7 +134,12 @@ fn rename_those(dirs: &[PathBuf], to: &Path, shard: Shard) {
             if made.insert(target) {
                 fs::create_dir_all(&target_dir).expect("a directory");
             }
-            fs::rename(dir.join(name), target_dir.join(name)).expect("a rename");
+            let (old, new) = (dir.join(name), target_dir.join(name));
+            if fs::rename(&old, &new).is_err() {
+                // The other thread has removed it when it was empty.
+                fs::create_dir_all(&target_dir).expect("a directory");
+                fs::rename(&old, &new).expect("a rename");
+            }
         }
         // Those that have got new blocks stay.
         let _ = fs::remove_dir(dir);
