@@ -131,7 +131,9 @@ mod store;
 pub use cid;
 
 pub use crate::batch::FlatBatch;
-pub use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage};
+pub use crate::datastore::{
+    Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream, PutStream,
+};
 pub use crate::error::{Error, Result};
 pub use crate::key::Key;
 pub use crate::memory::MemoryDatastore;

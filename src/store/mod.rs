@@ -11,6 +11,7 @@ mod durable;
 mod emptying;
 mod flush;
 mod life;
+mod many;
 mod open;
 mod options;
 mod place;
@@ -42,7 +43,7 @@ pub(crate) use self::place::{Opening, Place, locate};
 pub(crate) use self::scan::walk;
 use self::shard_dirs::ShardDirs;
 use self::turns::Turns;
-use crate::datastore::{Batch, Datastore, DiskUsage};
+use crate::datastore::{AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
 use crate::disk::pool::{self, Crew, Task};
 use crate::disk::{CachedReads, Disk};
 use crate::disk_usage::Meter;
@@ -295,6 +296,14 @@ impl Datastore for FlatFs {
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
         FlatFs::get_size(self, key).await
+    }
+
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+        FlatFs::get_many(self, keys)
+    }
+
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+        FlatFs::has_many(self, keys)
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {

@@ -91,7 +91,7 @@ impl FlatFs {
 }
 
 impl Store {
-    fn cached_block(&self, block: &BlockKey) -> Option<Option<Bytes>> {
+    pub(super) fn cached_block(&self, block: &BlockKey) -> Option<Option<Bytes>> {
         let cached = self.cached.as_deref()?;
         found(cached.read(&self.layout.below_root(block))?)
     }

@@ -33,6 +33,7 @@ mod keys;
 mod kill;
 mod limits;
 mod links;
+mod many;
 mod mounts;
 mod processes;
 mod queries;
