@@ -59,6 +59,7 @@
 //! | `blockstore` | the trait `Blockstore` of the crate blockstore, over any [`Datastore`]; implies `cid` |
 //! | `verify` | checks of blocks against the hash in their key, also by a wrapper; implies `cid` |
 //! | `conformance` | test suites that any implementation of the traits can run |
+//! | `metrics` | figures for the recorder of the crate metrics: see [`observe`] |
 //! | `cli` | the program `flatfs` |
 //!
 //! None is on by default.
@@ -90,6 +91,7 @@
 //! | `disk_usage`, `intent`, `resharding` | the running figure; the texts of a commit's record, and of a store whose shard function is being changed |
 //! | `layout`, [`Shard`] | names and paths |
 //! | `disk` | the only door to the file system and to the blocking pool |
+//! | [`observe`] | what is reported: events, spans, figures |
 //! | [`Datastore`], [`query`], [`Key`], [`Error`] | the contract |
 //!
 //! An operation that takes several steps on disk is one job on tokio's blocking pool, which owns its
@@ -107,6 +109,7 @@ pub mod conformance;
 #[cfg(feature = "verify")]
 pub mod hash;
 pub mod maintenance;
+pub mod observe;
 pub mod query;
 pub mod wrappers;
 

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use futures::stream::{self, Fuse, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::read::Lookup;
 use super::{FlatFs, Store};
 use crate::datastore::{AnswerStream, KeyStream};
 use crate::disk::pool;
@@ -44,12 +45,7 @@ impl FlatFs {
     ///
     /// It changes nothing. Dropping the stream ends the reads.
     pub fn get_many<'a>(&self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
-        let how = How {
-            from_memory: Store::cached_block,
-            from_disk: Store::read_block,
-            weigh: Bytes::len,
-        };
-        answers(&self.store, keys, how)
+        answers(&self.store, keys, Lookup::BLOCK)
     }
 
     /// Whether the blocks of many keys are there; as [`get_many`](FlatFs::get_many), but without their
@@ -63,38 +59,18 @@ impl FlatFs {
     ///
     /// It changes nothing. Dropping the stream ends the reads.
     pub fn has_many<'a>(&self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
-        let how = How {
-            from_memory: Store::cached_size,
-            from_disk: |store, block| Ok(store.stat_block(block)?.map(|stat| stat.len)),
-            weigh: |_| 0,
-        };
-        let sizes = answers(&self.store, keys, how);
+        let sizes = answers(&self.store, keys, Lookup::size("has"));
         sizes
             .map(|(key, size)| (key, size.map(|size| size.is_some())))
             .boxed()
     }
 }
 
-/// How one block is looked up, and where.
+/// How a block is looked up, and where.
 struct Reader<T> {
     store: Arc<Store>,
-    how: How<T>,
+    lookup: Lookup<T>,
 }
-
-struct How<T> {
-    from_memory: fn(&Store, &BlockKey) -> Option<Option<T>>,
-    from_disk: fn(&Store, &BlockKey) -> Result<Option<T>>,
-    /// How many bytes a value takes while it waits.
-    weigh: fn(&T) -> usize,
-}
-
-impl<T> Clone for How<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for How<T> {}
 
 /// How far a key has come that was taken.
 enum Found<T> {
@@ -114,11 +90,11 @@ struct Reads<'a, T> {
 fn answers<'a, T: Send + Sync + 'static>(
     store: &Arc<Store>,
     keys: KeyStream<'a>,
-    how: How<T>,
+    lookup: Lookup<T>,
 ) -> AnswerStream<'a, Option<T>> {
     let store = Arc::clone(store);
     let reads = Reads {
-        reader: Reader { store, how },
+        reader: Reader { store, lookup },
         keys: keys.fuse(),
         taken: VecDeque::new(),
     };
@@ -221,18 +197,18 @@ impl<T: Send + 'static> Reader<T> {
             return Found::Answer(Err(closed));
         }
         let Ok(block) = BlockKey::new(key) else {
-            return Found::Answer(Ok(None));
+            return Found::Answer(self.lookup.remembered(key, None));
         };
-        match (self.how.from_memory)(&self.store, &block) {
-            Some(found) => Found::Answer(Ok(found)),
+        match (self.lookup.from_memory)(&self.store, &block) {
+            Some(found) => Found::Answer(self.lookup.remembered(key, found)),
             None => Found::OnDisk(block),
         }
     }
 
     fn weight(&self, found: &Found<T>) -> usize {
         match found {
-            Found::Answer(Ok(Some(value))) => (self.how.weigh)(value),
-            _ => 0,
+            Found::Answer(answer) => self.lookup.weight(answer),
+            Found::OnDisk(_) => 0,
         }
     }
 
@@ -243,17 +219,15 @@ impl<T: Send + 'static> Reader<T> {
         permit: Result<OwnedSemaphorePermit>,
         blocks: Vec<BlockKey>,
     ) -> impl Future<Output = Result<Vec<Result<Option<T>>>>> + use<T> {
-        let (store, how) = (Arc::clone(&self.store), self.how);
+        let (store, lookup) = (Arc::clone(&self.store), self.lookup);
         async move {
             let held = (permit?, store.begin_read()?);
             pool::run(move || {
                 let mut answers = Vec::with_capacity(blocks.len());
                 let mut bytes = 0;
                 for block in &blocks {
-                    let answer = (how.from_disk)(&store, block);
-                    if let Ok(Some(value)) = &answer {
-                        bytes += (how.weigh)(value);
-                    }
+                    let answer = lookup.read(&store, block);
+                    bytes += lookup.weight(&answer);
                     answers.push(answer);
                     if bytes >= BYTES / JOBS {
                         break;

@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument as _;
 
 pub(crate) use self::commits::Committed;
 use self::commits::Unfinished;
@@ -50,6 +51,7 @@ use crate::disk_usage::Meter;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::layout::Layout;
+use crate::observe::{self, Operation, target};
 use crate::query::{EntryStream, Query};
 use crate::shard::Shard;
 
@@ -101,6 +103,8 @@ pub(crate) struct Store {
     unfinished: Unfinished,
     /// Bounds the files that are open for the length of a job.
     files: Arc<Semaphore>,
+    /// How many of these there may be.
+    most_files: usize,
     /// Bounds the listings that stay open between jobs.
     listings: Arc<Semaphore>,
     temp_files: AtomicU64,
@@ -147,6 +151,7 @@ impl FlatFs {
     /// It changes nothing. Dropping the stream ends the query.
     pub async fn query(&self, query: Query) -> Result<EntryStream> {
         let _work = self.store.begin_read()?;
+        tracing::debug!(target: target::QUERY, %query, "query");
         Ok(scan::query(&self.store, query))
     }
 
@@ -167,12 +172,18 @@ impl FlatFs {
             work => work?,
         };
         let store = Arc::clone(&self.store);
-        pool::run(move || {
+        let path = self.path().display();
+        let span = tracing::debug_span!(target: target::STORE, "sync", %path);
+        let operation = Operation::begin("sync");
+        let synced = pool::run(move || {
             let _work = work;
             store.finish_commits()?;
-            store.flush(&[Target::All])
-        })
-        .await
+            store.flush(&[Target::All])?;
+            let path = store.layout.root().display();
+            tracing::debug!(target: target::STORE, %path, "synced");
+            Ok(())
+        });
+        operation.end(synced.instrument(span).await)
     }
 
     /// Whether a commit is under way, or was interrupted by a crash: until the writer that is at work, or
@@ -219,6 +230,7 @@ impl Store {
     /// The right to have a file open, for the length of a job.
     pub(crate) async fn file_permit(&self) -> Result<OwnedSemaphorePermit> {
         let files = Arc::clone(&self.files);
+        observe::open_files(|| self.most_files - files.available_permits());
         files.acquire_owned().await.map_err(|_| Error::Closed)
     }
 

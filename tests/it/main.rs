@@ -35,6 +35,7 @@ mod limits;
 mod links;
 mod many;
 mod mounts;
+mod observed;
 mod processes;
 mod queries;
 mod read_only;

@@ -20,7 +20,7 @@ fn key(number: usize) -> Key {
 
 /// Long blocks between short ones.
 fn value(number: usize) -> Bytes {
-    let len = if number % 3 == 0 { LONG } else { 100 };
+    let len = if number.is_multiple_of(3) { LONG } else { 100 };
     vec![number as u8; len].into()
 }
 
@@ -38,9 +38,9 @@ async fn all<T>(answers: AnswerStream<'_, T>) -> Vec<(Key, T)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn blocks_from_memory_and_from_disk_are_answered_in_the_order_of_their_keys() {
-    let (_home, store) = store_of((0..40).filter(|number| number % 4 != 0)).await;
+    let (_home, store) = store_of((0..40usize).filter(|number| !number.is_multiple_of(4))).await;
     let keys = || stream::iter((0..40).chain(0..40).map(key)).boxed();
-    let there = |number: usize| (number % 4 != 0).then(|| value(number));
+    let there = |number: usize| (!number.is_multiple_of(4)).then(|| value(number));
     let expected: Vec<_> = (0..40).chain(0..40).map(|n| (key(n), there(n))).collect();
     assert!(all(store.get_many(keys())).await == expected);
     let has = expected
@@ -113,7 +113,7 @@ async fn an_answer_needs_no_key_behind_its_own() {
 
 #[tokio::test]
 async fn no_more_than_a_few_long_blocks_are_read_ahead() {
-    let (home, store) = store_of((0..300).filter(|number| number % 3 == 0)).await;
+    let (home, store) = store_of((0..300).step_by(3)).await;
     let mut answers = store.get_many(stream::iter((0..300).step_by(3).map(key)).boxed());
     let (_, first) = answers.next().await.unwrap();
     assert!(first.unwrap().is_some());
