@@ -52,7 +52,7 @@
 //! many keys is a `get` or `has`. `outcome` is `ok`, `absent` for a read of what is not there, or `error`.
 //! Calls are not counted whose future was dropped, nor those that a closed store refuses.
 //!
-//! [`describe_metrics`](self::describe_metrics) tells the recorder what each of them is. Without the
+//! `describe_metrics` tells the recorder what each of them is. Without the
 //! feature nothing of this is in the program.
 
 #[cfg(not(feature = "metrics"))]
