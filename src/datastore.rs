@@ -5,13 +5,30 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
 
+/// Keys, as they come, for a call about many of them.
+pub type KeyStream<'a> = BoxStream<'a, Key>;
+
+/// Keys with the values to put, as they come; an error says that what makes them has failed.
+pub type PutStream<'a> = BoxStream<'a, Result<(Key, Bytes)>>;
+
+/// What was found out about each of many keys, in the order of the keys.
+///
+/// An error is about its key alone, and doesn't end the stream. Dropping the stream ends the reads.
+pub type AnswerStream<'a, T> = BoxStream<'a, (Key, Result<T>)>;
+
+/// How many of many keys are looked up at a time, unless a datastore knows better.
+const AT_ONCE: usize = 16;
+
 /// A store of values under keys: go-datastore's verbs, awaited.
+///
+/// The methods for many keys are made of the others; a datastore that can do better has its own.
 ///
 /// The trait is object safe: nodes pass an `Arc<dyn Datastore>` around. Every method may be called
 /// from any number of tasks at once.
@@ -64,6 +81,85 @@ pub trait Datastore: fmt::Debug + Send + Sync {
     ///
     /// If the value can't be removed, or the datastore is closed or read-only.
     async fn delete(&self, key: &Key) -> Result<()>;
+
+    /// The values of many keys, each with its key, in the order of the keys, which are taken as the
+    /// answers are read: some at a time, so `keys` may be of any length. A key that comes twice is
+    /// answered twice.
+    ///
+    /// An answer may be as old as the moment in which its key was taken. Once the datastore is closed
+    /// each answer is [`Error::Closed`].
+    ///
+    /// ```
+    /// # use ds_flatfs::{Datastore, Key, MemoryDatastore};
+    /// use futures::stream::{self, StreamExt};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
+    /// # let datastore = MemoryDatastore::new();
+    /// let puts = [("/a", "one"), ("/b", "two")].map(|(key, value)| Ok((key.into(), value.into())));
+    /// datastore.put_many(stream::iter(puts).boxed()).await?;
+    ///
+    /// let wanted = ["/a", "/none", "/b"].map(Key::new);
+    /// let mut answers = datastore.get_many(stream::iter(wanted).boxed());
+    /// while let Some((key, value)) = answers.next().await {
+    ///     println!("{key}: {:?}", value?);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+        keys.map(move |key| async move {
+            let value = self.get(&key).await;
+            (key, value)
+        })
+        .buffered(AT_ONCE)
+        .boxed()
+    }
+
+    /// Whether each of many keys has a value; as [`get_many`](Datastore::get_many).
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+        keys.map(move |key| async move {
+            let has = self.has(&key).await;
+            (key, has)
+        })
+        .buffered(AT_ONCE)
+        .boxed()
+    }
+
+    /// Stores many values as one [batch](Datastore::batch): all of them, or after an error none. Of a key
+    /// that comes twice the first value counts. Before the last one was taken nobody sees any.
+    ///
+    /// # Errors
+    ///
+    /// The first error that `puts` brings, which ends it, and those of a batch: nothing is stored then,
+    /// unless a [commit](Batch::commit) says otherwise.
+    ///
+    /// # Cancel safety
+    ///
+    /// All is stored or nothing, as far as commits of this datastore are so.
+    async fn put_many(&self, mut puts: PutStream<'_>) -> Result<()> {
+        let batch = self.batch().await?;
+        while let Some((key, value)) = puts.try_next().await? {
+            batch.put(&key, value).await?;
+        }
+        batch.commit().await
+    }
+
+    /// Removes the values of many keys as one [batch](Datastore::batch): all of them, or after an error
+    /// none. It is no error if some have none.
+    ///
+    /// # Errors
+    ///
+    /// Those of a batch: nothing is removed then, unless a [commit](Batch::commit) says otherwise.
+    ///
+    /// # Cancel safety
+    ///
+    /// All is removed or nothing, as far as commits of this datastore are so.
+    async fn delete_many(&self, mut keys: KeyStream<'_>) -> Result<()> {
+        let batch = self.batch().await?;
+        while let Some(key) = keys.next().await {
+            batch.delete(&key).await?;
+        }
+        batch.commit().await
+    }
 
     /// A barrier: every write that was acknowledged before this call survives a crash of the machine
     /// after it returned.

@@ -77,6 +77,7 @@
 //! | `verify` | checks of blocks and of whole stores against the hashes in the keys, repairs, and a wrapper that checks; implies `cid` |
 //! | `blockstore` | the trait `Blockstore` of the crate blockstore, over any [`Datastore`]; implies `cid` |
 //! | `conformance` | test suites that any implementation of the traits can run |
+//! | `metrics` | figures for the recorder of the crate metrics: see [`observe`] |
 //! | `cli` | the program `flatfs`; implies `verify` |
 //!
 //! None is on by default. [`Key`], [`Shard`], [`Durability`], [`ExistingBlock`] and [`DiskUsage`] work with
@@ -84,7 +85,7 @@
 //!
 //! # What it tells
 //!
-//! Events of [tracing](https://docs.rs/tracing), with targets that begin with `ds_flatfs`: at the level
+//! Events and spans of [tracing](https://docs.rs/tracing), with the targets and fields that [`observe`] lists: at the level
 //! error what an operator must look at, such as a flush that failed; at warn what was put right, left out or
 //! put off; at info commits that an open completes.
 //!
@@ -128,6 +129,7 @@
 //! | `disk_usage`, `intent`, `resharding` | the running figure; the texts of a commit's record, and of a store whose shard function is being changed |
 //! | `layout`, [`Shard`] | names and paths |
 //! | `disk` | the only door to the file system and to the blocking pool |
+//! | [`observe`] | what is reported: events, spans, figures |
 //! | [`Datastore`], [`query`], [`Key`], [`Error`] | the contract |
 //!
 //! An operation that takes several steps on disk is one job on tokio's blocking pool, which owns its
@@ -152,6 +154,7 @@ pub mod guide;
 #[cfg(feature = "verify")]
 pub mod hash;
 pub mod maintenance;
+pub mod observe;
 pub mod query;
 pub mod wrappers;
 
@@ -176,7 +179,9 @@ mod store;
 pub use cid;
 
 pub use crate::batch::FlatBatch;
-pub use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage};
+pub use crate::datastore::{
+    Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream, PutStream,
+};
 pub use crate::error::{Error, Result};
 pub use crate::key::Key;
 pub use crate::memory::MemoryDatastore;

@@ -6,6 +6,7 @@ use super::stage::Stage;
 use crate::disk::pool;
 use crate::error::Result;
 use crate::layout::BlockKey;
+use crate::observe::{self, target};
 use crate::store::{Committed, Store};
 
 /// Waits for the writes and for the turns of all keys, and then commits as one job.
@@ -54,6 +55,9 @@ fn commit_in_turn(store: &Store, stage: &Stage, batch: Committed) -> Result<()> 
     match recorded {
         Ok(()) => {
             stage.leave_dir();
+            let puts = batch.intent.puts.len();
+            let bytes = batch.intent.puts.iter().map(|(_, size)| size).sum();
+            observe::committed(&batch.dir, puts, batch.intent.deletes.len(), bytes);
             store.carry_out(batch)
         }
         Err(error) => {
@@ -61,7 +65,7 @@ fn commit_in_turn(store: &Store, stage: &Stage, batch: Committed) -> Result<()> 
                 // The record may be durable all the same: then what it speaks of has to stay.
                 stage.leave_dir();
             } else if let Err(error) = stage.remove_dir() {
-                tracing::warn!(%error, "cannot remove a batch that failed; the next open will");
+                tracing::warn!(target: target::BATCH, batch = %observe::name(&stage.dir()), %error, "cannot remove a batch that failed; the next open will");
             }
             Err(error)
         }

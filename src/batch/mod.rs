@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tracing::Instrument as _;
 
 use self::stage::{Stage, Staged};
 use crate::datastore::Batch;
@@ -20,6 +21,7 @@ use crate::disk::pool;
 use crate::error::Result;
 use crate::key::Key;
 use crate::layout::BlockKey;
+use crate::observe::{self, Operation, target};
 use crate::query::{EntryStream, Query};
 use crate::store::FlatFs;
 
@@ -76,6 +78,7 @@ impl FlatFs {
             Ok(Arc::new(stage))
         })
         .await?;
+        tracing::debug!(target: target::BATCH, batch = %observe::name(&stage.dir()), "begun");
         Ok(FlatBatch {
             flatfs: self.clone(),
             stage,
@@ -218,7 +221,12 @@ impl FlatBatch {
     ///
     /// As the [`Durability`](crate::Durability) of the store says.
     pub async fn commit(self) -> Result<()> {
-        commit::commit(&self.flatfs.store, self.stage).await
+        let batch = self.stage.dir();
+        let span =
+            tracing::debug_span!(target: target::BATCH, "commit", batch = %observe::name(&batch));
+        let operation = Operation::begin("commit");
+        let committed = commit::commit(&self.flatfs.store, self.stage);
+        operation.end(committed.instrument(span).await)
     }
 
     /// Throws everything in the batch away: waits for the writes and removes what they wrote.
@@ -236,7 +244,9 @@ impl FlatBatch {
         let stage = self.stage;
         pool::run(move || {
             let _work = work;
-            stage.remove_dir()
+            stage.remove_dir()?;
+            tracing::debug!(target: target::BATCH, batch = %observe::name(&stage.dir()), "discarded");
+            Ok(())
         })
         .await
     }

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::key::Key;
 use crate::layout::BlockKey;
+use crate::observe::{self, target};
 use crate::store::Store;
 
 /// What a batch has collected. The directory goes with it, unless a commit has taken it over.
@@ -237,6 +238,7 @@ impl Stage {
         let mut state = self.state();
         match written {
             Ok(()) => {
+                observe::bytes_written(value.len());
                 if let Some(op) = state.ops.get_mut(block) {
                     op.value = Some(Value::OnDisk(value.len() as u64));
                 }
@@ -331,7 +333,7 @@ impl Drop for Stage {
         pool::detach(move || {
             let _work = work;
             if let Err(error) = remove_tree(&*disk, &dir) {
-                tracing::warn!(%error, "cannot remove a discarded batch; the next open will");
+                tracing::warn!(target: target::BATCH, batch = %observe::name(&dir), %error, "cannot remove a discarded batch; the next open will");
             }
         });
     }

@@ -1,8 +1,8 @@
 //! The suite about closing.
 
-use futures::stream::StreamExt;
+use futures::stream::{self, StreamExt};
 
-use super::check::{Verbs, begin, fill, ok, put, start};
+use super::check::{Verbs, begin, equal, fill, ok, put, start};
 use super::{ELEMENTS, Keys, sample};
 use crate::datastore::Datastore;
 use crate::error::Result;
@@ -24,6 +24,7 @@ pub async fn closing(datastore: &dyn Datastore, keys: Keys) {
 
     ok(datastore.close().await, "close");
     verbs_say_closed(datastore, &key).await;
+    many_say_closed(datastore, &key).await;
     says_closed(datastore.sync().await, "sync");
     says_closed(datastore.batch().await, "batch");
     says_closed(datastore.disk_usage().await, "disk_usage");
@@ -45,6 +46,23 @@ async fn verbs_say_closed<S: Verbs + ?Sized>(subject: &S, key: &Key) {
     says_closed(subject.query(Query::new()).await, "query");
     says_closed(subject.put(key, "late".into()).await, "put");
     says_closed(subject.delete(key).await, "delete");
+}
+
+async fn many_say_closed(datastore: &dyn Datastore, key: &Key) {
+    let keys = || stream::repeat(key.clone()).take(2).boxed();
+    let found: Vec<_> = datastore.get_many(keys()).collect().await;
+    equal(found.len(), 2, "the number of answers of get_many");
+    for (_, answer) in found {
+        says_closed(answer, "get_many");
+    }
+    let found: Vec<_> = datastore.has_many(keys()).collect().await;
+    equal(found.len(), 2, "the number of answers of has_many");
+    for (_, answer) in found {
+        says_closed(answer, "has_many");
+    }
+    let puts = stream::iter([Ok((key.clone(), "late".into()))]).boxed();
+    says_closed(datastore.put_many(puts).await, "put_many");
+    says_closed(datastore.delete_many(keys()).await, "delete_many");
 }
 
 fn says_closed<T>(result: Result<T>, call: &str) {

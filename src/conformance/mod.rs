@@ -31,6 +31,7 @@ mod check;
 mod closing;
 mod concurrency;
 mod expected;
+mod many;
 mod queries;
 mod sample;
 mod streams;
@@ -42,6 +43,7 @@ pub use self::batches::{
 };
 pub use self::closing::closing;
 pub use self::concurrency::{concurrent_batch_puts, concurrent_keys, concurrent_writes_of_one_key};
+pub use self::many::{delete_many, get_many, has_many, put_many};
 pub use self::queries::{
     query_answers, query_combinations, query_everything, query_filters, query_orders,
     query_prefixes, query_slices,
@@ -104,6 +106,11 @@ pub async fn all(datastore: &dyn Datastore, keys: Keys) {
     deletes(datastore, keys).await;
     syncs(datastore, keys).await;
     disk_usage(datastore, keys).await;
+
+    get_many(datastore, keys).await;
+    has_many(datastore, keys).await;
+    put_many(datastore, keys).await;
+    delete_many(datastore, keys).await;
 
     query_everything(datastore, keys).await;
     query_answers(datastore, keys).await;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Disk, Kind, Listing, LockGuard, Stat, create_by_temp, if_there, platform};
+use crate::observe::{self, target};
 
 /// The operating system's file systems.
 ///
@@ -203,8 +204,9 @@ pub(super) fn with_patience<T>(mut open: impl FnMut() -> io::Result<T>) -> io::R
     for attempt in 1..=TRIES {
         match open() {
             Err(error) if platform::is_out_of_files(&error) => {
+                observe::file_retry();
                 if attempt == 1 {
-                    tracing::warn!("out of file descriptors, waiting until one is free");
+                    tracing::warn!(target: target::DISK, "out of file descriptors, waiting until one is free");
                 }
                 thread::sleep(Duration::from_millis(1 << attempt));
             }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Disk, Kind, if_there};
 use crate::error::{Error, Result};
+use crate::observe::target;
 
 /// What [`publish`] makes durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub(crate) fn publish(
 /// logged.
 pub(crate) fn clean_up<D: Disk + ?Sized>(disk: &D, file: &Path) {
     if let Err(error) = if_there(disk.remove_file(file)) {
-        tracing::warn!(path = %file.display(), %error, "cannot remove a temp file");
+        tracing::warn!(target: target::DISK, path = %file.display(), %error, "cannot remove a temp file");
     }
 }
 

@@ -8,6 +8,7 @@ use crate::datastore::{Accuracy, DiskUsage};
 use crate::disk::{Disk, Publish, if_there, publish};
 use crate::error::{Error, Result};
 use crate::layout::{DISK_USAGE, Layout};
+use crate::observe::target;
 
 #[derive(Serialize, Deserialize)]
 struct Cache {
@@ -30,7 +31,7 @@ pub(crate) fn read(disk: &dyn Disk, layout: &Layout) -> Result<Option<DiskUsage>
     };
     let figure = parse(&contents);
     if figure.is_none() {
-        tracing::warn!(path = %path.display(), "ignoring a disk usage that makes no sense");
+        tracing::warn!(target: target::STORE, path = %path.display(), "ignoring a disk usage that makes no sense");
     }
     Ok(figure)
 }

@@ -22,6 +22,7 @@ use super::work::{StopOnDrop, Work};
 use crate::disk::{Disk, OsDisk, if_there, pool};
 use crate::error::{Error, Result};
 use crate::layout::{BlockKey, Layout, SET_ASIDE};
+use crate::observe::target;
 use crate::resharding::Resharding;
 use crate::shard::Shard;
 use crate::store::{Opening, Options, Store, Target, locate};
@@ -214,7 +215,7 @@ impl Resharder {
         if matches!(error, Error::Stopped)
             && let Err(error) = self.close()
         {
-            tracing::warn!(%error, "cannot close the store; the next open cleans up behind it");
+            tracing::warn!(target: target::MAINTENANCE, %error, "cannot close the store; the next open cleans up behind it");
         }
     }
 

@@ -21,6 +21,7 @@ use crate::disk::{Kind, Publish, clean_up, if_there, pool, publish, remove_tree}
 use crate::error::{Error, Result};
 use crate::intent::{Intent, Unreadable};
 use crate::layout::{BlockKey, COMMIT};
+use crate::observe::{self, target};
 
 /// Batches that are committed, and could not be carried out so far.
 #[derive(Debug, Default)]
@@ -121,6 +122,12 @@ impl Store {
             return Ok(());
         };
         let error = incomplete(&batch, error);
+        tracing::warn!(
+            target: target::BATCH,
+            batch = %observe::name(&batch.dir),
+            %error,
+            "a commit is incomplete, and will be tried again"
+        );
         self.remember([batch]);
         Err(error)
     }
@@ -190,7 +197,7 @@ impl Store {
             self.flush(&[Target::Dir(batch.dir.clone())])?;
         }
         if let Err(error) = remove_tree(&*self.disk, &batch.dir) {
-            tracing::warn!(%error, "cannot remove the directory of a batch; the next open will");
+            tracing::warn!(target: target::BATCH, batch = %observe::name(&batch.dir), %error, "cannot remove the directory of a batch; the next open will");
         }
         Ok(())
     }
@@ -213,8 +220,8 @@ impl Store {
                     && carrying.attempt == Attempt::Again =>
             {
                 if self.stat_block(block)?.is_none() {
-                    let block = block.key();
-                    tracing::error!(%block, "somebody removed a block of a committed batch");
+                    let key = block.key();
+                    tracing::error!(target: target::BATCH, %key, "somebody removed a block of a committed batch");
                 }
                 Ok(())
             }
@@ -276,11 +283,11 @@ impl Store {
         }
         let mut unfinished = Vec::new();
         for batch in committed {
-            tracing::info!(batch = %batch.dir.display(), "completing a commit");
+            tracing::info!(target: target::BATCH, batch = %observe::name(&batch.dir), "completing a commit");
             match self.finish(&batch, Attempt::Again) {
                 // To make room, blocks must be deleted, and for that the store must open.
                 Err(error) if error.is_full() => {
-                    tracing::warn!(%error, "no space left to complete a commit");
+                    tracing::warn!(target: target::BATCH, batch = %observe::name(&batch.dir), %error, "no space left to complete a commit");
                     unfinished.push(batch);
                 }
                 finished => finished.map_err(|error| incomplete(&batch, error))?,
@@ -331,7 +338,8 @@ impl Store {
             Err(Unreadable::Version(version)) => Err(Error::UnknownIntent { path, version }),
             _ => {
                 tracing::warn!(
-                    record = %path.display(),
+                    target: target::BATCH,
+                    batch = %observe::name(&dir),
                     "removing a batch that a crash of the machine cut short: \
                      it was committed without being made durable"
                 );

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::disk::{Disk, pool};
 use crate::error::{Error, Result};
+use crate::observe::{Flush, target};
 
 /// Up to so many files are flushed one by one, side by side; more by one flush of the file system,
 /// where it has one: that also writes what others left to be written, but costs about as much for a
@@ -130,7 +131,9 @@ impl Flusher {
             drop(rounds);
             let running = Running { flusher: self };
             // Not taken out: should this panic, the next one of the round flushes it all.
+            let flush = Flush::begin();
             let outcome = flush_targets(disk, root, &round.wanted());
+            flush.end(!outcome.is_empty());
             self.remember(root, &outcome);
             let _ = round.outcome.set(outcome);
             drop(running);
@@ -164,6 +167,7 @@ impl Flusher {
             .find(|(target, _)| !matches!(target, Target::File(_)));
         if let Some((target, failure)) = shared {
             tracing::error!(
+                target: target::STORE,
                 path = %root.display(),
                 error = %failure.error,
                 "a flush failed, the store takes no more writes"

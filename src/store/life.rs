@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tracing::Instrument as _;
 
 use super::{FlatFs, Store, Target};
 use crate::datastore::DiskUsage;
@@ -14,6 +15,7 @@ use crate::disk::{LockGuard, Publish, if_there, pool};
 use crate::disk_usage::{self, Meter};
 use crate::error::{Error, Result};
 use crate::layout::UNCLEAN;
+use crate::observe::{Operation, target};
 
 /// Whether the store is open, who is at work in it, and what it holds while it is open.
 #[derive(Debug)]
@@ -65,6 +67,13 @@ impl FlatFs {
     /// for other work, call it again, or leave the rest to the last handle's drop: that loses
     /// nothing, but the next open counts the disk usage anew.
     pub async fn close(&self) -> Result<()> {
+        let path = self.path().display();
+        let span = tracing::info_span!(target: target::STORE, "close", %path);
+        let operation = Operation::begin("close");
+        operation.end(self.wait_and_close().instrument(span).await)
+    }
+
+    async fn wait_and_close(&self) -> Result<()> {
         let life = &self.store.life;
         life.closed.store(true, Ordering::SeqCst);
         life.work.close();
@@ -159,7 +168,7 @@ impl Store {
             match self.write_usage(Publish::Durably) {
                 // The mark stays, so nothing is lost but the time for a count.
                 Err(error) if error.is_full() => {
-                    tracing::warn!(%error, "the disk usage will be counted at the next open");
+                    tracing::warn!(target: target::STORE, %error, "the disk usage will be counted at the next open");
                 }
                 written => {
                     written?;
@@ -168,6 +177,8 @@ impl Store {
             }
         }
         drop(lock);
+        let path = self.layout.root().display();
+        tracing::info!(target: target::STORE, %path, "closed");
         Ok(())
     }
 
@@ -183,7 +194,9 @@ impl Store {
         match disk_usage::count_all(&*self.disk, &self.layout, stop) {
             Ok(Some(figure)) => self.trust_usage(figure),
             Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "the disk usage will be counted at the next open"),
+            Err(error) => {
+                tracing::warn!(target: target::STORE, %error, "the disk usage will be counted at the next open")
+            }
         }
     }
 
@@ -242,7 +255,7 @@ async fn checkpoint(store: Weak<Store>, meter: Arc<Meter>) {
             store.write_usage(Publish::Lazily)
         });
         if let Err(error) = written.await {
-            tracing::warn!(%error, "cannot write the disk usage down");
+            tracing::warn!(target: target::STORE, %error, "cannot write the disk usage down");
         }
     }
 }
@@ -250,7 +263,7 @@ async fn checkpoint(store: Weak<Store>, meter: Arc<Meter>) {
 /// Counts the disk usage, some directories a job, until it is done or the store is closed.
 async fn recount(store: Weak<Store>) {
     if let Err(error) = try_recount(store).await {
-        tracing::warn!(%error, "cannot count the disk usage; the next open will try again");
+        tracing::warn!(target: target::STORE, %error, "cannot count the disk usage; the next open will try again");
     }
 }
 

@@ -11,6 +11,7 @@ mod durable;
 mod emptying;
 mod flush;
 mod life;
+mod many;
 mod open;
 mod options;
 mod place;
@@ -29,6 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument as _;
 
 pub(crate) use self::commits::Committed;
 use self::commits::Unfinished;
@@ -42,13 +44,14 @@ pub(crate) use self::place::{Opening, Place, locate};
 pub(crate) use self::scan::walk;
 use self::shard_dirs::ShardDirs;
 use self::turns::Turns;
-use crate::datastore::{Batch, Datastore, DiskUsage};
+use crate::datastore::{AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
 use crate::disk::pool::{self, Crew, Task};
 use crate::disk::{CachedReads, Disk};
 use crate::disk_usage::Meter;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::layout::Layout;
+use crate::observe::{self, Operation, target};
 use crate::query::{EntryStream, Query};
 use crate::shard::Shard;
 
@@ -100,6 +103,8 @@ pub(crate) struct Store {
     unfinished: Unfinished,
     /// Bounds the files that are open for the length of a job.
     files: Arc<Semaphore>,
+    /// How many of these there may be.
+    most_files: usize,
     /// Bounds the listings that stay open between jobs.
     listings: Arc<Semaphore>,
     temp_files: AtomicU64,
@@ -146,6 +151,7 @@ impl FlatFs {
     /// It changes nothing. Dropping the stream ends the query.
     pub async fn query(&self, query: Query) -> Result<EntryStream> {
         let _work = self.store.begin_read()?;
+        tracing::debug!(target: target::QUERY, %query, "query");
         Ok(scan::query(&self.store, query))
     }
 
@@ -166,12 +172,18 @@ impl FlatFs {
             work => work?,
         };
         let store = Arc::clone(&self.store);
-        pool::run(move || {
+        let path = self.path().display();
+        let span = tracing::debug_span!(target: target::STORE, "sync", %path);
+        let operation = Operation::begin("sync");
+        let synced = pool::run(move || {
             let _work = work;
             store.finish_commits()?;
-            store.flush(&[Target::All])
-        })
-        .await
+            store.flush(&[Target::All])?;
+            let path = store.layout.root().display();
+            tracing::debug!(target: target::STORE, %path, "synced");
+            Ok(())
+        });
+        operation.end(synced.instrument(span).await)
     }
 
     /// Whether a commit is under way, or was interrupted by a crash: until the writer that is at work, or
@@ -218,6 +230,7 @@ impl Store {
     /// The right to have a file open, for the length of a job.
     pub(crate) async fn file_permit(&self) -> Result<OwnedSemaphorePermit> {
         let files = Arc::clone(&self.files);
+        observe::open_files(|| self.most_files - files.available_permits());
         files.acquire_owned().await.map_err(|_| Error::Closed)
     }
 
@@ -295,6 +308,14 @@ impl Datastore for FlatFs {
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
         FlatFs::get_size(self, key).await
+    }
+
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+        FlatFs::get_many(self, keys)
+    }
+
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+        FlatFs::has_many(self, keys)
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {

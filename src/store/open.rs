@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 use super::commits::Unfinished;
 use super::durable::GROUP;
@@ -21,6 +22,7 @@ use crate::disk::{Disk, Kind, LockGuard, OsDisk, clean_up, if_there, pool};
 use crate::disk_usage::{self, Meter, cache};
 use crate::error::{Error, Result};
 use crate::layout::{DISK_USAGE, Layout, TEMP, UNCLEAN};
+use crate::observe::{Operation, target};
 use crate::shard::Shard;
 
 impl Options {
@@ -78,8 +80,10 @@ impl Options {
 
     async fn begin(self, path: &Path, purpose: Purpose) -> Result<FlatFs> {
         let path = locate(path).await?;
-        self.begin_on(Arc::new(OsDisk::default()), path, purpose)
-            .await
+        let span = tracing::info_span!(target: target::STORE, "open", path = %path.display());
+        let operation = Operation::begin("open");
+        let opened = self.begin_on(Arc::new(OsDisk::default()), path, purpose);
+        operation.end(opened.instrument(span).await)
     }
 
     pub(crate) async fn begin_on(
@@ -102,6 +106,13 @@ impl Options {
         };
         let store = Arc::new(pool::run(move || opening.run(purpose)).await?);
         store.begin_background();
+        tracing::info!(
+            target: target::STORE,
+            path = %store.layout.root().display(),
+            shard = %store.layout.shard(),
+            read_only = store.options.read_only,
+            "opened"
+        );
         Ok(FlatFs { store })
     }
 }
@@ -159,7 +170,10 @@ impl Opening {
         self.ensure_temp(&layout.temp())?;
         let mark = layout.at_root(UNCLEAN);
         let unclean = self.exists(&mark)?;
-        if !unclean {
+        if unclean {
+            let path = self.root.display();
+            tracing::info!(target: target::STORE, %path, "cleaning up behind a session that was not closed");
+        } else {
             self.mark_unclean(&mark)?;
         }
         self.sync_dir(&self.root)?;
@@ -193,7 +207,7 @@ impl Opening {
         let written = self.disk.write_new(mark, b"", MODE, true);
         match written.map_err(|error| Error::io("write", mark, error)) {
             Err(error) if error.is_full() => {
-                tracing::warn!(%error, "forgetting the cached disk usage, to open a store on a full disk");
+                tracing::warn!(target: target::STORE, %error, "forgetting the cached disk usage, to open a store on a full disk");
                 clean_up(&*self.disk, mark);
                 let cache = self.root.join(DISK_USAGE);
                 if_there(self.disk.remove_file(&cache))
@@ -250,6 +264,7 @@ impl Opening {
             life: Life::new(lock, usage_is_stale),
             unfinished: Unfinished::default(),
             files: Arc::new(Semaphore::new(most - 2 * listings)),
+            most_files: most - 2 * listings,
             listings: Arc::new(Semaphore::new(listings)),
             temp_files: AtomicU64::new(0),
         })

@@ -11,6 +11,7 @@ use crate::disk::{Kind, if_there, pool};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::layout::BlockKey;
+use crate::observe::{self, Operation, Source};
 
 impl FlatFs {
     /// The block of `key`, or `None` if it isn't there. A key that no block can have is not there.
@@ -24,7 +25,7 @@ impl FlatFs {
     ///
     /// It changes nothing.
     pub async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        self.read(key, Store::cached_block, Store::read_block).await
+        self.read(key, Lookup::BLOCK).await
     }
 
     /// Whether the block of `key` is there.
@@ -37,7 +38,8 @@ impl FlatFs {
     ///
     /// It changes nothing.
     pub async fn has(&self, key: &Key) -> Result<bool> {
-        Ok(self.get_size(key).await?.is_some())
+        let size = self.read(key, Lookup::size("has")).await?;
+        Ok(size.is_some())
     }
 
     /// The size of the block of `key` in bytes, or `None` if it isn't there.
@@ -50,45 +52,105 @@ impl FlatFs {
     ///
     /// It changes nothing.
     pub async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        self.read(key, Store::cached_size, |store, block| {
-            Ok(store.stat_block(block)?.map(|stat| stat.len))
-        })
-        .await
+        self.read(key, Lookup::size("get_size")).await
     }
 
     /// Tries what memory knows, here and now, and then asks the disk as one job.
-    async fn read<T, F>(
-        &self,
-        key: &Key,
-        from_memory: impl FnOnce(&Store, &BlockKey) -> Option<Option<T>>,
-        from_disk: F,
-    ) -> Result<Option<T>>
+    async fn read<T>(&self, key: &Key, lookup: Lookup<T>) -> Result<Option<T>>
     where
-        F: FnOnce(&Store, &BlockKey) -> Result<Option<T>> + Send + 'static,
         T: Send + 'static,
     {
         self.store.check_open()?;
         let Ok(block) = BlockKey::new(key) else {
-            return Ok(None);
+            return lookup.remembered(key, None);
         };
         if self.store.cached.is_some() {
             // A task that finds everything in memory would never let others run.
             tokio::task::consume_budget().await;
-            if let Some(found) = from_memory(&self.store, &block) {
-                return Ok(found);
+            if let Some(found) = (lookup.from_memory)(&self.store, &block) {
+                return lookup.remembered(key, found);
             }
         }
         let work = self.store.begin_read()?;
         let permit = self.store.file_permit().await?;
         let store = Arc::clone(&self.store);
         pool::run(move || {
-            let read = from_disk(&store, &block);
+            let read = lookup.read(&store, &block);
             drop((permit, work));
             read
         })
         .await
     }
 }
+
+/// How one block is looked up.
+pub(super) struct Lookup<T> {
+    /// The operation, as it is reported.
+    name: &'static str,
+    pub(super) from_memory: fn(&Store, &BlockKey) -> Option<Option<T>>,
+    from_disk: fn(&Store, &BlockKey) -> Result<Option<T>>,
+    /// How many bytes a value takes.
+    weigh: fn(&T) -> usize,
+}
+
+impl Lookup<Bytes> {
+    pub(super) const BLOCK: Self = Lookup {
+        name: "get",
+        from_memory: Store::cached_block,
+        from_disk: Store::read_block,
+        weigh: Bytes::len,
+    };
+}
+
+impl Lookup<u64> {
+    pub(super) const fn size(name: &'static str) -> Self {
+        Lookup {
+            name,
+            from_memory: Store::cached_size,
+            from_disk: |store, block| Ok(store.stat_block(block)?.map(|stat| stat.len)),
+            weigh: |_| 0,
+        }
+    }
+}
+
+impl<T> Lookup<T> {
+    /// What memory knew of a key, reported.
+    pub(super) fn remembered(&self, key: &Key, found: Option<T>) -> Result<Option<T>> {
+        let answer = Ok(found);
+        observe::read(
+            self.name,
+            Source::Memory,
+            key,
+            self.weight(&answer),
+            &answer,
+        );
+        answer
+    }
+
+    /// Asks the disk, and reports it.
+    pub(super) fn read(&self, store: &Store, block: &BlockKey) -> Result<Option<T>> {
+        let operation = Operation::begin(self.name);
+        let answer = (self.from_disk)(store, block);
+        operation.end_read(block.key(), self.weight(&answer), &answer);
+        answer
+    }
+
+    /// How many bytes an answer takes.
+    pub(super) fn weight(&self, answer: &Result<Option<T>>) -> usize {
+        match answer {
+            Ok(Some(value)) => (self.weigh)(value),
+            _ => 0,
+        }
+    }
+}
+
+impl<T> Clone for Lookup<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Lookup<T> {}
 
 impl Store {
     pub(super) fn cached_block(&self, block: &BlockKey) -> Option<Option<Bytes>> {

@@ -18,6 +18,7 @@ use super::Store;
 use crate::disk::{Current, Kind, Listed, Listing, if_there, pool};
 use crate::error::{Error, Result};
 use crate::layout::{self, BlockKey, DISK_USAGE, README, SHARDING};
+use crate::observe::target;
 use crate::query::{self, Entry, EntryStream, Needs, Query};
 
 /// A job ends after so many entries,
@@ -291,7 +292,7 @@ fn warn_unless_known(root: &std::path::Path, name: &OsStr) {
 }
 
 fn warn_foreign(path: &std::path::Path) {
-    tracing::warn!(path = %path.display(), "ignoring what is no part of a datastore");
+    tracing::warn!(target: target::QUERY, path = %path.display(), "ignoring what is no part of a datastore");
 }
 
 impl Store {
@@ -316,6 +317,7 @@ impl Store {
         }
         if self.layout.shard_of(&block) != shard {
             tracing::warn!(
+                target: target::QUERY,
                 path = %path().display(),
                 "ignoring a block in a shard that is not its own"
             );

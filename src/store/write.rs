@@ -15,6 +15,7 @@ use crate::disk::clean_up;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::layout::BlockKey;
+use crate::observe::Operation;
 
 impl FlatFs {
     /// Stores a block, in place of one that is there, or as [`ExistingBlock`] says.
@@ -41,9 +42,11 @@ impl FlatFs {
         self.store.check_writable()?;
         if self.store.is_surely_kept(&block, &value) {
             tokio::task::consume_budget().await;
-            return Ok(());
+            return Operation::begin("put").end_write(key, 0, Ok(()));
         }
-        self.write(block, Effect::Put(value)).await
+        let (operation, bytes) = (Operation::begin("put"), value.len());
+        let put = self.write(block, Effect::Put(value)).await;
+        operation.end_write(key, bytes, put)
     }
 
     /// Removes a block. It is no error if it isn't there, or can't be by its key.
@@ -63,7 +66,9 @@ impl FlatFs {
         let Ok(block) = BlockKey::new(key) else {
             return self.store.check_writable();
         };
-        self.write(block, Effect::Delete).await
+        let operation = Operation::begin("delete");
+        let delete = self.write(block, Effect::Delete).await;
+        operation.end_write(key, 0, delete)
     }
 
     /// Runs one write of a key in its turn. Once it has begun it owns all that it needs.

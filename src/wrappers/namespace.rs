@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream;
+use futures::stream::{self, StreamExt};
 
 use super::about;
-use crate::datastore::{Batch, Datastore, DiskUsage};
+use crate::datastore::{AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{Entry, EntryStream, KeyMap, Query, apply, merge, rekey};
@@ -67,6 +67,18 @@ impl Prefix {
         self.0.child(key)
     }
 
+    fn all_below<'a>(&'a self, keys: KeyStream<'a>) -> KeyStream<'a> {
+        keys.map(|key| self.below(&key)).boxed()
+    }
+
+    /// The answers of the datastore below, with the keys that were asked for.
+    fn outwards<'a, T: 'a>(&self, answers: AnswerStream<'a, T>) -> AnswerStream<'a, T> {
+        let off = self.off();
+        answers
+            .map(move |(key, answer)| (off(&key), answer))
+            .boxed()
+    }
+
     /// Whether the prefix itself may be in the answer: a query below finds only what is below it.
     fn may_be_in(&self, query: &Query) -> bool {
         query.prefix.is_root() && !self.0.is_root()
@@ -107,6 +119,16 @@ impl Datastore for Namespace {
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
         self.below.get_size(&self.prefix.below(key)).await
+    }
+
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+        self.prefix
+            .outwards(self.below.get_many(self.prefix.all_below(keys)))
+    }
+
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+        self.prefix
+            .outwards(self.below.has_many(self.prefix.all_below(keys)))
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cid::multihash::Multihash;
 use futures::stream::StreamExt;
 
-use crate::datastore::{Batch, Datastore, DiskUsage};
+use crate::datastore::{AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
 use crate::disk::pool;
 use crate::error::{Error, Result};
 use crate::hash::{self, HashError};
@@ -88,6 +88,8 @@ impl Verifying {
 
 /// Values up to this size, in bytes, are hashed in less time than the blocking pool costs.
 const SMALL: usize = 16 * 1024;
+/// How many of many values are checked at a time.
+const CHECKS: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
 struct Checks {
@@ -181,6 +183,25 @@ impl Datastore for Verifying {
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
         self.below.get_size(key).await
+    }
+
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+        let checks = self.checks;
+        let answers = self.below.get_many(keys);
+        answers
+            .map(move |(key, answer)| async move {
+                let checked = match answer {
+                    Ok(value) => checks.read(&key, value).await,
+                    failed => failed,
+                };
+                (key, checked)
+            })
+            .buffered(CHECKS)
+            .boxed()
+    }
+
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+        self.below.has_many(keys)
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {

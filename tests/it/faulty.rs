@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ds_flatfs::conformance::{self, Keys};
 use ds_flatfs::query::{Entry, EntryStream, Filter, Query};
-use ds_flatfs::{Batch, Datastore, DiskUsage, Key, MemoryDatastore, Result};
-use futures::{FutureExt, StreamExt};
+use ds_flatfs::{
+    AnswerStream, Batch, Datastore, DiskUsage, Key, KeyStream, MemoryDatastore, PutStream, Result,
+};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 
 /// What a datastore does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +38,18 @@ enum Fault {
     LateWritesComeBack,
     EmptyBatchesStayOpen,
     StaysOpen,
+    AnswersManyAsTheyCome,
+    LosesWhatIsAbsentOfMany,
+    TakesAllOfManyFirst,
+    HasAllOfMany,
+    HasManyBackwards,
+    PutsManyUntilAnError,
+    LastOfManyPutsWins,
+    DeletesManyButTheFirst,
+    ReadsManyThoughClosed,
 }
 
-const FAULTS: [Fault; 22] = [
+const FAULTS: [Fault; 31] = [
     Fault::KeepsTheEarlierValue,
     Fault::TakesEmptyForAbsent,
     Fault::SizesAreOneTooLarge,
@@ -61,6 +72,15 @@ const FAULTS: [Fault; 22] = [
     Fault::LateWritesComeBack,
     Fault::EmptyBatchesStayOpen,
     Fault::StaysOpen,
+    Fault::AnswersManyAsTheyCome,
+    Fault::LosesWhatIsAbsentOfMany,
+    Fault::TakesAllOfManyFirst,
+    Fault::HasAllOfMany,
+    Fault::HasManyBackwards,
+    Fault::PutsManyUntilAnError,
+    Fault::LastOfManyPutsWins,
+    Fault::DeletesManyButTheFirst,
+    Fault::ReadsManyThoughClosed,
 ];
 
 /// A datastore that does right but for one fault.
@@ -84,6 +104,14 @@ impl Faulty {
             _ => {}
         }
         query
+    }
+
+    fn take<'a>(&self, keys: KeyStream<'a>) -> KeyStream<'a> {
+        if self.fault != Fault::TakesAllOfManyFirst {
+            return keys;
+        }
+        let all = async move { stream::iter(keys.collect::<Vec<_>>().await) };
+        all.flatten_stream().boxed()
     }
 
     fn garble(&self, mut entries: Vec<Result<Entry>>) -> Vec<Result<Entry>> {
@@ -114,10 +142,63 @@ impl Datastore for Faulty {
         Ok(size.map(|size| size + too_much))
     }
 
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+        let answers = self.sound.get_many(self.take(keys));
+        match self.fault {
+            Fault::AnswersManyAsTheyCome => answers
+                .chunks(2)
+                .flat_map(|pair| stream::iter(pair.into_iter().rev()))
+                .boxed(),
+            Fault::LosesWhatIsAbsentOfMany => answers
+                .filter(|(_, value)| std::future::ready(!matches!(value, Ok(None))))
+                .boxed(),
+            Fault::ReadsManyThoughClosed => answers
+                .map(|(key, value)| (key, value.or(Ok(None))))
+                .boxed(),
+            _ => answers,
+        }
+    }
+
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+        let answers = self.sound.has_many(keys);
+        match self.fault {
+            Fault::HasAllOfMany => answers.map(|(key, has)| (key, has.map(|_| true))).boxed(),
+            Fault::HasManyBackwards => answers
+                .chunks(2)
+                .flat_map(|pair| stream::iter(pair.into_iter().rev()))
+                .boxed(),
+            _ => answers,
+        }
+    }
+
+    async fn put_many(&self, mut puts: PutStream<'_>) -> Result<()> {
+        match self.fault {
+            Fault::PutsManyUntilAnError | Fault::LastOfManyPutsWins => {
+                while let Some((key, value)) = puts.try_next().await? {
+                    let is_there = self.sound.has(&key).await?;
+                    if self.fault == Fault::LastOfManyPutsWins || !is_there {
+                        self.sound.put(&key, value).await?;
+                    }
+                }
+                self.sound.sync().await
+            }
+            _ => self.sound.put_many(puts).await,
+        }
+    }
+
+    async fn delete_many(&self, keys: KeyStream<'_>) -> Result<()> {
+        if self.fault == Fault::DeletesManyButTheFirst {
+            let mut keys: BTreeSet<Key> = keys.collect().await;
+            keys.pop_first();
+            return self.sound.delete_many(stream::iter(keys).boxed()).await;
+        }
+        self.sound.delete_many(keys).await
+    }
+
     async fn query(&self, query: Query) -> Result<EntryStream> {
         let answer = self.sound.query(self.misread(query)).await?;
         let entries = self.garble(answer.collect().await);
-        Ok(futures::stream::iter(entries).boxed())
+        Ok(stream::iter(entries).boxed())
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {

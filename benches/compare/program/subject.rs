@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use ds_flatfs::{Datastore, Key, Query};
-use futures::TryStreamExt;
-use futures::future::BoxFuture;
+use futures::future::{self, BoxFuture};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::runtime::Runtime;
 
 use crate::common::Blocks;
@@ -25,6 +25,10 @@ pub(super) trait Subject: Clone + Send + Sync + 'static {
     fn batch(&self, blocks: &Blocks) -> impl Future<Output = ()> + Send;
     /// How many keys there are, by a listing of them.
     fn keys(&self) -> impl Future<Output = usize> + Send;
+    /// How many of the blocks were read by one call.
+    fn get_many(&self, blocks: &Blocks) -> impl Future<Output = usize> + Send;
+    /// How many of the blocks are there, by one call.
+    fn has_many(&self, blocks: &Blocks) -> impl Future<Output = usize> + Send;
 }
 
 /// As users call it.
@@ -61,6 +65,23 @@ impl Subject for Arc<dyn Datastore> {
 
     async fn keys(&self) -> usize {
         count(self, Query::new().keys_only()).await
+    }
+
+    async fn get_many(&self, blocks: &Blocks) -> usize {
+        let keys = stream::iter(blocks.keys.iter().cloned()).boxed();
+        let answers = Datastore::get_many(&**self, keys);
+        let read = answers.filter(|(_, value)| {
+            let is_whole = matches!(value, Ok(Some(value)) if value.len() == blocks.size());
+            future::ready(is_whole)
+        });
+        read.count().await
+    }
+
+    async fn has_many(&self, blocks: &Blocks) -> usize {
+        let keys = stream::iter(blocks.keys.iter().cloned()).boxed();
+        let answers = Datastore::has_many(&**self, keys);
+        let there = answers.filter(|(_, has)| future::ready(matches!(has, Ok(true))));
+        there.count().await
     }
 }
 
@@ -116,6 +137,14 @@ impl Subject for Arc<dyn Peer> {
     async fn keys(&self) -> usize {
         Peer::keys(&**self).await
     }
+
+    async fn get_many(&self, _: &Blocks) -> usize {
+        0
+    }
+
+    async fn has_many(&self, _: &Blocks) -> usize {
+        0
+    }
 }
 
 /// What is done to each block, and what is to come of it.
@@ -136,6 +165,8 @@ pub(super) enum Job {
     Each(Verb, usize),
     Batch,
     Keys,
+    GetMany,
+    HasMany,
 }
 
 /// How long a store takes. The work is in tasks of the runtime, as a node's work is.
@@ -157,6 +188,16 @@ pub(super) fn time(
             let (store, many) = (store.clone(), blocks.len());
             let task = runtime.spawn(async move { assert_eq!(store.keys().await, many) });
             runtime.block_on(task).expect("a listing");
+        }
+        Job::GetMany => {
+            let (store, blocks) = (store.clone(), Arc::clone(blocks));
+            let task = async move { assert_eq!(store.get_many(&blocks).await, blocks.len()) };
+            runtime.block_on(runtime.spawn(task)).expect("many reads");
+        }
+        Job::HasMany => {
+            let (store, blocks) = (store.clone(), Arc::clone(blocks));
+            let task = async move { assert_eq!(store.has_many(&blocks).await, blocks.len()) };
+            runtime.block_on(runtime.spawn(task)).expect("many looks");
         }
     }
     begin.elapsed()

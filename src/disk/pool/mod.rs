@@ -8,11 +8,12 @@ use std::sync::OnceLock;
 use std::thread;
 
 use tokio::runtime::Handle;
+use tracing::Span;
 
 use crate::error::{Error, Result};
 
 /// Runs one job on the blocking pool. Once it has begun it runs to its end, whether its future is
-/// still there or not, so it must own what it needs.
+/// still there or not, so it must own what it needs. What it reports is in the span of its caller.
 ///
 /// A panic of the job goes on in the caller.
 ///
@@ -26,8 +27,9 @@ where
     T: Send + 'static,
 {
     let runtime = Handle::try_current().map_err(|_| Error::Runtime)?;
+    let span = Span::current();
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
-    let running = runtime.spawn_blocking(job);
+    let running = runtime.spawn_blocking(move || span.in_scope(job));
     match running.await {
         Ok(result) => result,
         Err(failed) => match failed.try_into_panic() {

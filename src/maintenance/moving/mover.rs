@@ -15,6 +15,7 @@ use crate::maintenance::progress::Progress;
 use crate::maintenance::sweep::{Blocks, Sweeper, remove_empty_shards};
 use crate::maintenance::usage::Usage;
 use crate::maintenance::work::Work;
+use crate::observe::target;
 use crate::store::{Opening, Store, Target};
 
 /// A move that is under way.
@@ -89,7 +90,7 @@ impl Mover {
             let closed = self.new.flush(&[Target::All]);
             let closed = closed.and_then(|()| self.close_new());
             if let Err(error) = closed.and_then(|()| self.close_old()) {
-                tracing::warn!(%error, "cannot close the stores; the next open cleans up behind them");
+                tracing::warn!(target: target::MAINTENANCE, %error, "cannot close the stores; the next open cleans up behind them");
             }
         }
     }

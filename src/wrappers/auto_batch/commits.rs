@@ -12,6 +12,7 @@ use super::pending::{Limits, Pending, Taken, Writes};
 use crate::datastore::{Batch, Datastore};
 use crate::error::{Error, Result};
 use crate::key::Key;
+use crate::observe::target;
 
 /// What all handles of an [`AutoBatch`](super::AutoBatch) share.
 #[derive(Debug)]
@@ -100,7 +101,7 @@ impl Commits {
             let _turn = self.turn.lock().await;
             let outcome = self.commit(when).await;
             if let Err(Err(error)) = tell.send(outcome) {
-                tracing::warn!(%error, "a commit failed that nobody waited for");
+                tracing::warn!(target: target::WRAPPERS, %error, "a commit failed that nobody waited for");
                 self.pending().keep_unheard(error);
             }
         });
@@ -159,7 +160,7 @@ async fn write_down(datastore: &dyn Datastore, writes: &Writes) -> Result<Option
         };
         match taken {
             Err(error @ (Error::InvalidKey { .. } | Error::Corrupt { .. })) => {
-                tracing::warn!(%key, %error, "a write was refused, and is dropped");
+                tracing::warn!(target: target::WRAPPERS, %key, %error, "a write was refused, and is dropped");
                 refused.get_or_insert(error);
             }
             taken => taken?,
@@ -172,7 +173,7 @@ async fn write_down(datastore: &dyn Datastore, writes: &Writes) -> Result<Option
 impl Drop for Commits {
     fn drop(&mut self) {
         if !self.pending().is_empty() {
-            tracing::warn!("dropped without a close: writes that were not committed are lost");
+            tracing::warn!(target: target::WRAPPERS, "dropped without a close: writes that were not committed are lost");
         }
     }
 }

@@ -10,6 +10,7 @@ use super::mounts::{Mounted, Mounts};
 use crate::datastore::Batch;
 use crate::error::{Error, Result};
 use crate::key::Key;
+use crate::observe::target;
 use crate::query::{EntryStream, Query, merge};
 use crate::wrappers::{about, job};
 
@@ -151,7 +152,7 @@ async fn commit_each(batches: Vec<(Key, Box<dyn Batch>)>) -> Result<()> {
             Err(error) if committed.is_empty() => return Err(error),
             Err(error) => {
                 if let Err(error) = incomplete {
-                    tracing::warn!(%error, "the first part of a partly committed batch");
+                    tracing::warn!(target: target::WRAPPERS, %error, "the first part of a partly committed batch");
                 }
                 return Err(Error::PartlyCommitted {
                     committed,

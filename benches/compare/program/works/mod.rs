@@ -27,6 +27,8 @@ pub(super) const WORKS: &[Work] = &[
     work("get, one after another", reads::get),
     work("get, one after another, current-thread", reads::get_current),
     work("get, 16 tasks on 2 workers", reads::get_at_once),
+    work("get_many of all blocks", reads::get_many),
+    work("has_many of all blocks", reads::has_many),
     work("get 256 KiB", reads::get_large),
     work("has, present", reads::has),
     work("has, present, current-thread", reads::has_current),

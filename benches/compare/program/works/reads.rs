@@ -55,6 +55,34 @@ pub(super) fn get_large(bench: &Bench, title: &str) -> Vec<Row> {
     vec![Row::of_race(title, Goal::Ratio(1.2), &times)]
 }
 
+pub(super) fn get_many(bench: &Bench, title: &str) -> Vec<Row> {
+    many(bench, title, Goal::Ratio(1.0), Job::GetMany, Verb::Get)
+}
+
+pub(super) fn has_many(bench: &Bench, title: &str) -> Vec<Row> {
+    many(bench, title, Goal::Ratio(1.3), Job::HasMany, Verb::Has)
+}
+
+/// All blocks of a store by one call. Only ours has such a call.
+fn many(bench: &Bench, title: &str, goal: Goal, job: Job, verb: Verb) -> Vec<Row> {
+    let Filled {
+        blocks,
+        floor,
+        ours,
+        ..
+    } = bench.filled();
+    let mut race = Race::default();
+    race.enter(FLOOR, || {
+        let begin = Instant::now();
+        read_all(floor, blocks, verb);
+        begin.elapsed()
+    });
+    race.enter(OURS, || time(&bench.multi, ours, blocks, job));
+    let times = race.run(bench.rounds(), blocks.len());
+    let size = format!("{} blocks", blocks.len());
+    vec![note_size(bench, Row::of_race(title, goal, &times), &size)]
+}
+
 fn row(
     bench: &Bench,
     title: &str,

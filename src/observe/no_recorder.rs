@@ -1,0 +1,26 @@
+//! Without the feature `metrics` nothing is recorded.
+
+#[derive(Clone, Copy)]
+pub(super) struct Timer;
+
+impl Timer {
+    pub(super) fn start() -> Self {
+        Timer
+    }
+}
+
+pub(super) fn operation(_: &'static str, _: &'static str) {}
+
+pub(super) fn took(_: &'static str, _: Timer) {}
+
+pub(super) fn read(_: &'static str, _: usize) {}
+
+pub(super) fn batch(_: usize, _: usize, _: u64) {}
+
+pub(super) fn flush(_: Timer, _: bool) {}
+
+pub(crate) fn bytes_written(_: usize) {}
+
+pub(crate) fn file_retry() {}
+
+pub(crate) fn open_files(_: impl FnOnce() -> usize) {}

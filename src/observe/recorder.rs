@@ -1,0 +1,106 @@
+//! Figures for the recorder of the metrics facade.
+
+use std::time::Instant;
+
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+
+const OPERATIONS: &str = "ds_flatfs_operations_total";
+const OPERATION_SECONDS: &str = "ds_flatfs_operation_seconds";
+const READS: &str = "ds_flatfs_reads_total";
+const READ_BYTES: &str = "ds_flatfs_read_bytes_total";
+const WRITTEN_BYTES: &str = "ds_flatfs_written_bytes_total";
+const BATCH_PUTS: &str = "ds_flatfs_batch_puts";
+const BATCH_DELETES: &str = "ds_flatfs_batch_deletes";
+const BATCH_BYTES: &str = "ds_flatfs_batch_bytes";
+const FLUSH_SECONDS: &str = "ds_flatfs_flush_seconds";
+const FLUSH_FAILURES: &str = "ds_flatfs_flush_failures_total";
+const OPEN_FILES: &str = "ds_flatfs_open_files";
+const FILE_RETRIES: &str = "ds_flatfs_file_retries_total";
+
+/// Tells the recorder that is installed, if there is one, what each metric is and its unit. Call it once
+/// after the recorder was installed, if it shows descriptions. Feature `metrics`.
+pub fn describe_metrics() {
+    describe_counter!(OPERATIONS, Unit::Count, "Calls that were answered");
+    describe_histogram!(OPERATION_SECONDS, Unit::Seconds, "How long calls took");
+    describe_counter!(READS, Unit::Count, "Reads of blocks, by what answered");
+    describe_counter!(READ_BYTES, Unit::Bytes, "Sizes of the blocks that were got");
+    describe_counter!(
+        WRITTEN_BYTES,
+        Unit::Bytes,
+        "Sizes of the blocks that were put"
+    );
+    describe_histogram!(BATCH_PUTS, Unit::Count, "Puts of a committed batch");
+    describe_histogram!(BATCH_DELETES, Unit::Count, "Deletes of a committed batch");
+    describe_histogram!(
+        BATCH_BYTES,
+        Unit::Bytes,
+        "Sizes of the blocks of a committed batch"
+    );
+    describe_histogram!(
+        FLUSH_SECONDS,
+        Unit::Seconds,
+        "How long flushes to the disk took"
+    );
+    describe_counter!(
+        FLUSH_FAILURES,
+        Unit::Count,
+        "Flushes to the disk that failed"
+    );
+    describe_histogram!(
+        OPEN_FILES,
+        Unit::Count,
+        "Files that a store has open for its jobs"
+    );
+    describe_counter!(
+        FILE_RETRIES,
+        Unit::Count,
+        "Times that no file descriptor was free"
+    );
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Timer(Instant);
+
+impl Timer {
+    pub(super) fn start() -> Self {
+        Timer(Instant::now())
+    }
+}
+
+pub(super) fn operation(operation: &'static str, outcome: &'static str) {
+    counter!(OPERATIONS, "operation" => operation, "outcome" => outcome).increment(1);
+}
+
+pub(super) fn took(operation: &'static str, timer: Timer) {
+    histogram!(OPERATION_SECONDS, "operation" => operation).record(timer.0.elapsed());
+}
+
+pub(super) fn read(source: &'static str, bytes: usize) {
+    counter!(READS, "source" => source).increment(1);
+    counter!(READ_BYTES).increment(bytes as u64);
+}
+
+pub(super) fn batch(puts: usize, deletes: usize, bytes: u64) {
+    histogram!(BATCH_PUTS).record(puts as f64);
+    histogram!(BATCH_DELETES).record(deletes as f64);
+    histogram!(BATCH_BYTES).record(bytes as f64);
+}
+
+pub(super) fn flush(timer: Timer, failed: bool) {
+    histogram!(FLUSH_SECONDS).record(timer.0.elapsed());
+    if failed {
+        counter!(FLUSH_FAILURES).increment(1);
+    }
+}
+
+pub(crate) fn bytes_written(bytes: usize) {
+    counter!(WRITTEN_BYTES).increment(bytes as u64);
+}
+
+pub(crate) fn file_retry() {
+    counter!(FILE_RETRIES).increment(1);
+}
+
+pub(crate) fn open_files(count: impl FnOnce() -> usize) {
+    histogram!(OPEN_FILES).record(count() as f64);
+}
