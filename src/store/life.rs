@@ -206,6 +206,13 @@ impl Store {
         self.life.usage_is_stale.store(false, Ordering::SeqCst);
     }
 
+    /// Has the disk usage counted anew, by the close or the next open: blocks were found to be other than
+    /// they were when they were counted.
+    #[cfg(feature = "verify")]
+    pub(crate) fn distrust_usage(&self) {
+        self.life.usage_is_stale.store(true, Ordering::SeqCst);
+    }
+
     /// Counts directories for some milliseconds.
     fn count_some(&self, dirs: &mut impl Iterator<Item = String>) -> Result<()> {
         const LONG: Duration = Duration::from_millis(5);

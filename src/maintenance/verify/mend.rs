@@ -53,7 +53,11 @@ impl Mender {
                 rename(self, &file.path, &to).map(|()| Change::removed(size))
             });
             match moved {
-                Ok(()) => return Ok(Some(Remedy::Quarantined(to))),
+                Ok(()) => {
+                    // What damaged the block may have changed its size.
+                    store.distrust_usage();
+                    return Ok(Some(Remedy::Quarantined(to)));
+                }
                 Err(error) if is(&error, io::ErrorKind::AlreadyExists) => {}
                 // Looked for once more.
                 Err(error) if is(&error, io::ErrorKind::NotFound) => {}
