@@ -7,7 +7,7 @@
 //!
 //! | target | level | event | fields |
 //! | --- | --- | --- | --- |
-//! | `ds_flatfs::store` | info | a store was opened or closed | `path`, `shard`, `read_only` |
+//! | `ds_flatfs::store` | debug | a store was opened or closed | `path`, `shard`, `read_only` |
 //! | | info | the last session was not closed, its traces are cleaned up | `path` |
 //! | | debug | a `sync` is done | `path` |
 //! | | warn | the disk usage can't be kept, or makes no sense | `error`, `path` |

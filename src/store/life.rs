@@ -178,7 +178,7 @@ impl Store {
         }
         drop(lock);
         let path = self.layout.root().display();
-        tracing::info!(target: target::STORE, %path, "closed");
+        tracing::debug!(target: target::STORE, %path, "closed");
         Ok(())
     }
 

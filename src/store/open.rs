@@ -106,7 +106,7 @@ impl Options {
         };
         let store = Arc::new(pool::run(move || opening.run(purpose)).await?);
         store.begin_background();
-        tracing::info!(
+        tracing::debug!(
             target: target::STORE,
             path = %store.layout.root().display(),
             shard = %store.layout.shard(),

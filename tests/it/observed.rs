@@ -173,7 +173,7 @@ async fn life(store: &FlatFs, reports: &Collected) {
 
     let opened = reports.only("ds_flatfs::store", "opened");
     let shard = store.shard().to_string();
-    opened.has("INFO", &[("path", &path), ("shard", &shard)]);
+    opened.has("DEBUG", &[("path", &path), ("shard", &shard)]);
     assert_eq!(opened.spans, ["open"]);
     let query = reports.only("ds_flatfs::query", "query");
     query.has("DEBUG", &[("query", "prefix /, keys only")]);
@@ -184,7 +184,7 @@ async fn life(store: &FlatFs, reports: &Collected) {
     synced.has("DEBUG", &[("path", &path)]);
     assert_eq!(synced.spans, ["sync"]);
     let closed = reports.only("ds_flatfs::store", "closed");
-    closed.has("INFO", &[("path", &path)]);
+    closed.has("DEBUG", &[("path", &path)]);
     assert_eq!(closed.spans, ["close"]);
 }
 
