@@ -93,6 +93,12 @@ impl Row {
         self
     }
 
+    /// Says more beside what the note says already.
+    pub(super) fn add_note(&mut self, more: &str) {
+        let said = self.note.take();
+        self.note = Some(said.map_or_else(|| more.to_owned(), |said| format!("{said}; {more}")));
+    }
+
     pub(super) fn ratio(&self) -> Option<f64> {
         let floor = self.floor.filter(|&floor| floor > 0.0)?;
         Some(self.ours? / floor)

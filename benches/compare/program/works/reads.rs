@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use super::note_size;
 use crate::common::{Blocks, Floor};
 use crate::program::bench::{Bench, KIB};
-use crate::program::race::{Race, Times};
+use crate::program::race::{Race, Times, median};
 use crate::program::row::{FLOOR, Goal, OURS, Row};
 use crate::program::stores::Filled;
 use crate::program::subject::{Job, Verb, time};
@@ -22,8 +22,22 @@ pub(super) fn get_current(bench: &Bench, title: &str) -> Vec<Row> {
     row(bench, title, Goal::Ratio(1.0), &bench.current, Verb::Get, 1)
 }
 
+/// With what two plain threads take: nobody can be faster than the processors are side by side.
 pub(super) fn get_at_once(bench: &Bench, title: &str) -> Vec<Row> {
-    row(bench, title, Goal::Ratio(0.6), &bench.multi, Verb::Get, 16)
+    let mut rows = row(bench, title, Goal::Ratio(0.6), &bench.multi, Verb::Get, 16);
+    let Filled { blocks, floor, .. } = bench.filled();
+    let rounds: Vec<f64> = (0..bench.rounds())
+        .map(|_| {
+            let begin = Instant::now();
+            blocks.by_threads(2, |name, _| {
+                black_box(floor.get(name));
+            });
+            begin.elapsed().as_secs_f64() / blocks.len() as f64
+        })
+        .collect();
+    let note = format!("two plain threads: {:.2} µs", median(&rounds) * 1e6);
+    rows.iter_mut().for_each(|row| row.add_note(&note));
+    rows
 }
 
 pub(super) fn has(bench: &Bench, title: &str) -> Vec<Row> {
