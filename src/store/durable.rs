@@ -61,7 +61,7 @@ impl Store {
             held,
             answer,
         };
-        // Weak, for a crew may stay a little longer than the last handle.
+        // Weak, so that the queue doesn't keep alive the store that has it.
         let store = Arc::downgrade(self);
         self.durable_crew.submit(write, move |mut group| {
             if let Some(store) = store.upgrade() {
@@ -160,9 +160,8 @@ impl Store {
             .iter_mut()
             .filter(|step| matches!(step, Ok(Step::Applied)))
         {
-            if let Some(error) = first.take().or_else(|| self.flush_failed()) {
-                *step = Err(error);
-            }
+            let error = first.take().or_else(|| self.flush_failed());
+            *step = Err(error.unwrap_or(Error::Closed));
         }
     }
 }
