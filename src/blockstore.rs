@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "Database reported unrecoverable error: \
-             an earlier write of this batch failed, nothing of it was committed: \
+             the batch failed, nothing of it was committed: \
              cannot write /store/XY/KEY.data: permission denied"
         );
     }

@@ -128,9 +128,9 @@ pub enum Error {
         expected: &'static str,
     },
 
-    /// A write of this batch failed, and the batch with it: nothing of it will be committed.
-    /// Discard or drop it, and start a new one.
-    #[error("an earlier write of this batch failed, nothing of it was committed")]
+    /// A write of this batch failed, or an earlier commit that has to be completed first could not be, and
+    /// the batch with it: nothing of it will be committed. Discard or drop it, and start a new one.
+    #[error("the batch failed, nothing of it was committed")]
     BatchFailed {
         /// The first failure.
         source: Arc<Error>,

@@ -37,7 +37,7 @@ struct State {
     under_way: usize,
     /// What writes that have ended held. It goes back in portions: who waits for a permit is woken less
     /// often then, and finds several.
-    spent: Vec<Held>,
+    spent: Vec<Permits>,
     /// The first write that failed.
     failure: Option<Arc<Error>>,
 }
@@ -194,7 +194,7 @@ impl Stage {
         self: &Arc<Self>,
         block: BlockKey,
         value: Bytes,
-        held: Held,
+        (permits, work): Held,
     ) -> Result<()> {
         let mut state = self.state();
         failed(&state)?;
@@ -213,17 +213,18 @@ impl Stage {
             stage: Arc::clone(self),
             block,
             value,
-            held: Some(held),
+            permits: Some(permits),
+            _work: work,
         };
         self.store.crew.begin(move || write.run())
     }
 
     /// Ends a write, and answers what is to be released.
-    fn end_write(&self, held: Option<Held>) -> Vec<Held> {
+    fn end_write(&self, permits: Option<Permits>) -> Vec<Permits> {
         let portion = self.store.options.write_concurrency.div_ceil(4);
         let mut state = self.state();
         state.under_way -= 1;
-        state.spent.extend(held);
+        state.spent.extend(permits);
         if state.under_way == 0 || state.spent.len() >= portion {
             std::mem::take(&mut state.spent)
         } else {
@@ -271,7 +272,9 @@ struct Write {
     block: BlockKey,
     value: Bytes,
     /// Until the write has ended.
-    held: Option<Held>,
+    permits: Option<Permits>,
+    /// Last, because this may be the last to have the stage, and a close has to wait until that is gone.
+    _work: TaskTrackerToken,
 }
 
 impl Write {
@@ -279,19 +282,16 @@ impl Write {
         if self.stage.check().is_ok() {
             self.stage.write(&self.block, &self.value);
         }
-        let spent = self.stage.end_write(self.held.take());
-        // This may be the last to have the stage, and a close has to wait until that is gone.
-        drop(self);
-        drop(spent);
+        drop(self.stage.end_write(self.permits.take()));
     }
 }
 
 /// A write that its runtime gave up, because it shuts down.
 impl Drop for Write {
     fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
+        if let Some(permits) = self.permits.take() {
             self.stage.state().fail(Error::Runtime);
-            drop(self.stage.end_write(Some(held)));
+            drop(self.stage.end_write(Some(permits)));
         }
     }
 }

@@ -85,7 +85,8 @@ async fn a_commit_first_completes_the_one_before() {
     let (disk, store, refusal) = incomplete(SAFE).await;
     let other = Write::Commit(vec![Change::Put("DD1", "of another key")]);
     let error = other.run(&store).await.unwrap_err();
-    assert!(matches!(error, Error::CommitIncomplete { .. }), "{error}");
+    // It must not be taken for its own being committed.
+    assert!(matches!(error, Error::BatchFailed { .. }), "{error}");
     drop(refusal);
     other.run(&store).await.unwrap();
     let model = model(&[commit(), other]);

@@ -96,7 +96,8 @@ impl Store {
             return Ok(Step::Applied);
         };
         if self.keeps(&write.block, value.len() as u64)? {
-            return Ok(Step::Unneeded);
+            // The block that is there may be the one whose flush has failed.
+            return self.flush_failed().map_or(Ok(Step::Unneeded), Err);
         }
         let temp = self.next_temp_file();
         match self.stage(&temp, value) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{begin, processors};
+use super::{begin, processors, runtime};
 use crate::error::{Error, Result};
 
 /// A task that takes longer has waited for a disk, and not for a processor: then more hands help.
@@ -75,6 +75,8 @@ impl<T: Send + 'static> Crew<T> {
     where
         F: Fn(Vec<T>) + Send + Clone + 'static,
     {
+        // Before the others get to see the task.
+        runtime()?;
         let mut queue = self.queue();
         queue.tasks.push_back(task);
         let waiting = queue.tasks.len();

@@ -26,7 +26,7 @@ where
     F: FnOnce() -> Result<T> + Send + 'static,
     T: Send + 'static,
 {
-    let runtime = Handle::try_current().map_err(|_| Error::Runtime)?;
+    let runtime = runtime()?;
     let span = Span::current();
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     let running = runtime.spawn_blocking(move || span.in_scope(job));
@@ -45,10 +45,14 @@ where
 ///
 /// [`Error::Runtime`] if there is no runtime.
 fn begin(job: impl FnOnce() + Send + 'static) -> Result<()> {
-    let runtime = Handle::try_current().map_err(|_| Error::Runtime)?;
+    let runtime = runtime()?;
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     drop(runtime.spawn_blocking(job));
     Ok(())
+}
+
+fn runtime() -> Result<Handle> {
+    Handle::try_current().map_err(|_| Error::Runtime)
 }
 
 /// Begins a job that nobody waits for. Without a runtime it runs here and now.
