@@ -221,6 +221,10 @@ impl Resharder {
 
     fn close(&self) -> Result<()> {
         self.usage.after(&self.store, 0)?;
+        if self.duplicates.load(Ordering::Relaxed) > 0 {
+            // Their sizes are not known any more.
+            self.store.distrust_usage();
+        }
         self.store.finish_life()
     }
 

@@ -206,9 +206,8 @@ impl Store {
         self.life.usage_is_stale.store(false, Ordering::SeqCst);
     }
 
-    /// Has the disk usage counted anew, by the close or the next open: blocks were found to be other than
-    /// they were when they were counted.
-    #[cfg(feature = "verify")]
+    /// Has the disk usage counted anew, by the close or the next open: blocks have gone, or were found to be
+    /// other than they were when they were counted.
     pub(crate) fn distrust_usage(&self) {
         self.life.usage_is_stale.store(true, Ordering::SeqCst);
     }
