@@ -234,8 +234,7 @@ impl Stage {
 
     fn write(&self, block: &BlockKey, value: &Bytes) {
         let path = self.dir.join(block.file_name());
-        let mode = self.store.options.file_mode;
-        let written = self.store.disk.write_new(&path, value, mode, false);
+        let written = self.store.stage(&path, value);
         let mut state = self.state();
         match written {
             Ok(()) => {
@@ -244,7 +243,7 @@ impl Stage {
                     op.value = Some(Value::OnDisk(value.len() as u64));
                 }
             }
-            Err(error) => state.fail(Error::io("write", path, error)),
+            Err(error) => state.fail(error),
         }
     }
 

@@ -21,22 +21,17 @@ pub(super) enum Placed {
 /// Moves a file to the place of a block in this shard of the store, never over another one. The
 /// directory is made if need be.
 pub(super) fn place(store: &Store, from: &Path, shard: &str, to: &Path) -> Result<Placed> {
-    store.ensure_shard(shard)?;
-    let moved = match store.disk.rename_new(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // Somebody may have removed the directory, though nobody should.
-            store.make_shard(shard)?;
-            store.disk.rename_new(from, to)
-        }
-        moved => moved,
+    let move_it = || {
+        let moved = store.disk.rename_new(from, to);
+        moved.map_err(|error| Error::io("move a block to", to, error))
     };
-    match moved {
+    match store.in_shard(shard, move_it) {
         Ok(()) => Ok(Placed::Moved),
-        Err(error) => match error.kind() {
-            io::ErrorKind::AlreadyExists => Ok(Placed::Taken),
-            io::ErrorKind::CrossesDevices => Ok(Placed::Elsewhere),
-            io::ErrorKind::NotFound => Ok(Placed::Gone),
-            _ => Err(Error::io("move a block to", to, error)),
+        Err(error) => match error.io_error().map(io::Error::kind) {
+            Some(io::ErrorKind::AlreadyExists) => Ok(Placed::Taken),
+            Some(io::ErrorKind::CrossesDevices) => Ok(Placed::Elsewhere),
+            Some(io::ErrorKind::NotFound) => Ok(Placed::Gone),
+            _ => Err(error),
         },
     }
 }

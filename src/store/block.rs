@@ -47,7 +47,7 @@ impl Store {
         self.make_shard(shard)
     }
 
-    pub(crate) fn make_shard(&self, shard: &str) -> Result<()> {
+    fn make_shard(&self, shard: &str) -> Result<()> {
         self.shards
             .make(&*self.disk, &self.layout, &self.meter, shard)
     }
@@ -108,12 +108,17 @@ impl Store {
     /// Takes a step that needs the block's shard directory, which is made if it isn't there.
     fn in_shard_of(&self, block: &BlockKey, step: impl Fn(&str) -> Result<()>) -> Result<()> {
         let shard = self.layout.shard_of(block);
-        self.ensure_shard(&shard)?;
-        match step(&shard) {
+        self.in_shard(&shard, || step(&shard))
+    }
+
+    /// Takes a step that needs this shard directory, which is made if it isn't there.
+    pub(crate) fn in_shard(&self, shard: &str, step: impl Fn() -> Result<()>) -> Result<()> {
+        self.ensure_shard(shard)?;
+        match step() {
             // Somebody removed the directory, though nobody should.
             Err(error) if is_not_found(&error) => {
-                self.make_shard(&shard)?;
-                step(&shard)
+                self.make_shard(shard)?;
+                step()
             }
             done => done,
         }

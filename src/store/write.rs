@@ -129,7 +129,7 @@ impl Store {
     }
 
     /// Writes a temp file, which is not flushed.
-    pub(super) fn stage(&self, temp: &Path, value: &[u8]) -> Result<()> {
+    pub(crate) fn stage(&self, temp: &Path, value: &[u8]) -> Result<()> {
         self.disk
             .write_new(temp, value, self.options.file_mode, false)
             .map_err(|error| Error::io("write", temp, error))

@@ -39,6 +39,12 @@ struct Queue<T> {
     awaited: usize,
 }
 
+impl<T> Crew<T> {
+    fn queue(&self) -> MutexGuard<'_, Queue<T>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl<T: Send + 'static> Crew<T> {
     /// A crew whose hands take one task at a time: as many as there are processors, and up to
     /// `most_hands` where the tasks wait for a disk.
@@ -100,10 +106,6 @@ impl<T: Send + 'static> Crew<T> {
             has_left: false,
         };
         begin(move || hand.work(work))
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue<T>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many tasks wait.
@@ -197,11 +199,7 @@ impl<T> Drop for Hand<T> {
         if self.has_left {
             return;
         }
-        let mut queue = self
-            .crew
-            .queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.crew.queue();
         queue.hands -= 1;
         if queue.hands > 0 {
             return;
