@@ -4,7 +4,8 @@
 //! openat2(2) with `RESOLVE_CACHED` (Linux 5.12) walks a path through the kernel's cache of names
 //! only, and preadv2(2) with `RWF_NOWAIT` (Linux 4.14) takes only what is in the page cache; where
 //! that is not enough both say `EAGAIN` at once. Between the two the file system is asked to open the
-//! file, which is why only local ones are. Whatever else goes wrong, too, is for the pool to find out:
+//! file, which is why only local ones are. A read that has to note the time of access may wait for the
+//! file system's journal, so it is told not to (`O_NOATIME`), which the owner of the file may. Whatever else goes wrong, too, is for the pool to find out:
 //! a seccomp filter, a file system without these, a symbolic link, no free descriptor.
 
 use std::fs::File;
@@ -18,29 +19,19 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::os::with_patience;
-use super::{CachedReads, Kind, Stat};
+use super::{CachedReads, Kind, Stat, file_systems};
 
 /// Longer files go to the pool: a worker should not be busy for much longer than the hop takes. kubo's
 /// usual blocks, of 256 KiB and a few bytes, are copied in some 20 µs.
 const LONGEST: u64 = 512 * 1024;
-
-/// File systems that open a file, once its name is cached, without asking anybody; by their numbers
-/// in statfs(2). NFS, FUSE and others ask their server.
-const LOCAL: [u32; 7] = [
-    0x0000_ef53, // ext2, ext3, ext4
-    0x5846_5342, // XFS
-    0x9123_683e, // btrfs
-    0xf2f5_2010, // F2FS
-    0xca45_1a4e, // bcachefs
-    0x2fc1_2fc1, // ZFS
-    0x0102_1994, // tmpfs
-];
 
 #[derive(Debug)]
 pub(super) struct LinuxCachedReads {
     root: File,
     /// Whether the kernel has said that it can't do this, here or at all.
     cannot_open: AtomicBool,
+    /// Whether a file was found whose access time only its owner may leave alone.
+    is_of_others: AtomicBool,
     cannot_read: AtomicBool,
 }
 
@@ -49,25 +40,41 @@ impl LinuxCachedReads {
     pub(super) fn new(root: &Path) -> io::Result<Option<Self>> {
         #[expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
         let root = with_patience(|| File::open(root))?;
-        let number = rustix::fs::fstatfs(&root)?.f_type;
-        let is_local = u32::try_from(number).is_ok_and(|number| LOCAL.contains(&number));
+        let is_local = file_systems::opens_at_once(&root)?;
         Ok(is_local.then(|| LinuxCachedReads {
             root,
             cannot_open: AtomicBool::new(false),
+            is_of_others: AtomicBool::new(false),
             cannot_read: AtomicBool::new(false),
         }))
     }
 
-    /// Opens a path below the root, through no symbolic link.
+    /// Opens a file to read it, without a note of the time where that can be had.
+    fn open_file(&self, path: &str) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        if !self.is_of_others.load(Ordering::Relaxed) {
+            match self.try_open(path, flags | OFlags::NOATIME) {
+                Err(Errno::PERM) => self.is_of_others.store(true, Ordering::Relaxed),
+                opened => return opened.inspect_err(|&error| give_up_on(error, &self.cannot_open)),
+            }
+        }
+        self.open(path, flags)
+    }
+
     fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        self.try_open(path, flags)
+            .inspect_err(|&error| give_up_on(error, &self.cannot_open))
+    }
+
+    /// Opens a path below the root, through no symbolic link.
+    fn try_open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let resolve = ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
-        let opened = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve);
-        opened.inspect_err(|&error| give_up_on(error, &self.cannot_open))
+        rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve)
     }
 
     fn try_read(&self, path: &str) -> Result<Option<Bytes>, Errno> {
-        let file = self.open(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        let file = self.open_file(path)?;
         let stat = stat(&file)?;
         let length = match usize::try_from(stat.len) {
             Ok(length) if stat.kind == Kind::File && stat.len <= LONGEST => length,

@@ -11,6 +11,8 @@
 mod cached;
 #[cfg(test)]
 pub(crate) mod fault;
+#[cfg(target_os = "linux")]
+mod file_systems;
 mod listing;
 mod os;
 #[path = "unix.rs"]
@@ -99,7 +101,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn sync_all(&self, root: &Path) -> io::Result<()>;
 
     /// Whether [`sync_all`](Disk::sync_all) is one step of the file system, and not a walk through
-    /// every file.
+    /// every file. Known once a lock was taken; before, it is said not to be.
     fn syncs_all_at_once(&self) -> bool;
 
     /// Makes the file if it isn't there, and takes an exclusive advisory lock on it; `None` if

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub(crate) struct OsDisk {
     /// of a failure to write back since it was opened; a new one is not told of what others have
     /// heard already.
     pub(super) witness: OnceLock<File>,
+    /// Whether one flush of the file system of the witness reaches all of its files.
+    syncs_all_at_once: AtomicBool,
     /// Whether files without a name have been found not to work.
     pub(super) has_no_nameless_files: AtomicBool,
 }
@@ -115,7 +117,7 @@ impl Disk for OsDisk {
     }
 
     fn syncs_all_at_once(&self) -> bool {
-        platform::SYNCS_ALL_AT_ONCE
+        self.syncs_all_at_once.load(Ordering::Relaxed)
     }
 
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
@@ -130,7 +132,10 @@ impl Disk for OsDisk {
         }
         let lock = OsLock { file: locked };
         if let (Some(dir), None) = (file.parent(), self.witness.get()) {
-            let _ = self.witness.set(open_dir(dir)?);
+            let dir = open_dir(dir)?;
+            let at_once = platform::syncs_all_at_once(&dir)?;
+            self.syncs_all_at_once.store(at_once, Ordering::Relaxed);
+            let _ = self.witness.set(dir);
         }
         Ok(Some(Box::new(lock)))
     }

@@ -1,7 +1,7 @@
 //! What every operating system can do, for those that can't do better.
 #![expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -9,7 +9,9 @@ use super::os::OsDisk;
 use super::{Disk, Kind};
 
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux does better"))]
-pub(super) const SYNCS_ALL_AT_ONCE: bool = false;
+pub(super) fn syncs_all_at_once(_: &File) -> io::Result<bool> {
+    Ok(false)
+}
 
 /// Only Linux has files without a name.
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux does better"))]
@@ -30,7 +32,6 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Goes through everything below `root`. A file that vanishes on the way needs no sync.
-#[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux does better"))]
 pub(super) fn sync_all(disk: &OsDisk, root: &Path) -> io::Result<()> {
     for entry in disk.list(root)? {
         let entry = entry?;

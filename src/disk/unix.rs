@@ -8,9 +8,9 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 #[cfg(target_os = "linux")]
-pub(super) use self::linux::{SYNCS_ALL_AT_ONCE, create_nameless, rename_new, sync_all};
+pub(super) use self::linux::{create_nameless, rename_new, sync_all, syncs_all_at_once};
 #[cfg(not(target_os = "linux"))]
-pub(super) use super::portable::{SYNCS_ALL_AT_ONCE, create_nameless, rename_new, sync_all};
+pub(super) use super::portable::{create_nameless, rename_new, sync_all, syncs_all_at_once};
 
 /// Refuses a symbolic link, and doesn't wait for the other end of a FIFO.
 pub(super) fn only_regular(options: &mut OpenOptions) {
@@ -47,9 +47,7 @@ mod linux {
     use rustix::io::Errno;
 
     use crate::disk::os::{OsDisk, open_dir, with_patience};
-    use crate::disk::portable;
-
-    pub(crate) const SYNCS_ALL_AT_ONCE: bool = true;
+    use crate::disk::{file_systems, portable};
 
     /// renameat2(2), since Linux 3.15; not every file system has `RENAME_NOREPLACE`.
     pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
@@ -118,11 +116,20 @@ mod linux {
 
     /// syncfs(2): waits until everything of the file system is on the disk, and since Linux 5.8
     /// reports what could not be written since the directory was opened.
+    ///
+    /// Where it is not known to do that, every file is flushed.
     pub(crate) fn sync_all(disk: &OsDisk, root: &Path) -> io::Result<()> {
-        match disk.witness.get() {
-            Some(witness) => rustix::fs::syncfs(witness)?,
-            None => rustix::fs::syncfs(open_dir(root)?)?,
+        let opened = match disk.witness.get() {
+            Some(_) => None,
+            None => Some(open_dir(root)?),
+        };
+        match opened.as_ref().or(disk.witness.get()) {
+            Some(dir) if syncs_all_at_once(dir)? => Ok(rustix::fs::syncfs(dir)?),
+            _ => portable::sync_all(disk, root),
         }
-        Ok(())
+    }
+
+    pub(crate) fn syncs_all_at_once(dir: &File) -> io::Result<bool> {
+        Ok(file_systems::has_syncfs(dir)?)
     }
 }
