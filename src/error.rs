@@ -147,6 +147,16 @@ pub enum Error {
         source: Arc<Error>,
     },
 
+    /// A write was not made: a batch that was committed before has one of its keys, and has to be put in
+    /// place first, which could not be done. The next such write tries again.
+    #[error("nothing was written: an earlier batch has to be put in place first; its record is {}", record.display())]
+    EarlierCommit {
+        /// The intent record of the earlier batch.
+        record: PathBuf,
+        /// What stopped it.
+        source: Arc<Error>,
+    },
+
     /// A batch over several datastores was committed to some of them, and then to one more it could not
     /// be: there and behind it nothing of the batch has taken effect.
     #[error("the batch is committed to {}, but not to {failed} and what comes after it", committed.iter().join(", "))]
@@ -283,7 +293,9 @@ impl Error {
             | Error::UnknownResharding { path, .. }
             | Error::Overlap { path, .. }
             | Error::FlushFailed { path, .. } => Some(path),
-            Error::CommitIncomplete { record, .. } => Some(record),
+            Error::CommitIncomplete { record, .. } | Error::EarlierCommit { record, .. } => {
+                Some(record)
+            }
             Error::BatchFailed { source } | Error::PartlyCommitted { source, .. } => source.path(),
             Error::Closed
             | Error::InvalidKey { .. }
@@ -303,6 +315,7 @@ impl Error {
             Error::Io { source, .. } | Error::Full { source, .. } => Some(source),
             Error::BatchFailed { source }
             | Error::CommitIncomplete { source, .. }
+            | Error::EarlierCommit { source, .. }
             | Error::PartlyCommitted { source, .. }
             | Error::FlushFailed { source, .. } => source.io_error(),
             _ => None,
@@ -328,6 +341,7 @@ impl Error {
             Error::Full { .. } => true,
             Error::BatchFailed { source }
             | Error::CommitIncomplete { source, .. }
+            | Error::EarlierCommit { source, .. }
             | Error::PartlyCommitted { source, .. } => source.is_full(),
             _ => false,
         }

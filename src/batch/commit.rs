@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::stage::Stage;
 use crate::disk::pool;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layout::BlockKey;
 use crate::observe::{self, target};
 use crate::store::{Committed, Store};
@@ -46,21 +46,9 @@ pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> 
     .await
 }
 
-/// That another batch could not be completed means that this one is not committed, which its own error
-/// must not leave open.
-fn of_another(error: Error) -> Error {
-    match error {
-        Error::CommitIncomplete { .. } => Error::BatchFailed {
-            source: Arc::new(error),
-        },
-        error => error,
-    }
-}
-
 fn commit_in_turn(store: &Store, stage: &Stage, batch: Committed) -> Result<()> {
     let recorded = store
-        .finish_commits()
-        .map_err(of_another)
+        .finish_commits_before(&batch.intent)
         .and_then(|()| store.make_shards_of(&batch))
         .and_then(|()| store.sync_staged(&batch))
         .and_then(|()| store.write_record(&batch));

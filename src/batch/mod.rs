@@ -209,8 +209,9 @@ impl FlatBatch {
     /// Any error but one means that nothing of the batch was committed, and that it is gone; after a
     /// failed flush of its record, a power cut may still bring all of it back.
     /// [`Error::CommitIncomplete`](crate::Error::CommitIncomplete) means that it is committed, but not
-    /// all of it is in its place: that is tried again before the next write of one of its keys, and at
-    /// `sync`, `close` and the next open.
+    /// all of it is in its place: that is tried again before the next write of one of its keys, which says
+    /// [`Error::EarlierCommit`](crate::Error::EarlierCommit) if it fails again, and at `sync`, `close` and
+    /// the next open.
     ///
     /// # Cancel safety
     ///

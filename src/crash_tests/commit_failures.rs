@@ -65,7 +65,8 @@ async fn a_write_of_a_key_first_completes_the_commit_of_that_key() {
         let (disk, store, refusal) = incomplete(setting).await;
         let put = Write::Put("BB1", "three, back again");
         let error = put.run(&store).await.unwrap_err();
-        assert!(matches!(error, Error::CommitIncomplete { .. }), "{error}");
+        // It must not be taken for its own being done.
+        assert!(matches!(error, Error::EarlierCommit { .. }), "{error}");
         Write::Put("DD1", "of another key")
             .run(&store)
             .await
@@ -81,15 +82,17 @@ async fn a_write_of_a_key_first_completes_the_commit_of_that_key() {
 }
 
 #[tokio::test]
-async fn a_commit_first_completes_the_one_before() {
+async fn a_commit_first_completes_the_one_before_if_it_has_one_of_its_keys() {
     let (disk, store, refusal) = incomplete(SAFE).await;
-    let other = Write::Commit(vec![Change::Put("DD1", "of another key")]);
+    let apart = Write::Commit(vec![Change::Put("DD1", "of another key")]);
+    apart.run(&store).await.unwrap();
+    let other = Write::Commit(vec![Change::Delete("CC1"), Change::Put("EE1", "with it")]);
     let error = other.run(&store).await.unwrap_err();
     // It must not be taken for its own being committed.
-    assert!(matches!(error, Error::BatchFailed { .. }), "{error}");
+    assert!(matches!(error, Error::EarlierCommit { .. }), "{error}");
     drop(refusal);
     other.run(&store).await.unwrap();
-    let model = model(&[commit(), other]);
+    let model = model(&[commit(), apart, other]);
     SAFE.check(&disk.reboot(Loss::All), &model, Loss::All).await;
 }
 
@@ -104,6 +107,19 @@ async fn a_sync_completes_a_commit() {
         assert_eq!(blocks(&store).await, model(&[commit()]).live());
         let found = disk.reboot(Loss::All);
         setting.check(&found, &model(&[commit()]), Loss::All).await;
+    }
+}
+
+#[tokio::test]
+async fn a_sync_makes_the_rest_durable_when_it_can_not_complete_a_commit() {
+    for setting in settings() {
+        let (disk, store, _refusal) = incomplete(setting).await;
+        let put = Write::Put("DD1", "of another key");
+        put.run(&store).await.unwrap();
+        let error = store.sync().await.unwrap_err();
+        assert!(matches!(error, Error::CommitIncomplete { .. }), "{error}");
+        let found = setting.recover(&disk.reboot(Loss::All)).await;
+        assert!(found.contains_key("DD1"), "{setting:?}: {found:?}");
     }
 }
 

@@ -8,7 +8,8 @@
 //! out again would undo that write. So a commit holds the turns of its keys; and where it could not be
 //! carried out, every later write of one of its keys finishes it first.
 
-use std::collections::BTreeSet;
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::block::is_already_there;
 use super::flush::{FEW, Target};
 use super::{Durability, Store};
-use crate::disk::{Kind, Publish, clean_up, if_there, pool, publish, remove_tree};
+use crate::disk::{Kind, Publish, clean_up, if_there, publish, remove_tree};
 use crate::error::{Error, Result};
 use crate::intent::{Intent, Unreadable};
 use crate::layout::{BlockKey, COMMIT};
@@ -44,15 +45,12 @@ impl Unfinished {
     }
 }
 
-/// How many blocks of a batch are worth a thread of their own to move them to their places.
-const SHARE: usize = 256;
-
 /// A batch that is being carried out.
 struct Carrying<'a> {
     batch: &'a Committed,
     attempt: Attempt,
     /// Whether the contents of all of its blocks are known to be durable.
-    is_flushed: Mutex<bool>,
+    is_flushed: Cell<bool>,
 }
 
 /// Whether a committed batch is carried out for the first time.
@@ -148,9 +146,26 @@ impl Store {
         self.finish_commits_with(|_| true)
     }
 
-    /// Finishes what is left of committed batches that have this key.
+    /// Finishes what is left of committed batches that have this key, before a write of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EarlierCommit`].
     pub(super) fn finish_commits_of(&self, block: &BlockKey) -> Result<()> {
-        self.finish_commits_with(|intent| intent.keys().any(|key| key == block))
+        let finished = self.finish_commits_with(|intent| intent.keys().any(|key| key == block));
+        finished.map_err(before_a_write)
+    }
+
+    /// The same for the keys of a batch. The records of batches that have no key in common may stand
+    /// side by side: it doesn't matter which is carried out first.
+    pub(crate) fn finish_commits_before(&self, intent: &Intent) -> Result<()> {
+        if self.has_no_unfinished_commits() {
+            return Ok(());
+        }
+        let keys: HashSet<&BlockKey> = intent.keys().collect();
+        let finished =
+            self.finish_commits_with(|intent| intent.keys().any(|key| keys.contains(key)));
+        finished.map_err(before_a_write)
     }
 
     fn finish_commits_with(&self, concerned: impl Fn(&Intent) -> bool) -> Result<()> {
@@ -176,13 +191,13 @@ impl Store {
         let carrying = Carrying {
             batch,
             attempt,
-            is_flushed: Mutex::new(self.options.durability.syncs_commits()),
+            is_flushed: Cell::new(self.options.durability.syncs_commits()),
         };
-        let placed = pool::in_shares(&batch.intent.puts, SHARE, |puts| {
-            let mut puts = puts.iter();
-            puts.try_for_each(|(block, size)| self.place_committed(&carrying, block, *size))
-        });
-        placed.into_iter().collect::<Result<()>>()?;
+        // One after another: a rename between directories takes a lock of the whole file system, so
+        // that two threads are no faster.
+        for (block, size) in &batch.intent.puts {
+            self.place_committed(&carrying, block, *size)?;
+        }
         for block in &batch.intent.deletes {
             self.remove(block)?;
         }
@@ -232,17 +247,14 @@ impl Store {
     /// Makes the contents of a staged block durable that replaces one that may be: a power cut could
     /// leave neither. With the first of many blocks it does so for all of them.
     fn flush_replacement(&self, carrying: &Carrying<'_>, staged: &Path) -> Result<()> {
-        let is_flushed = &carrying.is_flushed;
-        let mut is_flushed = is_flushed.lock().unwrap_or_else(PoisonError::into_inner);
-        if *is_flushed {
+        if carrying.is_flushed.get() {
             return Ok(());
         }
         if !self.disk.syncs_all_at_once() || carrying.batch.intent.puts.len() <= FEW {
-            drop(is_flushed);
             return self.flush(&[Target::File(staged.to_owned())]);
         }
         self.flush(&[Target::All])?;
-        *is_flushed = true;
+        carrying.is_flushed.set(true);
         Ok(())
     }
 
@@ -369,6 +381,15 @@ impl Store {
             }
         }
         Ok(true)
+    }
+}
+
+/// That another batch is committed but not in place means that this write was not made, which its own
+/// error must not leave open.
+fn before_a_write(error: Error) -> Error {
+    match error {
+        Error::CommitIncomplete { record, source } => Error::EarlierCommit { record, source },
+        error => error,
     }
 }
 

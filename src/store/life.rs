@@ -159,10 +159,11 @@ impl Store {
         if let Some(error) = self.flush_failed() {
             return Err(error);
         }
-        self.finish_commits()?;
+        let finished = self.finish_commits();
         if !self.options.durability.syncs_writes() {
             self.flush(&[Target::All])?;
         }
+        finished?;
         self.count_quickly();
         if !self.usage_is_stale() {
             match self.write_usage(Publish::Durably) {

@@ -161,7 +161,8 @@ impl FlatFs {
     /// # Errors
     ///
     /// [`Error::Io`] if something could not be made durable, and [`Error::FlushFailed`] ever after;
-    /// [`Error::CommitIncomplete`]; [`Error::Closed`].
+    /// [`Error::CommitIncomplete`] if a batch could not be put in place: all else is durable then.
+    /// [`Error::Closed`].
     ///
     /// # Cancel safety
     ///
@@ -177,8 +178,10 @@ impl FlatFs {
         let operation = Operation::begin("sync");
         let synced = pool::run(move || {
             let _work = work;
-            store.finish_commits()?;
+            // What else was written is to be durable also where a commit can't be finished.
+            let finished = store.finish_commits();
             store.flush(&[Target::All])?;
+            finished?;
             let path = store.layout.root().display();
             tracing::debug!(target: target::STORE, %path, "synced");
             Ok(())

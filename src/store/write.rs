@@ -26,8 +26,8 @@ impl FlatFs {
     /// # Errors
     ///
     /// [`Error::InvalidKey`] if the key is not `/` and 1 to 250 of `0-9 A-Z + - _ =`,
-    /// [`Error::Full`], [`Error::ReadOnly`], [`Error::Closed`], and [`Error::Io`]. The block is then
-    /// what it was, unless the last flush to the disk failed: then it may be the new one, and the
+    /// [`Error::Full`], [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`], and [`Error::Io`].
+    /// The block is then what it was, unless the last flush to the disk failed: then it may be the new one, and the
     /// store says [`Error::FlushFailed`] from there on.
     ///
     /// # Cancel safety
@@ -53,7 +53,7 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// [`Error::ReadOnly`], [`Error::Closed`], and [`Error::Io`].
+    /// [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`], and [`Error::Io`].
     ///
     /// # Cancel safety
     ///

@@ -66,18 +66,8 @@ pub(crate) fn detach(job: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Has a job on the blocking pool done in shares of at least `least` items, side by side: the first by
-/// this thread, each of the others by one of its own.
-pub(crate) fn in_shares<T, R>(items: &[T], least: usize, work: impl Fn(&[T]) -> R + Sync) -> Vec<R>
-where
-    T: Sync,
-    R: Send,
-{
-    let share = items.len().div_ceil(processors()).max(least).max(1);
-    in_shares_of(items, share, work)
-}
-
-/// The same in shares of just so many items.
+/// Has a job on the blocking pool done in shares of so many items, side by side: the first by this
+/// thread, each of the others by one of its own.
 pub(crate) fn in_shares_of<T, R>(
     items: &[T],
     share: usize,
