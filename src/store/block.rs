@@ -10,6 +10,7 @@ use crate::disk::{Kind, Stat, if_there};
 use crate::disk_usage::Change;
 use crate::error::{Error, Result};
 use crate::layout::BlockKey;
+use crate::observe::Flush;
 
 impl Store {
     /// The block's file, `None` if it isn't there.
@@ -37,6 +38,23 @@ impl Store {
         }
         let found = self.stat_block(block)?;
         Ok(found.is_some_and(|found| found.len == size))
+    }
+
+    /// Writes a temp file, which is not flushed.
+    pub(crate) fn stage(&self, temp: &Path, value: &[u8]) -> Result<()> {
+        self.disk
+            .write_new(temp, value, self.options.file_mode, false)
+            .map_err(|error| Error::io("write", temp, error))
+    }
+
+    /// Writes a temp file whose contents are durable then. A file that is opened anew to be flushed may
+    /// not tell of a failure to write it back meanwhile: the kernel forgets that with the file.
+    pub(super) fn stage_durably(&self, temp: &Path, value: &[u8]) -> Result<()> {
+        let flush = Flush::begin();
+        let mode = self.options.file_mode;
+        let written = self.disk.write_new(temp, value, mode, true);
+        flush.end(written.is_err());
+        written.map_err(|error| Error::io("write", temp, error))
     }
 
     /// Makes the shard directory if it isn't there.

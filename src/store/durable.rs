@@ -13,9 +13,9 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Store;
 use super::block::is_already_there;
-use super::flush::Target;
+use super::flush::{FEW, Target};
 use super::turns::{Effect, Turn};
-use crate::disk::clean_up;
+use crate::disk::{clean_up, pool};
 use crate::error::{Error, Result};
 use crate::layout::BlockKey;
 
@@ -75,9 +75,7 @@ impl Store {
 
     fn write_group(&self, group: &mut [DurableWrite]) -> Vec<Result<()>> {
         group.iter_mut().for_each(|write| write.turn.begin());
-        let mut steps: Vec<Result<Step>> =
-            group.iter().map(|write| self.begin_step(write)).collect();
-        self.flush_staged(&mut steps);
+        let mut steps = self.begin_steps(group);
         for (write, step) in group.iter().zip(&mut steps) {
             if let Ok(Step::Staged(temp)) = step {
                 let applied = self.apply(write, temp);
@@ -88,8 +86,23 @@ impl Store {
         steps.into_iter().map(|step| step.map(drop)).collect()
     }
 
-    /// Writes the temp file of a put; a delete is done at once.
-    fn begin_step(&self, write: &DurableWrite) -> Result<Step> {
+    /// Writes the temp files, and makes their contents durable: each on its own where there are few.
+    fn begin_steps(&self, group: &[DurableWrite]) -> Vec<Result<Step>> {
+        let begin = |writes: &[DurableWrite], sync| -> Vec<Result<Step>> {
+            let steps = writes.iter().map(|write| self.begin_step(write, sync));
+            steps.collect()
+        };
+        if group.len() <= FEW {
+            let shares = pool::in_shares_of(group, 1, |write| begin(write, true));
+            return shares.into_iter().flatten().collect();
+        }
+        let mut steps = begin(group, false);
+        self.flush_staged(&mut steps);
+        steps
+    }
+
+    /// Writes the temp file of a put, durably if `sync` says so; a delete is done at once.
+    fn begin_step(&self, write: &DurableWrite, sync: bool) -> Result<Step> {
         self.finish_commits_of(&write.block)?;
         let Effect::Put(value) = &write.effect else {
             self.remove(&write.block)?;
@@ -100,7 +113,12 @@ impl Store {
             return self.flush_failed().map_or(Ok(Step::Unneeded), Err);
         }
         let temp = self.next_temp_file();
-        match self.stage(&temp, value) {
+        let staged = if sync {
+            self.stage_durably(&temp, value)
+        } else {
+            self.stage(&temp, value)
+        };
+        match staged {
             Ok(()) => Ok(Step::Staged(temp)),
             Err(error) => {
                 clean_up(&*self.disk, &temp);

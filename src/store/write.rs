@@ -7,12 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::block::is_already_there;
-use super::flush::Target;
 use super::options::ExistingBlock;
 use super::turns::{Effect, Turn};
 use super::{FlatFs, Store};
 use crate::disk::clean_up;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::key::Key;
 use crate::layout::BlockKey;
 use crate::observe::Operation;
@@ -123,16 +122,8 @@ impl Store {
     }
 
     fn replace(&self, temp: &Path, block: &BlockKey, value: &Bytes) -> Result<()> {
-        self.stage(temp, value)?;
-        self.flush(&[Target::File(temp.to_owned())])?;
+        self.stage_durably(temp, value)?;
         self.place_over(temp, block, value.len() as u64)
-    }
-
-    /// Writes a temp file, which is not flushed.
-    pub(crate) fn stage(&self, temp: &Path, value: &[u8]) -> Result<()> {
-        self.disk
-            .write_new(temp, value, self.options.file_mode, false)
-            .map_err(|error| Error::io("write", temp, error))
     }
 
     /// Whether memory knows that a block is there that is to be kept, as durable as the mode asks:

@@ -4,6 +4,7 @@ mod crew;
 
 pub(crate) use self::crew::{Crew, Task};
 
+use std::panic::resume_unwind;
 use std::sync::OnceLock;
 use std::thread;
 
@@ -33,7 +34,7 @@ where
     match running.await {
         Ok(result) => result,
         Err(failed) => match failed.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
+            Ok(panic) => resume_unwind(panic),
             Err(_) => Err(Error::Runtime),
         },
     }
@@ -67,7 +68,7 @@ pub(crate) fn detach(job: impl FnOnce() + Send + 'static) {
 }
 
 /// Has a job on the blocking pool done in shares of so many items, side by side: the first by this
-/// thread, each of the others by one of its own.
+/// thread, each of the others by one of its own. The answers are in the order of the shares.
 pub(crate) fn in_shares_of<T, R>(
     items: &[T],
     share: usize,
@@ -81,21 +82,17 @@ where
     thread::scope(|scope| {
         let mut shares = items.chunks(share);
         let own = shares.next().unwrap_or_default();
-        let mut running = Vec::new();
-        let mut done = Vec::new();
-        for share in shares {
-            match thread::Builder::new().spawn_scoped(scope, move || work(share)) {
-                Ok(thread) => running.push(thread),
-                Err(_) => done.push(work(share)),
-            }
-        }
-        done.push(work(own));
-        for thread in running {
-            match thread.join() {
-                Ok(result) => done.push(result),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
+        let others: Vec<_> = shares
+            .map(|share| {
+                let spawned = thread::Builder::new().spawn_scoped(scope, move || work(share));
+                spawned.map_err(|_| share)
+            })
+            .collect();
+        let mut done = vec![work(own)];
+        done.extend(others.into_iter().map(|other| match other {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(share) => work(share),
+        }));
         done
     })
 }

@@ -84,7 +84,7 @@ async fn a_store_opens_without_space_to_complete_a_commit_and_completes_it_later
     store.delete(&Key::new("OLD")).await.unwrap();
     assert!(!has(&store, "OLD").await);
     let error = put(&store, "TWO").await.unwrap_err();
-    assert!(matches!(error, Error::CommitIncomplete { .. }), "{error:?}");
+    assert!(matches!(error, Error::EarlierCommit { .. }), "{error:?}");
     drop(full);
     store.sync().await.unwrap();
     assert!(has(&store, "ONE").await && has(&store, "TWO").await);
