@@ -1,24 +1,23 @@
 //! Queries: a walk through the shard directories, some hundred entries a job.
 
 mod values;
+mod walk;
 
-use std::ffi::OsStr;
-use std::path::PathBuf;
-use std::pin::Pin;
+use std::mem;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, MaybeDone, maybe_done};
-use futures::stream::{self, Stream, StreamExt};
+use futures::future::{self, BoxFuture};
+use futures::stream::{self, FuturesUnordered, Stream, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::values::{InMemory, with_values};
+use self::walk::Walk;
 use super::Store;
-use crate::disk::{Current, Kind, Listed, Listing, if_there, pool};
-use crate::error::{Error, Result};
-use crate::layout::{self, BlockKey, DISK_USAGE, README, SHARDING};
-use crate::observe::target;
+use crate::disk::pool;
+use crate::error::Result;
 use crate::query::{self, Entry, EntryStream, Needs, Query};
 
 /// A job ends after so many entries,
@@ -27,6 +26,8 @@ const ENTRIES: usize = 1024;
 const BYTES: u64 = 1 << 20;
 /// or after this time: what memory doesn't know may take a disk 10 ms each.
 const TIME: Duration = Duration::from_millis(5);
+/// So many jobs of one query run at the same time at most.
+const SIDE_BY_SIDE: usize = 2;
 
 pub(super) fn query(store: &Arc<Store>, query: Query) -> EntryStream {
     if !query.prefix.is_root() {
@@ -61,55 +62,89 @@ fn list(
     needs: Needs,
     in_memory: Option<InMemory>,
 ) -> impl Stream<Item = Result<Entry>> + Send + use<> {
-    let walk = Walk {
-        store: Arc::clone(store),
-        needs,
-        in_memory,
-        held: Arc::clone(&store.listings).try_acquire_owned().ok(),
-        shards: None,
-        current: None,
-    };
-    stream::unfold(Some(Ahead::Walk(walk)), |ahead| async move {
-        let stepped = match ahead? {
-            Ahead::Walk(walk) => step(walk).await,
-            Ahead::Step(mut step) => {
-                step.as_mut().await;
-                step.as_mut().take_output()?
-            }
-        };
-        let (found, walk) = stepped.unwrap_or_else(|error| (vec![Err(error)], None));
-        let ahead = match walk {
-            Some(walk) => Some(begin(walk).await),
-            None => None,
-        };
-        Some((stream::iter(found), ahead))
+    let walkers = Walkers::of(Walk::new(store, needs, in_memory));
+    stream::unfold(walkers, |mut walkers| async move {
+        let found = walkers.next().await?;
+        Some((stream::iter(found), walkers))
     })
     .flatten()
 }
 
+/// Some entries, and the walk that goes on behind them unless that was all.
 type Stepped = Result<(Vec<Result<Entry>>, Option<Walk>)>;
 
-/// What a query does while its consumer is busy.
-enum Ahead {
-    /// Nothing yet.
-    Walk(Walk),
-    /// The next step.
-    Step(Pin<Box<MaybeDone<BoxFuture<'static, Stepped>>>>),
+/// The walks of one query, each through other shards.
+struct Walkers {
+    /// Those that take no step just now.
+    idle: Vec<Walk>,
+    /// Steps that run while the entries of an earlier one are looked at.
+    steps: FuturesUnordered<BoxFuture<'static, Stepped>>,
+    /// How many walks there are, or were.
+    walks: usize,
 }
 
-/// Begins the next step, so that it runs while the entries of the last one are looked at; but only if
-/// it needs not wait for a permit: the consumer may take its time, and what nobody polls must not
-/// stand in a queue.
-async fn begin(walk: Walk) -> Ahead {
-    let Ok(permit) = Arc::clone(&walk.store.files).try_acquire_owned() else {
-        return Ahead::Walk(walk);
-    };
-    let store = Arc::clone(&walk.store);
-    let step = async move { run_with(permit, &store, move || Ok(walk.step())).await };
-    let mut step = Box::pin(maybe_done(step.boxed()));
-    // Whether it is done at once doesn't matter: it has begun.
-    let _ = futures::poll!(step.as_mut());
-    Ahead::Step(step)
+impl Walkers {
+    fn of(walk: Walk) -> Self {
+        Walkers {
+            idle: vec![walk],
+            steps: FuturesUnordered::new(),
+            walks: 1,
+        }
+    }
+
+    /// What the next step to end has found; `None` if there are no more.
+    async fn next(&mut self) -> Option<Vec<Result<Entry>>> {
+        let stepped = match self.steps.next().await {
+            Some(stepped) => stepped,
+            None => step(self.idle.pop()?).await,
+        };
+        match stepped {
+            Ok((found, walk)) => {
+                if let Some(walk) = walk {
+                    self.join(walk);
+                }
+                self.begin_steps().await;
+                Some(found)
+            }
+            Err(error) => {
+                self.idle.clear();
+                self.steps.clear();
+                Some(vec![Err(error)])
+            }
+        }
+    }
+
+    /// Takes a walk back, and another one beside it if it is the only one: a query of few entries
+    /// needs one job.
+    fn join(&mut self, walk: Walk) {
+        if self.walks < SIDE_BY_SIDE
+            && let Some(other) = walk.beside()
+        {
+            self.walks += 1;
+            self.idle.push(other);
+        }
+        self.idle.push(walk);
+    }
+
+    /// Begins the next step of each walk; but only if it needs not wait for a permit: the consumer may
+    /// take its time, and what nobody polls must not stand in a queue.
+    async fn begin_steps(&mut self) {
+        for walk in mem::take(&mut self.idle) {
+            let store = Arc::clone(&walk.store);
+            let Ok(permit) = Arc::clone(&store.files).try_acquire_owned() else {
+                self.idle.push(walk);
+                continue;
+            };
+            let step = async move { run_with(permit, &store, move || Ok(walk.step())).await };
+            let mut step = step.boxed();
+            // It begins with the first poll.
+            let step = match futures::poll!(step.as_mut()) {
+                Poll::Ready(stepped) => future::ready(stepped).boxed(),
+                Poll::Pending => step,
+            };
+            self.steps.push(step);
+        }
+    }
 }
 
 async fn step(walk: Walk) -> Stepped {
@@ -175,167 +210,4 @@ where
         part()
     })
     .await
-}
-
-/// Where a query stands.
-///
-/// Between two jobs it keeps the listings open that it reads, if there is a permit for that; else it
-/// keeps all their entries in memory. It doesn't wait for a permit: who reads two queries at once
-/// could wait for himself.
-struct Walk {
-    store: Arc<Store>,
-    needs: Needs,
-    in_memory: Option<InMemory>,
-    held: Option<OwnedSemaphorePermit>,
-    /// The rest of the root, once it is listed.
-    shards: Option<Listing>,
-    /// The shard that is being read, and the rest of it.
-    current: Option<(String, Listing)>,
-}
-
-impl Walk {
-    /// Some entries, and where it goes on unless that was all.
-    fn step(mut self) -> (Vec<Result<Entry>>, Option<Self>) {
-        let needs = match &self.in_memory {
-            Some(in_memory) if in_memory.is_likely() => Needs::Key,
-            _ => self.needs,
-        };
-        let mut part = Part::begin(needs, ENTRIES);
-        while !part.is_enough() {
-            let Some((shard, listing)) = &mut self.current else {
-                match self.next_shard() {
-                    Ok(Some(Ok(current))) => self.current = Some(current),
-                    Ok(Some(Err(error))) => part.found.push(Err(error)),
-                    Ok(None) => return (part.found, None),
-                    Err(error) => {
-                        part.found.push(Err(error));
-                        return (part.found, None);
-                    }
-                }
-                continue;
-            };
-            match listing.next_entry() {
-                Ok(Some(listed)) => {
-                    let entry = self.store.listed_entry(shard, &listed, needs);
-                    part.add(entry);
-                }
-                Ok(None) => self.current = None,
-                Err(error) => {
-                    let dir = self.store.layout.at_root(shard);
-                    part.found.push(Err(Error::io("list", dir, error)));
-                    self.current = None;
-                }
-            }
-        }
-        (part.found, Some(self))
-    }
-
-    /// The next shard directory with its entries, or why it can't be read.
-    fn next_shard(&mut self) -> Result<Option<Result<(String, Listing)>>> {
-        let root = self.store.layout.root().to_owned();
-        if self.shards.is_none() {
-            self.shards = self.list(root.clone())?;
-        }
-        while let Some(listed) = self.shards.as_mut().and_then(Iterator::next) {
-            let listed = listed.map_err(|error| Error::io("list", &root, error))?;
-            let Some(shard) = shard_name(&listed) else {
-                warn_unless_known(&root, &listed.name);
-                continue;
-            };
-            let dir = root.join(&shard);
-            let listing = match listed.kind {
-                Kind::Dir => self.list(dir),
-                kind => Err(Error::Unexpected {
-                    path: dir,
-                    found: kind.name(),
-                    expected: "directory",
-                }),
-            };
-            if let Some(listing) = listing.transpose() {
-                return Ok(Some(listing.map(|listing| (shard, listing))));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Lists a directory, `None` if it has gone.
-    fn list(&self, dir: PathBuf) -> Result<Option<Listing>> {
-        let listing = if_there(self.store.disk.list(&dir));
-        let listing = listing.map_err(|error| Error::io("list", &dir, error))?;
-        if self.held.is_some() {
-            return Ok(listing);
-        }
-        let in_memory = |all: Listing| all.into_memory(Arc::clone(&self.store.disk), dir);
-        Ok(listing.map(in_memory))
-    }
-}
-
-/// The name of what is a shard directory, or stands in the place of one.
-fn shard_name(listed: &Listed) -> Option<String> {
-    let is_shard = layout::is_shard_name(&listed.name)
-        && listed.kind != Kind::File
-        && listed.name != SHARDING
-        && listed.name != README;
-    let name = listed.name.to_str()?;
-    is_shard.then(|| name.to_owned())
-}
-
-fn warn_unless_known(root: &std::path::Path, name: &OsStr) {
-    let is_hidden = name.as_encoded_bytes().starts_with(b".");
-    if !is_hidden
-        && ![SHARDING, README, DISK_USAGE]
-            .iter()
-            .any(|known| name == *known)
-    {
-        warn_foreign(&root.join(name));
-    }
-}
-
-fn warn_foreign(path: &std::path::Path) {
-    tracing::warn!(target: target::QUERY, path = %path.display(), "ignoring what is no part of a datastore");
-}
-
-impl Store {
-    /// What was listed in a shard, as an entry; `None` if it is no block, or has gone.
-    fn listed_entry(
-        &self,
-        shard: &str,
-        listed: &Current<'_>,
-        needs: Needs,
-    ) -> Result<Option<Entry>> {
-        let path = || self.layout.at_root(shard).join(listed.name());
-        let Some(block) = BlockKey::of_file(listed.name()) else {
-            warn_foreign(&path());
-            return Ok(None);
-        };
-        if listed.kind != Kind::File {
-            return Err(Error::Unexpected {
-                path: path(),
-                found: listed.kind.name(),
-                expected: "block",
-            });
-        }
-        if self.layout.shard_of(&block) != shard {
-            tracing::warn!(
-                target: target::QUERY,
-                path = %path().display(),
-                "ignoring a block in a shard that is not its own"
-            );
-            return Ok(None);
-        }
-        let key = block.into_key();
-        Ok(match needs {
-            Needs::Key => Some(Entry::from_key(key)),
-            Needs::Size => match if_there(listed.stat()) {
-                Ok(Some(stat)) if stat.kind == Kind::File => Some(Entry::with_size(key, stat.len)),
-                Ok(None) => None,
-                _ => self
-                    .stat_at(&path())?
-                    .map(|stat| Entry::with_size(key, stat.len)),
-            },
-            Needs::Value => if_there(listed.read())
-                .map_err(|error| self.not_read(path(), error))?
-                .map(|value| Entry::with_value(key, value)),
-        })
-    }
 }
