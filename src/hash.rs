@@ -5,8 +5,7 @@ use multihash_codetable as table;
 use multihash_codetable::Code;
 use multihash_derive::Hasher;
 
-/// The multihash code of a digest that is the block itself.
-pub(crate) const IDENTITY: u64 = 0x00;
+pub use crate::cid_key::inline;
 
 /// The shortest digest, in bytes, that says anything about a block; kubo draws the same line.
 const SHORTEST: usize = 20;
@@ -70,18 +69,18 @@ impl Checker {
     /// If the multihash is one that nothing can be checked against.
     pub(crate) fn new<const S: usize>(multihash: &Multihash<S>) -> Result<Self, HashError> {
         let digest = multihash.digest().to_vec();
-        let seen = match multihash.code() {
-            IDENTITY => Seen::Compared {
+        let seen = if inline(multihash).is_some() {
+            Seen::Compared {
                 len: 0,
                 matches: true,
-            },
-            code => {
-                let (hasher, longest) = hasher(code).ok_or(HashError::Unknown(code))?;
-                if !(SHORTEST..=longest).contains(&digest.len()) {
-                    return Err(HashError::Length(digest.len()));
-                }
-                Seen::Hashed(hasher)
             }
+        } else {
+            let code = multihash.code();
+            let (hasher, longest) = hasher(code).ok_or(HashError::Unknown(code))?;
+            if !(SHORTEST..=longest).contains(&digest.len()) {
+                return Err(HashError::Length(digest.len()));
+            }
+            Seen::Hashed(hasher)
         };
         Ok(Checker { digest, seen })
     }
@@ -162,7 +161,7 @@ mod tests {
     fn bytes_may_come_in_parts_of_any_size() {
         let block: Vec<u8> = (0..=255).cycle().take(10_000).collect();
         let hash = Code::Sha2_256.digest(&block);
-        let inline = Multihash::<64>::wrap(IDENTITY, &block[..64]).unwrap();
+        let inline = Multihash::<64>::wrap(0x00, &block[..64]).unwrap();
         for size in [1, 63, 64, 1_000, 20_000] {
             let in_parts = |hash: &Multihash<64>, bytes: &[u8]| {
                 let mut checker = Checker::new(hash).unwrap();
@@ -210,7 +209,7 @@ mod tests {
             assert_eq!(check(&hash, b"block"), Ok(()), "{code:?}");
             assert_eq!(check(&hash, b"other"), Err(HashError::Mismatch));
         }
-        let inline = Multihash::<64>::wrap(IDENTITY, b"block").unwrap();
+        let inline = Multihash::<64>::wrap(0x00, b"block").unwrap();
         assert_eq!(check(&inline, b"block"), Ok(()));
         assert_eq!(check(&inline, b"bloc"), Err(HashError::Mismatch));
     }

@@ -92,7 +92,7 @@ async fn fill(
 /// The keys under which the block of a CID should be and isn't: those that are in quarantine, and if it is
 /// nowhere that of the multihash.
 async fn missing(mender: &Arc<Mender>, batch: &FlatBatch, cid: &Cid) -> Result<Vec<Key>> {
-    if cid.hash().code() == hash::IDENTITY {
+    if hash::inline(cid.hash()).is_some() {
         // The CID has it.
         return Ok(Vec::new());
     }
