@@ -380,3 +380,17 @@ async fn a_finding_about_the_shard_function_names_its_file_once_and_says_what_to
         assert!(line.contains("write the one that the store had"), "{line}");
     }
 }
+
+#[tokio::test]
+async fn a_store_that_is_between_two_functions_is_found_with_the_command_that_completes_it() {
+    let (home, _) = store_of(1).await;
+    let (path, root) = (home.in_store("SHARDING"), home.store());
+    let under_way = "/repo/flatfs/shard/resharding/1 from next-to-last/2 to prefix/3; x\n";
+    fs::write(&path, under_way).unwrap();
+    let mut findings = Verify::new(&root).start().await.unwrap();
+    let line = all(&mut findings).await.remove(0).to_string();
+    let beginning = format!("sharding: {}: it is being re-sharded", path.display());
+    assert!(line.starts_with(&beginning), "{line}");
+    let command = format!("`flatfs reshard {} prefix/3`", root.display());
+    assert!(line.ends_with(&command), "{line}");
+}

@@ -242,9 +242,10 @@ impl fmt::Display for Problem {
                 "where it belongs, {}, stands another block; both are kept",
                 original.display()
             ),
-            Problem::Obstacle { found, expected } => {
-                write!(f, "a {found} where the datastore keeps a {expected}")
-            }
+            Problem::Obstacle { found, expected } => write!(
+                f,
+                "a {found} where the datastore keeps a {expected}: take it away, a repair leaves it alone"
+            ),
             Problem::Sharding(error) => write_why(f, error),
             Problem::PendingCommit => f.write_str(
                 "a commit that was interrupted (or is under way): opening the store to write completes it",
@@ -282,6 +283,12 @@ fn write_why(f: &mut fmt::Formatter<'_>, error: &Error) -> fmt::Result {
         Error::InvalidShard { input, .. } => {
             write!(f, "{input:?} names no shard function: {NAME_IT}")
         }
+        Error::Resharding { path, from, to } => write!(
+            f,
+            "it is being re-sharded from {from} to {to}: if nobody is at it, complete that with \
+             `flatfs reshard {} {to}`",
+            path.display()
+        ),
         error => write_chain(f, error),
     }
 }
