@@ -17,11 +17,9 @@ const RAW: u64 = 0x55;
 #[cfg(any(feature = "blockstore", feature = "verify"))]
 const IDENTITY: u64 = 0x00;
 
-/// The block that a multihash carries itself: the digest of the identity hash, `None` of another one.
-/// Such a block is always there, and need not be stored.
+/// The block that a multihash carries itself.
 #[cfg(any(feature = "blockstore", feature = "verify"))]
-#[must_use]
-pub fn inline<const S: usize>(multihash: &Multihash<S>) -> Option<&[u8]> {
+pub(crate) fn inline<const S: usize>(multihash: &Multihash<S>) -> Option<&[u8]> {
     (multihash.code() == IDENTITY).then(|| multihash.digest())
 }
 

@@ -1,11 +1,11 @@
-//! Whether bytes are those that a multihash names. Feature `verify`.
+//! Whether bytes are those that a multihash names, and which a multihash has itself. Feature `verify`.
 
 use cid::multihash::Multihash;
 use multihash_codetable as table;
 use multihash_codetable::Code;
 use multihash_derive::Hasher;
 
-pub use crate::cid_key::inline;
+use crate::cid_key;
 
 /// The shortest digest, in bytes, that says anything about a block; kubo draws the same line.
 const SHORTEST: usize = 20;
@@ -45,6 +45,21 @@ pub fn check<const S: usize>(multihash: &Multihash<S>, block: &[u8]) -> Result<(
     let mut checker = Checker::new(multihash)?;
     checker.update(block);
     checker.finish()
+}
+
+/// The block that a multihash carries itself: the digest of the identity hash, `None` for any other one.
+/// Such a block is always there, so it need not be stored.
+///
+/// ```
+/// use ds_flatfs::{cid::multihash::Multihash, hash::inline};
+///
+/// let carries = Multihash::<64>::wrap(0x00, b"a small block")?;
+/// assert_eq!(inline(&carries), Some(&b"a small block"[..]));
+/// # Ok::<(), ds_flatfs::cid::multihash::Error>(())
+/// ```
+#[must_use]
+pub fn inline<const S: usize>(multihash: &Multihash<S>) -> Option<&[u8]> {
+    cid_key::inline(multihash)
 }
 
 /// [`check`] for bytes that come in parts.
