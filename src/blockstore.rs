@@ -37,15 +37,13 @@ use bytes::Bytes;
 use cid::CidGeneric;
 use itertools::Itertools as _;
 
+use crate::cid_key::inline;
 use crate::datastore::{Batch, Datastore};
 #[cfg(feature = "verify")]
 use crate::disk::pool;
 #[cfg(feature = "verify")]
 use crate::hash;
 use crate::key::Key;
-
-/// The multihash code of a digest that is the block itself.
-const IDENTITY: u64 = 0x00;
 
 /// A [`Blockstore`] whose blocks are the values of a datastore.
 ///
@@ -122,7 +120,7 @@ impl<D: Datastore + ?Sized> DatastoreBlockstore<D> {
         cid: &CidGeneric<S>,
         block: &[u8],
     ) -> Result<Option<(Key, Bytes)>> {
-        if let Some(inline) = inline(cid) {
+        if let Some(inline) = inline(cid.hash()) {
             return if block == inline {
                 Ok(None)
             } else {
@@ -173,7 +171,7 @@ impl Admission {
 
 impl<D: Datastore + ?Sized> Blockstore for DatastoreBlockstore<D> {
     async fn get<const S: usize>(&self, cid: &CidGeneric<S>) -> Result<Option<Vec<u8>>> {
-        if let Some(block) = inline(cid) {
+        if let Some(block) = inline(cid.hash()) {
             return Ok(Some(block.to_vec()));
         }
         let block = self.datastore.get(&Key::from_cid(cid)).await?;
@@ -181,7 +179,7 @@ impl<D: Datastore + ?Sized> Blockstore for DatastoreBlockstore<D> {
     }
 
     async fn has<const S: usize>(&self, cid: &CidGeneric<S>) -> Result<bool> {
-        if inline(cid).is_some() {
+        if inline(cid.hash()).is_some() {
             return Ok(true);
         }
         Ok(self.datastore.has(&Key::from_cid(cid)).await?)
@@ -221,7 +219,7 @@ impl<D: Datastore + ?Sized> Blockstore for DatastoreBlockstore<D> {
     }
 
     async fn remove<const S: usize>(&self, cid: &CidGeneric<S>) -> Result<()> {
-        if inline(cid).is_none() {
+        if inline(cid.hash()).is_none() {
             self.datastore.delete(&Key::from_cid(cid)).await?;
         }
         Ok(())
@@ -251,12 +249,6 @@ impl From<crate::Error> for Error {
             _ => Error::FatalDatabaseError(chain(&error)),
         }
     }
-}
-
-/// The block that the CID carries itself.
-fn inline<const S: usize>(cid: &CidGeneric<S>) -> Option<&[u8]> {
-    let multihash = cid.hash();
-    (multihash.code() == IDENTITY).then(|| multihash.digest())
 }
 
 fn refused<const S: usize>(cid: &CidGeneric<S>, why: impl Display) -> Error {

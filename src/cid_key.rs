@@ -13,6 +13,16 @@ use crate::key::Key;
 /// The multicodec code of plain bytes, which is all that a multihash says about a block.
 const RAW: u64 = 0x55;
 
+/// The multihash code of a digest that is the block itself.
+#[cfg(any(feature = "blockstore", feature = "verify"))]
+const IDENTITY: u64 = 0x00;
+
+/// The block that a multihash carries itself.
+#[cfg(any(feature = "blockstore", feature = "verify"))]
+pub(crate) fn inline<const S: usize>(multihash: &Multihash<S>) -> Option<&[u8]> {
+    (multihash.code() == IDENTITY).then(|| multihash.digest())
+}
+
 /// With the feature `cid`.
 impl Key {
     /// The key of the block that `cid` names: that of its multihash. All CIDs of the same multihash
@@ -112,6 +122,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[cfg(any(feature = "blockstore", feature = "verify"))]
+    #[test]
+    fn only_a_multihash_of_the_identity_carries_its_block() {
+        for (code, block) in [(IDENTITY, Some(&b"block"[..])), (0x12, None)] {
+            let multihash = Multihash::<64>::wrap(code, b"block").unwrap();
+            assert_eq!(inline(&multihash), block);
+        }
+    }
 
     #[test]
     fn a_key_that_is_no_multihash_and_no_cid_has_neither() {

@@ -1,12 +1,11 @@
-//! Whether bytes are those that a multihash names. Feature `verify`.
+//! Whether bytes are those that a multihash names, and which a multihash has itself. Feature `verify`.
 
 use cid::multihash::Multihash;
 use multihash_codetable as table;
 use multihash_codetable::Code;
 use multihash_derive::Hasher;
 
-/// The multihash code of a digest that is the block itself.
-pub(crate) const IDENTITY: u64 = 0x00;
+use crate::cid_key;
 
 /// The shortest digest, in bytes, that says anything about a block; kubo draws the same line.
 const SHORTEST: usize = 20;
@@ -48,6 +47,21 @@ pub fn check<const S: usize>(multihash: &Multihash<S>, block: &[u8]) -> Result<(
     checker.finish()
 }
 
+/// The block that a multihash carries itself: the digest of the identity hash, `None` for any other one.
+/// Such a block is always there, so it need not be stored.
+///
+/// ```
+/// use ds_flatfs::{cid::multihash::Multihash, hash::inline};
+///
+/// let carries = Multihash::<64>::wrap(0x00, b"a small block")?;
+/// assert_eq!(inline(&carries), Some(&b"a small block"[..]));
+/// # Ok::<(), ds_flatfs::cid::multihash::Error>(())
+/// ```
+#[must_use]
+pub fn inline<const S: usize>(multihash: &Multihash<S>) -> Option<&[u8]> {
+    cid_key::inline(multihash)
+}
+
 /// [`check`] for bytes that come in parts.
 pub(crate) struct Checker {
     digest: Vec<u8>,
@@ -70,18 +84,18 @@ impl Checker {
     /// If the multihash is one that nothing can be checked against.
     pub(crate) fn new<const S: usize>(multihash: &Multihash<S>) -> Result<Self, HashError> {
         let digest = multihash.digest().to_vec();
-        let seen = match multihash.code() {
-            IDENTITY => Seen::Compared {
+        let seen = if inline(multihash).is_some() {
+            Seen::Compared {
                 len: 0,
                 matches: true,
-            },
-            code => {
-                let (hasher, longest) = hasher(code).ok_or(HashError::Unknown(code))?;
-                if !(SHORTEST..=longest).contains(&digest.len()) {
-                    return Err(HashError::Length(digest.len()));
-                }
-                Seen::Hashed(hasher)
             }
+        } else {
+            let code = multihash.code();
+            let (hasher, longest) = hasher(code).ok_or(HashError::Unknown(code))?;
+            if !(SHORTEST..=longest).contains(&digest.len()) {
+                return Err(HashError::Length(digest.len()));
+            }
+            Seen::Hashed(hasher)
         };
         Ok(Checker { digest, seen })
     }
@@ -162,7 +176,7 @@ mod tests {
     fn bytes_may_come_in_parts_of_any_size() {
         let block: Vec<u8> = (0..=255).cycle().take(10_000).collect();
         let hash = Code::Sha2_256.digest(&block);
-        let inline = Multihash::<64>::wrap(IDENTITY, &block[..64]).unwrap();
+        let inline = Multihash::<64>::wrap(0x00, &block[..64]).unwrap();
         for size in [1, 63, 64, 1_000, 20_000] {
             let in_parts = |hash: &Multihash<64>, bytes: &[u8]| {
                 let mut checker = Checker::new(hash).unwrap();
@@ -210,7 +224,7 @@ mod tests {
             assert_eq!(check(&hash, b"block"), Ok(()), "{code:?}");
             assert_eq!(check(&hash, b"other"), Err(HashError::Mismatch));
         }
-        let inline = Multihash::<64>::wrap(IDENTITY, b"block").unwrap();
+        let inline = Multihash::<64>::wrap(0x00, b"block").unwrap();
         assert_eq!(check(&inline, b"block"), Ok(()));
         assert_eq!(check(&inline, b"bloc"), Err(HashError::Mismatch));
     }

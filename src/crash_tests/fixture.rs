@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -159,6 +159,94 @@ impl Write {
                 batch.commit().await
             }
         }
+    }
+}
+
+/// A tool for whole stores, and what must hold of a disk that it ran on.
+pub(super) trait Tool {
+    async fn run(&self, disk: &FaultDisk) -> Result<()>;
+
+    /// Checks what an interruption has left: nothing is lost, and nobody takes it for what it isn't.
+    async fn check_between(&self, found: &FaultDisk);
+
+    /// Checks what the tool leaves when it is done.
+    async fn check_done(&self, found: &FaultDisk);
+}
+
+/// Lets `work` crash at its first step, on another copy of the disk at its second one, and so on until it
+/// comes to its end without. `check` gets the step, the disk and what the work answered.
+pub(super) async fn crash_at_any_step<T>(
+    base: &FaultDisk,
+    work: impl AsyncFn(&FaultDisk) -> Result<T>,
+    mut check: impl AsyncFnMut(u64, &FaultDisk, Result<T>),
+) {
+    for steps in 0.. {
+        let disk = base.reboot(Loss::None);
+        disk.crash_after(steps);
+        let done = work(&disk).await;
+        check(steps, &disk, done).await;
+        if !disk.has_crashed() {
+            return;
+        }
+    }
+}
+
+/// Checks that whatever a crash at any step of a tool leaves, the tool completes it.
+pub(super) async fn survives_crashes(
+    base: &FaultDisk,
+    tool: &impl Tool,
+    cuts: u64,
+    tally: &mut Tally,
+) {
+    let run = async |disk: &FaultDisk| tool.run(disk).await;
+    crash_at_any_step(base, run, async |steps, disk, done| {
+        tally.points += 1;
+        for loss in losses(steps, cuts) {
+            let found = disk.reboot(loss);
+            if done.is_ok() {
+                tool.check_done(&found).await;
+                continue;
+            }
+            tool.check_between(&found).await;
+            tool.run(&found).await.unwrap();
+            tool.check_done(&found.reboot(Loss::All)).await;
+            tally.survived(loss);
+        }
+    })
+    .await;
+}
+
+/// Checks that whatever a failure of any step of a tool leaves, with a power cut after it and without, the
+/// tool completes it.
+pub(super) async fn survives_failures(
+    base: &FaultDisk,
+    tool: &impl Tool,
+    kind: ErrorKind,
+    tally: &mut Tally,
+) {
+    for steps in 0.. {
+        let disk = base.reboot(Loss::None);
+        disk.fail_after(steps, kind);
+        let before = disk.steps();
+        let done = tool.run(&disk).await;
+        if disk.steps() - before <= steps {
+            return;
+        }
+        tally.points += 1;
+        let cut = disk.reboot(Loss::Some(steps));
+        if let Err(error) = &done {
+            tool.check_between(&disk).await;
+            tool.run(&disk).await.unwrap();
+            tool.check_done(&disk).await;
+            // What could not be flushed once may never be, and nobody knows.
+            if !is_of_a_flush(error) {
+                tool.check_done(&disk.reboot(Loss::All)).await;
+            }
+            tool.check_between(&cut).await;
+            tool.run(&cut).await.unwrap();
+        }
+        tool.check_done(&cut).await;
+        tally.survived(Loss::All);
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::fixture::{
-    Blocks, SAFE, STORE as NEW, Setting, Tally, blocks, counted, is_of_a_flush, losses, usage,
+    Blocks, SAFE, STORE as NEW, Setting, Tally, Tool, blocks, counted, crash_at_any_step,
+    survives_crashes, survives_failures, usage,
 };
 use crate::disk::Disk;
 use crate::disk::fault::{FaultDisk, Loss, Op};
@@ -29,7 +30,7 @@ const BLOCKS: &[(&str, &str)] = &[
     ("Z", ""),
 ];
 
-/// What the move is between.
+/// What the move is between. As a tool it is the move of all blocks.
 #[derive(Clone, Copy, Debug)]
 struct Way {
     setting: Setting,
@@ -97,25 +98,30 @@ fn whole() -> Blocks {
     owned.collect()
 }
 
-/// Checks that every block is whole in one of the stores at least.
-async fn check_between(found: &FaultDisk) {
-    let disk = found.reboot(Loss::None);
-    let mut union = Blocks::new();
-    for root in [OLD, NEW] {
-        match try_open(&disk, root).await {
-            Ok(store) => union.extend(blocks(&store).await),
-            Err(error) => assert!(matches!(error, Error::NotAStore { .. }), "{error}"),
-        }
+impl Tool for Way {
+    async fn run(&self, disk: &FaultDisk) -> Result<()> {
+        move_all(disk).await.map(drop)
     }
-    assert_eq!(union, whole(), "{:?}", found.tree());
-}
 
-/// Checks that the new store has everything, and the old one is no more.
-async fn check_moved(way: Way, disk: &FaultDisk) {
-    let left: Vec<_> = below(disk, OLD);
-    assert_eq!(left, [""; 0]);
-    let found = way.setting.recover(disk).await;
-    assert_eq!(found, whole());
+    /// Every block is whole in one of the stores at least.
+    async fn check_between(&self, found: &FaultDisk) {
+        let disk = found.reboot(Loss::None);
+        let mut union = Blocks::new();
+        for root in [OLD, NEW] {
+            match try_open(&disk, root).await {
+                Ok(store) => union.extend(blocks(&store).await),
+                Err(error) => assert!(matches!(error, Error::NotAStore { .. }), "{error}"),
+            }
+        }
+        assert_eq!(union, whole(), "{:?}", found.tree());
+    }
+
+    /// The new store has everything, and the old one is no more.
+    async fn check_done(&self, found: &FaultDisk) {
+        let left: Vec<_> = below(found, OLD);
+        assert_eq!(left, [""; 0]);
+        assert_eq!(self.setting.recover(found).await, whole());
+    }
 }
 
 fn below(disk: &FaultDisk, root: &str) -> Vec<String> {
@@ -129,27 +135,7 @@ fn below(disk: &FaultDisk, root: &str) -> Vec<String> {
 async fn a_move_survives_a_crash_at_any_step() {
     let mut tally = Tally::default();
     for way in ways() {
-        let base = way.disk().await;
-        for steps in 0.. {
-            let disk = base.reboot(Loss::None);
-            disk.crash_after(steps);
-            let done = move_all(&disk).await;
-            tally.points += 1;
-            for loss in losses(steps, 2) {
-                let found = disk.reboot(loss);
-                if done.is_ok() {
-                    check_moved(way, &found).await;
-                    continue;
-                }
-                check_between(&found).await;
-                let _ = move_all(&found).await.unwrap();
-                check_moved(way, &found.reboot(Loss::All)).await;
-                tally.survived(loss);
-            }
-            if !disk.has_crashed() {
-                break;
-            }
-        }
+        survives_crashes(&way.disk().await, &way, 2, &mut tally).await;
     }
     tally.print("move");
 }
@@ -163,31 +149,7 @@ async fn a_move_that_fails_at_any_step_can_be_tried_again() {
         ErrorKind::StorageFull,
         ErrorKind::Other,
     ]) {
-        let base = way.disk().await;
-        for steps in 0.. {
-            let disk = base.reboot(Loss::None);
-            disk.fail_after(steps, kind);
-            let before = disk.steps();
-            let done = move_all(&disk).await;
-            if disk.steps() - before <= steps {
-                break;
-            }
-            tally.points += 1;
-            let cut = disk.reboot(Loss::Some(steps));
-            if let Err(error) = &done {
-                check_between(&disk).await;
-                let _ = move_all(&disk).await.unwrap();
-                check_moved(way, &disk).await;
-                // What could not be flushed once may never be, and nobody knows.
-                if !is_of_a_flush(error) {
-                    check_moved(way, &disk.reboot(Loss::All)).await;
-                }
-                check_between(&cut).await;
-                let _ = move_all(&cut).await.unwrap();
-            }
-            check_moved(way, &cut).await;
-            tally.survived(Loss::All);
-        }
+        survives_failures(&way.disk().await, &way, kind, &mut tally).await;
     }
     tally.print("move, failing");
 }
@@ -200,10 +162,7 @@ async fn what_differs_in_the_new_store_is_kept_in_the_old_one_whatever_happens()
     let differs = ["AC/AAC1", "BC/BBC1"].map(|name| format!("{OLD}/{name}.data"));
     for way in ways() {
         let base = way.disk_with(FOUND).await;
-        for steps in 0.. {
-            let disk = base.reboot(Loss::None);
-            disk.crash_after(steps);
-            let done = move_all(&disk).await;
+        crash_at_any_step(&base, move_all, async |steps, disk, done| {
             let found = disk.reboot(Loss::Some(steps));
             for (path, value) in differs.iter().zip(["two", "four"]) {
                 assert_eq!(found.read_live(path).as_deref(), Some(value.as_bytes()));
@@ -225,10 +184,8 @@ async fn what_differs_in_the_new_store_is_kept_in_the_old_one_whatever_happens()
             assert_eq!(blocks(&new).await, expected);
             let old = try_open(&found, OLD).await.unwrap();
             assert_eq!(blocks(&old).await.len(), 2);
-            if !disk.has_crashed() {
-                break;
-            }
-        }
+        })
+        .await;
     }
 }
 
@@ -239,7 +196,7 @@ async fn what_was_there_already_and_is_the_same_is_a_duplicate() {
         let done = move_all(&disk).await.unwrap();
         assert_eq!((done.blocks, done.duplicates, done.kept_count), (4, 2, 0));
         assert_eq!(done.bytes, 16, "two, three, four and five");
-        check_moved(way, &disk.reboot(Loss::All)).await;
+        way.check_done(&disk.reboot(Loss::All)).await;
     }
 }
 
@@ -251,7 +208,7 @@ async fn a_move_that_is_done_has_nothing_to_do() {
         assert_eq!((done.blocks, done.bytes, done.emptied), (6, 19, true));
         let again = move_all(&disk).await.unwrap();
         assert_eq!((again.blocks, again.emptied), (0, true));
-        check_moved(way, &disk).await;
+        way.check_done(&disk).await;
     }
 }
 
@@ -279,9 +236,9 @@ async fn a_move_that_is_stopped_goes_on_where_it_was() {
                 }
             }
             stops += 1;
-            check_between(&disk).await;
+            way.check_between(&disk).await;
             let _ = run(Move::new(), &disk).await.unwrap();
-            check_moved(way, &disk).await;
+            way.check_done(&disk).await;
         }
         assert!(stops >= 4, "{stops}");
     }
@@ -309,7 +266,7 @@ async fn a_dropped_move_stops_and_the_same_call_completes_it() {
             }
         };
         let _ = done.unwrap();
-        check_moved(way, &disk).await;
+        way.check_done(&disk).await;
     }
 }
 
@@ -328,7 +285,7 @@ async fn the_copy_of_a_block_is_durable_before_the_original_goes() {
         drop(removed);
         task.await.unwrap().unwrap_err();
         let found = disk.reboot(Loss::All);
-        check_between(&found).await;
+        way.check_between(&found).await;
         let new = try_open(&found, NEW).await.unwrap();
         assert!(!blocks(&new).await.is_empty());
     }

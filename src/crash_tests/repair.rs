@@ -137,4 +137,6 @@ async fn what_cannot_be_read_is_found_and_the_rest_is_looked_at() {
     let of = found.iter().find(|finding| finding.path == unreadable);
     let problem = &of.expect("a finding").problem;
     assert!(matches!(problem, Problem::Unreadable(_)), "{problem:?}");
+    let why = "cannot read it: other error";
+    assert_eq!(problem.to_string(), why, "the path stands before");
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::fixture::{
-    Blocks, SAFE, STORE, Setting, Tally, blocks, counted, is_of_a_flush, losses, usage,
+    Blocks, SAFE, STORE, Setting, Tally, Tool, blocks, counted, crash_at_any_step,
+    survives_crashes, survives_failures, usage,
 };
 use crate::Shard;
 use crate::disk::fault::{FaultDisk, Loss, Op};
@@ -41,14 +42,25 @@ async fn reshard(disk: &FaultDisk, to: Shard) -> Result<Resharded> {
     Reshard::new(to).run_on(disk, PathBuf::from(STORE)).await
 }
 
-/// Checks that the store either is what it was, or what it is to be, or says that it is between.
-async fn check_between(setting: Setting, found: &FaultDisk) {
-    match setting
-        .begin(&found.reboot(Loss::None), Purpose::Either)
-        .await
-    {
-        Ok(store) => assert_eq!(blocks(&store).await, whole()),
-        Err(error) => assert!(matches!(error, Error::Resharding { .. }), "{error}"),
+/// A re-sharding to the target.
+struct ToTarget(Setting);
+
+impl Tool for ToTarget {
+    async fn run(&self, disk: &FaultDisk) -> Result<()> {
+        reshard(disk, target()).await.map(drop)
+    }
+
+    /// The store either is what it was, or what it is to be, or says that it is between.
+    async fn check_between(&self, found: &FaultDisk) {
+        let disk = found.reboot(Loss::None);
+        match self.0.begin(&disk, Purpose::Either).await {
+            Ok(store) => assert_eq!(blocks(&store).await, whole()),
+            Err(error) => assert!(matches!(error, Error::Resharding { .. }), "{error}"),
+        }
+    }
+
+    async fn check_done(&self, found: &FaultDisk) {
+        check_whole(self.0, found, target()).await;
     }
 }
 
@@ -74,26 +86,7 @@ async fn a_resharding_survives_a_crash_at_any_step() {
     let mut tally = Tally::default();
     for setting in both() {
         let base = setting.closed_with(BEFORE).await;
-        for steps in 0.. {
-            let disk = base.reboot(Loss::None);
-            disk.crash_after(steps);
-            let done = reshard(&disk, target()).await;
-            tally.points += 1;
-            for loss in losses(steps, 3) {
-                let found = disk.reboot(loss);
-                if done.is_ok() {
-                    check_whole(setting, &found, target()).await;
-                    continue;
-                }
-                check_between(setting, &found).await;
-                let _ = reshard(&found, target()).await.unwrap();
-                check_whole(setting, &found.reboot(Loss::All), target()).await;
-                tally.survived(loss);
-            }
-            if !disk.has_crashed() {
-                break;
-            }
-        }
+        survives_crashes(&base, &ToTarget(setting), 3, &mut tally).await;
     }
     tally.print("reshard");
 }
@@ -103,10 +96,9 @@ async fn an_interrupted_resharding_is_completed_to_another_function_or_undone() 
     let old = Shard::default();
     let other: Shard = "suffix/1".parse().unwrap();
     let base = SAFE.closed_with(BEFORE).await;
-    for steps in 0.. {
-        let disk = base.reboot(Loss::None);
-        disk.crash_after(steps);
-        if reshard(&disk, target()).await.is_ok() {
+    let to_target = async |disk: &FaultDisk| reshard(disk, target()).await;
+    crash_at_any_step(&base, to_target, async |steps, disk, done| {
+        if done.is_ok() {
             return;
         }
         for shard in [old, other] {
@@ -114,38 +106,22 @@ async fn an_interrupted_resharding_is_completed_to_another_function_or_undone() 
             let _ = reshard(&found, shard).await.unwrap();
             check_whole(SAFE, &found.reboot(Loss::All), shard).await;
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_completion_survives_a_crash_at_any_step() {
-    let base = SAFE.closed_with(BEFORE).await;
-    let half = {
-        let disk = base.reboot(Loss::None);
-        let moves = |op: Op| op == Op::Rename;
-        let mut moved = 0;
-        let refusal = disk.refuse(move |op, path| {
-            moved += u32::from(moves(op) && path.extension().is_some_and(|end| end == "data"));
-            (moved > 2).then_some(ErrorKind::Other)
-        });
-        reshard(&disk, target()).await.unwrap_err();
-        drop(refusal);
-        disk
-    };
-    for steps in 0.. {
-        let disk = half.reboot(Loss::None);
-        disk.crash_after(steps);
-        let done = reshard(&disk, target()).await;
-        let found = disk.reboot(Loss::Some(steps));
-        if done.is_err() {
-            check_between(SAFE, &found).await;
-            let _ = reshard(&found, target()).await.unwrap();
-        }
-        check_whole(SAFE, &found, target()).await;
-        if !disk.has_crashed() {
-            return;
-        }
-    }
+    let half = SAFE.closed_with(BEFORE).await;
+    let mut moved = 0;
+    let refusal = half.refuse(move |op, path| {
+        let is_block = path.extension().is_some_and(|end| end == "data");
+        moved += u32::from(op == Op::Rename && is_block);
+        (moved > 2).then_some(ErrorKind::Other)
+    });
+    reshard(&half, target()).await.unwrap_err();
+    drop(refusal);
+    survives_crashes(&half, &ToTarget(SAFE), 1, &mut Tally::default()).await;
 }
 
 #[tokio::test]
@@ -154,30 +130,7 @@ async fn a_resharding_that_fails_at_any_step_can_be_tried_again() {
     for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
         for setting in both() {
             let base = setting.closed_with(BEFORE).await;
-            for steps in 0.. {
-                let disk = base.reboot(Loss::None);
-                disk.fail_after(steps, kind);
-                let before = disk.steps();
-                let done = reshard(&disk, target()).await;
-                if disk.steps() - before <= steps {
-                    break;
-                }
-                tally.points += 1;
-                let cut = disk.reboot(Loss::Some(steps));
-                if let Err(error) = &done {
-                    check_between(setting, &disk).await;
-                    let _ = reshard(&disk, target()).await.unwrap();
-                    check_whole(setting, &disk, target()).await;
-                    // What could not be flushed once may never be, and nobody knows.
-                    if !is_of_a_flush(error) {
-                        let cut = disk.reboot(Loss::All);
-                        check_whole(setting, &cut, target()).await;
-                    }
-                    let _ = reshard(&cut, target()).await.unwrap();
-                }
-                check_whole(setting, &cut, target()).await;
-                tally.survived(Loss::All);
-            }
+            survives_failures(&base, &ToTarget(setting), kind, &mut tally).await;
         }
     }
     tally.print("reshard, failing");
@@ -196,7 +149,7 @@ async fn one_that_is_stopped_goes_on_where_it_was() {
     });
     let error = stopped.run_on(Arc::new(disk.clone()), STORE.into()).await;
     assert!(matches!(error, Err(Error::Stopped)), "{error:?}");
-    check_between(SAFE, &disk).await;
+    ToTarget(SAFE).check_between(&disk).await;
     let _ = reshard(&disk, target()).await.unwrap();
     check_whole(SAFE, &disk, target()).await;
 }

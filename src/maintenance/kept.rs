@@ -24,16 +24,19 @@ pub enum Why {
     Differs,
     /// It stands in a shard that is not its own, and where it should stand there is a block of its key.
     Misplaced,
+    /// It is `.quarantine`, which has what a repair took out of the way.
+    Quarantine,
 }
 
 impl Why {
-    /// It as one word, for scripts: `foreign`, `differs`, `misplaced`.
+    /// It as one word, for scripts: `foreign`, `differs`, `misplaced`, `quarantine`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Why::Foreign => "foreign",
             Why::Differs => "differs",
             Why::Misplaced => "misplaced",
+            Why::Quarantine => "quarantine",
         }
     }
 }
@@ -45,6 +48,9 @@ impl fmt::Display for Why {
             Why::Foreign => "it is no part of a datastore",
             Why::Differs => "the block of the same key that is in its place differs from it",
             Why::Misplaced => "it is in a shard that is not its own, where its key has a block too",
+            Why::Quarantine => {
+                "it has the blocks that a repair found damaged; remove it when you don't need them"
+            }
         })
     }
 }

@@ -25,7 +25,7 @@ use crate::layout::{BlockKey, Layout, SET_ASIDE};
 use crate::observe::target;
 use crate::resharding::Resharding;
 use crate::shard::Shard;
-use crate::store::{Opening, Options, Store, Target, locate};
+use crate::store::{Opening, Store, Target, locate};
 
 /// Gives a store another shard function, in place: no block is copied, each is renamed.
 ///
@@ -122,11 +122,7 @@ impl Reshard {
 
     pub(crate) async fn run_on(self, disk: Arc<dyn Disk>, root: PathBuf) -> Result<Resharded> {
         let Reshard { to, watcher } = self;
-        let opening = Opening {
-            disk,
-            root,
-            options: Options::new(),
-        };
+        let opening = Opening::on(disk, root);
         let work = Work::new(watcher);
         let _stop = StopOnDrop(Arc::clone(&work));
         let begin = {

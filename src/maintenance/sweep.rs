@@ -14,7 +14,7 @@ use super::kept::Why;
 use super::work::Work;
 use crate::disk::{Disk, Kind, Listed, Listing, if_there, pool};
 use crate::error::{Error, Result};
-use crate::layout::{self, BlockKey, SET_ASIDE};
+use crate::layout::{self, BlockKey, QUARANTINE, SET_ASIDE};
 
 /// How many jobs work side by side.
 const JOBS: usize = 2;
@@ -30,6 +30,12 @@ pub(super) trait Sweeper: Send + Sync + 'static {
 
     /// Does the work for some blocks of a shard, and answers how many it had to do something with.
     fn sweep(&self, blocks: Blocks) -> Result<u64>;
+
+    /// Sees to the directory of what a repair took out of the way. It may stay where it is.
+    fn quarantine(&self, dir: &Path) -> Result<()> {
+        let _ = dir;
+        Ok(())
+    }
 }
 
 /// Some blocks that stand in one shard directory.
@@ -177,6 +183,8 @@ impl Walk {
                 if let Some(listing) = listing {
                     return Ok(Some((listed.name.to_string_lossy().into(), listing)));
                 }
+            } else if listed.kind == Kind::Dir && listed.name == QUARANTINE {
+                sweeper.quarantine(&root.join(QUARANTINE))?;
             } else if !layout::is_known(&listed.name) {
                 sweeper.work().keep(root.join(listed.name), Why::Foreign);
             }
@@ -191,16 +199,21 @@ pub(super) fn remove_empty_shards(disk: &dyn Disk, root: &Path) -> Result<()> {
     for listed in disk.list(root).map_err(failed)? {
         let listed = listed.map_err(failed)?;
         if is_shard(&listed) {
-            let dir = root.join(&listed.name);
-            match if_there(disk.remove_dir(&dir)) {
-                Err(error) if is_in_use(&error) => {}
-                removed => {
-                    removed.map_err(|error| Error::io("remove", dir, error))?;
-                }
-            }
+            remove_if_empty(disk, &root.join(&listed.name))?;
         }
     }
     Ok(())
+}
+
+/// Removes a directory unless something is in it; whether it is gone.
+pub(super) fn remove_if_empty(disk: &dyn Disk, dir: &Path) -> Result<bool> {
+    match if_there(disk.remove_dir(dir)) {
+        Err(error) if is_in_use(&error) => Ok(false),
+        removed => {
+            removed.map_err(|error| Error::io("remove", dir, error))?;
+            Ok(true)
+        }
+    }
 }
 
 /// Something is in it, or mounted on it.

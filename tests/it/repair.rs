@@ -81,10 +81,14 @@ async fn after_a_repair_every_good_block_stands_in_its_place_and_the_damaged_one
         assert_eq!(wrong.iter().filter(|name| **name != "lost").count(), 1);
         assert!(wrong.contains(&"obstacle"), "{wrong:?}");
 
-        // A verification finds nothing but what a repair leaves alone.
+        // A verification finds nothing but what a repair leaves alone, and what is lost.
         let mut left = expected.clone();
         left.retain(|_, name| ["foreign", "obstacle"].contains(name));
-        let found = verify(&path).await;
+        let mut found = verify(&path).await;
+        for key in &lost {
+            let told = found.remove(&block_path(fixture.shard(), key));
+            assert_eq!(told, Some("lost"), "{key}");
+        }
         let shard = "Z".repeat(fixture.shard().dir("").len());
         assert!(path.join(shard).is_dir(), "no directory is removed");
         assert_eq!(found, left);
@@ -144,7 +148,62 @@ async fn a_store_with_a_quarantine_is_used_as_any_other_and_does_not_count_it() 
     store.put(key, value.clone()).await.unwrap();
     assert_eq!(store.get(key).await.unwrap().as_ref(), Some(value));
     store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_block_is_lost_while_it_is_in_quarantine_and_not_in_the_store() {
+    let (home, blocks) = store_of(5).await;
+    for (key, _) in &blocks[..3] {
+        fs::write(home.block(key), b"damaged").unwrap();
+    }
+    repair(&home.store()).await;
+    let lost = |blocks: &[(Key, Bytes)]| -> Found {
+        let keys = blocks.iter().map(|(key, _)| key);
+        keys.map(|key| (block_path(Shard::default(), key), "lost"))
+            .collect()
+    };
+    assert_eq!(verify(&home.store()).await, lost(&blocks[..3]));
+
+    let store = options().open(home.store()).await.unwrap();
+    let (key, value) = &blocks[0];
+    store.put(key, value.clone()).await.unwrap();
+    store.close().await.unwrap();
+    assert_eq!(verify(&home.store()).await, lost(&blocks[1..3]));
+
+    let (key, value) = &blocks[1];
+    repair_from(&home.store(), vec![Ok((cid_of(key), value.clone()))]).await;
+    assert_eq!(verify(&home.store()).await, lost(&blocks[2..3]));
+
+    fs::remove_dir_all(home.in_store(".quarantine")).unwrap();
     assert_eq!(verify(&home.store()).await, Found::new());
+}
+
+#[tokio::test]
+async fn every_block_that_is_lost_is_told_however_many_there_are() {
+    const LOST: usize = 2500;
+    let (home, _) = store_of(1).await;
+    fs::create_dir_all(home.in_store(".quarantine/2")).unwrap();
+    for number in 0..LOST {
+        fs::write(home.in_store(format!(".quarantine/{number:04}.data")), "").unwrap();
+    }
+    fs::write(home.in_store(".quarantine/note.txt"), "mine").unwrap();
+    for quick in [false, true] {
+        let verify = Verify::new(home.store()).quick(quick).start();
+        let findings = all(&mut verify.await.unwrap()).await;
+        let found = found(&home.store(), &findings);
+        assert_eq!(found.len(), LOST);
+        assert!(found.values().all(|name| *name == "lost"), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_directory_in_the_place_of_the_quarantine_is_an_obstacle_and_nothing_more() {
+    let (home, _) = store_of(1).await;
+    fs::write(home.in_store(".quarantine"), "").unwrap();
+    let expected = Found::from([(PathBuf::from(".quarantine"), "obstacle")]);
+    assert_eq!(verify(&home.store()).await, expected);
+    let repaired = repair(&home.store()).await;
+    assert_eq!(found(&home.store(), &repaired), expected);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub(crate) fn keys(cid: &Cid) -> Vec<Key> {
 
 /// The block that the CID carries itself.
 pub(crate) fn inline(cid: &Cid) -> Option<Bytes> {
-    hash::is_identity(cid).then(|| Bytes::copy_from_slice(cid.hash().digest()))
+    ds_flatfs::hash::inline(cid.hash()).map(Bytes::copy_from_slice)
 }
 
 /// Whether the store has the key.

@@ -1,11 +1,8 @@
 //! What the hash of a CID says about bytes.
 
 use cid::Cid;
-use ds_flatfs::hash::{HashError, check};
+use ds_flatfs::hash::{HashError, check, inline};
 use multihash_codetable::{Code, MultihashDigest as _};
-
-/// The multihash code of a CID that carries its block itself.
-const IDENTITY: u64 = 0x00;
 
 /// The multicodec code of plain bytes.
 const RAW: u64 = 0x55;
@@ -30,7 +27,7 @@ pub(crate) fn verify(cid: &Cid, block: &[u8]) -> Result<(), NotVerified> {
 
 /// Whether the CID carries its block itself.
 pub(crate) fn is_identity(cid: &Cid) -> bool {
-    cid.hash().code() == IDENTITY
+    inline(cid.hash()).is_some()
 }
 
 /// The CID of plain bytes: version 1, sha2-256.

@@ -5,8 +5,7 @@ use ds_flatfs::maintenance::Kept;
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use crate::commands::Answer;
-use crate::report;
+use crate::report::{self, Answer};
 
 /// Something that a tool kept, as JSON.
 #[derive(Debug, Serialize)]

@@ -27,7 +27,7 @@ use anyhow::Context as _;
 use clap::CommandFactory as _;
 
 use crate::cli::Cli;
-use crate::commands::Answer;
+use crate::report::Answer;
 
 fn main() -> ExitCode {
     let cli = match Cli::read() {
@@ -36,8 +36,7 @@ fn main() -> ExitCode {
     };
     cli.talk.begin();
     match run(cli) {
-        Ok(Answer::Yes) => ExitCode::SUCCESS,
-        Ok(Answer::No) => ExitCode::FAILURE,
+        Ok(answer) => answer.into(),
         Err(error) => report::failure(&error),
     }
 }

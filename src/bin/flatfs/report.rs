@@ -17,6 +17,22 @@ use crate::terminal;
 /// The exit status for arguments that make no sense.
 pub(crate) const WRONG_USAGE: u8 = 2;
 
+/// How a command that didn't fail went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Yes,
+    No,
+}
+
+impl From<Answer> for ExitCode {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Yes => ExitCode::SUCCESS,
+            Answer::No => ExitCode::FAILURE,
+        }
+    }
+}
+
 /// The arguments make no sense, though each of them alone could be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

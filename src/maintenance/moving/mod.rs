@@ -132,16 +132,15 @@ impl Move {
     ) -> Result<Moved> {
         let Move { shard, watcher } = self;
         check_apart(&old.1, &new.1)?;
-        let opening = |(disk, root), options| Opening {
-            disk,
-            root,
-            options,
-        };
         let mut options = Options::new();
         if let Some(shard) = shard {
             options = options.shard(shard);
         }
-        let (old, new) = (opening(old, Options::new()), opening(new, options));
+        let old = Opening::on(old.0, old.1);
+        let new = Opening {
+            options,
+            ..Opening::on(new.0, new.1)
+        };
         let work = Work::new(watcher);
         let _stop = StopOnDrop(Arc::clone(&work));
         let begin = {

@@ -12,7 +12,7 @@ use crate::layout::BlockKey;
 use crate::maintenance::kept::Why;
 use crate::maintenance::place::{Placed, place};
 use crate::maintenance::progress::Progress;
-use crate::maintenance::sweep::{Blocks, Sweeper, remove_empty_shards};
+use crate::maintenance::sweep::{Blocks, Sweeper, remove_empty_shards, remove_if_empty};
 use crate::maintenance::usage::Usage;
 use crate::maintenance::work::Work;
 use crate::observe::target;
@@ -220,6 +220,14 @@ impl Sweeper for Mover {
         }
         let settled = taken? + self.settle(&mut copies)?;
         Ok(renamed.blocks + settled)
+    }
+
+    /// It tells which blocks the old store lost, so it is not for a tool to remove.
+    fn quarantine(&self, dir: &Path) -> Result<()> {
+        if !remove_if_empty(&*self.old.disk, dir)? {
+            self.work.keep(dir.to_owned(), Why::Quarantine);
+        }
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The last part of a repair: what is missing is put back, and what stays missing is told.
+//! The third part of a repair: what is missing is put back.
 
 use std::sync::Arc;
 
@@ -9,18 +9,16 @@ use futures::stream::{self, BoxStream, Stream, StreamExt};
 use super::finding::{Finding, Problem, Remedy};
 use super::mend::Mender;
 use crate::batch::FlatBatch;
-use crate::disk::{Listing, if_there, pool};
+use crate::disk::pool;
 use crate::error::{Error, Result};
 use crate::hash::{self, HashError};
 use crate::key::Key;
-use crate::layout::{BlockKey, QUARANTINE};
+use crate::layout::BlockKey;
 
 /// A commit has so many blocks at most,
 const BLOCKS: usize = 1024;
 /// or so many bytes, and one block.
 const BYTES: usize = 32 << 20;
-/// So many files in quarantine are looked at in one job.
-const LISTED: usize = 1024;
 
 type Copies = BoxStream<'static, Result<(Cid, Bytes)>>;
 
@@ -92,7 +90,7 @@ async fn fill(
 /// The keys under which the block of a CID should be and isn't: those that are in quarantine, and if it is
 /// nowhere that of the multihash.
 async fn missing(mender: &Arc<Mender>, batch: &FlatBatch, cid: &Cid) -> Result<Vec<Key>> {
-    if cid.hash().code() == hash::IDENTITY {
+    if hash::inline(cid.hash()).is_some() {
         // The CID has it.
         return Ok(Vec::new());
     }
@@ -131,56 +129,4 @@ async fn is_quarantined(mender: &Arc<Mender>, key: &Key) -> Result<bool> {
 
 async fn check(cid: Cid, block: Bytes) -> Result<Result<(), HashError>> {
     pool::run(move || Ok(hash::check(cid.hash(), &block))).await
-}
-
-/// The blocks that are in quarantine and not in the store.
-pub(super) fn lost(mender: Arc<Mender>) -> impl Stream<Item = Result<Finding>> + Send {
-    stream::unfold(Some((mender, None)), |rest| async move {
-        let (mender, listing) = rest?;
-        let job = Arc::clone(&mender);
-        let listed = pool::run(move || lost_among(&job, listing)).await;
-        let (found, rest) = match listed {
-            Ok((found, listing)) => {
-                let rest = listing.map(|listing| (mender, Some(listing)));
-                (found.into_iter().map(Ok).collect(), rest)
-            }
-            Err(error) => (vec![Err(error)], None),
-        };
-        Some((stream::iter(found), rest))
-    })
-    .flatten()
-}
-
-/// Some of them, and the rest of the quarantine if there is more.
-fn lost_among(
-    mender: &Mender,
-    listing: Option<Listing>,
-) -> Result<(Vec<Finding>, Option<Listing>)> {
-    let store = &mender.flatfs.store;
-    let dir = store.layout.at_root(QUARANTINE);
-    let failed = |error| Error::io("list", &dir, error);
-    let mut listing = match listing {
-        Some(listing) => listing,
-        None => match if_there(store.disk.list(&dir)).map_err(failed)? {
-            Some(listing) => listing,
-            None => return Ok((Vec::new(), None)),
-        },
-    };
-    let mut found = Vec::new();
-    for _ in 0..LISTED {
-        let Some(listed) = listing.next() else {
-            return Ok((found, None));
-        };
-        let listed = listed.map_err(failed)?;
-        let Some(block) = BlockKey::of_file(&listed.name) else {
-            continue;
-        };
-        let path = store.layout.block(&block);
-        let is_there = if_there(store.disk.stat(&path));
-        let is_there = is_there.map_err(|error| Error::io("look at", &path, error))?;
-        if is_there.is_none() {
-            found.push(Finding::new(path, Some(block.key()), Problem::Lost));
-        }
-    }
-    Ok((found, Some(listing)))
 }

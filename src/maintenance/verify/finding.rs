@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use cid::Cid;
 use serde::{Serialize, Serializer};
 
 use crate::error::Error;
@@ -13,8 +14,9 @@ use crate::key::Key;
 /// Something in a store that is not as it should be, or that can't be checked.
 ///
 /// `Display` is one line; a path in it may hold any character. As JSON it is an object of `finding`, the
-/// [name](Problem::name) of the problem, `wrong`, `path` (with `�` for what is not UTF-8), `key`,
-/// `detail`, and what was done about it: `done` and `to`. What there isn't is `null`.
+/// [name](Problem::name) of the problem, `wrong`, `path` (with `�` for what is not UTF-8), `key`, `cid`
+/// (as [`Key::to_cid`] says it), `detail`, and what was done about it: `done` and `to`. What there isn't
+/// is `null`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Finding {
@@ -89,7 +91,8 @@ pub enum Problem {
     Missing,
     /// A block that was offered as a good copy, and is none.
     BadCopy(HashError),
-    /// A block of which there is a copy in quarantine, and none in the store.
+    /// A block of which there is a copy in quarantine, and none in the store. Where the shard function is
+    /// unknown nobody can tell.
     Lost,
 }
 
@@ -180,6 +183,10 @@ impl Finding {
     pub fn is_wrong(&self) -> bool {
         self.problem.is_wrong() && self.remedy.is_none()
     }
+
+    fn cid(&self) -> Option<Cid> {
+        self.key.as_ref().and_then(Key::to_cid)
+    }
 }
 
 impl Remedy {
@@ -205,6 +212,9 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.problem.name();
         write!(f, "{name}: {}: {}", self.path.display(), self.problem)?;
+        if let Some(cid) = self.cid() {
+            write!(f, " (CID {cid})")?;
+        }
         match &self.remedy {
             Some(remedy) => write!(f, "; {remedy}"),
             None => Ok(()),
@@ -220,7 +230,7 @@ impl fmt::Display for Problem {
             }
             Problem::Truncated { size } => write!(f, "it ends after {size} bytes, too early"),
             Problem::Empty => f.write_str("it is empty, and its key is not the hash of nothing"),
-            Problem::Unreadable(error) => write_chain(f, &**error),
+            Problem::Unreadable(error) => write_why(f, error),
             Problem::Misplaced { belongs } => {
                 write!(f, "by its key it belongs at {}", belongs.display())
             }
@@ -232,10 +242,11 @@ impl fmt::Display for Problem {
                 "where it belongs, {}, stands another block; both are kept",
                 original.display()
             ),
-            Problem::Obstacle { found, expected } => {
-                write!(f, "a {found} where the datastore keeps a {expected}")
-            }
-            Problem::Sharding(error) => write_chain(f, &**error),
+            Problem::Obstacle { found, expected } => write!(
+                f,
+                "a {found} where the datastore keeps a {expected}: take it away, a repair leaves it alone"
+            ),
+            Problem::Sharding(error) => write_why(f, error),
             Problem::PendingCommit => f.write_str(
                 "a commit that was interrupted (or is under way): opening the store to write completes it",
             ),
@@ -248,7 +259,8 @@ impl fmt::Display for Problem {
             Problem::Missing => f.write_str("the store didn't have this block"),
             Problem::BadCopy(why) => write!(f, "the copy that was offered is not used: {why}"),
             Problem::Lost => f.write_str(
-                "the store doesn't have this block any more; a damaged copy is in quarantine",
+                "it is not in the store any more, only in .quarantine, where damaged blocks go: \
+                 get it again, or repair from a CAR that has it",
             ),
         }
     }
@@ -263,7 +275,29 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// The error and its sources, as one line.
+/// The error and its sources, as one line, without the path, which is that of the finding.
+fn write_why(f: &mut fmt::Formatter<'_>, error: &Error) -> fmt::Result {
+    match error {
+        Error::Io { action, source, .. } => write!(f, "cannot {action} it: {source}"),
+        Error::NotAStore { reason, .. } => write!(f, "{reason}: {NAME_IT}"),
+        Error::InvalidShard { input, .. } => {
+            write!(f, "{input:?} names no shard function: {NAME_IT}")
+        }
+        Error::Resharding { path, from, to } => write!(
+            f,
+            "it is being re-sharded from {from} to {to}: if nobody is at it, complete that with \
+             `flatfs reshard {} {to}`",
+            path.display()
+        ),
+        error => write_chain(f, error),
+    }
+}
+
+/// What is to be done about a store without a shard function.
+const NAME_IT: &str = "write the one that the store had into that file, \
+                       as /repo/flatfs/shard/v1/next-to-last/2 for kubo's default";
+
+/// The error and its sources.
 fn write_chain(f: &mut fmt::Formatter<'_>, error: &dyn std::error::Error) -> fmt::Result {
     write!(f, "{error}")?;
     let mut source = error.source();
@@ -280,6 +314,7 @@ struct Line<'a> {
     wrong: bool,
     path: String,
     key: Option<&'a str>,
+    cid: Option<String>,
     detail: String,
     done: Option<&'static str>,
     to: Option<String>,
@@ -293,6 +328,7 @@ impl Serialize for Finding {
             wrong: self.is_wrong(),
             path: self.path.to_string_lossy().into_owned(),
             key: self.key.as_ref().map(Key::as_str),
+            cid: self.cid().map(|cid| cid.to_string()),
             detail: self.problem.to_string(),
             done: self.remedy.as_ref().map(Remedy::name),
             to: to.map(|to| to.to_string_lossy().into_owned()),

@@ -21,8 +21,9 @@
 //!
 //! A block is wrong if its bytes are not those that its key names, if it can't be read, or if it doesn't
 //! stand where readers look for it; so is a link in the place of a block or of a directory, a `SHARDING`
-//! that names no shard function, and a commit that was not carried out. What is foreign or left over, and
-//! blocks whose keys are no hash of a known kind, are told too, but they are
+//! that names no shard function, a commit that was not carried out, and a block that is
+//! [lost](Problem::Lost): a repair moved it to `.quarantine`, and the store has no other copy. What is
+//! foreign or left over, and blocks whose keys are no hash of a known kind, are told too, but they are
 //! [not wrong](Problem::is_wrong).
 //!
 //! # What is in memory
@@ -38,6 +39,7 @@ mod in_flight;
 mod mend;
 mod options;
 mod pass;
+mod quarantine;
 mod repair;
 mod report;
 mod righting;
@@ -49,7 +51,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use futures::stream::{self, StreamExt};
+use futures::future::ready;
+use futures::stream::{self, Stream, StreamExt};
 
 use self::check::{Depth, Examiner};
 pub use self::finding::{Finding, Problem, Remedy};
@@ -60,6 +63,7 @@ pub use self::report::{Findings, Summary};
 use self::walk::{Met, Walk};
 use crate::disk::{Disk, OsDisk, pool};
 use crate::error::Result;
+use crate::layout::Layout;
 use crate::maintenance::Progress;
 use crate::maintenance::progress::Watcher;
 use crate::store::locate;
@@ -80,8 +84,8 @@ impl Verify {
         }
     }
 
-    /// Whether to look at names and sizes only, and not to read blocks: that finds empty blocks and what is
-    /// in the wrong place.
+    /// Whether to look at names and sizes only, and not to read blocks: that finds empty blocks, and what is
+    /// in the wrong place or lost.
     pub fn quick(mut self, quick: bool) -> Self {
         self.common.depth = if quick { Depth::Quick } else { Depth::Full };
         self
@@ -131,10 +135,12 @@ impl Verify {
             let (shard, finding) = sharding::read(&disk, &root)?;
             let in_flight = in_flight::look(&*disk, &root);
             let (examiner, teller) = self.common.begin(Arc::clone(&disk), &root)?;
-            let walk = Walk::new(disk, root, shard);
-            Ok((finding, in_flight, examiner, teller, walk))
+            let layout = shard.map(|shard| Layout::new(root.clone(), shard));
+            let walk = Walk::new(Arc::clone(&disk), root, layout.clone());
+            let lost = layout.map(|layout| quarantine::lost(disk, layout));
+            Ok((finding, in_flight, examiner, teller, walk, lost))
         });
-        let (sharding, in_flight, examiner, teller, walk) = begun.await?;
+        let (sharding, in_flight, examiner, teller, walk, lost) = begun.await?;
         let (tally, stopped) = (Arc::clone(&teller.tally), Arc::clone(&examiner.stopped));
         let disk = Arc::clone(&examiner.disk);
         let pass = Pass::new(Look { examiner }, walk, teller, Arc::clone(&stopped));
@@ -143,8 +149,9 @@ impl Verify {
         }));
         let findings = stream::iter(sharding.map(Ok))
             .chain(pass.run(jobs))
-            .chain(left.flat_map(each));
-        Ok(Findings::new(findings, tally, stopped))
+            .chain(left.flat_map(each))
+            .chain(stream::iter(lost).flatten());
+        Ok(Findings::new(until_error(findings), tally, stopped))
     }
 }
 
@@ -162,10 +169,21 @@ impl Task for Look {
 }
 
 /// What a job has found, one by one.
-fn each(found: Result<Vec<Finding>>) -> impl futures::Stream<Item = Result<Finding>> + Send {
+fn each(found: Result<Vec<Finding>>) -> impl Stream<Item = Result<Finding>> + Send {
     let found = match found {
         Ok(found) => found.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error)],
     };
     stream::iter(found)
+}
+
+/// The stream up to its first error.
+fn until_error(
+    stream: impl Stream<Item = Result<Finding>> + Send,
+) -> impl Stream<Item = Result<Finding>> + Send {
+    stream.scan(false, |has_failed, item| {
+        let item = (!*has_failed).then_some(item);
+        *has_failed |= matches!(item, Some(Err(_)));
+        ready(item)
+    })
 }

@@ -23,7 +23,7 @@ use super::pass::{Pass, Teller};
 use super::report::Findings;
 use super::righting::{Damaged, Misplaced};
 use super::walk::Walk;
-use super::{copies, each, in_flight};
+use super::{copies, each, in_flight, quarantine, until_error};
 use crate::disk::{Disk, OsDisk, pool};
 use crate::error::Result;
 use crate::maintenance::Progress;
@@ -43,7 +43,8 @@ use crate::store::{Options, Purpose, locate};
 ///
 /// Nothing is overwritten, and nothing else removed. What couldn't be read is left alone. At the end every
 /// block of which there is a copy in quarantine and none in the store is [lost](Problem::Lost). That is
-/// told by every repair until the copy is taken out of the quarantine, or the block is back.
+/// told by every verification and repair until the copy is taken out of the quarantine, or the block is
+/// back.
 #[must_use = "nothing is repaired before it is started"]
 pub struct Repair {
     common: Common,
@@ -125,10 +126,12 @@ impl Repair {
         let (tally, stopped) = (Arc::clone(&teller.tally), Arc::clone(&examiner.stopped));
         let mender = Arc::new(Mender::new(flatfs.clone()));
         let passes = passes(&mender, &examiner, &teller, jobs);
+        let store = &flatfs.store;
+        let lost = quarantine::lost(Arc::clone(&store.disk), store.layout.clone());
         let work = each(Ok(recovered))
             .chain(passes)
-            .chain(copies::restore(Arc::clone(&mender), self.copies))
-            .chain(copies::lost(mender));
+            .chain(copies::restore(mender, self.copies))
+            .chain(lost);
         let close = stream::once(async move { flatfs.close().await });
         let close = close.filter_map(|closed| ready(closed.err().map(Err)));
         Ok(Findings::new(
@@ -186,7 +189,7 @@ fn passes(
     let walk = move || {
         let layout = &store.layout;
         let root = layout.root().to_owned();
-        Walk::new(Arc::clone(&store.disk), root, Some(layout.shard()))
+        Walk::new(Arc::clone(&store.disk), root, Some(layout.clone()))
     };
     let stopped = Arc::clone(&examiner.stopped);
     let again = Teller {
@@ -196,15 +199,4 @@ fn passes(
     let first = Pass::new(first, walk(), teller.clone(), Arc::clone(&stopped)).run(jobs);
     let second = Pass::new(second, walk(), again, stopped).run(jobs);
     first.chain(second)
-}
-
-/// The stream up to its first error.
-fn until_error(
-    stream: impl Stream<Item = Result<Finding>> + Send,
-) -> impl Stream<Item = Result<Finding>> + Send {
-    stream.scan(false, |has_failed, item| {
-        let item = (!*has_failed).then_some(item);
-        *has_failed |= matches!(item, Some(Err(_)));
-        ready(item)
-    })
 }

@@ -8,7 +8,7 @@ use crate::disk::{Disk, Kind};
 use crate::error::Result;
 use crate::layout::{DISK_USAGE, README, SHARDING, TEMP};
 use crate::shard::Shard;
-use crate::store::{Opening, Options, Place};
+use crate::store::{Opening, Place};
 
 /// The shard function, or why it is not known.
 ///
@@ -16,11 +16,7 @@ use crate::store::{Opening, Options, Place};
 ///
 /// If the directory doesn't look like a store at all.
 pub(super) fn read(disk: &Arc<dyn Disk>, root: &Path) -> Result<(Option<Shard>, Option<Finding>)> {
-    let place = Opening {
-        disk: Arc::clone(disk),
-        root: root.to_owned(),
-        options: Options::new().read_only(true),
-    };
+    let place = Opening::on(Arc::clone(disk), root.to_owned());
     let wrong = match place.look() {
         Ok(Place::Store(shard)) => return Ok((Some(shard), None)),
         Ok(half_way @ Place::Resharding(_)) => place.refusal(&half_way),

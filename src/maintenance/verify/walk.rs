@@ -11,7 +11,6 @@ use crate::key::Key;
 use crate::layout::{
     self, BlockKey, DISK_USAGE, LOCK, Layout, QUARANTINE, README, SHARDING, TEMP, UNCLEAN,
 };
-use crate::shard::Shard;
 
 /// A file that has the name of a block.
 #[derive(Debug)]
@@ -57,10 +56,10 @@ struct Dir {
 }
 
 impl Walk {
-    pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, shard: Option<Shard>) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, layout: Option<Layout>) -> Self {
         Walk {
             disk,
-            layout: shard.map(|shard| Layout::new(root.clone(), shard)),
+            layout,
             root,
             rest: None,
             current: None,

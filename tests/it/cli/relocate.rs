@@ -68,6 +68,8 @@ fn what_is_kept_is_told_and_makes_the_exit_status_1() {
     let done = run(&["move", &old, &new]);
     done.failed(1, &["kept", foreign, "no part of a datastore"]);
     assert!(done.text().contains("51 blocks moved"), "{done:?}");
+    let end = format!("; 1 thing was kept in {old}\n");
+    assert!(done.text().ends_with(&end), "{done:?}");
     let done = run(&["move", "--json", &old, &new]);
     assert_eq!((done.code, done.stderr.as_str()), (1, ""));
     let done = json(&done.stdout);
@@ -77,6 +79,26 @@ fn what_is_kept_is_told_and_makes_the_exit_status_1() {
         (&"foreign".into(), &1.into())
     );
     assert_eq!(keys(&new).len(), 51);
+}
+
+#[test]
+fn what_a_repair_took_out_of_the_way_stays_where_it_is_and_a_move_says_so() {
+    let room = Room::new();
+    let (old, new) = (room.store_of("small.car"), room.path("new"));
+    let quarantine = Path::new(&old).join(".quarantine");
+    fs::create_dir(&quarantine).unwrap();
+    fs::write(quarantine.join("LOST.data"), "x").unwrap();
+    succeed(&["reshard", &old, "prefix/5"]);
+    assert!(quarantine.join("LOST.data").exists());
+    let kept = [quarantine.to_str().unwrap(), "a repair found damaged"];
+    run(&["move", &old, &new]).failed(1, &kept);
+    assert!(quarantine.join("LOST.data").exists());
+
+    fs::remove_file(quarantine.join("LOST.data")).unwrap();
+    let done = succeed(&["move", &old, &new]);
+    let end = format!("; {old} is an empty directory now\n");
+    assert!(done.text().ends_with(&end), "{done:?}");
+    assert_eq!(fs::read_dir(&old).unwrap().count(), 0);
 }
 
 #[test]

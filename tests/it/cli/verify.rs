@@ -96,6 +96,8 @@ fn json_has_a_line_for_each_finding_and_one_for_the_summary() {
         .unwrap();
     assert_eq!(corrupt["path"], blocks[0].to_str().unwrap());
     assert!(corrupt["key"].as_str().unwrap().starts_with("/CIQ"));
+    let cid = corrupt["cid"].as_str().unwrap();
+    assert!(succeed(&["ls", "--cids", &store]).lines().contains(&cid));
     assert_eq!(
         (&corrupt["wrong"], &corrupt["done"]),
         (&true.into(), &Value::Null)
@@ -157,11 +159,56 @@ fn what_no_car_has_is_lost_until_a_car_has_it() {
             .collect();
         assert_eq!(lost.len(), 1, "{done:?}");
         assert!(lost[0].contains(&name(&blocks[1])), "{done:?}");
+        let done = run(&["verify", &store]);
+        assert_eq!(done.code, 1, "{done:?}");
+        has_lines(&done, &[lost[0], "foreign: ", "50 blocks, "]);
     }
     let (cid, block) = of(&blocks[1]);
     let second = [header(&[]), section(cid, block)].concat();
     let done = run_with_input(&["verify", "--repair", "--from", "-", &store], &second);
     assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    has_lines(&succeed(&["verify", &store]), &["foreign: ", "51 blocks, "]);
+}
+
+#[test]
+fn a_block_that_a_repair_had_no_good_copy_of_is_told_until_it_is_put_again() {
+    let room = Room::new();
+    let store = room.store_of("small.car");
+    let (path, block) = files(&store).pop_first().unwrap();
+    let cid = super::cars::raw(&block).to_string();
+    fs::write(&path, b"damaged").unwrap();
+    assert_eq!(run(&["verify", "--repair", &store]).code, 1);
+
+    for args in [
+        &["verify"][..],
+        &["verify", "--quick"],
+        &["verify", "--repair"],
+    ] {
+        let done = run(&[args, &[&store]].concat());
+        assert_eq!((done.code, done.stderr.as_str()), (1, ""), "{done:?}");
+        has_lines(
+            &done,
+            &[&format!("lost: {}: ", path.display()), "50 blocks, "],
+        );
+        for part in [".quarantine", "get it again", &cid] {
+            assert!(done.lines()[0].contains(part), "{part:?} in {done:?}");
+        }
+        assert!(done.text().ends_with(": 1 lost; 1 wrong\n"), "{done:?}");
+    }
+    let done = run(&["verify", "--json", &store]);
+    let lost: Value = serde_json::from_str(done.lines()[0]).unwrap();
+    assert_eq!(
+        (&lost["finding"], &lost["wrong"]),
+        (&"lost".into(), &true.into())
+    );
+    assert_eq!(
+        (&lost["path"], &lost["cid"]),
+        (&path.to_str().into(), &cid.into())
+    );
+
+    let good = room.file("good", &block);
+    succeed(&["put", &store, &good]);
+    has_lines(&succeed(&["verify", &store]), &["51 blocks, "]);
 }
 
 #[test]

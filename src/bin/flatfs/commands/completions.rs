@@ -3,7 +3,7 @@
 use clap::Args;
 use clap_complete::{Shell, generate};
 
-use super::Answer;
+use crate::report::Answer;
 use crate::sink::Sink;
 
 /// Print what lets a shell complete the program's arguments

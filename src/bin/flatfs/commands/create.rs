@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ds_flatfs::{Options, Shard};
 
-use super::Answer;
+use crate::report::Answer;
 
 /// Make an empty store
 #[derive(Debug, Args)]

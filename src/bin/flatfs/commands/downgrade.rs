@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ds_flatfs::maintenance;
 
-use super::Answer;
+use crate::report::Answer;
 use crate::report::{self, escape};
 
 /// Make a directory of format version 0 of a store

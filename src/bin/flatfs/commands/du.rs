@@ -7,8 +7,8 @@ use clap::Args;
 use ds_flatfs::maintenance;
 use serde::Serialize;
 
-use super::Answer;
 use crate::progress::watching;
+use crate::report::Answer;
 use crate::report::{self, bytes, escape};
 
 /// Count the disk usage of a store anew

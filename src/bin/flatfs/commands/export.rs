@@ -9,8 +9,8 @@ use ds_flatfs::Datastore;
 use ds_flatfs::query::Query;
 use futures::StreamExt as _;
 
-use super::Answer;
 use crate::dag::{self, Walk};
+use crate::report::Answer;
 use crate::sink::Sink;
 use crate::target::parse_cid;
 use crate::{blocks, car, hash, store};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use super::Answer;
+use crate::report::Answer;
 use crate::sink::Sink;
 use crate::store;
 use crate::target::{KEY_HELP, Target};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Answer;
+use crate::report::Answer;
 use crate::store;
 use crate::target::{KEY_HELP, Target};
 

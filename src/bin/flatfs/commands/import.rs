@@ -12,10 +12,10 @@ use ds_flatfs::{Error, FlatBatch, FlatFs, Key};
 use indicatif::HumanCount;
 use tokio::io::AsyncBufRead;
 
-use super::Answer;
 use crate::car::{Block, CarReader};
 use crate::hash;
 use crate::progress::Bar;
+use crate::report::Answer;
 use crate::report::escape;
 use crate::{blocks, report, source, store};
 

@@ -9,7 +9,7 @@ use ds_flatfs::query::{Entry, Query};
 use futures::StreamExt as _;
 use serde::Serialize;
 
-use super::Answer;
+use crate::report::Answer;
 use crate::sink::Sink;
 use crate::{report, store};
 

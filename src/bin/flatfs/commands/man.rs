@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::Args;
 
-use super::Answer;
+use crate::report::Answer;
 use crate::report::WrongUsage;
 use crate::sink::Sink;
 

@@ -20,12 +20,7 @@ mod verify;
 
 use clap::Subcommand;
 
-/// How a command that didn't fail went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Yes,
-    No,
-}
+use crate::report::Answer;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

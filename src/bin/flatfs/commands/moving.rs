@@ -9,9 +9,9 @@ use ds_flatfs::maintenance::{self, Moved};
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use super::Answer;
 use crate::kept::{self, KeptJson};
 use crate::progress::watching;
+use crate::report::Answer;
 use crate::report::{self, blocks, escape};
 
 /// Move all blocks of a store into another one
@@ -25,7 +25,8 @@ empty directory. Stop kubo before: it doesn't take the lock of the store.
 If it is interrupted, by Ctrl-C or a crash, run it again: each block is in one of the stores.
 
 What is no block stays in OLD, and so does a block of which NEW has another one that differs from it, cut \
-short perhaps. Both are reported, and make the exit status 1.
+short perhaps, and what a repair put into OLD/.quarantine. It is reported, and makes the exit status 1. Put \
+it elsewhere and run the command again if OLD is to be empty.
 
 Example:
   flatfs move ~/.ipfs/blocks /mnt/large/blocks")]
@@ -97,14 +98,44 @@ impl Move {
             0 => String::new(),
             count => format!(", {} there already", blocks(count)),
         };
-        let left = if done.emptied {
-            "empty"
-        } else {
-            "still a store"
+        let left = match (done.emptied, done.kept_count) {
+            (true, _) => format!("{old} is an empty directory now"),
+            (false, 0) => format!("{old} is not empty, something has come into it meanwhile"),
+            (false, 1) => format!("1 thing was kept in {old}"),
+            (false, kept) => format!("{} things were kept in {old}", HumanCount(kept)),
         };
         let seconds = time.as_secs_f64();
         format!(
-            "{old}: {moved} moved to {new}, {bytes} bytes{duplicates}, {seconds:.2} s; it is {left} now\n"
+            "{old}: {moved} moved to {new}, {bytes} bytes{duplicates}, {seconds:.2} s; {left}\n"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_says_what_is_left_in_the_old_store() {
+        let tool = Move {
+            old: "a".into(),
+            new: "b".into(),
+            shard: None,
+            json: false,
+        };
+        let mut done = Moved::default();
+        done.blocks = 7;
+        done.bytes = 1_234;
+        for (emptied, kept_count, left) in [
+            (true, 0, "a is an empty directory now"),
+            (false, 1, "1 thing was kept in a"),
+            (false, 2_000, "2,000 things were kept in a"),
+        ] {
+            (done.emptied, done.kept_count) = (emptied, kept_count);
+            assert_eq!(
+                tool.summary(&done, Duration::from_millis(120)),
+                format!("a: 7 blocks moved to b, 1,234 bytes, 0.12 s; {left}\n")
+            );
+        }
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use ds_flatfs::{Datastore, Key};
 use tokio::io::AsyncReadExt as _;
 
-use super::Answer;
+use crate::report::Answer;
 use crate::sink::Sink;
 use crate::{hash, source, store};
 

@@ -8,9 +8,9 @@ use ds_flatfs::Shard;
 use ds_flatfs::maintenance::{self, Resharded};
 use serde::Serialize;
 
-use super::Answer;
 use crate::kept::{self, KeptJson};
 use crate::progress::watching;
+use crate::report::Answer;
 use crate::report::{self, blocks, escape};
 
 /// Give a store another shard function, in place

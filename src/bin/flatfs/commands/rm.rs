@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use ds_flatfs::{Datastore, FlatFs};
 
-use super::Answer;
+use crate::report::Answer;
 use crate::target::{KEY_HELP, Target};
 use crate::{blocks, report, store};
 

@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use super::Answer;
+use crate::report::Answer;
 use crate::report::{bytes, escape};
 use crate::sink::Sink;
 use crate::stats::{self, Bin, Spread, Stats};

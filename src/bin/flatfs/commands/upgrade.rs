@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ds_flatfs::maintenance;
 
-use super::Answer;
+use crate::report::Answer;
 use crate::report::{self, escape};
 
 /// Make a store of a directory of format version 0

@@ -17,9 +17,9 @@ use indicatif::HumanCount;
 use serde::Serialize;
 use tokio::io::AsyncBufRead;
 
-use super::Answer;
 use crate::car::CarReader;
 use crate::progress::Bar;
+use crate::report::Answer;
 use crate::report::{self, ClosedPipe, escape};
 use crate::sink::Sink;
 use crate::{source, store, terminal};
@@ -35,15 +35,21 @@ Without --repair nothing is changed and no lock is taken, so it works beside a w
 
 With --repair damaged blocks are moved to DIR/.quarantine, blocks in the wrong place to where they \
 belong, and interrupted commits are completed. Nothing is overwritten or deleted. Blocks that the store \
-doesn't have then are put back from the CARs that --from names, each checked against its hash. A block \
-that is in quarantine and stays missing is lost; empty DIR/.quarantine once you don't need it.
+doesn't have then are put back from the CARs that --from names, each checked against its hash.
+
+A block that is in quarantine and not in the store is lost, which is wrong, until it is put again or \
+taken from a CAR. If nobody needs it remove its file from DIR/.quarantine.
+
+With --json a line has \"finding\" (the word that begins the line for people), \"wrong\", \"path\", \
+\"key\", \"cid\" (version 1, raw; as 'flatfs ls --cids' prints it), \"detail\", and what was done: \
+\"done\" and \"to\". What there isn't is null. The last line has \"summary\" and \"seconds\".
 
 Exit status: 0 if nothing is wrong, or all of it was put right; 1 if something is wrong or lost, or it \
 failed; 2 for wrong usage. Interrupt it at any time: the same command does the rest.
 
 Example:
   flatfs verify blocks
-  flatfs verify --json blocks | jq -r 'select(.wrong).key'
+  flatfs verify --json blocks | jq -r 'select(.wrong).cid'
   flatfs verify --repair --from backup.car blocks")]
 pub(crate) struct Verify {
     /// The store
