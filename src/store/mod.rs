@@ -16,6 +16,7 @@ mod open;
 mod options;
 mod place;
 mod read;
+mod readers;
 mod resharding;
 mod scan;
 mod shard_dirs;

@@ -138,6 +138,9 @@ impl Options {
     /// Whether the store is only to be read: it takes no lock, so it can be opened beside a writer,
     /// changes nothing on disk, and refuses writes. It doesn't complete commits that a crash cut short:
     /// until a writer opens the store, it may show a part of such a batch.
+    ///
+    /// If the store is re-sharded or moved away meanwhile, what isn't found is an error, and so is the end
+    /// of a query; while a move runs, the blocks that have gone are just not there.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
