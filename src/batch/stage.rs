@@ -105,10 +105,10 @@ impl Stage {
     }
 
     pub(super) fn make_dir(&self) -> Result<()> {
-        self.store
-            .disk
-            .create_dir(&self.dir)
-            .map_err(|error| Error::io("create", &self.dir, error))
+        self.store.in_temp(|| {
+            let made = self.store.disk.create_dir(&self.dir);
+            made.map_err(|error| Error::io("create", &self.dir, error))
+        })
     }
 
     pub(super) fn remove_dir(&self) -> Result<()> {
