@@ -39,10 +39,11 @@ use crate::wrappers::job;
 ///
 /// # Errors
 ///
-/// If a commit fails, its writes are kept: they can still be read, and go into the next commit. The error
-/// comes from the call that waits for that commit, or if none does from the next put, delete, flush, sync
-/// or close. A put or a delete that reports an error has not been taken; the others have done all they can
-/// first. A close gives up what it can't commit.
+/// If a commit fails, its writes are kept: they can still be read, and go into the next commit. Until one
+/// succeeds, no second batch is collected beside them. The error comes from the call that waits for that
+/// commit, or if none does from the next put, delete, flush, sync or close. A put or a delete that reports
+/// an error has not been taken; the others have done all they can first. A close gives up what it can't
+/// commit.
 ///
 /// The datastore below sees a write only at its commit. If it refuses one with
 /// [`Error::InvalidKey`](crate::Error::InvalidKey) or [`Error::Corrupt`](crate::Error::Corrupt), that one

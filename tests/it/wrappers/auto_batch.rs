@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ds_flatfs::query::Order;
 use ds_flatfs::wrappers::AutoBatch;
 use ds_flatfs::{Accuracy, Datastore, Error, Key, Query};
 use futures::FutureExt;
@@ -146,6 +147,42 @@ async fn a_write_since_stands_over_those_of_a_failed_commit() {
     batches.flush().await.unwrap();
     assert_eq!(value(&below, "/a").await.as_deref(), Some("new"));
     assert_eq!(value(&below, "/b").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn no_more_than_two_batches_are_in_memory_however_often_a_commit_fails() {
+    let (below, batches) = twos();
+    below.fail(Call::Commit);
+    put_all(&batches, &[("/a", "1"), ("/b", "2")]).await;
+    let mut acknowledged = vec!["/a".to_owned(), "/b".to_owned()];
+    for round in 0..5 {
+        below.hold_commits();
+        let begun = below.batches();
+        let flush = tokio::spawn({
+            let batches = batches.clone();
+            async move { batches.flush().await }
+        });
+        while below.batches() == begun {
+            tokio::task::yield_now().await;
+        }
+        for number in 0..4 {
+            let key = format!("/round{round}/{number}");
+            let put = batches.put(&Key::new(&key), "3".into()).now_or_never();
+            if let Some(Ok(())) = put {
+                acknowledged.push(key);
+            }
+        }
+        let waiting = keys(&batches, Query::new().order(Order::by_key())).await;
+        assert_eq!(waiting, acknowledged);
+        assert!(waiting.len() <= 4, "{waiting:?}");
+        below.let_commit();
+        flush.await.unwrap().unwrap_err();
+    }
+    below.fail(None);
+    // What commits without a listener have left to say comes first.
+    while batches.flush().await.is_err() {}
+    assert_eq!(below_has(&below).await, acknowledged);
+    put_all(&batches, &[("/x", "1"), ("/y", "2"), ("/z", "3")]).await;
 }
 
 #[tokio::test]
