@@ -57,7 +57,8 @@ use crate::wrappers::job;
 /// # Batches
 ///
 /// A [`batch`](Datastore::batch) is one of the datastore below, which sees what is collected here, and
-/// whose commit commits that first, so that writes keep their order.
+/// whose commit commits that first, so that writes keep their order. If that can't be committed, neither is
+/// the batch. A write that is refused there doesn't stop the batch; the next call on this hears of it.
 ///
 /// ```
 /// use std::sync::Arc;

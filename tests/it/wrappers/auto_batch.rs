@@ -268,6 +268,18 @@ async fn a_batch_is_not_committed_if_what_was_written_before_cannot_be() {
 }
 
 #[tokio::test]
+async fn a_batch_is_committed_though_a_write_before_it_is_refused() {
+    let (below, batches) = twos();
+    below.refuse("/refused");
+    let batch = batches.batch().await.unwrap();
+    batch.put(&Key::new("/b"), "2".into()).await.unwrap();
+    put_all(&batches, &[("/refused", "1")]).await;
+    batch.commit().await.unwrap();
+    assert_eq!(below_has(&below).await, ["/b"]);
+    is_clear(&batches.flush().await.unwrap_err(), "\"/refused\"");
+}
+
+#[tokio::test]
 async fn a_close_reports_what_it_gives_up_and_closes_all_the_same() {
     let (below, batches) = twos();
     put_all(&batches, &[("/a", "1")]).await;
