@@ -47,6 +47,9 @@ use crate::key::Key;
 /// The multihash code of a digest that is the block itself.
 const IDENTITY: u64 = 0x00;
 
+/// How long the text of a key can be that a [`FlatFs`](crate::FlatFs) takes, with the `/` before it.
+const LONGEST_KEY: usize = 251;
+
 /// A [`Blockstore`] whose blocks are the values of a datastore.
 ///
 /// A block stands under the key of its CID's multihash, as kubo has it: all CIDs of the same multihash
@@ -64,9 +67,9 @@ const IDENTITY: u64 = 0x00;
 ///
 /// # Errors
 ///
-/// [`Error::CidTooLarge`] if the datastore can't hold a key of that length: a
-/// [`FlatFs`](crate::FlatFs) takes multihashes of 156 bytes at most. Reads of a longer one don't fail,
-/// they say that it isn't there. Other errors carry their whole chain of sources in their text:
+/// [`Error::CidTooLarge`] if the datastore refuses a key that is longer than a
+/// [`FlatFs`](crate::FlatFs) can hold: it takes multihashes of 156 bytes at most. Reads of a longer one
+/// don't fail, they say that it isn't there. Other errors carry their whole chain of sources in their text:
 /// [`Error::CidError`] for a block that is not the one of its CID, [`Error::ExecutorError`] if there is
 /// no runtime to do the work, and [`Error::FatalDatabaseError`] for everything that the datastore says.
 #[derive(Debug)]
@@ -245,8 +248,7 @@ impl<D: ?Sized> Clone for DatastoreBlockstore<D> {
 impl From<crate::Error> for Error {
     fn from(error: crate::Error) -> Self {
         match &error {
-            // Nothing else can be wrong with the key of a multihash.
-            crate::Error::InvalidKey { .. } => Error::CidTooLarge,
+            crate::Error::InvalidKey { key, .. } if key.len() > LONGEST_KEY => Error::CidTooLarge,
             crate::Error::Runtime => Error::ExecutorError(chain(&error)),
             _ => Error::FatalDatabaseError(chain(&error)),
         }
