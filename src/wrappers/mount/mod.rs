@@ -13,7 +13,6 @@ use futures::future::join_all;
 use self::batch::MountBatch;
 pub use self::builder::MountBuilder;
 use self::mounts::{Mounted, Mounts};
-use super::about;
 use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage};
 use crate::error::Result;
 use crate::key::Key;
@@ -81,21 +80,21 @@ impl Mount {
 impl Datastore for Mount {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         match self.mounts.find(key)? {
-            Some((mount, below)) => mount.datastore.get(&below).await,
+            Some((mount, below)) => mount.renamed(mount.datastore.get(&below).await),
             None => Ok(None),
         }
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
         match self.mounts.find(key)? {
-            Some((mount, below)) => mount.datastore.has(&below).await,
+            Some((mount, below)) => mount.renamed(mount.datastore.has(&below).await),
             None => Ok(false),
         }
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
         match self.mounts.find(key)? {
-            Some((mount, below)) => mount.datastore.get_size(&below).await,
+            Some((mount, below)) => mount.renamed(mount.datastore.get_size(&below).await),
             None => Ok(None),
         }
     }
@@ -103,7 +102,7 @@ impl Datastore for Mount {
     async fn query(&self, query: Query) -> Result<EntryStream> {
         let mut answers = Vec::new();
         for (mount, part) in self.mounts.parts(&query)? {
-            let entries = mount.datastore.query(part).await?;
+            let entries = mount.renamed(mount.datastore.query(part).await)?;
             answers.push(mount.answer(entries));
         }
         Ok(merge(&query, answers))
@@ -111,20 +110,20 @@ impl Datastore for Mount {
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         let (mount, below) = self.mounts.find_to_put(key)?;
-        let put = mount.datastore.put(&below, value).await;
-        put.map_err(about(key))
+        mount.renamed(mount.datastore.put(&below, value).await)
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
         match self.mounts.find(key)? {
-            Some((mount, below)) => mount.datastore.delete(&below).await.map_err(about(key)),
+            Some((mount, below)) => mount.renamed(mount.datastore.delete(&below).await),
             None => Ok(()),
         }
     }
 
     async fn sync(&self) -> Result<()> {
         self.mounts.check_open()?;
-        let syncs = self.mounts.iter().map(|mount| mount.datastore.sync());
+        let syncs = self.mounts.iter();
+        let syncs = syncs.map(|mount| async { mount.renamed(mount.datastore.sync().await) });
         join_all(syncs).await.into_iter().collect()
     }
 
@@ -146,7 +145,8 @@ impl Datastore for Mount {
 
     async fn close(&self) -> Result<()> {
         self.mounts.set_closed();
-        let closes = self.mounts.iter().map(|mount| mount.datastore.close());
+        let closes = self.mounts.iter();
+        let closes = closes.map(|mount| async { mount.renamed(mount.datastore.close().await) });
         join_all(closes).await.into_iter().collect()
     }
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::datastore::Datastore;
 use crate::error::{Error, Result};
 use crate::key::Key;
-use crate::query::{EntryStream, Filter, KeyMap, Query, rekey};
+use crate::query::{EntryStream, Filter, KeyMap, Query};
+use crate::wrappers::{rename, rename_all};
 
 /// A datastore and where it is mounted.
 #[derive(Debug)]
@@ -50,7 +51,12 @@ impl Mounted {
 
     /// The datastore's entries under the keys that they have in the mount.
     pub(super) fn answer(&self, entries: EntryStream) -> EntryStream {
-        rekey(entries, self.outwards())
+        rename_all(entries, self.outwards())
+    }
+
+    /// What the datastore answered, with an error about the key of the mount.
+    pub(super) fn renamed<T>(&self, answer: Result<T>) -> Result<T> {
+        answer.map_err(|error| rename(error, |key| self.prefix.child(key)))
     }
 
     fn outwards(&self) -> KeyMap {

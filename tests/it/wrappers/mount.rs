@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ds_flatfs::wrappers::{Mount, MountBuilder};
+use ds_flatfs::wrappers::{AutoBatch, Mount, MountBuilder};
 use ds_flatfs::{Accuracy, Datastore, DiskUsage, Error, Key, MemoryDatastore, Query};
 use futures::FutureExt;
 
@@ -109,6 +109,22 @@ async fn an_error_names_the_key_as_the_mount_has_it() {
     let mount = mount.build().unwrap();
     let error = mount.put(&Key::new("/blocks/lower"), "value".into()).await;
     is_clear(&error.unwrap_err(), "\"/blocks/lower\"");
+}
+
+#[tokio::test]
+async fn an_error_about_an_earlier_write_names_the_key_of_that_write() {
+    let below = Rigged::new("below");
+    below.refuse("/refused");
+    let batches = AutoBatch::new(shared(&below));
+    let mount = Mount::builder().mount("/blocks", shared(&batches));
+    let mount = mount.build().unwrap();
+    put_all(&mount, &[("/blocks/refused", "1")]).await;
+    is_clear(&mount.sync().await.unwrap_err(), "\"/blocks/refused\"");
+    put_all(&mount, &[("/blocks/refused", "1")]).await;
+    batches.batch().await.unwrap().commit().await.unwrap();
+    let key = Key::new("/blocks/sound");
+    let error = mount.put(&key, "2".into()).await.unwrap_err();
+    is_clear(&error, "\"/blocks/refused\"");
 }
 
 #[test]
