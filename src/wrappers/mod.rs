@@ -36,6 +36,7 @@
 
 mod auto_batch;
 mod job;
+mod many;
 mod mount;
 mod namespace;
 #[cfg(feature = "verify")]

@@ -13,11 +13,12 @@ use bytes::Bytes;
 use self::batch::OrderedBatch;
 use self::commits::{Commits, When};
 use self::pending::{Limits, Taken, size};
-use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage};
+use crate::datastore::{Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
 use crate::wrappers::job;
+use crate::wrappers::many::{self, Place};
 
 /// A datastore whose puts and deletes are collected and committed to the datastore below as batches: by
 /// themselves once there are many, and at [`flush`](AutoBatch::flush), [`sync`](Datastore::sync) and
@@ -136,6 +137,15 @@ impl AutoBatch {
         Arc::clone(&self.commits).start(when)?.done().await
     }
 
+    /// Where to look for the key in a call for many.
+    fn place<T>(&self, key: &Key, answer: impl Fn(Option<Bytes>) -> T) -> Place<'_, Commits, T> {
+        match self.commits.written(key) {
+            Ok(Some(value)) => Place::Here(Ok(answer(value))),
+            Ok(None) => Place::Below(&*self.commits, key.clone()),
+            Err(closed) => Place::Here(Err(closed)),
+        }
+    }
+
     async fn write(&self, key: &Key, value: Option<&Bytes>) -> Result<()> {
         // A task that only writes to memory would never let others run.
         tokio::task::consume_budget().await;
@@ -174,6 +184,22 @@ impl Datastore for AutoBatch {
             Some(value) => Ok(value.as_ref().map(size)),
             None => self.commits.below().get_size(key).await,
         }
+    }
+
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+        many::answers(
+            keys,
+            |key| self.place(key, |value| value),
+            |commits, keys| commits.below().get_many(keys),
+        )
+    }
+
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+        many::answers(
+            keys,
+            |key| self.place(key, |value| value.is_some()),
+            |commits, keys| commits.below().has_many(keys),
+        )
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {

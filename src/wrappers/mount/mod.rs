@@ -13,10 +13,11 @@ use futures::future::join_all;
 use self::batch::MountBatch;
 pub use self::builder::MountBuilder;
 use self::mounts::{Mounted, Mounts};
-use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage};
+use crate::datastore::{Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query, merge};
+use crate::wrappers::many;
 
 /// Several datastores as one, each mounted under a prefix: go-datastore's `mount`.
 ///
@@ -28,7 +29,8 @@ use crate::query::{EntryStream, Query, merge};
 /// A key under no mount has no value; putting it is an [`Error::InvalidKey`](crate::Error::InvalidKey).
 ///
 /// A query asks every datastore that it concerns, and merges their answers as they come. Without orders
-/// it reads them one after the other, in the order in which they were mounted.
+/// it reads them one after the other, in the order in which they were mounted. Calls for many keys are
+/// passed on: each datastore is asked with one call about all of its keys that are taken together.
 ///
 /// [`sync`](Datastore::sync) and [`close`](Datastore::close) try all datastores, and report the first
 /// error. [`disk_usage`](Datastore::disk_usage) is the sum, and as accurate as the least accurate.
@@ -97,6 +99,22 @@ impl Datastore for Mount {
             Some((mount, below)) => mount.renamed(mount.datastore.get_size(&below).await),
             None => Ok(None),
         }
+    }
+
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+        many::answers(
+            keys,
+            |key| self.mounts.place(key),
+            |mount, keys| mount.answers(mount.datastore.get_many(keys)),
+        )
+    }
+
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+        many::answers(
+            keys,
+            |key| self.mounts.place(key),
+            |mount, keys| mount.answers(mount.datastore.has_many(keys)),
+        )
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {

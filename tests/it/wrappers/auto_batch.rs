@@ -8,7 +8,7 @@ use ds_flatfs::{Accuracy, Datastore, Error, Key, Query};
 use futures::FutureExt;
 
 use super::rigged::{Call, Rigged};
-use super::{keys, put_all, shared, value};
+use super::{answers_each_key_alone, keys, put_all, shared, value, values_of_many};
 use crate::support::{Home, is_clear};
 
 /// Batches of two writes over a datastore that is rigged.
@@ -56,6 +56,21 @@ async fn values_are_committed_when_they_are_large_enough() {
     put_all(&batches, &[("/c", "1")]).await;
     committed(&below, 1).await;
     assert_eq!(below_has(&below).await, ["/a", "/b", "/c"]);
+}
+
+#[tokio::test]
+async fn many_keys_are_answered_from_what_is_collected_and_with_one_call_below() {
+    let below = Rigged::new("below");
+    put_all(&below, &[("/a", "1"), ("/b", "2"), ("/c", "3")]).await;
+    let batches = AutoBatch::new(shared(&below));
+    put_all(&batches, &[("/a", "new"), ("/d", "4")]).await;
+    batches.delete(&Key::new("/b")).await.unwrap();
+    let wanted = ["/c", "/a", "/b", "/none", "/d", "/c"];
+    let found = values_of_many(&batches, &wanted).await;
+    let expected = [Some("3"), Some("new"), None, None, Some("4"), Some("3")];
+    assert_eq!(found, expected.map(|value| value.map(str::to_owned)));
+    assert_eq!(below.reads(), (0, 2), "one get_many, one has_many");
+    answers_each_key_alone(&batches, &wanted).await;
 }
 
 #[tokio::test]
