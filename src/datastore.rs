@@ -1,5 +1,7 @@
 //! The contract: [`Datastore`] and [`Batch`].
 
+mod pointers;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -30,8 +32,8 @@ const AT_ONCE: usize = 16;
 ///
 /// The methods for many keys are made of the others; a datastore that can do better has its own.
 ///
-/// The trait is object safe: nodes pass an `Arc<dyn Datastore>` around. Every method may be called
-/// from any number of tasks at once.
+/// The trait is object safe: nodes pass an `Arc<dyn Datastore>` around, which is a [`Datastore`] itself.
+/// Every method may be called from any number of tasks at once.
 ///
 /// An implementation's futures can be dropped at any point: the call then took effect as a whole or
 /// not at all, and the datastore stays usable.

@@ -4,6 +4,7 @@ mod auto_batch;
 mod model;
 mod mount;
 mod namespace;
+mod pointers;
 mod rigged;
 #[cfg(feature = "conformance")]
 mod suites;

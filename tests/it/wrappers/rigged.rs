@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ds_flatfs::{
     Accuracy, AnswerStream, Batch, Datastore, DiskUsage, EntryStream, Error, Key, KeyStream,
-    MemoryDatastore, Query, Result,
+    MemoryDatastore, PutStream, Query, Result,
 };
 use tokio::sync::Semaphore;
 
@@ -40,6 +40,7 @@ struct Rig {
     reads: AtomicUsize,
     /// and of many.
     reads_of_many: AtomicUsize,
+    writes_of_many: AtomicUsize,
 }
 
 impl Rigged {
@@ -57,6 +58,7 @@ impl Rigged {
                 commits: AtomicUsize::default(),
                 reads: AtomicUsize::default(),
                 reads_of_many: AtomicUsize::default(),
+                writes_of_many: AtomicUsize::default(),
             }),
         }
     }
@@ -97,6 +99,11 @@ impl Rigged {
     pub(super) fn reads(&self) -> (usize, usize) {
         let [one, many] = [&self.rig.reads, &self.rig.reads_of_many];
         (one.load(Ordering::Relaxed), many.load(Ordering::Relaxed))
+    }
+
+    /// How many calls wrote many keys.
+    pub(super) fn writes_of_many(&self) -> usize {
+        self.rig.writes_of_many.load(Ordering::Relaxed)
     }
 
     /// The sound datastore in it.
@@ -141,6 +148,16 @@ impl Datastore for Rigged {
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
         self.sound.get_size(key).await
+    }
+
+    async fn put_many(&self, puts: PutStream<'_>) -> Result<()> {
+        self.rig.writes_of_many.fetch_add(1, Ordering::Relaxed);
+        self.sound.put_many(puts).await
+    }
+
+    async fn delete_many(&self, keys: KeyStream<'_>) -> Result<()> {
+        self.rig.writes_of_many.fetch_add(1, Ordering::Relaxed);
+        self.sound.delete_many(keys).await
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
