@@ -1,5 +1,6 @@
 //! The contract: [`Datastore`] and [`Batch`].
 
+mod owned;
 mod pointers;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
+pub use self::owned::owned_answers;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
@@ -90,6 +92,8 @@ pub trait Datastore: fmt::Debug + Send + Sync {
     ///
     /// An answer may be as old as the moment in which its key was taken. Once the datastore is closed
     /// each answer is [`Error::Closed`].
+    ///
+    /// The stream borrows the datastore; [`owned_answers`] makes one that keeps a handle to it instead.
     ///
     /// ```
     /// # use ds_flatfs::{Datastore, Key, MemoryDatastore};

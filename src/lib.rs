@@ -180,7 +180,7 @@ pub use cid;
 
 pub use crate::batch::FlatBatch;
 pub use crate::datastore::{
-    Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream, PutStream,
+    Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream, PutStream, owned_answers,
 };
 pub use crate::error::{Error, Result};
 pub use crate::key::Key;
