@@ -39,8 +39,6 @@ use itertools::Itertools as _;
 
 use crate::datastore::{Batch, Datastore};
 #[cfg(feature = "verify")]
-use crate::disk::pool;
-#[cfg(feature = "verify")]
 use crate::hash;
 use crate::key::Key;
 
@@ -157,9 +155,7 @@ impl Admission {
         match self {
             Admission::Trusted => Ok(()),
             Admission::Verified => {
-                let (multihash, block) = (*cid.hash(), block.clone());
-                // A large block takes milliseconds, in which a worker would run nobody else.
-                let checked = pool::run(move || Ok(hash::check(&multihash, &block))).await?;
+                let checked = hash::check_without_blocking(*cid.hash(), block).await?;
                 checked.map_err(|why| refused(cid, why))
             }
         }
