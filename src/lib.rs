@@ -121,13 +121,14 @@
 //!
 //! | module | job |
 //! | --- | --- |
-//! | `blockstore` | an adapter on the contract |
+//! | `blockstore` | an adapter on the contract; it knows that and `hash` alone |
 //! | [`maintenance`] | tools for whole stores |
-//! | [`wrappers`] | datastores on datastores; they know the contract alone |
+//! | [`wrappers`] | datastores on datastores; they know the contract and `hash` alone |
 //! | `batch` | batches: staging, reads over the store, commit |
 //! | `store` | [`FlatFs`]: open, read, write, scan, flush, commits |
 //! | `disk_usage`, `intent`, `resharding` | the running figure; the texts of a commit's record, and of a store whose shard function is being changed |
 //! | `layout`, [`Shard`] | names and paths |
+//! | `hash` | whether a block is the one of its key, found out without blocking a worker |
 //! | `disk` | the only door to the file system and to the blocking pool |
 //! | [`observe`] | what is reported: events, spans, figures |
 //! | [`Datastore`], [`query`], [`Key`], [`Error`] | the contract |
@@ -180,7 +181,7 @@ pub use cid;
 
 pub use crate::batch::FlatBatch;
 pub use crate::datastore::{
-    Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream, PutStream,
+    Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream, PutStream, owned_answers,
 };
 pub use crate::error::{Error, Result};
 pub use crate::key::Key;
