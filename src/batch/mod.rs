@@ -181,12 +181,14 @@ impl FlatBatch {
     }
 
     /// The entries as they would be after a commit now, each key once: see [`FlatFs::query`]. The
-    /// batch's own writes are those made before the call; the stream keeps a list of their keys. With
-    /// orders it keeps the values too, if the query asks for them.
+    /// batch's own writes are those made before the call; each one that is made during it may be among
+    /// them or not. The stream keeps a list of their keys. With orders it keeps the values too, if the
+    /// query asks for them.
     ///
     /// # Errors
     ///
-    /// [`Error::BatchFailed`](crate::Error::BatchFailed), [`Error::Closed`](crate::Error::Closed).
+    /// [`Error::BatchFailed`](crate::Error::BatchFailed), [`Error::Closed`](crate::Error::Closed),
+    /// [`Error::Runtime`](crate::Error::Runtime).
     ///
     /// # Cancel safety
     ///
@@ -194,7 +196,7 @@ impl FlatBatch {
     pub async fn query(&self, query: Query) -> Result<EntryStream> {
         let _work = self.flatfs.store.begin_read()?;
         self.stage.check()?;
-        Ok(scan::query(&self.flatfs, &self.stage, query))
+        scan::query(&self.flatfs, &self.stage, query).await
     }
 
     /// Makes everything in the batch take effect: waits for the writes, and moves all blocks to their

@@ -3,14 +3,18 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 
 use futures::future::try_join_all;
 use futures::{FutureExt, StreamExt};
+use tokio::runtime::Builder;
 
 use super::fixture::{SAFE, TEMP, below_temp, counting, pool_turn, settings};
 use crate::disk::fault::Op;
+use crate::disk::pool;
 use crate::error::Error;
 use crate::key::Key;
+use crate::layout::BlockKey;
 use crate::query::Query;
 
 fn key(number: usize) -> Key {
@@ -85,6 +89,31 @@ async fn a_batch_reads_what_is_still_being_written_from_memory() {
     assert_eq!(entry.value.unwrap(), "block");
     drop(held);
     batch.discard().await.unwrap();
+}
+
+/// It may have millions of them.
+#[test]
+fn a_query_and_a_commit_look_at_the_keys_of_a_batch_on_the_pool() {
+    let mut runtime = Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let (_disk, store) = SAFE.store_with(&[]).await;
+        let batch = store.batch().await.unwrap();
+        batch.delete(&key(1)).await.unwrap();
+        let (go, gone) = mpsc::channel::<()>();
+        let mut busy = Box::pin(pool::run(move || Ok(gone.recv())));
+        assert!(busy.as_mut().now_or_never().is_none());
+
+        let query = batch.query(Query::new()).now_or_never();
+        assert!(query.is_none());
+        let mut commit = Box::pin(batch.commit());
+        assert!(commit.as_mut().now_or_never().is_none());
+        let block = BlockKey::new(&key(1)).unwrap();
+        assert!(!store.store.turns.is_taken(&block));
+
+        drop(go);
+        commit.await.unwrap();
+    });
 }
 
 #[tokio::test]

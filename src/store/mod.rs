@@ -44,7 +44,7 @@ pub use self::options::{Durability, ExistingBlock, Options};
 pub(crate) use self::place::{Opening, Place, locate};
 pub(crate) use self::scan::walk;
 use self::shard_dirs::ShardDirs;
-use self::turns::Turns;
+pub(crate) use self::turns::{Turn, Turns};
 use crate::datastore::{AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
 use crate::disk::pool::{self, Crew, Task};
 use crate::disk::{CachedReads, Disk};
