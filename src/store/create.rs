@@ -59,6 +59,8 @@ impl Opening {
     /// Makes a store of a directory whose lock the caller has. `SHARDING` comes last: it makes the
     /// directory a store.
     pub(crate) fn mark_as_store(&self, shard: Shard) -> Result<()> {
+        // Whoever removed the SHARDING, or wrote without one, didn't keep it up.
+        self.forget_disk_usage()?;
         let temp = self.root.join(TEMP);
         // It may be a symbolic link, whose target is not ours to remove.
         self.ensure_temp(&temp)?;

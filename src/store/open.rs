@@ -209,9 +209,7 @@ impl Opening {
             Err(error) if error.is_full() => {
                 tracing::warn!(target: target::STORE, %error, "forgetting the cached disk usage, to open a store on a full disk");
                 clean_up(&*self.disk, mark);
-                let cache = self.root.join(DISK_USAGE);
-                if_there(self.disk.remove_file(&cache))
-                    .map_err(|error| Error::io("remove", cache, error))?;
+                self.remove_file(DISK_USAGE)?;
                 Ok(())
             }
             written => written,
