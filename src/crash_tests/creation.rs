@@ -4,8 +4,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::fixture::{SAFE, STORE, Tally, counted, losses, modes, usage};
-use crate::disk::fault::{FaultDisk, Loss};
+use crate::disk::fault::{FaultDisk, Loss, Op};
 use crate::disk::{Disk, Kind};
+use crate::error::Error;
 use crate::key::Key;
 use crate::store::Purpose;
 
@@ -102,5 +103,23 @@ async fn the_disk_usage_that_an_old_store_has_left_is_gone_at_any_crash_of_a_cre
         if created.is_ok() {
             break;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_somebody_fills_meanwhile_is_not_made_a_store() {
+    for is_there in PLACES {
+        let disk = place(SAFE.disk(), is_there);
+        let held = disk.hold(|op, _| op == Op::Lock);
+        let creating = {
+            let disk = disk.clone();
+            tokio::spawn(async move { SAFE.begin(&disk, Purpose::Either).await })
+        };
+        held.reached().await;
+        disk.plant(format!("{STORE}/notes.txt"), Kind::File);
+        drop(held);
+        let error = creating.await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::NotAStore { .. }), "{error}");
+        assert!(disk.read_live(format!("{STORE}/SHARDING")).is_none());
     }
 }

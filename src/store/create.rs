@@ -48,8 +48,8 @@ impl Opening {
                 self.check_shard(found, self.options.shard)?;
                 return Ok((found, lock));
             }
-            place @ Place::Resharding(_) => return Err(self.refusal(&place)),
-            Place::Missing | Place::Empty | Place::Foreign => {}
+            place @ (Place::Resharding(_) | Place::Foreign) => return Err(self.refusal(&place)),
+            Place::Missing | Place::Empty => {}
         }
         let shard = self.options.shard.unwrap_or_default();
         self.mark_as_store(shard)?;
