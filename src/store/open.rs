@@ -48,7 +48,9 @@ impl Options {
 
     /// Opens a store. As a writer it takes the store's lock, and cleans up behind a session that
     /// crashed: batches that were committed are completed, the others are removed. That takes as long
-    /// as there is to clean up, and otherwise the same time for stores of any size.
+    /// as there is to clean up, and otherwise the same time for stores of any size. A durable store that
+    /// [keeps blocks](super::ExistingBlock::Keep) also waits until the file system has written what is
+    /// left to be written.
     ///
     /// # Errors
     ///
@@ -190,10 +192,11 @@ impl Opening {
             None => (stale_if(unclean, cached), unclean || has_no_figure),
         };
         let store = self.store(layout, figure, Some(lock), stale)?;
-        if unclean || has_no_figure {
-            // What a session that crashed has left may not be durable, a commit's record neither: it
-            // has to be before anything is done on the strength of it. One that had no space for the
-            // mark has removed the figure.
+        // What a session that crashed has left may not be durable, a commit's record neither: it has to
+        // be before anything is done on the strength of it. One that had no space for the mark has
+        // removed the figure. A session of another program leaves no mark, whether it flushed or not.
+        let keeps_what_it_finds = store.may_keep() && store.options.relies_on_found_blocks();
+        if unclean || has_no_figure || keeps_what_it_finds {
             store.flush(&[Target::All])?;
         }
         store.recover()?;

@@ -82,8 +82,13 @@ pub enum ExistingBlock {
     #[default]
     Overwrite,
     /// Keeps it if it has the size of the new one, and replaces it otherwise: much faster, and right
-    /// where keys are hashes of the blocks. A commit with [`Durability::Commits`] replaces it in any
-    /// case, since it may not be durable.
+    /// where keys are hashes of the blocks. Only the size is looked at: a damaged block that has its size
+    /// is never replaced, so put blocks that are to mend others with [`Overwrite`](Self::Overwrite).
+    ///
+    /// A block that is kept is as durable as one that is written. So with [`Durability::EveryWrite`] a
+    /// store flushes once, when it is opened, what another program may have left to be written; and where
+    /// the system has no syncfs(2), it replaces blocks in any case. A commit with
+    /// [`Durability::Commits`] does so everywhere.
     Keep,
 }
 
@@ -157,6 +162,11 @@ impl Options {
     pub fn existing_block(mut self, policy: ExistingBlock) -> Self {
         self.existing_block = policy;
         self
+    }
+
+    /// Whether a block that is there may be taken for a durable one, as it was found.
+    pub(super) fn relies_on_found_blocks(&self) -> bool {
+        self.existing_block == ExistingBlock::Keep && self.durability.syncs_writes()
     }
 
     pub(super) fn check(&self) -> Result<()> {

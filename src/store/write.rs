@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::block::is_already_there;
-use super::options::ExistingBlock;
 use super::turns::{Effect, Turn};
 use super::{FlatFs, Store};
 use crate::disk::clean_up;
@@ -17,7 +16,7 @@ use crate::layout::BlockKey;
 use crate::observe::Operation;
 
 impl FlatFs {
-    /// Stores a block, in place of one that is there, or as [`ExistingBlock`] says.
+    /// Stores a block, in place of one that is there, or as [`ExistingBlock`](crate::ExistingBlock) says.
     ///
     /// Readers see the old block or the new one, whole. Of puts of the same block at the same time one
     /// runs.
@@ -129,7 +128,7 @@ impl Store {
     /// Whether memory knows that a block is there that is to be kept, as durable as the mode asks:
     /// once it has been seen, no write of it is under way any more, nor left to be finished, nor failed.
     fn is_surely_kept(&self, block: &BlockKey, value: &Bytes) -> bool {
-        self.options.existing_block == ExistingBlock::Keep
+        self.may_keep()
             && self.cached_size(block) == Some(Some(value.len() as u64))
             && !self.turns.is_taken(block)
             && self.has_no_unfinished_commits()
