@@ -49,6 +49,36 @@ async fn durable_puts_at_the_same_time_share_a_flush() {
 }
 
 #[tokio::test]
+async fn a_read_does_not_wait_for_durable_puts_that_queue() {
+    let (disk, store) = SAFE.store_with(&[("AA00", "block")]).await;
+    let held = disk.hold(|op, _| op == Op::SyncFile);
+    let puts = (1..=1000).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move { store.put(&key(number), "block".into()).await })
+    });
+    let puts: Vec<_> = puts.collect();
+    held.reached().await;
+    while store.store.durable_crew.waiting() < store.store.file_permits() {
+        pool_turn().await;
+    }
+    let block = key(0);
+    let mut read = Box::pin(store.get(&block));
+    let mut answer = None;
+    for _ in 0..100 {
+        answer = answer.or_else(|| read.as_mut().now_or_never());
+        if answer.is_some() {
+            break;
+        }
+        pool_turn().await;
+    }
+    assert_eq!(answer.expect("it is answered").unwrap().unwrap(), "block");
+    drop(held);
+    for put in try_join_all(puts).await.unwrap() {
+        put.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_batch_has_sixteen_writes_under_way_and_its_next_put_waits() {
     let (disk, store) = SAFE.store_with(&[]).await;
     let batch = store.batch().await.unwrap();

@@ -100,6 +100,8 @@ pub(crate) struct Store {
     /// Does the writes that nothing is flushed for.
     pub(crate) crew: Arc<Crew<Task>>,
     pub(crate) durable_crew: Arc<Crew<DurableWrite>>,
+    /// Bounds the writes that queue for it.
+    durable_writes: Arc<Semaphore>,
     life: Life,
     unfinished: Unfinished,
     /// Bounds the files that are open for the length of a job.

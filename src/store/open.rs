@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use super::commits::Unfinished;
-use super::durable::GROUP;
+use super::durable::{GROUP, MOST_QUEUED};
 use super::flush::Flusher;
 use super::life::Life;
 use super::options::LEAST_FILES;
@@ -254,6 +254,7 @@ impl Opening {
         Ok(Store {
             crew: Crew::new(self.options.write_concurrency),
             durable_crew: Crew::of_groups(GROUP),
+            durable_writes: Arc::new(Semaphore::new(MOST_QUEUED)),
             disk: self.disk,
             cached,
             layout,

@@ -71,13 +71,20 @@ impl FlatFs {
 
     /// Runs one write of a key in its turn. Once it has begun it owns all that it needs.
     async fn write(&self, block: BlockKey, effect: Effect) -> Result<()> {
-        let work = self.store.begin_write()?;
+        self.store.check_writable()?;
         let mut turn: Turn = self.store.turns.take(&block).await;
         if turn.is_done(&effect) {
             return Ok(());
         }
-        let held = (self.store.file_permit().await?, work);
-        if self.store.options.durability.syncs_writes() {
+        let is_durable = self.store.options.durability.syncs_writes();
+        let permit = if is_durable {
+            self.store.durable_permit().await?
+        } else {
+            self.store.file_permit().await?
+        };
+        // Not before it needs to wait no more: a future that nobody polls must not keep a close waiting.
+        let held = (permit, self.store.begin_write()?);
+        if is_durable {
             return self.store.write_durably(block, effect, turn, held).await;
         }
         let store = Arc::clone(&self.store);
