@@ -69,8 +69,9 @@ impl FlatFs {
     ///
     /// There is no batch then. Its directory, if it was made, is removed in the background.
     pub async fn batch(&self) -> Result<FlatBatch> {
-        let work = self.store.begin_write()?;
+        self.store.check_writable()?;
         let permit = self.store.file_permit().await?;
+        let work = self.store.begin_write()?;
         let stage = Stage::new(Arc::clone(&self.store));
         let stage = pool::run(move || {
             let _held = (work, permit);
@@ -100,13 +101,14 @@ impl FlatBatch {
     ///
     /// The put is then in the batch as a whole or not at all.
     pub async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        let work = self.flatfs.store.begin_write()?;
+        self.flatfs.store.check_writable()?;
         self.stage.check()?;
         let block = BlockKey::new(key)?;
         if self.stage.revive(&block) {
             return Ok(());
         }
         let permits = self.stage.permits().await?;
+        let work = self.flatfs.store.begin_write()?;
         self.stage.begin_write(block, value, (permits, work))
     }
 
@@ -121,7 +123,7 @@ impl FlatBatch {
     ///
     /// It doesn't wait for anything.
     pub async fn delete(&self, key: &Key) -> Result<()> {
-        let _work = self.flatfs.store.begin_write()?;
+        self.flatfs.store.check_writable()?;
         self.stage.check()?;
         if let Ok(block) = BlockKey::new(key) {
             self.stage.delete(block);
@@ -139,7 +141,7 @@ impl FlatBatch {
     ///
     /// It changes nothing.
     pub async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        let _work = self.flatfs.store.begin_read()?;
+        self.flatfs.store.check_open()?;
         self.stage.check()?;
         match self.stage.staged(key) {
             None => self.flatfs.get(key).await,
@@ -172,7 +174,7 @@ impl FlatBatch {
     ///
     /// It changes nothing.
     pub async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        let _work = self.flatfs.store.begin_read()?;
+        self.flatfs.store.check_open()?;
         self.stage.check()?;
         match self.stage.staged(key) {
             None => self.flatfs.get_size(key).await,
@@ -194,9 +196,9 @@ impl FlatBatch {
     ///
     /// It changes nothing.
     pub async fn query(&self, query: Query) -> Result<EntryStream> {
-        let _work = self.flatfs.store.begin_read()?;
+        let work = self.flatfs.store.begin_read()?;
         self.stage.check()?;
-        scan::query(&self.flatfs, &self.stage, query).await
+        scan::query(&self.flatfs, &self.stage, query, work).await
     }
 
     /// Makes everything in the batch take effect: waits for the writes, and moves all blocks to their

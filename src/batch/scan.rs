@@ -5,6 +5,7 @@ use std::future::ready;
 use std::sync::Arc;
 
 use futures::stream::{self, Stream, StreamExt};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::stage::{Stage, Staged};
 use crate::disk::pool;
@@ -17,11 +18,12 @@ pub(super) async fn query(
     flatfs: &FlatFs,
     stage: &Arc<Stage>,
     query: Query,
+    work: TaskTrackerToken,
 ) -> Result<EntryStream> {
     if !query.prefix.is_root() {
         return Ok(stream::empty().boxed());
     }
-    let own = Own::of(stage).await?;
+    let own = Own::of(stage, work).await?;
     let entries = merged(flatfs, stage, own, query.needs());
     Ok(query::apply(query, entries))
 }
@@ -34,7 +36,7 @@ struct Own {
 
 impl Own {
     /// Copies it on the pool: a batch may have millions of keys.
-    async fn of(stage: &Arc<Stage>) -> Result<Self> {
+    async fn of(stage: &Arc<Stage>, work: TaskTrackerToken) -> Result<Self> {
         const SOME: usize = 1024;
         let stage = Arc::clone(stage);
         pool::run(move || {
@@ -50,6 +52,9 @@ impl Own {
                     own.writes.push((key, staged));
                 }
             }
+            // A close may wait for `work`, and then nobody may have the store.
+            drop(stage);
+            drop(work);
             Ok(own)
         })
         .await

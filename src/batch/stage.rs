@@ -273,8 +273,8 @@ impl Stage {
     /// store.
     pub(super) async fn read(stage: &Arc<Self>, key: &Key) -> Result<Option<Bytes>> {
         let block = BlockKey::new(key)?;
-        let work = stage.store.begin_read()?;
         let permit = stage.store.file_permit().await?;
+        let work = stage.store.begin_read()?;
         let stage = Arc::clone(stage);
         pool::run(move || {
             let _held = (work, permit);

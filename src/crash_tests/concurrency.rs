@@ -216,6 +216,30 @@ async fn a_close_waits_for_a_commit_that_waits_for_another_write_of_its_key() {
     assert!(!SAFE.open(&disk).await.has(&block).await.unwrap());
 }
 
+/// As one that `select!` has left behind.
+#[tokio::test]
+async fn a_close_does_not_wait_for_a_put_that_nobody_polls() {
+    let (disk, store) = SAFE.store_with(&[]).await;
+    let held = disk.hold(|op, _| op == Op::Rename);
+    let block = key(1);
+    let mut first = Box::pin(store.put(&block, "one".into()));
+    let mut left_behind = Box::pin(store.put(&block, "two".into()));
+    assert!(first.as_mut().now_or_never().is_none());
+    assert!(left_behind.as_mut().now_or_never().is_none());
+    drop(held);
+    first.await.unwrap();
+    let mut close = Box::pin(store.close());
+    for _ in 0..100 {
+        if let Some(closed) = close.as_mut().now_or_never() {
+            closed.unwrap();
+            assert!(left_behind.await.unwrap_err().is_closed());
+            return;
+        }
+        pool_turn().await;
+    }
+    panic!("it waits");
+}
+
 #[tokio::test]
 async fn a_close_does_not_wait_for_a_batch_that_is_not_committed() {
     let (disk, store) = SAFE.store_with(&[]).await;

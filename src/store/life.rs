@@ -93,7 +93,7 @@ impl Store {
         Ok(token)
     }
 
-    pub(super) fn check_open(&self) -> Result<()> {
+    pub(crate) fn check_open(&self) -> Result<()> {
         if self.life.is_closed() {
             return Err(Error::Closed);
         }

@@ -206,8 +206,9 @@ impl FlatFs {
     ///
     /// It changes nothing.
     pub async fn has_pending_commits(&self) -> Result<bool> {
-        let work = self.store.begin_read()?;
+        self.store.check_open()?;
         let permit = self.store.file_permit().await?;
+        let work = self.store.begin_read()?;
         let store = Arc::clone(&self.store);
         pool::run(move || {
             let _held = (work, permit);

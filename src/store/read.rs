@@ -73,8 +73,8 @@ impl FlatFs {
                 return lookup.remembered(key, found);
             }
         }
-        let work = self.store.begin_read()?;
         let permit = self.store.file_permit().await?;
+        let work = self.store.begin_read()?;
         let store = Arc::clone(&self.store);
         pool::run(move || {
             let read = lookup.read(&store, &block);

@@ -82,7 +82,7 @@ impl FlatFs {
         } else {
             self.store.file_permit().await?
         };
-        // Not before it needs to wait no more: a future that nobody polls must not keep a close waiting.
+        // Last, so that a future which nobody polls doesn't keep a close waiting.
         let held = (permit, self.store.begin_write()?);
         if is_durable {
             return self.store.write_durably(block, effect, turn, held).await;
