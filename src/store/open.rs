@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use super::commits::Unfinished;
 use super::durable::{GROUP, MOST_QUEUED};
-use super::flush::Flusher;
+use super::flush::{FEW, Flusher, SIDE_BY_SIDE};
 use super::life::Life;
 use super::options::LEAST_FILES;
 use super::place::{Opening, Place, locate};
@@ -251,6 +251,7 @@ impl Opening {
         let most = self.options.max_open_files.unwrap_or_else(most_files);
         // A listing has the root and one shard open.
         let listings = most / 8;
+        let most_files = most.saturating_sub(2 * listings + RESERVED);
         Ok(Store {
             crew: Crew::new(self.options.write_concurrency),
             durable_crew: Crew::of_groups(GROUP),
@@ -265,13 +266,18 @@ impl Opening {
             flusher: Flusher::default(),
             life: Life::new(lock, usage_is_stale),
             unfinished: Unfinished::default(),
-            files: Arc::new(Semaphore::new(most - 2 * listings)),
-            most_files: most - 2 * listings,
+            files: Arc::new(Semaphore::new(most_files)),
+            most_files,
             listings: Arc::new(Semaphore::new(listings)),
             temp_files: AtomicU64::new(0),
         })
     }
 }
+
+/// The files for which nobody takes a permit: of the lock and the root, which stay open, three; of a flush
+/// to the disk, of which one runs at a time, and of a group of durable writes; and one each for the
+/// checkpoint of the disk usage, the beginning of its count, a `sync` and a close.
+const RESERVED: usize = 3 + SIDE_BY_SIDE + FEW + 4;
 
 /// The cached figure, for what it is worth.
 fn stale_if(unclean: bool, cached: Option<DiskUsage>) -> DiskUsage {

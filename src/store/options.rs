@@ -87,7 +87,7 @@ pub enum ExistingBlock {
     ///
     /// A block that is kept is as durable as one that is written. So with [`Durability::EveryWrite`] a
     /// store flushes once, when it is opened, what another program may have left to be written; and where
-    /// the system has no syncfs(2), it replaces blocks in any case. A commit with
+    /// no syncfs(2) is known to reach the disk, it replaces blocks in any case. A commit with
     /// [`Durability::Commits`] does so everywhere.
     Keep,
 }
@@ -132,9 +132,14 @@ impl Options {
         self
     }
 
-    /// How many files the store has open at a time at most, whatever is asked of it: a quarter of
-    /// what the process may open (`RLIMIT_NOFILE`) as it stands when the store is opened, 256 at
-    /// most, unless this says otherwise.
+    /// How many files the store has open at a time at most: a quarter of what the process may open
+    /// (`RLIMIT_NOFILE`) as it stands when the store is opened, but 32 at least and 256 at most, unless
+    /// this says otherwise.
+    ///
+    /// A quarter of them is for queries, and 19 are set aside for the lock, the store's directory, flushes
+    /// to the disk and work in the background; reads, writes and batches have the rest. What comes on top
+    /// is open for a moment: a file for each thread that reads what memory has, and one for each batch
+    /// that is being thrown away.
     pub fn max_open_files(mut self, files: usize) -> Self {
         self.max_open_files = Some(files);
         self
@@ -176,7 +181,7 @@ impl Options {
         }
         let files = self.max_open_files;
         if files.is_some_and(|files| !(LEAST_FILES..=MOST).contains(&files)) {
-            return invalid("max_open_files", "it must be between 8 and 1048576");
+            return invalid("max_open_files", "it must be between 32 and 1048576");
         }
         if self.file_mode & !0o777 != 0 || self.file_mode & 0o600 != 0o600 {
             return invalid(
@@ -188,7 +193,7 @@ impl Options {
     }
 }
 
-pub(super) const LEAST_FILES: usize = 8;
+pub(super) const LEAST_FILES: usize = 32;
 const MOST: usize = 1 << 20;
 
 #[cfg(test)]
@@ -203,7 +208,7 @@ mod tests {
                 Options::new().write_concurrency(usize::MAX),
                 "write_concurrency",
             ),
-            (Options::new().max_open_files(7), "max_open_files"),
+            (Options::new().max_open_files(31), "max_open_files"),
             (Options::new().max_open_files(usize::MAX), "max_open_files"),
             (Options::new().file_mode(0o444), "file_mode"),
             (Options::new().file_mode(0o100_600), "file_mode"),
