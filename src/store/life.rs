@@ -69,8 +69,12 @@ impl FlatFs {
     pub async fn close(&self) -> Result<()> {
         let path = self.path().display();
         let span = tracing::info_span!(target: target::STORE, "close", %path);
+        let close = self.wait_and_close().instrument(span);
+        if self.store.life.is_closed() {
+            return close.await;
+        }
         let operation = Operation::begin("close");
-        operation.end(self.wait_and_close().instrument(span).await)
+        operation.end(close.await)
     }
 
     async fn wait_and_close(&self) -> Result<()> {

@@ -171,15 +171,19 @@ impl FlatFs {
     ///
     /// It goes on on its own.
     pub async fn sync(&self) -> Result<()> {
+        let path = self.path().display();
+        let span = tracing::debug_span!(target: target::STORE, "sync", %path);
+        let operation = Operation::begin("sync");
+        operation.end(self.flush_all().instrument(span).await)
+    }
+
+    async fn flush_all(&self) -> Result<()> {
         let work = match self.store.begin_write() {
             Err(Error::ReadOnly { .. }) => return Ok(()),
             work => work?,
         };
         let store = Arc::clone(&self.store);
-        let path = self.path().display();
-        let span = tracing::debug_span!(target: target::STORE, "sync", %path);
-        let operation = Operation::begin("sync");
-        let synced = pool::run(move || {
+        pool::run(move || {
             let _work = work;
             // What else was written is to be durable also where a commit can't be finished.
             let finished = store.finish_commits();
@@ -188,8 +192,8 @@ impl FlatFs {
             let path = store.layout.root().display();
             tracing::debug!(target: target::STORE, %path, "synced");
             Ok(())
-        });
-        operation.end(synced.instrument(span).await)
+        })
+        .await
     }
 
     /// Whether a commit is under way, or was interrupted by a crash: until the writer that is at work, or

@@ -37,7 +37,6 @@ impl FlatFs {
     /// As the [`Durability`](crate::Durability) of the store says.
     pub async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         let block = BlockKey::new(key)?;
-        self.store.check_writable()?;
         if self.store.is_surely_kept(&block, &value) {
             tokio::task::consume_budget().await;
             return Operation::begin("put").end_write(key, 0, Ok(()));
@@ -136,6 +135,7 @@ impl Store {
     /// once it has been seen, no write of it is under way any more, nor left to be finished, nor failed.
     fn is_surely_kept(&self, block: &BlockKey, value: &Bytes) -> bool {
         self.may_keep()
+            && self.check_writable().is_ok()
             && self.cached_size(block) == Some(Some(value.len() as u64))
             && !self.turns.is_taken(block)
             && self.has_no_unfinished_commits()
