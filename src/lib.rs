@@ -54,8 +54,10 @@
 //! - **One writer at a time**: a second one, in this process or another, gets [`Error::Locked`]. Readers
 //!   need no lock and change nothing on disk.
 //! - **Nothing blocks a runtime worker, and nothing is half done when a future is dropped.**
-//! - **No memory grows with the store**, but for queries that sort, and for eight bytes a block of one
-//!   directory at a time while the disk usage is counted.
+//! - **No memory grows with the store**, but for queries that sort; for more queries at a time than a
+//!   sixteenth of [`max_open_files`](Options::max_open_files), the later of which keep the names of the
+//!   directory that they are reading; and while the disk usage is counted, for the names of the
+//!   directories, and eight bytes a block of one of them.
 //!
 //! # What costs what
 //!

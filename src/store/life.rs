@@ -273,7 +273,10 @@ async fn checkpoint(store: Weak<Store>, meter: Arc<Meter>) {
 
 /// Counts the disk usage, some directories a job, until it is done or the store is closed.
 async fn recount(store: Weak<Store>) {
-    if let Err(error) = try_recount(store).await {
+    if let Err(error) = try_recount(Weak::clone(&store)).await {
+        if let Some(store) = store.upgrade() {
+            store.meter.abandon_count();
+        }
         tracing::warn!(target: target::STORE, %error, "cannot count the disk usage; the next open will try again");
     }
 }

@@ -136,7 +136,7 @@ impl FlatFs {
     ///
     /// It reads about a thousand entries ahead, and keeps no more than that, whatever the store's size,
     /// with two exceptions. With orders it keeps all matching keys, and their values only if they are
-    /// compared. And of more queries at a time than an eighth of
+    /// compared. And of more queries at a time than a sixteenth of
     /// [`max_open_files`](Options::max_open_files), the later ones keep the names of the directory that
     /// they are reading.
     ///
