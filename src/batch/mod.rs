@@ -63,7 +63,8 @@ impl FlatFs {
     /// # Errors
     ///
     /// [`Error::ReadOnly`](crate::Error::ReadOnly), [`Error::Closed`](crate::Error::Closed),
-    /// [`Error::FlushFailed`](crate::Error::FlushFailed), and those of making the directory.
+    /// [`Error::FlushFailed`](crate::Error::FlushFailed), [`Error::Runtime`](crate::Error::Runtime), and
+    /// those of making the directory.
     ///
     /// # Cancel safety
     ///
@@ -95,7 +96,8 @@ impl FlatBatch {
     ///
     /// [`Error::InvalidKey`](crate::Error::InvalidKey), which doesn't fail the batch;
     /// [`Error::BatchFailed`](crate::Error::BatchFailed) if an earlier write failed;
-    /// [`Error::Closed`](crate::Error::Closed).
+    /// [`Error::FlushFailed`](crate::Error::FlushFailed); [`Error::Closed`](crate::Error::Closed);
+    /// [`Error::Runtime`](crate::Error::Runtime).
     ///
     /// # Cancel safety
     ///
@@ -117,7 +119,7 @@ impl FlatBatch {
     /// # Errors
     ///
     /// [`Error::BatchFailed`](crate::Error::BatchFailed) if an earlier write failed;
-    /// [`Error::Closed`](crate::Error::Closed).
+    /// [`Error::FlushFailed`](crate::Error::FlushFailed); [`Error::Closed`](crate::Error::Closed).
     ///
     /// # Cancel safety
     ///

@@ -68,6 +68,10 @@ use crate::shard::Shard;
 /// background. A handle keeps the store's directory open, also after the close: drop them all before a
 /// file system is to be unmounted.
 ///
+/// Poll a future to its end, or drop it. One that is kept and polled no more, as `select!` leaves one that
+/// stands outside of it, may have its key's turn or the right to have one more file open, for which others
+/// wait; and a [close](FlatFs::close) waits for a commit or a discard that is kept so.
+///
 /// ```
 /// use bytes::Bytes;
 /// use ds_flatfs::{FlatFs, Key};
@@ -165,7 +169,7 @@ impl FlatFs {
     ///
     /// [`Error::Io`] if something could not be made durable, and [`Error::FlushFailed`] ever after;
     /// [`Error::CommitIncomplete`] if a batch could not be put in place: all else is durable then.
-    /// [`Error::Closed`].
+    /// [`Error::Closed`]; [`Error::Runtime`].
     ///
     /// # Cancel safety
     ///
@@ -204,7 +208,7 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`], and [`Error::Io`].
+    /// [`Error::Closed`], [`Error::Runtime`], and [`Error::Io`].
     ///
     /// # Cancel safety
     ///
@@ -231,6 +235,10 @@ impl FlatFs {
     /// # Errors
     ///
     /// [`Error::Closed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It doesn't wait for anything.
     pub async fn disk_usage(&self) -> Result<DiskUsage> {
         let _work = self.store.begin_read()?;
         Ok(self.store.meter.figure())

@@ -10,6 +10,8 @@ use super::block::is_already_there;
 use super::turns::{Effect, Turn};
 use super::{FlatFs, Store};
 use crate::disk::clean_up;
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::key::Key;
 use crate::layout::BlockKey;
@@ -24,9 +26,11 @@ impl FlatFs {
     /// # Errors
     ///
     /// [`Error::InvalidKey`] if the key is not `/` and 1 to 250 of `0-9 A-Z + - _ =`,
-    /// [`Error::Full`], [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`], and [`Error::Io`].
-    /// The block is then what it was, unless the last flush to the disk failed: then it may be the new one, and the
-    /// store says [`Error::FlushFailed`] from there on.
+    /// [`Error::Full`], [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`],
+    /// [`Error::Unexpected`] if something else than a file stands in the block's place or than a directory
+    /// in its shard's, [`Error::Runtime`], and [`Error::Io`]. The block is then what it was, unless the
+    /// last flush to the disk failed: then it may be the new one, and the store says
+    /// [`Error::FlushFailed`] from there on.
     ///
     /// # Cancel safety
     ///
@@ -50,7 +54,9 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`], and [`Error::Io`].
+    /// [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`], [`Error::Unexpected`] as for
+    /// [`put`](FlatFs::put), [`Error::Runtime`], and [`Error::Io`]. The block may be gone then if it was
+    /// the last flush to the disk that failed; the store says [`Error::FlushFailed`] from there on.
     ///
     /// # Cancel safety
     ///
