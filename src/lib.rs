@@ -126,6 +126,7 @@
 //! | `blockstore` | an adapter on the contract |
 //! | [`maintenance`] | tools for whole stores |
 //! | [`wrappers`] | datastores on datastores; they know the contract alone |
+//! | `flatfs` | [`FlatFs`] as a [`Datastore`] |
 //! | `batch` | batches: staging, reads over the store, commit |
 //! | `store` | [`FlatFs`]: open, read, write, scan, flush, commits |
 //! | `disk_usage`, `intent`, `resharding` | the running figure; the texts of a commit's record, and of a store whose shard function is being changed |
@@ -169,6 +170,7 @@ mod datastore;
 mod disk;
 mod disk_usage;
 mod error;
+mod flatfs;
 mod intent;
 mod key;
 mod layout;
