@@ -51,7 +51,7 @@ async fn durable_puts_at_the_same_time_share_a_flush() {
 #[tokio::test]
 async fn a_read_does_not_wait_for_durable_puts_that_queue() {
     let (disk, store) = SAFE.store_with(&[("AA00", "block")]).await;
-    let held = disk.hold(|op, _| op == Op::SyncFile);
+    let held = disk.hold(|op, _| matches!(op, Op::SyncFile | Op::SyncAll));
     let puts = (1..=1000).map(|number| {
         let store = store.clone();
         tokio::spawn(async move { store.put(&key(number), "block".into()).await })
