@@ -38,7 +38,8 @@ const AT_ONCE: usize = 16;
 /// Every method may be called from any number of tasks at once.
 ///
 /// An implementation's futures can be dropped at any point: the call then took effect as a whole or
-/// not at all, and the datastore stays usable.
+/// not at all, and the datastore stays usable. One that is neither dropped nor polled any more may hold
+/// what other calls wait for.
 #[async_trait]
 pub trait Datastore: fmt::Debug + Send + Sync {
     /// The value of `key`, or `None` if there is none.

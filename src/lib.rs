@@ -54,8 +54,10 @@
 //! - **One writer at a time**: a second one, in this process or another, gets [`Error::Locked`]. Readers
 //!   need no lock and change nothing on disk.
 //! - **Nothing blocks a runtime worker, and nothing is half done when a future is dropped.**
-//! - **No memory grows with the store**, but for queries that sort, and for eight bytes a block of one
-//!   directory at a time while the disk usage is counted.
+//! - **No memory grows with the store**, but for queries that sort; for more queries at a time than a
+//!   sixteenth of [`max_open_files`](Options::max_open_files), the later of which keep the names of the
+//!   directory that they are reading; and while the disk usage is counted, for the names of the
+//!   directories, and eight bytes a block of one of them.
 //!
 //! # What costs what
 //!
@@ -124,6 +126,7 @@
 //! | `blockstore` | an adapter on the contract; it knows that and `hash` alone |
 //! | [`maintenance`] | tools for whole stores |
 //! | [`wrappers`] | datastores on datastores; they know the contract and `hash` alone |
+//! | `flatfs` | [`FlatFs`] as a [`Datastore`] |
 //! | `batch` | batches: staging, reads over the store, commit |
 //! | `store` | [`FlatFs`]: open, read, write, scan, flush, commits |
 //! | `disk_usage`, `intent`, `resharding` | the running figure; the texts of a commit's record, and of a store whose shard function is being changed |
@@ -168,6 +171,7 @@ mod datastore;
 mod disk;
 mod disk_usage;
 mod error;
+mod flatfs;
 mod intent;
 mod key;
 mod layout;

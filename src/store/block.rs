@@ -31,9 +31,16 @@ impl Store {
         }
     }
 
+    /// Whether blocks that are there may be kept. Where that relies on their durability, the open has flushed
+    /// them, unless that would take a walk through all of them.
+    pub(super) fn may_keep(&self) -> bool {
+        self.options.existing_block == ExistingBlock::Keep
+            && (self.disk.syncs_all_at_once() || !self.options.relies_on_found_blocks())
+    }
+
     /// Whether a block is there that is to be kept when one of `size` bytes is put.
     pub(super) fn keeps(&self, block: &BlockKey, size: u64) -> Result<bool> {
-        if self.options.existing_block != ExistingBlock::Keep {
+        if !self.may_keep() {
             return Ok(false);
         }
         let found = self.stat_block(block)?;

