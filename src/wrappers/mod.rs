@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`Mount`] | several datastores as one, each under a prefix |
 //! | [`Namespace`] | the part of a datastore below a prefix, as a datastore of its own |
-//! | [`Verifying`] (feature `verify`) | checks of every value against the hash in its key |
+//! | `Verifying` (feature `verify`) | checks of every value against the hash in its key |
 //! | [`AutoBatch`] | writes that are collected and committed by themselves, many at a time |
 //!
 //! Each takes an `Arc<dyn Datastore>`, so they stand on any store and on each other. A clone is another
