@@ -37,6 +37,8 @@ struct Queue<T> {
     hands: usize,
     /// How many tasks a hand that gathers waits for.
     awaited: usize,
+    /// Whether the last group took longer than [`SLOW`].
+    is_slow: bool,
 }
 
 impl<T> Crew<T> {
@@ -64,6 +66,7 @@ impl<T: Send + 'static> Crew<T> {
                 tasks: VecDeque::new(),
                 hands: 0,
                 awaited: 0,
+                is_slow: false,
             }),
             gathered: Condvar::new(),
             most_hands,
@@ -89,7 +92,10 @@ impl<T: Send + 'static> Crew<T> {
         if queue.awaited == waiting {
             self.gathered.notify_one();
         }
-        if queue.hands < self.most_hands.min(processors()) {
+        // To wake another thread takes longer than to wait for the one task that a hand has: mostly that
+        // one has just been answered, and the hand is about to look for more.
+        let needs_hand = queue.hands == 0 || waiting > 1 || queue.is_slow;
+        if needs_hand && queue.hands < self.most_hands.min(processors()) {
             queue.hands += 1;
             drop(queue);
             self.begin_hand(work)?;
@@ -151,6 +157,7 @@ impl<T> Hand<T> {
         if last.0 > 1 {
             queue = gather(&crew, queue, last);
         }
+        queue.is_slow = last.1 > SLOW;
         let count = queue.tasks.len().min(crew.most_at_a_time);
         if count == 0 {
             queue.hands -= 1;
