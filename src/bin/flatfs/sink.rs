@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 use crate::report::{ClosedPipe, WrongUsage};
 
@@ -18,7 +18,7 @@ const BUFFER: usize = 64 << 10;
 pub(crate) enum Sink {
     Stdout(BufWriter<Stdout>),
     /// A file that is written beside its place and moved there at the end.
-    File(BufWriter<NamedTempFile>, PathBuf),
+    File(BufWriter<File>, TempPath, PathBuf),
     /// A device or pipe, which can't be replaced by a file.
     Special(BufWriter<File>, PathBuf),
 }
@@ -80,17 +80,25 @@ impl Sink {
     pub(crate) fn finish(mut self) -> anyhow::Result<()> {
         self.flush()?;
         match self {
-            Sink::File(writer, path) => {
-                publish(writer, &path).with_context(|| format!("cannot write {}", path.display()))
-            }
+            Sink::File(writer, temp, path) => publish(writer, temp, &path)
+                .with_context(|| format!("cannot write {}", path.display())),
             Sink::Stdout(_) | Sink::Special(..) => Ok(()),
+        }
+    }
+
+    /// Gives up. Where something has been seen of the output, it ends with `end`, if that can be
+    /// written; a file never gets its name.
+    pub(crate) fn give_up(mut self, end: &[u8]) {
+        if !matches!(self, Sink::File(..)) {
+            // It has failed before, and why is told.
+            let _ = self.write(end).and_then(|()| self.flush());
         }
     }
 
     fn writer(&mut self) -> &mut dyn Write {
         match self {
             Sink::Stdout(writer) => writer,
-            Sink::File(writer, _) => writer,
+            Sink::File(writer, ..) => writer,
             Sink::Special(writer, _) => writer,
         }
     }
@@ -99,7 +107,7 @@ impl Sink {
         result.map_err(|error| match self {
             Sink::Stdout(_) if error.kind() == io::ErrorKind::BrokenPipe => ClosedPipe.into(),
             Sink::Stdout(_) => anyhow::Error::new(error).context("cannot write standard output"),
-            Sink::File(_, path) | Sink::Special(_, path) => {
+            Sink::File(_, _, path) | Sink::Special(_, path) => {
                 anyhow::Error::new(error).context(format!("cannot write {}", path.display()))
             }
         })
@@ -127,8 +135,9 @@ fn create(path: &Path) -> io::Result<Sink> {
         _ => Path::new("."),
     };
     let file = builder().prefix(".flatfs-").tempfile_in(dir);
-    let file = file.map_err(without_path)?;
-    Ok(Sink::File(BufWriter::with_capacity(BUFFER, file), place))
+    let (file, temp) = file.map_err(without_path)?.into_parts();
+    let writer = BufWriter::with_capacity(BUFFER, file);
+    Ok(Sink::File(writer, temp, place))
 }
 
 /// With the mode that a file of this user usually gets.
@@ -138,16 +147,21 @@ fn builder() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// The error without the random name of the file, which helps nobody.
+/// What the operating system said, without the random name of the file, which helps nobody.
 fn without_path(error: io::Error) -> io::Error {
-    io::Error::from(error.kind())
+    let source = error.get_ref().and_then(|inner| inner.source());
+    let said = source.and_then(|source| source.downcast_ref::<io::Error>());
+    match said.and_then(io::Error::raw_os_error) {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error,
+    }
 }
 
-fn publish(writer: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
+fn publish(writer: BufWriter<File>, temp: TempPath, path: &Path) -> io::Result<()> {
     let file = writer
         .into_inner()
         .map_err(io::IntoInnerError::into_error)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    file.sync_all()?;
+    temp.persist(path)
+        .map_err(|error| without_path(error.error))
 }
