@@ -1,8 +1,7 @@
 //! [`Sink`]: where a command's output goes.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -134,27 +133,14 @@ fn create(path: &Path) -> io::Result<Sink> {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    let file = builder().prefix(".flatfs-").tempfile_in(dir);
-    let (file, temp) = file.map_err(without_path)?.into_parts();
+    // With the mode that a file of this user usually gets.
+    let open_new = |path: &Path| File::options().write(true).create_new(true).open(path);
+    let file = tempfile::Builder::new()
+        .prefix(".flatfs-")
+        .make_in(dir, open_new)?;
+    let (file, temp) = file.into_parts();
     let writer = BufWriter::with_capacity(BUFFER, file);
     Ok(Sink::File(writer, temp, place))
-}
-
-/// With the mode that a file of this user usually gets.
-fn builder() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.permissions(Permissions::from_mode(0o666));
-    builder
-}
-
-/// What the operating system said, without the random name of the file, which helps nobody.
-fn without_path(error: io::Error) -> io::Error {
-    let source = error.get_ref().and_then(|inner| inner.source());
-    let said = source.and_then(|source| source.downcast_ref::<io::Error>());
-    match said.and_then(io::Error::raw_os_error) {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error,
-    }
 }
 
 fn publish(writer: BufWriter<File>, temp: TempPath, path: &Path) -> io::Result<()> {
@@ -162,6 +148,5 @@ fn publish(writer: BufWriter<File>, temp: TempPath, path: &Path) -> io::Result<(
         .into_inner()
         .map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
-    temp.persist(path)
-        .map_err(|error| without_path(error.error))
+    temp.persist(path).map_err(|error| error.error)
 }
