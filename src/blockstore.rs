@@ -40,10 +40,11 @@ use itertools::Itertools as _;
 use crate::cid_key::inline;
 use crate::datastore::{Batch, Datastore};
 #[cfg(feature = "verify")]
-use crate::disk::pool;
-#[cfg(feature = "verify")]
 use crate::hash;
 use crate::key::Key;
+
+/// How long the text of a key can be that a [`FlatFs`](crate::FlatFs) takes, with the `/` before it.
+const LONGEST_KEY: usize = 251;
 
 /// A [`Blockstore`] whose blocks are the values of a datastore.
 ///
@@ -62,9 +63,9 @@ use crate::key::Key;
 ///
 /// # Errors
 ///
-/// [`Error::CidTooLarge`] if the datastore can't hold a key of that length: a
-/// [`FlatFs`](crate::FlatFs) takes multihashes of 156 bytes at most. Reads of a longer one don't fail,
-/// they say that it isn't there. Other errors carry their whole chain of sources in their text:
+/// [`Error::CidTooLarge`] if the datastore refuses a key that is longer than a
+/// [`FlatFs`](crate::FlatFs) can hold: it takes multihashes of 156 bytes at most. Reads of a longer one
+/// don't fail, they say that it isn't there. Other errors carry their whole chain of sources in their text:
 /// [`Error::CidError`] for a block that is not the one of its CID, [`Error::ExecutorError`] if there is
 /// no runtime to do the work, and [`Error::FatalDatabaseError`] for everything that the datastore says.
 #[derive(Debug)]
@@ -152,9 +153,7 @@ impl Admission {
         match self {
             Admission::Trusted => Ok(()),
             Admission::Verified => {
-                let (multihash, block) = (*cid.hash(), block.clone());
-                // A large block takes milliseconds, in which a worker would run nobody else.
-                let checked = pool::run(move || Ok(hash::check(&multihash, &block))).await?;
+                let checked = hash::check_without_blocking(*cid.hash(), block).await?;
                 checked.map_err(|why| refused(cid, why))
             }
         }
@@ -243,8 +242,7 @@ impl<D: ?Sized> Clone for DatastoreBlockstore<D> {
 impl From<crate::Error> for Error {
     fn from(error: crate::Error) -> Self {
         match &error {
-            // Nothing else can be wrong with the key of a multihash.
-            crate::Error::InvalidKey { .. } => Error::CidTooLarge,
+            crate::Error::InvalidKey { key, .. } if key.len() > LONGEST_KEY => Error::CidTooLarge,
             crate::Error::Runtime => Error::ExecutorError(chain(&error)),
             _ => Error::FatalDatabaseError(chain(&error)),
         }

@@ -1,5 +1,8 @@
 //! The contract: [`Datastore`] and [`Batch`].
 
+mod owned;
+mod pointers;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +11,7 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
+pub use self::owned::owned_answers;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
@@ -30,11 +34,12 @@ const AT_ONCE: usize = 16;
 ///
 /// The methods for many keys are made of the others; a datastore that can do better has its own.
 ///
-/// The trait is object safe: nodes pass an `Arc<dyn Datastore>` around. Every method may be called
-/// from any number of tasks at once.
+/// The trait is object safe: nodes pass an `Arc<dyn Datastore>` around, which is a [`Datastore`] itself.
+/// Every method may be called from any number of tasks at once.
 ///
 /// An implementation's futures can be dropped at any point: the call then took effect as a whole or
-/// not at all, and the datastore stays usable.
+/// not at all, and the datastore stays usable. One that is neither dropped nor polled any more may hold
+/// what other calls wait for.
 #[async_trait]
 pub trait Datastore: fmt::Debug + Send + Sync {
     /// The value of `key`, or `None` if there is none.
@@ -88,6 +93,8 @@ pub trait Datastore: fmt::Debug + Send + Sync {
     ///
     /// An answer may be as old as the moment in which its key was taken. Once the datastore is closed
     /// each answer is [`Error::Closed`].
+    ///
+    /// The stream borrows the datastore; [`owned_answers`] makes one that keeps a handle to it instead.
     ///
     /// ```
     /// # use ds_flatfs::{Datastore, Key, MemoryDatastore};

@@ -1,14 +1,20 @@
 //! Whether bytes are those that a multihash names, and which a multihash has itself. Feature `verify`.
 
+use bytes::Bytes;
 use cid::multihash::Multihash;
 use multihash_codetable as table;
 use multihash_codetable::Code;
 use multihash_derive::Hasher;
 
 use crate::cid_key;
+use crate::disk::pool;
+use crate::error::Result;
 
 /// The shortest digest, in bytes, that says anything about a block; kubo draws the same line.
 const SHORTEST: usize = 20;
+
+/// Blocks up to this size, in bytes, are hashed in less time than the blocking pool costs.
+const SMALL: usize = 16 * 1024;
 
 /// Why bytes are not accepted as those of a multihash.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
@@ -60,6 +66,24 @@ pub fn check<const S: usize>(multihash: &Multihash<S>, block: &[u8]) -> Result<(
 #[must_use]
 pub fn inline<const S: usize>(multihash: &Multihash<S>) -> Option<&[u8]> {
     cid_key::inline(multihash)
+}
+
+/// [`check`] that doesn't block a worker of the runtime: large blocks are hashed on the blocking pool.
+///
+/// # Errors
+///
+/// [`Error::Runtime`](crate::Error::Runtime).
+pub(crate) async fn check_without_blocking<const S: usize>(
+    multihash: Multihash<S>,
+    block: &Bytes,
+) -> Result<Result<(), HashError>> {
+    if block.len() <= SMALL {
+        // A task that hashes one small block after the other would never let others run.
+        tokio::task::consume_budget().await;
+        return Ok(check(&multihash, block));
+    }
+    let block = block.clone();
+    pool::run(move || Ok(check(&multihash, &block))).await
 }
 
 /// [`check`] for bytes that come in parts.

@@ -54,8 +54,10 @@
 //! - **One writer at a time**: a second one, in this process or another, gets [`Error::Locked`]. Readers
 //!   need no lock and change nothing on disk.
 //! - **Nothing blocks a runtime worker, and nothing is half done when a future is dropped.**
-//! - **No memory grows with the store**, but for queries that sort, and for eight bytes a block of one
-//!   directory at a time while the disk usage is counted.
+//! - **No memory grows with the store**, but for queries that sort; for more queries at a time than a
+//!   sixteenth of [`max_open_files`](Options::max_open_files), the later of which keep the names of the
+//!   directory that they are reading; and while the disk usage is counted, for the names of the
+//!   directories, and eight bytes a block of one of them.
 //!
 //! # What costs what
 //!
@@ -121,13 +123,15 @@
 //!
 //! | module | job |
 //! | --- | --- |
-//! | `blockstore` | an adapter on the contract |
+//! | `blockstore` | an adapter on the contract; it knows that and `hash` alone |
 //! | [`maintenance`] | tools for whole stores |
-//! | [`wrappers`] | datastores on datastores; they know the contract alone |
+//! | [`wrappers`] | datastores on datastores; they know the contract and `hash` alone |
+//! | `flatfs` | [`FlatFs`] as a [`Datastore`] |
 //! | `batch` | batches: staging, reads over the store, commit |
 //! | `store` | [`FlatFs`]: open, read, write, scan, flush, commits |
 //! | `disk_usage`, `intent`, `resharding` | the running figure; the texts of a commit's record, and of a store whose shard function is being changed |
 //! | `layout`, [`Shard`] | names and paths |
+//! | `hash` | whether a block is the one of its key, found out without blocking a worker |
 //! | `disk` | the only door to the file system and to the blocking pool |
 //! | [`observe`] | what is reported: events, spans, figures |
 //! | [`Datastore`], [`query`], [`Key`], [`Error`] | the contract |
@@ -167,6 +171,7 @@ mod datastore;
 mod disk;
 mod disk_usage;
 mod error;
+mod flatfs;
 mod intent;
 mod key;
 mod layout;
@@ -180,7 +185,7 @@ pub use cid;
 
 pub use crate::batch::FlatBatch;
 pub use crate::datastore::{
-    Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream, PutStream,
+    Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream, PutStream, owned_answers,
 };
 pub use crate::error::{Error, Result};
 pub use crate::key::Key;

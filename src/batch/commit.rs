@@ -1,13 +1,18 @@
 //! The commit of a batch.
 
+use std::mem;
 use std::sync::Arc;
+
+use itertools::Itertools;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::stage::Stage;
 use crate::disk::pool;
 use crate::error::Result;
+use crate::intent::Intent;
 use crate::layout::BlockKey;
 use crate::observe::{self, target};
-use crate::store::{Committed, Store};
+use crate::store::{Committed, Store, Turn};
 
 /// Waits for the writes and for the turns of all keys, and then commits as one job.
 pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> {
@@ -16,34 +21,84 @@ pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> 
     let stage = stage;
     stage.settled().await?;
     stage.check()?;
-    let intent = stage.intent();
-    let mut keys: Vec<BlockKey> = intent.keys().cloned().collect();
-    // All commits take their turns in the same order, so no two wait for each other.
-    keys.sort_unstable();
-    let mut turns = Vec::with_capacity(keys.len());
-    for key in &keys {
-        turns.push(store.turns.take(key).await);
-    }
+    let mut commit = Commit::of(stage, work).await?;
+    commit.take_turns(store).await;
     let permit = store.file_permit().await?;
     let store = Arc::clone(store);
     pool::run(move || {
-        let _held = (work, permit);
-        for turn in &mut turns {
-            turn.begin();
-        }
-        let batch = Committed {
-            dir: stage.dir(),
-            intent,
-        };
-        let committed = if batch.intent.is_empty() {
-            stage.remove_dir()
-        } else {
-            commit_in_turn(&store, &stage, batch)
-        };
-        drop(turns);
+        let work = commit.work.clone();
+        let committed = commit.run(&store);
+        // A close may wait for `work`, and then nobody may have the store.
+        drop((store, permit));
+        drop(work);
         committed
     })
     .await
+}
+
+/// A batch on its way to its commit.
+///
+/// It may have millions of keys, so nothing is done with all of them at once on a worker of the runtime:
+/// they are sorted and let go on the pool.
+struct Commit {
+    /// As many turns as could be taken so far.
+    turns: Vec<Turn>,
+    intent: Intent,
+    stage: Arc<Stage>,
+    /// Last, so that a close waits until the stage has cleaned up.
+    work: TaskTrackerToken,
+}
+
+impl Commit {
+    async fn of(stage: Arc<Stage>, work: TaskTrackerToken) -> Result<Self> {
+        pool::run(move || {
+            let intent = stage.take_intent();
+            Ok(Commit {
+                turns: Vec::with_capacity(intent.puts.len() + intent.deletes.len()),
+                intent,
+                stage,
+                work,
+            })
+        })
+        .await
+    }
+
+    /// All commits take their turns in the same order, so no two wait for each other. Each turn spends of
+    /// the task's budget, as everything of tokio's does.
+    async fn take_turns(&mut self, store: &Store) {
+        let puts = self.intent.puts.iter().map(block_of);
+        for block in puts.merge(&self.intent.deletes) {
+            self.turns.push(store.turns.take(block).await);
+        }
+    }
+
+    fn run(mut self, store: &Store) -> Result<()> {
+        let mut turns = mem::take(&mut self.turns);
+        turns.iter_mut().for_each(Turn::begin);
+        let batch = Committed {
+            dir: self.stage.dir(),
+            intent: mem::take(&mut self.intent),
+        };
+        if batch.intent.is_empty() {
+            self.stage.remove_dir()
+        } else {
+            commit_in_turn(store, &self.stage, batch)
+        }
+    }
+}
+
+fn block_of((block, _): &(BlockKey, u64)) -> &BlockKey {
+    block
+}
+
+/// A commit that its future is not there any more to finish.
+impl Drop for Commit {
+    fn drop(&mut self) {
+        let keys = (mem::take(&mut self.turns), mem::take(&mut self.intent));
+        if !keys.1.is_empty() {
+            pool::detach(move || drop(keys));
+        }
+    }
 }
 
 fn commit_in_turn(store: &Store, stage: &Stage, batch: Committed) -> Result<()> {

@@ -63,14 +63,16 @@ impl FlatFs {
     /// # Errors
     ///
     /// [`Error::ReadOnly`](crate::Error::ReadOnly), [`Error::Closed`](crate::Error::Closed),
-    /// [`Error::FlushFailed`](crate::Error::FlushFailed), and those of making the directory.
+    /// [`Error::FlushFailed`](crate::Error::FlushFailed), [`Error::Runtime`](crate::Error::Runtime), and
+    /// those of making the directory.
     ///
     /// # Cancel safety
     ///
     /// There is no batch then. Its directory, if it was made, is removed in the background.
     pub async fn batch(&self) -> Result<FlatBatch> {
-        let work = self.store.begin_write()?;
+        self.store.check_writable()?;
         let permit = self.store.file_permit().await?;
+        let work = self.store.begin_write()?;
         let stage = Stage::new(Arc::clone(&self.store));
         let stage = pool::run(move || {
             let _held = (work, permit);
@@ -94,19 +96,21 @@ impl FlatBatch {
     ///
     /// [`Error::InvalidKey`](crate::Error::InvalidKey), which doesn't fail the batch;
     /// [`Error::BatchFailed`](crate::Error::BatchFailed) if an earlier write failed;
-    /// [`Error::Closed`](crate::Error::Closed).
+    /// [`Error::FlushFailed`](crate::Error::FlushFailed); [`Error::Closed`](crate::Error::Closed);
+    /// [`Error::Runtime`](crate::Error::Runtime).
     ///
     /// # Cancel safety
     ///
     /// The put is then in the batch as a whole or not at all.
     pub async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        let work = self.flatfs.store.begin_write()?;
+        self.flatfs.store.check_writable()?;
         self.stage.check()?;
         let block = BlockKey::new(key)?;
         if self.stage.revive(&block) {
             return Ok(());
         }
         let permits = self.stage.permits().await?;
+        let work = self.flatfs.store.begin_write()?;
         self.stage.begin_write(block, value, (permits, work))
     }
 
@@ -115,13 +119,13 @@ impl FlatBatch {
     /// # Errors
     ///
     /// [`Error::BatchFailed`](crate::Error::BatchFailed) if an earlier write failed;
-    /// [`Error::Closed`](crate::Error::Closed).
+    /// [`Error::FlushFailed`](crate::Error::FlushFailed); [`Error::Closed`](crate::Error::Closed).
     ///
     /// # Cancel safety
     ///
     /// It doesn't wait for anything.
     pub async fn delete(&self, key: &Key) -> Result<()> {
-        let _work = self.flatfs.store.begin_write()?;
+        self.flatfs.store.check_writable()?;
         self.stage.check()?;
         if let Ok(block) = BlockKey::new(key) {
             self.stage.delete(block);
@@ -139,7 +143,7 @@ impl FlatBatch {
     ///
     /// It changes nothing.
     pub async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        let _work = self.flatfs.store.begin_read()?;
+        self.flatfs.store.check_open()?;
         self.stage.check()?;
         match self.stage.staged(key) {
             None => self.flatfs.get(key).await,
@@ -172,7 +176,7 @@ impl FlatBatch {
     ///
     /// It changes nothing.
     pub async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        let _work = self.flatfs.store.begin_read()?;
+        self.flatfs.store.check_open()?;
         self.stage.check()?;
         match self.stage.staged(key) {
             None => self.flatfs.get_size(key).await,
@@ -181,20 +185,22 @@ impl FlatBatch {
     }
 
     /// The entries as they would be after a commit now, each key once: see [`FlatFs::query`]. The
-    /// batch's own writes are those made before the call; the stream keeps a list of their keys. With
-    /// orders it keeps the values too, if the query asks for them.
+    /// batch's own writes are those made before the call; each one that is made during it may be among
+    /// them or not. The stream keeps a list of their keys. With orders it keeps the values too, if the
+    /// query asks for them.
     ///
     /// # Errors
     ///
-    /// [`Error::BatchFailed`](crate::Error::BatchFailed), [`Error::Closed`](crate::Error::Closed).
+    /// [`Error::BatchFailed`](crate::Error::BatchFailed), [`Error::Closed`](crate::Error::Closed),
+    /// [`Error::Runtime`](crate::Error::Runtime).
     ///
     /// # Cancel safety
     ///
     /// It changes nothing.
     pub async fn query(&self, query: Query) -> Result<EntryStream> {
-        let _work = self.flatfs.store.begin_read()?;
+        let work = self.flatfs.store.begin_read()?;
         self.stage.check()?;
-        Ok(scan::query(&self.flatfs, &self.stage, query))
+        scan::query(&self.flatfs, &self.stage, query, work).await
     }
 
     /// Makes everything in the batch take effect: waits for the writes, and moves all blocks to their

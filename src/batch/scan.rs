@@ -5,41 +5,76 @@ use std::future::ready;
 use std::sync::Arc;
 
 use futures::stream::{self, Stream, StreamExt};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::stage::{Stage, Staged};
+use crate::disk::pool;
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{self, Entry, EntryStream, Needs, Query};
 use crate::store::{FlatFs, walk};
 
-pub(super) fn query(flatfs: &FlatFs, stage: &Arc<Stage>, query: Query) -> EntryStream {
+pub(super) async fn query(
+    flatfs: &FlatFs,
+    stage: &Arc<Stage>,
+    query: Query,
+    work: TaskTrackerToken,
+) -> Result<EntryStream> {
     if !query.prefix.is_root() {
-        return stream::empty().boxed();
+        return Ok(stream::empty().boxed());
     }
-    let entries = merged(flatfs, stage, query.needs());
-    query::apply(query, entries)
+    let own = Own::of(stage, work).await?;
+    let entries = merged(flatfs, stage, own, query.needs());
+    Ok(query::apply(query, entries))
+}
+
+/// What a batch has, when it is queried.
+struct Own {
+    writes: Vec<(Key, Staged)>,
+    keys: HashSet<Key>,
+}
+
+impl Own {
+    /// Copies it on the pool: a batch may have millions of keys.
+    async fn of(stage: &Arc<Stage>, work: TaskTrackerToken) -> Result<Self> {
+        const SOME: usize = 1024;
+        let stage = Arc::clone(stage);
+        pool::run(move || {
+            let all = stage.len();
+            let mut own = Own {
+                writes: Vec::with_capacity(all),
+                keys: HashSet::with_capacity(all),
+            };
+            for from in (0..all).step_by(SOME) {
+                for (block, staged) in stage.part(from, SOME.min(all - from)) {
+                    let key = block.into_key();
+                    own.keys.insert(key.clone());
+                    own.writes.push((key, staged));
+                }
+            }
+            // A close may wait for `work`, and then nobody may have the store.
+            drop(stage);
+            drop(work);
+            Ok(own)
+        })
+        .await
+    }
 }
 
 /// The batch's puts, then the store's entries of other keys.
 fn merged(
     flatfs: &FlatFs,
     stage: &Arc<Stage>,
+    Own { writes, keys }: Own,
     needs: Needs,
 ) -> impl Stream<Item = Result<Entry>> + Send + use<> {
-    let snapshot = stage.snapshot();
-    let written: HashSet<Key> = snapshot
-        .iter()
-        .map(|(block, _)| block.key().clone())
-        .collect();
     let stage = Arc::clone(stage);
-    let own = stream::iter(snapshot)
-        .then(move |(block, staged)| {
-            own_entry(Arc::clone(&stage), block.key().clone(), staged, needs)
-        })
+    let own = stream::iter(writes)
+        .then(move |(key, staged)| own_entry(Arc::clone(&stage), key, staged, needs))
         .filter_map(|entry| ready(entry.transpose()));
     let others = walk(&flatfs.store, needs).filter(move |entry| {
         ready(match entry {
-            Ok(entry) => !written.contains(&entry.key),
+            Ok(entry) => !keys.contains(&entry.key),
             Err(_) => true,
         })
     });
@@ -52,6 +87,8 @@ async fn own_entry(
     staged: Staged,
     needs: Needs,
 ) -> Result<Option<Entry>> {
+    // Most of them need not wait for anything, and would never let others run.
+    tokio::task::consume_budget().await;
     Ok(match (staged, needs) {
         (Staged::Deleted, _) => None,
         (_, Needs::Key) => Some(Entry::from_key(key)),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +34,8 @@ pub(super) struct Stage {
 #[derive(Debug, Default)]
 struct State {
     ops: HashMap<BlockKey, Op>,
+    /// The keys of all operations in the order in which they came, for who looks at some at a time.
+    keys: Vec<BlockKey>,
     /// How many writes are under way.
     under_way: usize,
     /// What writes that have ended held. It goes back in portions: who waits for a permit is woken less
@@ -105,10 +108,10 @@ impl Stage {
     }
 
     pub(super) fn make_dir(&self) -> Result<()> {
-        self.store
-            .disk
-            .create_dir(&self.dir)
-            .map_err(|error| Error::io("create", &self.dir, error))
+        self.store.in_temp(|| {
+            let made = self.store.disk.create_dir(&self.dir);
+            made.map_err(|error| Error::io("create", &self.dir, error))
+        })
     }
 
     pub(super) fn remove_dir(&self) -> Result<()> {
@@ -137,22 +140,36 @@ impl Stage {
         self.state().ops.get(&block).map(Op::staged)
     }
 
-    /// Everything that the batch has.
-    pub(super) fn snapshot(&self) -> Vec<(BlockKey, Staged)> {
+    /// How many keys the batch has.
+    pub(super) fn len(&self) -> usize {
+        self.state().keys.len()
+    }
+
+    /// What the batch has of some of its keys: the first ones but for `from`, and no more than `most`.
+    /// All of them at once would keep everybody else from the batch for too long.
+    pub(super) fn part(&self, from: usize, most: usize) -> Vec<(BlockKey, Staged)> {
         let state = self.state();
-        let ops = state.ops.iter();
-        ops.map(|(block, op)| (block.clone(), op.staged()))
+        let keys = state.keys.iter().skip(from).take(most);
+        keys.filter_map(|block| Some((block.clone(), state.ops.get(block)?.staged())))
             .collect()
     }
 
-    pub(super) fn intent(&self) -> Intent {
+    /// Everything that the batch has, sorted, taken out of it for its commit.
+    pub(super) fn take_intent(&self) -> Intent {
+        let (ops, keys) = {
+            let mut state = self.state();
+            (mem::take(&mut state.ops), mem::take(&mut state.keys))
+        };
+        drop(keys);
         let mut intent = Intent::default();
-        for (block, staged) in self.snapshot() {
-            match staged.size() {
+        for (block, op) in ops {
+            match op.staged().size() {
                 Some(size) => intent.puts.push((block, size)),
                 None => intent.deletes.push(block),
             }
         }
+        intent.puts.sort_unstable();
+        intent.deletes.sort_unstable();
         intent
     }
 
@@ -162,9 +179,12 @@ impl Stage {
     }
 
     pub(super) fn delete(&self, block: BlockKey) {
-        match self.state().ops.entry(block) {
+        let mut state = self.state();
+        let State { ops, keys, .. } = &mut *state;
+        match ops.entry(block) {
             Entry::Occupied(mut op) => op.get_mut().is_deleted = true,
             Entry::Vacant(vacant) => {
+                keys.push(vacant.key().clone());
                 vacant.insert(Op {
                     value: None,
                     is_deleted: true,
@@ -206,7 +226,9 @@ impl Stage {
             value: Some(Value::InMemory(value.clone())),
             is_deleted: false,
         };
-        state.ops.insert(block.clone(), op);
+        if state.ops.insert(block.clone(), op).is_none() {
+            state.keys.push(block.clone());
+        }
         state.under_way += 1;
         drop(state);
         let write = Write {
@@ -226,7 +248,7 @@ impl Stage {
         state.under_way -= 1;
         state.spent.extend(permits);
         if state.under_way == 0 || state.spent.len() >= portion {
-            std::mem::take(&mut state.spent)
+            mem::take(&mut state.spent)
         } else {
             Vec::new()
         }
@@ -251,8 +273,8 @@ impl Stage {
     /// store.
     pub(super) async fn read(stage: &Arc<Self>, key: &Key) -> Result<Option<Bytes>> {
         let block = BlockKey::new(key)?;
-        let work = stage.store.begin_read()?;
         let permit = stage.store.file_permit().await?;
+        let work = stage.store.begin_read()?;
         let stage = Arc::clone(stage);
         pool::run(move || {
             let _held = (work, permit);
@@ -329,8 +351,10 @@ impl Drop for Stage {
         let work = self.store.begin_clean_up();
         let disk = Arc::clone(&self.store.disk);
         let dir = self.dir.clone();
+        let state = mem::take(&mut *self.state());
         pool::detach(move || {
             let _work = work;
+            drop(state);
             if let Err(error) = remove_tree(&*disk, &dir) {
                 tracing::warn!(target: target::BATCH, batch = %observe::name(&dir), %error, "cannot remove a discarded batch; the next open will");
             }

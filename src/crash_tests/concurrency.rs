@@ -3,14 +3,18 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 
 use futures::future::try_join_all;
 use futures::{FutureExt, StreamExt};
+use tokio::runtime::Builder;
 
 use super::fixture::{SAFE, TEMP, below_temp, counting, pool_turn, settings};
 use crate::disk::fault::Op;
+use crate::disk::pool;
 use crate::error::Error;
 use crate::key::Key;
+use crate::layout::BlockKey;
 use crate::query::Query;
 
 fn key(number: usize) -> Key {
@@ -42,6 +46,36 @@ async fn durable_puts_at_the_same_time_share_a_flush() {
         put.unwrap();
     }
     assert_eq!(flushes.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_read_does_not_wait_for_durable_puts_that_queue() {
+    let (disk, store) = SAFE.store_with(&[("AA00", "block")]).await;
+    let held = disk.hold(|op, _| matches!(op, Op::SyncFile | Op::SyncAll));
+    let puts = (1..=1000).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move { store.put(&key(number), "block".into()).await })
+    });
+    let puts: Vec<_> = puts.collect();
+    held.reached().await;
+    while store.store.durable_crew.waiting() < store.store.file_permits() {
+        pool_turn().await;
+    }
+    let block = key(0);
+    let mut read = Box::pin(store.get(&block));
+    let mut answer = None;
+    for _ in 0..100 {
+        answer = answer.or_else(|| read.as_mut().now_or_never());
+        if answer.is_some() {
+            break;
+        }
+        pool_turn().await;
+    }
+    assert_eq!(answer.expect("it is answered").unwrap().unwrap(), "block");
+    drop(held);
+    for put in try_join_all(puts).await.unwrap() {
+        put.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -85,6 +119,31 @@ async fn a_batch_reads_what_is_still_being_written_from_memory() {
     assert_eq!(entry.value.unwrap(), "block");
     drop(held);
     batch.discard().await.unwrap();
+}
+
+/// It may have millions of them.
+#[test]
+fn a_query_and_a_commit_look_at_the_keys_of_a_batch_on_the_pool() {
+    let mut runtime = Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let (_disk, store) = SAFE.store_with(&[]).await;
+        let batch = store.batch().await.unwrap();
+        batch.delete(&key(1)).await.unwrap();
+        let (go, gone) = mpsc::channel::<()>();
+        let mut busy = Box::pin(pool::run(move || Ok(gone.recv())));
+        assert!(busy.as_mut().now_or_never().is_none());
+
+        let query = batch.query(Query::new()).now_or_never();
+        assert!(query.is_none());
+        let mut commit = Box::pin(batch.commit());
+        assert!(commit.as_mut().now_or_never().is_none());
+        let block = BlockKey::new(&key(1)).unwrap();
+        assert!(!store.store.turns.is_taken(&block));
+
+        drop(go);
+        commit.await.unwrap();
+    });
 }
 
 #[tokio::test]
@@ -155,6 +214,30 @@ async fn a_close_waits_for_a_commit_that_waits_for_another_write_of_its_key() {
     committed.unwrap();
     closed.unwrap();
     assert!(!SAFE.open(&disk).await.has(&block).await.unwrap());
+}
+
+/// As one that `select!` has left behind.
+#[tokio::test]
+async fn a_close_does_not_wait_for_a_put_that_nobody_polls() {
+    let (disk, store) = SAFE.store_with(&[]).await;
+    let held = disk.hold(|op, _| op == Op::Rename);
+    let block = key(1);
+    let mut first = Box::pin(store.put(&block, "one".into()));
+    let mut left_behind = Box::pin(store.put(&block, "two".into()));
+    assert!(first.as_mut().now_or_never().is_none());
+    assert!(left_behind.as_mut().now_or_never().is_none());
+    drop(held);
+    first.await.unwrap();
+    let mut close = Box::pin(store.close());
+    for _ in 0..100 {
+        if let Some(closed) = close.as_mut().now_or_never() {
+            closed.unwrap();
+            assert!(left_behind.await.unwrap_err().is_closed());
+            return;
+        }
+        pool_turn().await;
+    }
+    panic!("it waits");
 }
 
 #[tokio::test]

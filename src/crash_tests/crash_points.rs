@@ -1,7 +1,8 @@
 //! A crash after every single step of every kind of write.
 
-use super::fixture::{Change, Setting, Tally, Write, losses, modes, settings};
+use super::fixture::{Change, SAFE, STORE, Setting, Tally, Write, losses, modes, settings};
 use super::model::Model;
+use crate::disk::Disk;
 use crate::disk::fault::Loss;
 use crate::store::ExistingBlock;
 
@@ -170,4 +171,33 @@ async fn a_block_that_is_kept_is_as_durable_as_one_that_is_put() {
         ..setting
     });
     crash_everywhere_in(keeping, "keep", &[put, commit]).await;
+}
+
+/// Which leaves no mark, other than a session of this crate.
+#[tokio::test]
+async fn a_block_that_is_kept_is_durable_also_if_another_program_has_not_flushed_it() {
+    let put = Write::Put("AA3", "kept");
+    let commit = Write::Commit(vec![Change::Put("AA3", "kept")]);
+    for (write, syncfs) in [
+        (&put, true),
+        (&put, false),
+        (&commit, true),
+        (&commit, false),
+    ] {
+        let setting = Setting {
+            existing_block: ExistingBlock::Keep,
+            syncfs,
+            ..SAFE
+        };
+        let disk = setting.closed_with(BEFORE).await;
+        let block = format!("{STORE}/AA/AA3.data");
+        disk.write_new(block.as_ref(), b"kept", 0o600, false)
+            .unwrap();
+        let store = setting.open(&disk).await;
+        write.run(&store).await.unwrap();
+        let mut model = Model::new(setting.durability, BEFORE);
+        model.acknowledged(write);
+        let found = disk.reboot(Loss::All);
+        setting.check(&found, &model, Loss::All).await;
+    }
 }

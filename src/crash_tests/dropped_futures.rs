@@ -15,7 +15,7 @@ use crate::store::FlatFs;
 const BEFORE: &[(&str, &str)] = &[("AA1", "one, as it was"), ("BB1", "three, as it was")];
 
 /// How often a future is polled at most. None here waits more often.
-const POLLS: usize = 6;
+const POLLS: usize = 8;
 
 /// Polls a future so many times, with the pool at work in between, and drops it.
 async fn drop_after(polls: usize, future: impl Future) {

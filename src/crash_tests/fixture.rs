@@ -73,7 +73,7 @@ impl Setting {
     pub(super) async fn begin(self, disk: &FaultDisk, purpose: Purpose) -> Result<FlatFs> {
         let options = Options::new()
             .durability(self.durability)
-            .max_open_files(32)
+            .max_open_files(64)
             .existing_block(self.existing_block);
         let disk = Arc::new(disk.clone());
         options.begin_on(disk, PathBuf::from(STORE), purpose).await

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::try_join_all;
 
-use super::fixture::{Change, SAFE, Write, counted, usage};
+use super::fixture::{Change, SAFE, Write, counted, pool_turn, usage};
 use crate::datastore::{Accuracy, DiskUsage};
 use crate::disk::fault::{FaultDisk, Loss, Op};
 use crate::key::Key;
@@ -132,6 +132,28 @@ async fn a_count_that_fails_is_made_by_the_next_session() {
     drop(refused);
     let store = SAFE.open(&disk).await;
     assert_eq!(counted(&store).await.bytes, usage(&disk));
+}
+
+/// It would grow with every write.
+#[tokio::test]
+async fn a_count_that_fails_keeps_nothing() {
+    let disk = killed().await;
+    let _refused = disk.refuse(|op, path| {
+        let is_shard = op == Op::List && path.ends_with("BB");
+        is_shard.then_some(ErrorKind::PermissionDenied)
+    });
+    let held = disk.hold(|op, path| op == Op::List && path.ends_with("BB"));
+    let store = SAFE.open(&disk).await;
+    held.reached().await;
+    assert!(store.store.meter.is_counting());
+    drop(held);
+    for _ in 0..100 {
+        if !store.store.meter.is_counting() {
+            return;
+        }
+        pool_turn().await;
+    }
+    panic!("it keeps its count");
 }
 
 #[tokio::test]

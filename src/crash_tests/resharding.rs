@@ -116,8 +116,9 @@ async fn a_completion_survives_a_crash_at_any_step() {
     let mut moved = 0;
     let refusal = half.refuse(move |op, path| {
         let is_block = path.extension().is_some_and(|end| end == "data");
-        moved += u32::from(op == Op::Rename && is_block);
-        (moved > 2).then_some(ErrorKind::Other)
+        let moves = op == Op::Rename && is_block;
+        moved += u32::from(moves);
+        (moves && moved > 2).then_some(ErrorKind::Other)
     });
     reshard(&half, target()).await.unwrap_err();
     drop(refusal);

@@ -183,6 +183,19 @@ impl Meter {
         }
     }
 
+    /// Gives up what was counted so far, which would take in every change for nothing.
+    pub(crate) fn abandon_count(&self) {
+        let mut counting = self.count.write().unwrap_or_else(PoisonError::into_inner);
+        *counting = None;
+    }
+
+    /// Whether a count is under way.
+    #[cfg(test)]
+    pub(crate) fn is_counting(&self) -> bool {
+        let counting = self.count.read().unwrap_or_else(PoisonError::into_inner);
+        counting.is_some()
+    }
+
     /// Asks for a checkpoint, however little has changed.
     pub(crate) fn ask_for_checkpoint(&self) {
         self.checkpoint_due.notify_one();

@@ -4,11 +4,11 @@
 //! know the n. So a conversion writes or removes `SHARDING`, and moves no block. At every step the
 //! directory is whole in the one version or in the other.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::disk::{Kind, Listed, Listing, if_there, pool};
 use crate::error::{Error, Result};
-use crate::layout::{self, BlockKey, DISK_USAGE, SHARDING, TEMP, UNCLEAN};
+use crate::layout::{self, BlockKey, SHARDING, TEMP, UNCLEAN};
 use crate::shard::Shard;
 use crate::store::{Opening, Place};
 
@@ -79,8 +79,6 @@ pub(crate) fn to_version_1(opening: &Opening, shard: Shard) -> Result<()> {
     check_version_0(opening, shard)?;
     let _lock = opening.lock()?;
     check_version_0(opening, shard)?;
-    // Who wrote without a SHARDING didn't keep it up.
-    forget_disk_usage(opening)?;
     opening.mark_as_store(shard)
 }
 
@@ -89,12 +87,12 @@ pub(crate) fn to_version_0(opening: &Opening) -> Result<()> {
     let _lock = opening.lock()?;
     check_version_1(opening)?;
     check_nothing_in_flight(opening)?;
-    forget_disk_usage(opening)?;
-    remove_file(opening, UNCLEAN)?;
+    opening.forget_disk_usage()?;
+    opening.remove_file(UNCLEAN)?;
     // Before the SHARDING: should something have come into it after all, this fails.
     let temp = opening.root.join(TEMP);
     if_there(opening.disk.remove_dir(&temp)).map_err(|error| Error::io("remove", temp, error))?;
-    remove_file(opening, SHARDING)?;
+    opening.remove_file(SHARDING)?;
     opening.sync_dir(&opening.root)
 }
 
@@ -201,22 +199,6 @@ fn first_block(opening: &Opening, dir: &Path) -> Result<Option<BlockKey>> {
         }
     }
     Ok(None)
-}
-
-/// Removes the cached disk usage, durably before anything else is done.
-fn forget_disk_usage(opening: &Opening) -> Result<()> {
-    if remove_file(opening, DISK_USAGE)? {
-        opening.sync_dir(&opening.root)?;
-    }
-    Ok(())
-}
-
-/// Removes something in the root, and says whether it was there.
-fn remove_file(opening: &Opening, name: &str) -> Result<bool> {
-    let path: PathBuf = opening.root.join(name);
-    let removed = if_there(opening.disk.remove_file(&path));
-    let removed = removed.map_err(|error| Error::io("remove", path, error))?;
-    Ok(removed.is_some())
 }
 
 fn list(opening: &Opening, dir: &Path) -> Result<Listing> {

@@ -238,6 +238,9 @@ impl Resharder {
     /// Settles blocks that stand in this shard and where they should go as well; how many of them need
     /// no more work.
     fn settle(&self, shard: &str, twice: &[BlockKey]) -> Result<u64> {
+        if twice.is_empty() {
+            return Ok(0);
+        }
         let mut same = Vec::new();
         let mut settled = 0;
         for block in twice {

@@ -50,7 +50,8 @@
 //!
 //! `operation` is `get`, `has`, `get_size`, `put`, `delete`, `commit`, `sync`, `open` or `close`; each of
 //! many keys is a `get` or `has`. `outcome` is `ok`, `absent` for a read of what is not there, or `error`.
-//! Calls are not counted whose future was dropped, nor those that a closed store refuses.
+//! Calls are not counted whose future was dropped, nor those that a closed store refuses, nor a close of one
+//! that is closed already.
 //!
 //! `describe_metrics` tells the recorder what each of them is. Without the
 //! feature nothing of this is in the program.
@@ -68,7 +69,7 @@ use self::recorder::Timer;
 #[cfg(feature = "metrics")]
 pub use self::recorder::describe_metrics;
 pub(crate) use self::recorder::{bytes_written, file_retry, open_files};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::Key;
 
 /// The targets of events and spans.
@@ -114,8 +115,11 @@ impl Operation {
         }
     }
 
-    /// Passes its answer on.
+    /// Passes its answer on. A closed store's refusal is no answer, and isn't reported.
     pub(crate) fn end<T>(self, answer: Result<T>) -> Result<T> {
+        if let Err(Error::Closed) = answer {
+            return answer;
+        }
         recorder::operation(self.name, outcome(&answer));
         recorder::took(self.name, self.timer);
         answer
@@ -123,6 +127,9 @@ impl Operation {
 
     /// Ends the write of a block.
     pub(crate) fn end_write(self, key: &Key, bytes: usize, answer: Result<()>) -> Result<()> {
+        if let Err(Error::Closed) = answer {
+            return answer;
+        }
         tracing::trace!(
             target: target::WRITE,
             operation = self.name,

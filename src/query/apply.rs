@@ -6,6 +6,7 @@ use std::mem;
 
 use futures::stream::{self, Stream, StreamExt};
 use itertools::Itertools;
+use tokio::task::consume_budget;
 
 use super::{Entry, EntryStream, Order, Query};
 use crate::error::Result;
@@ -104,8 +105,8 @@ pub(super) fn slice(entries: EntryStream, mut offset: usize, limit: Option<usize
 
 /// All errors, then the entries in order; only the first `keep` of them where that is known.
 ///
-/// They are sorted a run at a time while they come, and merged while they are taken: sorting a
-/// million at once would keep a worker of the runtime from everybody else.
+/// They are sorted a run at a time while they come, and merged while they are taken, and each of them
+/// spends of the task's budget: a million at once would keep a worker of the runtime from everybody else.
 async fn sort(
     entries: impl Stream<Item = Result<Entry>> + Send,
     orders: Vec<Order>,
@@ -116,6 +117,7 @@ async fn sort(
     let mut run = Vec::new();
     let mut runs = Vec::new();
     while let Some(item) = entries.next().await {
+        consume_budget().await;
         match item {
             Ok(entry) => run.push(entry),
             Err(error) => errors.push(Err(error)),
@@ -126,20 +128,43 @@ async fn sort(
             if let Some(keep) = keep
                 && runs.iter().map(Vec::len).sum::<usize>() / 2 > keep.max(RUN)
             {
-                let first = merge(mem::take(&mut runs), orders.clone()).take(keep);
-                runs.push(first.collect());
+                let first = first_of(mem::take(&mut runs), &orders, keep).await;
+                runs.push(first);
             }
         }
     }
     run.sort_unstable_by(|a, b| compare(&orders, a, b));
     runs.push(run);
-    stream::iter(errors.into_iter().chain(merge(runs, orders).map(Ok)))
+    let sorted = merge(runs, orders).map(Ok);
+    stream::iter(errors.into_iter().chain(sorted)).then(|item| async {
+        consume_budget().await;
+        item
+    })
 }
 
 /// How many entries are sorted at once: in about a millisecond.
 const RUN: usize = 2048;
 
-fn merge(runs: Vec<Vec<Entry>>, orders: Vec<Order>) -> impl Iterator<Item = Entry> + Send {
+/// The first `keep` entries of all runs.
+async fn first_of(runs: Vec<Vec<Entry>>, orders: &[Order], keep: usize) -> Vec<Entry> {
+    let mut runs: Vec<_> = runs.into_iter().map(Vec::into_iter).collect();
+    let mut first = Vec::with_capacity(keep);
+    for entry in merge(&mut runs, orders.to_vec()).take(keep) {
+        first.push(entry);
+        consume_budget().await;
+    }
+    // The others go one by one too.
+    for other in runs.into_iter().flatten() {
+        drop(other);
+        consume_budget().await;
+    }
+    first
+}
+
+fn merge<R>(runs: impl IntoIterator<Item = R>, orders: Vec<Order>) -> impl Iterator<Item = Entry>
+where
+    R: IntoIterator<Item = Entry>,
+{
     runs.into_iter()
         .kmerge_by(move |a: &Entry, b: &Entry| compare(&orders, a, b).is_lt())
 }

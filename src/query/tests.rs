@@ -4,6 +4,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use futures::FutureExt;
 use futures::stream::{self, StreamExt};
@@ -176,6 +178,33 @@ fn a_limit_with_an_order_keeps_the_right_ones_of_many_entries() {
             assert_eq!(found, expected[offset..end], "{query}");
         }
     }
+}
+
+/// Once while the entries come, and once more while the first of them are left out.
+#[tokio::test]
+async fn a_query_that_sorts_many_entries_lets_others_run() {
+    const BUDGET: usize = 128;
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&turns);
+    let other = tokio::spawn(async move {
+        loop {
+            counter.fetch_add(1, SeqCst);
+            tokio::task::yield_now().await;
+        }
+    });
+    let least = deck().count() / BUDGET;
+    for (limit, expected) in [(None, 2 * least), (Some(1), least)] {
+        turns.store(0, SeqCst);
+        let query = Query::new().order(Order::by_key());
+        let query = match limit {
+            Some(limit) => query.limit(limit),
+            None => query.offset(deck().count() - 1),
+        };
+        let mut answer = apply(query, stream::iter(deck().map(Ok)));
+        answer.next().await.unwrap().unwrap();
+        assert!(turns.load(SeqCst) >= expected, "{limit:?}: {turns:?}");
+    }
+    other.abort();
 }
 
 #[test]

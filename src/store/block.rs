@@ -31,9 +31,16 @@ impl Store {
         }
     }
 
+    /// Whether blocks that are there may be kept. Where that relies on their durability, the open has flushed
+    /// them, unless that would take a walk through all of them.
+    pub(super) fn may_keep(&self) -> bool {
+        self.options.existing_block == ExistingBlock::Keep
+            && (self.disk.syncs_all_at_once() || !self.options.relies_on_found_blocks())
+    }
+
     /// Whether a block is there that is to be kept when one of `size` bytes is put.
     pub(super) fn keeps(&self, block: &BlockKey, size: u64) -> Result<bool> {
-        if self.options.existing_block != ExistingBlock::Keep {
+        if !self.may_keep() {
             return Ok(false);
         }
         let found = self.stat_block(block)?;
@@ -42,19 +49,41 @@ impl Store {
 
     /// Writes a temp file, which is not flushed.
     pub(crate) fn stage(&self, temp: &Path, value: &[u8]) -> Result<()> {
-        self.disk
-            .write_new(temp, value, self.options.file_mode, false)
-            .map_err(|error| Error::io("write", temp, error))
+        self.write_temp(temp, value, false)
     }
 
     /// Writes a temp file whose contents are durable then. A file that is opened anew to be flushed may
     /// not tell of a failure to write it back meanwhile: the kernel forgets that with the file.
     pub(super) fn stage_durably(&self, temp: &Path, value: &[u8]) -> Result<()> {
         let flush = Flush::begin();
-        let mode = self.options.file_mode;
-        let written = self.disk.write_new(temp, value, mode, true);
+        let written = self.write_temp(temp, value, true);
         flush.end(written.is_err());
-        written.map_err(|error| Error::io("write", temp, error))
+        written
+    }
+
+    fn write_temp(&self, temp: &Path, value: &[u8], sync: bool) -> Result<()> {
+        let mode = self.options.file_mode;
+        self.in_temp(|| {
+            let written = self.disk.write_new(temp, value, mode, sync);
+            written.map_err(|error| Error::io("write", temp, error))
+        })
+    }
+
+    /// Takes a step that needs the directory of temp files, which is made if it isn't there.
+    pub(crate) fn in_temp(&self, step: impl Fn() -> Result<()>) -> Result<()> {
+        match step() {
+            // Somebody removed it, though nobody should.
+            Err(error) if is_not_found(&error) => {
+                let temp = self.layout.temp();
+                match self.disk.create_dir(&temp) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        Err(Error::io("create", temp, error))
+                    }
+                    _ => step(),
+                }
+            }
+            done => done,
+        }
     }
 
     /// Makes the shard directory if it isn't there.

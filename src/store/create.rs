@@ -48,8 +48,8 @@ impl Opening {
                 self.check_shard(found, self.options.shard)?;
                 return Ok((found, lock));
             }
-            place @ Place::Resharding(_) => return Err(self.refusal(&place)),
-            Place::Missing | Place::Empty | Place::Foreign => {}
+            place @ (Place::Resharding(_) | Place::Foreign) => return Err(self.refusal(&place)),
+            Place::Missing | Place::Empty => {}
         }
         let shard = self.options.shard.unwrap_or_default();
         self.mark_as_store(shard)?;
@@ -59,6 +59,8 @@ impl Opening {
     /// Makes a store of a directory whose lock the caller has. `SHARDING` comes last: it makes the
     /// directory a store.
     pub(crate) fn mark_as_store(&self, shard: Shard) -> Result<()> {
+        // Whoever removed the SHARDING, or wrote without one, didn't keep it up.
+        self.forget_disk_usage()?;
         let temp = self.root.join(TEMP);
         // It may be a symbolic link, whose target is not ours to remove.
         self.ensure_temp(&temp)?;

@@ -21,8 +21,12 @@ use crate::layout::BlockKey;
 
 /// How many writes are a group at most: so many blocks may wait for each other.
 pub(super) const GROUP: usize = 64;
+/// How many writes may wait for their group or be in it, each with its block in memory: one group that is
+/// at work and one that gathers.
+pub(super) const MOST_QUEUED: usize = 2 * GROUP;
 
-/// What a write holds until it has ended.
+/// What a write holds until it has ended. The permit is one to queue: it has no file open while it waits,
+/// and what the crew opens for a group is set aside for it.
 type Held = (OwnedSemaphorePermit, TaskTrackerToken);
 
 /// A write that waits for its group, and later for the rest of it.
@@ -46,6 +50,12 @@ enum Step {
 }
 
 impl Store {
+    /// The right to queue with a durable write.
+    pub(super) async fn durable_permit(&self) -> Result<OwnedSemaphorePermit> {
+        let queued = Arc::clone(&self.durable_writes);
+        queued.acquire_owned().await.map_err(|_| Error::Closed)
+    }
+
     pub(super) async fn write_durably(
         self: &Arc<Self>,
         block: BlockKey,

@@ -14,7 +14,7 @@ use crate::observe::{Flush, target};
 /// thousand files as for one.
 pub(super) const FEW: usize = 4;
 /// How many files are flushed side by side.
-const SIDE_BY_SIDE: usize = 8;
+pub(super) const SIDE_BY_SIDE: usize = 8;
 
 /// Makes files and directories durable.
 ///

@@ -69,8 +69,12 @@ impl FlatFs {
     pub async fn close(&self) -> Result<()> {
         let path = self.path().display();
         let span = tracing::info_span!(target: target::STORE, "close", %path);
+        let close = self.wait_and_close().instrument(span);
+        if self.store.life.is_closed() {
+            return close.await;
+        }
         let operation = Operation::begin("close");
-        operation.end(self.wait_and_close().instrument(span).await)
+        operation.end(close.await)
     }
 
     async fn wait_and_close(&self) -> Result<()> {
@@ -93,7 +97,7 @@ impl Store {
         Ok(token)
     }
 
-    pub(super) fn check_open(&self) -> Result<()> {
+    pub(crate) fn check_open(&self) -> Result<()> {
         if self.life.is_closed() {
             return Err(Error::Closed);
         }
@@ -269,7 +273,10 @@ async fn checkpoint(store: Weak<Store>, meter: Arc<Meter>) {
 
 /// Counts the disk usage, some directories a job, until it is done or the store is closed.
 async fn recount(store: Weak<Store>) {
-    if let Err(error) = try_recount(store).await {
+    if let Err(error) = try_recount(Weak::clone(&store)).await {
+        if let Some(store) = store.upgrade() {
+            store.meter.abandon_count();
+        }
         tracing::warn!(target: target::STORE, %error, "cannot count the disk usage; the next open will try again");
     }
 }

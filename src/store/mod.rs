@@ -16,6 +16,7 @@ mod open;
 mod options;
 mod place;
 mod read;
+mod readers;
 mod resharding;
 mod scan;
 mod shard_dirs;
@@ -27,8 +28,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
@@ -43,13 +42,12 @@ pub use self::options::{Durability, ExistingBlock, Options};
 pub(crate) use self::place::{Opening, Place, locate};
 pub(crate) use self::scan::walk;
 use self::shard_dirs::ShardDirs;
-use self::turns::Turns;
-use crate::datastore::{AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
+pub(crate) use self::turns::{Turn, Turns};
+use crate::datastore::DiskUsage;
 use crate::disk::pool::{self, Crew, Task};
 use crate::disk::{CachedReads, Disk};
 use crate::disk_usage::Meter;
 use crate::error::{Error, Result};
-use crate::key::Key;
 use crate::layout::Layout;
 use crate::observe::{self, Operation, target};
 use crate::query::{EntryStream, Query};
@@ -66,6 +64,10 @@ use crate::shard::Shard;
 /// has to count the disk usage anew, and may find the lock still held by work that goes on in the
 /// background. A handle keeps the store's directory open, also after the close: drop them all before a
 /// file system is to be unmounted.
+///
+/// Poll a future to its end, or drop it. One that is kept and polled no more, as `select!` leaves one that
+/// stands outside of it, may have its key's turn or the right to have one more file open, for which others
+/// wait; and a [close](FlatFs::close) waits for a commit or a discard that is kept so.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -99,6 +101,8 @@ pub(crate) struct Store {
     /// Does the writes that nothing is flushed for.
     pub(crate) crew: Arc<Crew<Task>>,
     pub(crate) durable_crew: Arc<Crew<DurableWrite>>,
+    /// Bounds the writes that queue for it.
+    durable_writes: Arc<Semaphore>,
     life: Life,
     unfinished: Unfinished,
     /// Bounds the files that are open for the length of a job.
@@ -133,7 +137,7 @@ impl FlatFs {
     ///
     /// It reads about a thousand entries ahead, and keeps no more than that, whatever the store's size,
     /// with two exceptions. With orders it keeps all matching keys, and their values only if they are
-    /// compared. And of more queries at a time than an eighth of
+    /// compared. And of more queries at a time than a sixteenth of
     /// [`max_open_files`](Options::max_open_files), the later ones keep the names of the directory that
     /// they are reading.
     ///
@@ -162,21 +166,25 @@ impl FlatFs {
     ///
     /// [`Error::Io`] if something could not be made durable, and [`Error::FlushFailed`] ever after;
     /// [`Error::CommitIncomplete`] if a batch could not be put in place: all else is durable then.
-    /// [`Error::Closed`].
+    /// [`Error::Closed`]; [`Error::Runtime`].
     ///
     /// # Cancel safety
     ///
     /// It goes on on its own.
     pub async fn sync(&self) -> Result<()> {
+        let path = self.path().display();
+        let span = tracing::debug_span!(target: target::STORE, "sync", %path);
+        let operation = Operation::begin("sync");
+        operation.end(self.flush_all().instrument(span).await)
+    }
+
+    async fn flush_all(&self) -> Result<()> {
         let work = match self.store.begin_write() {
             Err(Error::ReadOnly { .. }) => return Ok(()),
             work => work?,
         };
         let store = Arc::clone(&self.store);
-        let path = self.path().display();
-        let span = tracing::debug_span!(target: target::STORE, "sync", %path);
-        let operation = Operation::begin("sync");
-        let synced = pool::run(move || {
+        pool::run(move || {
             let _work = work;
             // What else was written is to be durable also where a commit can't be finished.
             let finished = store.finish_commits();
@@ -185,8 +193,8 @@ impl FlatFs {
             let path = store.layout.root().display();
             tracing::debug!(target: target::STORE, %path, "synced");
             Ok(())
-        });
-        operation.end(synced.instrument(span).await)
+        })
+        .await
     }
 
     /// Whether a commit is under way, or was interrupted by a crash: until the writer that is at work, or
@@ -197,14 +205,15 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`], and [`Error::Io`].
+    /// [`Error::Closed`], [`Error::Runtime`], and [`Error::Io`].
     ///
     /// # Cancel safety
     ///
     /// It changes nothing.
     pub async fn has_pending_commits(&self) -> Result<bool> {
-        let work = self.store.begin_read()?;
+        self.store.check_open()?;
         let permit = self.store.file_permit().await?;
+        let work = self.store.begin_read()?;
         let store = Arc::clone(&self.store);
         pool::run(move || {
             let _held = (work, permit);
@@ -223,6 +232,10 @@ impl FlatFs {
     /// # Errors
     ///
     /// [`Error::Closed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It doesn't wait for anything.
     pub async fn disk_usage(&self) -> Result<DiskUsage> {
         let _work = self.store.begin_read()?;
         Ok(self.store.meter.figure())
@@ -295,57 +308,5 @@ impl fmt::Debug for FlatFs {
             .field("shard", &self.shard().short())
             .field("options", &self.store.options)
             .finish_non_exhaustive()
-    }
-}
-
-/// The same as the methods of [`FlatFs`] itself.
-#[async_trait]
-impl Datastore for FlatFs {
-    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        FlatFs::get(self, key).await
-    }
-
-    async fn has(&self, key: &Key) -> Result<bool> {
-        FlatFs::has(self, key).await
-    }
-
-    async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        FlatFs::get_size(self, key).await
-    }
-
-    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
-        FlatFs::get_many(self, keys)
-    }
-
-    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
-        FlatFs::has_many(self, keys)
-    }
-
-    async fn query(&self, query: Query) -> Result<EntryStream> {
-        FlatFs::query(self, query).await
-    }
-
-    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        FlatFs::put(self, key, value).await
-    }
-
-    async fn delete(&self, key: &Key) -> Result<()> {
-        FlatFs::delete(self, key).await
-    }
-
-    async fn sync(&self) -> Result<()> {
-        FlatFs::sync(self).await
-    }
-
-    async fn batch(&self) -> Result<Box<dyn Batch>> {
-        Ok(Box::new(FlatFs::batch(self).await?))
-    }
-
-    async fn disk_usage(&self) -> Result<DiskUsage> {
-        FlatFs::disk_usage(self).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        FlatFs::close(self).await
     }
 }

@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use super::commits::Unfinished;
-use super::durable::GROUP;
-use super::flush::Flusher;
+use super::durable::{GROUP, MOST_QUEUED};
+use super::flush::{FEW, Flusher, SIDE_BY_SIDE};
 use super::life::Life;
 use super::options::LEAST_FILES;
 use super::place::{Opening, Place, locate};
@@ -48,7 +48,9 @@ impl Options {
 
     /// Opens a store. As a writer it takes the store's lock, and cleans up behind a session that
     /// crashed: batches that were committed are completed, the others are removed. That takes as long
-    /// as there is to clean up, and otherwise the same time for stores of any size.
+    /// as there is to clean up, and otherwise the same time for stores of any size. A durable store that
+    /// [keeps blocks](super::ExistingBlock::Keep) also waits until the file system has written what is
+    /// left to be written.
     ///
     /// # Errors
     ///
@@ -190,10 +192,11 @@ impl Opening {
             None => (stale_if(unclean, cached), unclean || has_no_figure),
         };
         let store = self.store(layout, figure, Some(lock), stale)?;
-        if unclean || has_no_figure {
-            // What a session that crashed has left may not be durable, a commit's record neither: it
-            // has to be before anything is done on the strength of it. One that had no space for the
-            // mark has removed the figure.
+        // What a session that crashed has left may not be durable, a commit's record neither: it has to
+        // be before anything is done on the strength of it. One that had no space for the mark has
+        // removed the figure. A session of another program leaves no mark, whether it flushed or not.
+        let keeps_what_it_finds = store.may_keep() && store.options.relies_on_found_blocks();
+        if unclean || has_no_figure || keeps_what_it_finds {
             store.flush(&[Target::All])?;
         }
         store.recover()?;
@@ -209,9 +212,7 @@ impl Opening {
             Err(error) if error.is_full() => {
                 tracing::warn!(target: target::STORE, %error, "forgetting the cached disk usage, to open a store on a full disk");
                 clean_up(&*self.disk, mark);
-                let cache = self.root.join(DISK_USAGE);
-                if_there(self.disk.remove_file(&cache))
-                    .map_err(|error| Error::io("remove", cache, error))?;
+                self.remove_file(DISK_USAGE)?;
                 Ok(())
             }
             written => written,
@@ -250,9 +251,11 @@ impl Opening {
         let most = self.options.max_open_files.unwrap_or_else(most_files);
         // A listing has the root and one shard open.
         let listings = most / 8;
+        let most_files = most.saturating_sub(2 * listings + RESERVED);
         Ok(Store {
             crew: Crew::new(self.options.write_concurrency),
             durable_crew: Crew::of_groups(GROUP),
+            durable_writes: Arc::new(Semaphore::new(MOST_QUEUED)),
             disk: self.disk,
             cached,
             layout,
@@ -263,13 +266,18 @@ impl Opening {
             flusher: Flusher::default(),
             life: Life::new(lock, usage_is_stale),
             unfinished: Unfinished::default(),
-            files: Arc::new(Semaphore::new(most - 2 * listings)),
-            most_files: most - 2 * listings,
+            files: Arc::new(Semaphore::new(most_files)),
+            most_files,
             listings: Arc::new(Semaphore::new(listings)),
             temp_files: AtomicU64::new(0),
         })
     }
 }
+
+/// The files for which nobody takes a permit: of the lock and the root, which stay open, three; of a flush
+/// to the disk, of which one runs at a time, and of a group of durable writes; and one each for the
+/// checkpoint of the disk usage, the beginning of its count, a `sync` and a close.
+const RESERVED: usize = 3 + SIDE_BY_SIDE + FEW + 4;
 
 /// The cached figure, for what it is worth.
 fn stale_if(unclean: bool, cached: Option<DiskUsage>) -> DiskUsage {

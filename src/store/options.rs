@@ -82,8 +82,13 @@ pub enum ExistingBlock {
     #[default]
     Overwrite,
     /// Keeps it if it has the size of the new one, and replaces it otherwise: much faster, and right
-    /// where keys are hashes of the blocks. A commit with [`Durability::Commits`] replaces it in any
-    /// case, since it may not be durable.
+    /// where keys are hashes of the blocks. Only the size is looked at: a damaged block that has its size
+    /// is never replaced, so put blocks that are to mend others with [`Overwrite`](Self::Overwrite).
+    ///
+    /// A block that is kept is as durable as one that is written. So with [`Durability::EveryWrite`] a
+    /// store flushes once, when it is opened, what another program may have left to be written; and where
+    /// no syncfs(2) is known to reach the disk, it replaces blocks in any case. A commit with
+    /// [`Durability::Commits`] does so everywhere.
     Keep,
 }
 
@@ -127,9 +132,14 @@ impl Options {
         self
     }
 
-    /// How many files the store has open at a time at most, whatever is asked of it: a quarter of
-    /// what the process may open (`RLIMIT_NOFILE`) as it stands when the store is opened, 256 at
-    /// most, unless this says otherwise.
+    /// How many files the store has open at a time at most: a quarter of what the process may open
+    /// (`RLIMIT_NOFILE`) as it stands when the store is opened, but 32 at least and 256 at most, unless
+    /// this says otherwise.
+    ///
+    /// A quarter of them is for queries, and 19 are set aside for the lock, the store's directory, flushes
+    /// to the disk and work in the background; reads, writes and batches have the rest. What comes on top
+    /// is open for a moment: a file for each thread that reads what memory has, and one for each batch
+    /// that is being thrown away.
     pub fn max_open_files(mut self, files: usize) -> Self {
         self.max_open_files = Some(files);
         self
@@ -138,6 +148,9 @@ impl Options {
     /// Whether the store is only to be read: it takes no lock, so it can be opened beside a writer,
     /// changes nothing on disk, and refuses writes. It doesn't complete commits that a crash cut short:
     /// until a writer opens the store, it may show a part of such a batch.
+    ///
+    /// If the store is re-sharded or moved away meanwhile, what isn't found is an error, and so is the end
+    /// of a query; while a move runs, the blocks that have gone are just not there.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
@@ -156,6 +169,11 @@ impl Options {
         self
     }
 
+    /// Whether a block that is there may be taken for a durable one, as it was found.
+    pub(super) fn relies_on_found_blocks(&self) -> bool {
+        self.existing_block == ExistingBlock::Keep && self.durability.syncs_writes()
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         let invalid = |option, reason| Err(Error::InvalidOption { option, reason });
         if !(1..=MOST).contains(&self.write_concurrency) {
@@ -163,7 +181,7 @@ impl Options {
         }
         let files = self.max_open_files;
         if files.is_some_and(|files| !(LEAST_FILES..=MOST).contains(&files)) {
-            return invalid("max_open_files", "it must be between 8 and 1048576");
+            return invalid("max_open_files", "it must be between 32 and 1048576");
         }
         if self.file_mode & !0o777 != 0 || self.file_mode & 0o600 != 0o600 {
             return invalid(
@@ -175,7 +193,7 @@ impl Options {
     }
 }
 
-pub(super) const LEAST_FILES: usize = 8;
+pub(super) const LEAST_FILES: usize = 32;
 const MOST: usize = 1 << 20;
 
 #[cfg(test)]
@@ -190,7 +208,7 @@ mod tests {
                 Options::new().write_concurrency(usize::MAX),
                 "write_concurrency",
             ),
-            (Options::new().max_open_files(7), "max_open_files"),
+            (Options::new().max_open_files(31), "max_open_files"),
             (Options::new().max_open_files(usize::MAX), "max_open_files"),
             (Options::new().file_mode(0o444), "file_mode"),
             (Options::new().file_mode(0o100_600), "file_mode"),

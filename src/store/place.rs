@@ -112,6 +112,22 @@ impl Opening {
             .map_err(|error| Error::io("sync", dir, error))
     }
 
+    /// Removes something in the root, and says whether it was there.
+    pub(crate) fn remove_file(&self, name: &str) -> Result<bool> {
+        let path = self.root.join(name);
+        let removed = if_there(self.disk.remove_file(&path));
+        let removed = removed.map_err(|error| Error::io("remove", path, error))?;
+        Ok(removed.is_some())
+    }
+
+    /// Removes the cached disk usage, durably before anything else is done.
+    pub(crate) fn forget_disk_usage(&self) -> Result<()> {
+        if self.remove_file(DISK_USAGE)? {
+            self.sync_dir(&self.root)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn ensure_temp(&self, temp: &Path) -> Result<()> {
         let found = if_there(self.disk.stat(temp));
         match found.map_err(|error| Error::io("look at", temp, error))? {

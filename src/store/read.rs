@@ -19,7 +19,9 @@ impl FlatFs {
     /// # Errors
     ///
     /// [`Error::Closed`]; [`Error::Unexpected`] if something else than a file stands in the block's
-    /// place; [`Error::Io`].
+    /// place or than a directory in its shard's; [`Error::Runtime`]; [`Error::Io`]; and if the store is
+    /// open read-only and the block isn't where it was, [`Error::Resharding`], [`Error::ShardMismatch`]
+    /// and [`Error::NotAStore`] where the store was re-sharded or moved away meanwhile.
     ///
     /// # Cancel safety
     ///
@@ -71,8 +73,8 @@ impl FlatFs {
                 return lookup.remembered(key, found);
             }
         }
-        let work = self.store.begin_read()?;
         let permit = self.store.file_permit().await?;
+        let work = self.store.begin_read()?;
         let store = Arc::clone(&self.store);
         pool::run(move || {
             let read = lookup.read(&store, &block);
@@ -130,7 +132,10 @@ impl<T> Lookup<T> {
     /// Asks the disk, and reports it.
     pub(super) fn read(&self, store: &Store, block: &BlockKey) -> Result<Option<T>> {
         let operation = Operation::begin(self.name);
-        let answer = (self.from_disk)(store, block);
+        let answer = (self.from_disk)(store, block).and_then(|found| match found {
+            None => store.check_absence().map(|()| None),
+            found => Ok(found),
+        });
         operation.end_read(block.key(), self.weight(&answer), &answer);
         answer
     }
@@ -155,7 +160,8 @@ impl<T> Copy for Lookup<T> {}
 impl Store {
     pub(super) fn cached_block(&self, block: &BlockKey) -> Option<Option<Bytes>> {
         let cached = self.cached.as_deref()?;
-        found(cached.read(&self.layout.below_root(block))?)
+        let read = found(cached.read(&self.layout.below_root(block))?)?;
+        (read.is_some() || self.is_surely_absent()).then_some(read)
     }
 
     pub(super) fn cached_size(&self, block: &BlockKey) -> Option<Option<u64>> {
@@ -163,7 +169,7 @@ impl Store {
         match found(cached.stat(&self.layout.below_root(block))?)? {
             // Anything but a file is an error, which the disk tells better.
             Some(stat) => (stat.kind == Kind::File).then_some(Some(stat.len)),
-            None => Some(None),
+            None => self.is_surely_absent().then_some(None),
         }
     }
 

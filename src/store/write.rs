@@ -7,17 +7,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::block::is_already_there;
-use super::options::ExistingBlock;
 use super::turns::{Effect, Turn};
 use super::{FlatFs, Store};
 use crate::disk::clean_up;
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::key::Key;
 use crate::layout::BlockKey;
 use crate::observe::Operation;
 
 impl FlatFs {
-    /// Stores a block, in place of one that is there, or as [`ExistingBlock`] says.
+    /// Stores a block, in place of one that is there, or as [`ExistingBlock`](crate::ExistingBlock) says.
     ///
     /// Readers see the old block or the new one, whole. Of puts of the same block at the same time one
     /// runs.
@@ -25,9 +26,11 @@ impl FlatFs {
     /// # Errors
     ///
     /// [`Error::InvalidKey`] if the key is not `/` and 1 to 250 of `0-9 A-Z + - _ =`,
-    /// [`Error::Full`], [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`], and [`Error::Io`].
-    /// The block is then what it was, unless the last flush to the disk failed: then it may be the new one, and the
-    /// store says [`Error::FlushFailed`] from there on.
+    /// [`Error::Full`], [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`],
+    /// [`Error::Unexpected`] if something else than a file stands in the block's place or than a directory
+    /// in its shard's, [`Error::Runtime`], and [`Error::Io`]. The block is then what it was, unless the
+    /// last flush to the disk failed: then it may be the new one, and the store says
+    /// [`Error::FlushFailed`] from there on.
     ///
     /// # Cancel safety
     ///
@@ -38,7 +41,6 @@ impl FlatFs {
     /// As the [`Durability`](crate::Durability) of the store says.
     pub async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         let block = BlockKey::new(key)?;
-        self.store.check_writable()?;
         if self.store.is_surely_kept(&block, &value) {
             tokio::task::consume_budget().await;
             return Operation::begin("put").end_write(key, 0, Ok(()));
@@ -52,7 +54,9 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`], and [`Error::Io`].
+    /// [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`], [`Error::Unexpected`] as for
+    /// [`put`](FlatFs::put), [`Error::Runtime`], and [`Error::Io`]. The block may be gone then if it was
+    /// the last flush to the disk that failed; the store says [`Error::FlushFailed`] from there on.
     ///
     /// # Cancel safety
     ///
@@ -72,13 +76,20 @@ impl FlatFs {
 
     /// Runs one write of a key in its turn. Once it has begun it owns all that it needs.
     async fn write(&self, block: BlockKey, effect: Effect) -> Result<()> {
-        let work = self.store.begin_write()?;
+        self.store.check_writable()?;
         let mut turn: Turn = self.store.turns.take(&block).await;
         if turn.is_done(&effect) {
             return Ok(());
         }
-        let held = (self.store.file_permit().await?, work);
-        if self.store.options.durability.syncs_writes() {
+        let is_durable = self.store.options.durability.syncs_writes();
+        let permit = if is_durable {
+            self.store.durable_permit().await?
+        } else {
+            self.store.file_permit().await?
+        };
+        // Last, so that a future which nobody polls doesn't keep a close waiting.
+        let held = (permit, self.store.begin_write()?);
+        if is_durable {
             return self.store.write_durably(block, effect, turn, held).await;
         }
         let store = Arc::clone(&self.store);
@@ -129,7 +140,8 @@ impl Store {
     /// Whether memory knows that a block is there that is to be kept, as durable as the mode asks:
     /// once it has been seen, no write of it is under way any more, nor left to be finished, nor failed.
     fn is_surely_kept(&self, block: &BlockKey, value: &Bytes) -> bool {
-        self.options.existing_block == ExistingBlock::Keep
+        self.may_keep()
+            && self.check_writable().is_ok()
             && self.cached_size(block) == Some(Some(value.len() as u64))
             && !self.turns.is_taken(block)
             && self.has_no_unfinished_commits()

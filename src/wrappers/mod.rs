@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`Mount`] | several datastores as one, each under a prefix |
 //! | [`Namespace`] | the part of a datastore below a prefix, as a datastore of its own |
-//! | [`Verifying`] (feature `verify`) | checks of every value against the hash in its key |
+//! | `Verifying` (feature `verify`) | checks of every value against the hash in its key |
 //! | [`AutoBatch`] | writes that are collected and committed by themselves, many at a time |
 //!
 //! Each takes an `Arc<dyn Datastore>`, so they stand on any store and on each other. A clone is another
@@ -36,10 +36,15 @@
 
 mod auto_batch;
 mod job;
+mod many;
 mod mount;
 mod namespace;
 #[cfg(feature = "verify")]
 mod verifying;
+
+use std::sync::Arc;
+
+use futures::stream::{StreamExt, TryStreamExt};
 
 pub use self::auto_batch::AutoBatch;
 pub use self::mount::{Mount, MountBuilder};
@@ -48,14 +53,28 @@ pub use self::namespace::Namespace;
 pub use self::verifying::Verifying;
 use crate::error::Error;
 use crate::key::Key;
+use crate::query::{EntryStream, KeyMap, rekey};
 
-/// The error of a datastore below about a key, in terms of the key that the caller knows.
-fn about(key: &Key) -> impl Fn(Error) -> Error {
-    move |error| match error {
-        Error::InvalidKey { reason, .. } => Error::InvalidKey {
-            key: key.to_string(),
+/// The error of a datastore below, with its key as the caller knows it. That may be another one than the
+/// call was about.
+fn rename(error: Error, outwards: impl Fn(&Key) -> Key) -> Error {
+    let renamed = |key: String| outwards(&Key::new(key)).into();
+    match error {
+        Error::InvalidKey { key, reason } => Error::InvalidKey {
+            key: renamed(key),
+            reason,
+        },
+        Error::Corrupt { key, reason } => Error::Corrupt {
+            key: renamed(key),
             reason,
         },
         error => error,
     }
+}
+
+/// The entries of a datastore below, and its errors, with their keys as the caller knows them.
+fn rename_all(entries: EntryStream, outwards: KeyMap) -> EntryStream {
+    let map = Arc::clone(&outwards);
+    let entries = entries.map_err(move |error| rename(error, &*map)).boxed();
+    rekey(entries, outwards)
 }

@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 
-use super::about;
+use super::{rename, rename_all};
 use crate::datastore::{AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
 use crate::error::Result;
 use crate::key::Key;
-use crate::query::{Entry, EntryStream, KeyMap, Query, apply, merge, rekey};
+use crate::query::{Entry, EntryStream, KeyMap, Query, apply, merge};
 
 /// The part of a datastore below a prefix, as a datastore of its own: the prefix is put before every
 /// key, and taken off the keys of every answer. It is go-datastore's `namespace`.
@@ -73,10 +73,15 @@ impl Prefix {
 
     /// The answers of the datastore below, with the keys that were asked for.
     fn outwards<'a, T: 'a>(&self, answers: AnswerStream<'a, T>) -> AnswerStream<'a, T> {
-        let off = self.off();
+        let prefix = self.clone();
         answers
-            .map(move |(key, answer)| (off(&key), answer))
+            .map(move |(key, answer)| (prefix.outside(&key), prefix.renamed(answer)))
             .boxed()
+    }
+
+    /// What the datastore below answered, with an error about the key of the namespace.
+    fn renamed<T>(&self, answer: Result<T>) -> Result<T> {
+        answer.map_err(|error| rename(error, |key| self.outside(key)))
     }
 
     /// Whether the prefix itself may be in the answer: a query below finds only what is below it.
@@ -92,7 +97,7 @@ impl Prefix {
     }
 
     fn answer(&self, query: &Query, own: Option<Bytes>, entries: EntryStream) -> EntryStream {
-        let mut answers = vec![rekey(entries, self.off())];
+        let mut answers = vec![rename_all(entries, self.off())];
         if let Some(value) = own {
             let entry = Entry::with_value(Key::root(), value);
             answers.push(apply(query.part_of(2), stream::iter([Ok(entry)])));
@@ -100,25 +105,33 @@ impl Prefix {
         merge(query, answers)
     }
 
+    /// The key as the namespace has it; one that has not the prefix stays as it is.
+    fn outside(&self, key: &Key) -> Key {
+        key.strip_prefix(&self.0).unwrap_or_else(|| key.clone())
+    }
+
     /// Takes the prefix off the keys that have it.
     fn off(&self) -> KeyMap {
-        let prefix = self.0.clone();
-        Arc::new(move |key| key.strip_prefix(&prefix).unwrap_or_else(|| key.clone()))
+        let prefix = self.clone();
+        Arc::new(move |key| prefix.outside(key))
     }
 }
 
 #[async_trait]
 impl Datastore for Namespace {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        self.below.get(&self.prefix.below(key)).await
+        self.prefix
+            .renamed(self.below.get(&self.prefix.below(key)).await)
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
-        self.below.has(&self.prefix.below(key)).await
+        self.prefix
+            .renamed(self.below.has(&self.prefix.below(key)).await)
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        self.below.get_size(&self.prefix.below(key)).await
+        self.prefix
+            .renamed(self.below.get_size(&self.prefix.below(key)).await)
     }
 
     fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
@@ -133,27 +146,27 @@ impl Datastore for Namespace {
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
         let own = if self.prefix.may_be_in(&query) {
-            self.below.get(&self.prefix.0).await?
+            self.get(&Key::root()).await?
         } else {
             None
         };
         let ask = self.prefix.ask(&query, own.as_ref());
-        let entries = self.below.query(ask).await?;
+        let entries = self.prefix.renamed(self.below.query(ask).await)?;
         Ok(self.prefix.answer(&query, own, entries))
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        let put = self.below.put(&self.prefix.below(key), value).await;
-        put.map_err(about(key))
+        self.prefix
+            .renamed(self.below.put(&self.prefix.below(key), value).await)
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        let delete = self.below.delete(&self.prefix.below(key)).await;
-        delete.map_err(about(key))
+        self.prefix
+            .renamed(self.below.delete(&self.prefix.below(key)).await)
     }
 
     async fn sync(&self) -> Result<()> {
-        self.below.sync().await
+        self.prefix.renamed(self.below.sync().await)
     }
 
     async fn batch(&self) -> Result<Box<dyn Batch>> {
@@ -167,7 +180,7 @@ impl Datastore for Namespace {
     }
 
     async fn close(&self) -> Result<()> {
-        self.below.close().await
+        self.prefix.renamed(self.below.close().await)
     }
 }
 
@@ -181,40 +194,43 @@ struct NamespaceBatch {
 #[async_trait]
 impl Batch for NamespaceBatch {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        self.below.get(&self.prefix.below(key)).await
+        self.prefix
+            .renamed(self.below.get(&self.prefix.below(key)).await)
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
-        self.below.has(&self.prefix.below(key)).await
+        self.prefix
+            .renamed(self.below.has(&self.prefix.below(key)).await)
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        self.below.get_size(&self.prefix.below(key)).await
+        self.prefix
+            .renamed(self.below.get_size(&self.prefix.below(key)).await)
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
         let own = if self.prefix.may_be_in(&query) {
-            self.below.get(&self.prefix.0).await?
+            self.get(&Key::root()).await?
         } else {
             None
         };
         let ask = self.prefix.ask(&query, own.as_ref());
-        let entries = self.below.query(ask).await?;
+        let entries = self.prefix.renamed(self.below.query(ask).await)?;
         Ok(self.prefix.answer(&query, own, entries))
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        let put = self.below.put(&self.prefix.below(key), value).await;
-        put.map_err(about(key))
+        self.prefix
+            .renamed(self.below.put(&self.prefix.below(key), value).await)
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        let delete = self.below.delete(&self.prefix.below(key)).await;
-        delete.map_err(about(key))
+        self.prefix
+            .renamed(self.below.delete(&self.prefix.below(key)).await)
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
-        self.below.commit().await
+        self.prefix.renamed(self.below.commit().await)
     }
 
     async fn discard(self: Box<Self>) -> Result<()> {

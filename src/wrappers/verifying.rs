@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cid::multihash::Multihash;
 use futures::stream::StreamExt;
 
 use crate::datastore::{AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
-use crate::disk::pool;
 use crate::error::{Error, Result};
 use crate::hash::{self, HashError};
 use crate::key::Key;
@@ -86,8 +84,6 @@ impl Verifying {
     }
 }
 
-/// Values up to this size, in bytes, are hashed in less time than the blocking pool costs.
-const SMALL: usize = 16 * 1024;
 /// How many of many values are checked at a time.
 const CHECKS: usize = 4;
 
@@ -133,7 +129,7 @@ impl Checks {
         let Some(multihash) = key.to_cid().map(|cid| *cid.hash()) else {
             return self.unchecked(key, "it is no multihash and no CID to check the value with");
         };
-        match has_hash(multihash, value).await? {
+        match hash::check_without_blocking(multihash, value).await? {
             Ok(()) => Ok(()),
             Err(why @ HashError::Mismatch) => Err(Error::Corrupt {
                 key: key.to_string(),
@@ -158,16 +154,6 @@ impl Checks {
             reason,
         })
     }
-}
-
-async fn has_hash(multihash: Multihash<64>, value: &Bytes) -> Result<Result<(), HashError>> {
-    if value.len() <= SMALL {
-        // A task that hashes one small value after the other would never let others run.
-        tokio::task::consume_budget().await;
-        return Ok(hash::check(&multihash, value));
-    }
-    let value = value.clone();
-    pool::run(move || Ok(hash::check(&multihash, &value))).await
 }
 
 #[async_trait]

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use ds_flatfs::maintenance::{Kept, Move, Moved, Progress, Reshard, Resharded, Why};
 use ds_flatfs::query::{Compare, Filter, Needs, Order};
@@ -19,6 +20,8 @@ fn moved_to_threads<T: Send + ?Sized>() {}
 fn handle<T: Clone + Send + Sync + Debug + 'static>() {}
 fn value<T: Clone + Eq + Send + Sync + Debug + 'static>() {}
 fn map_key<T: Clone + Eq + Hash + Send + Sync + Debug + 'static>() {}
+fn datastore<T: Datastore>() {}
+fn batch<T: Batch>() {}
 fn stored<T: Serialize + DeserializeOwned>() {}
 
 #[test]
@@ -39,6 +42,14 @@ fn stores_and_their_parts_cross_threads() {
     handle::<Query>();
     handle::<Filter>();
     handle::<Order>();
+}
+
+#[test]
+fn pointers_are_what_they_lead_to() {
+    datastore::<Arc<dyn Datastore>>();
+    datastore::<Box<dyn Datastore>>();
+    datastore::<Arc<FlatFs>>();
+    batch::<Box<dyn Batch>>();
 }
 
 #[cfg(feature = "verify")]

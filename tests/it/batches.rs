@@ -260,7 +260,7 @@ async fn a_batch_of_a_thousand_blocks_is_committed_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_tasks_can_put_into_one_batch() {
-    for (writes, files) in [(16, 256), (1, 8), (64, 8)] {
+    for (writes, files) in [(16, 256), (1, 32), (64, 32)] {
         let home = Home::new();
         let options = options().write_concurrency(writes).max_open_files(files);
         let store = options.create(home.store()).await.unwrap();

@@ -10,6 +10,7 @@ use blockstore::{Blockstore, Error};
 use ds_flatfs::blockstore::DatastoreBlockstore;
 use ds_flatfs::cid::multihash::Multihash;
 use ds_flatfs::cid::{Cid, CidGeneric};
+use ds_flatfs::wrappers::Mount;
 use ds_flatfs::{Datastore, FlatFs, Key, MemoryDatastore};
 use sha2::{Digest, Sha256};
 
@@ -280,6 +281,19 @@ async fn a_multihash_too_long_for_a_file_name_is_a_cid_too_large() {
 }
 
 #[tokio::test]
+async fn a_block_for_which_nothing_is_mounted_is_no_cid_too_large() {
+    let elsewhere = Mount::builder().mount("/blocks", Arc::new(MemoryDatastore::new()));
+    let blocks = DatastoreBlockstore::new(Arc::new(elsewhere.build().unwrap()));
+    let error = blocks.put_keyed(&cid::<64>(b"any"), b"block").await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, Error::FatalDatabaseError(_)), "{error}");
+    assert!(
+        error.to_string().contains("no datastore is mounted"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn many_blocks_are_there_as_a_whole_or_not_at_all_wherever_the_future_is_dropped() {
     const COUNT: u32 = 20;
     let mut outcomes = [false; 2];
@@ -317,6 +331,8 @@ async fn run_for<F: Future>(polls: usize, future: F) -> Option<F::Output> {
 
 #[cfg(feature = "verify")]
 mod verified {
+    use ds_flatfs::wrappers::Verifying;
+
     use super::*;
 
     #[tokio::test]
@@ -345,6 +361,25 @@ mod verified {
             blocks.put_keyed(&unknown, b"block").await.unwrap();
         })
         .await;
+    }
+
+    #[tokio::test]
+    async fn a_block_that_a_verifying_datastore_can_not_check_is_no_cid_too_large() {
+        let below: Arc<dyn Datastore> = Arc::new(MemoryDatastore::new());
+        let short = Multihash::wrap(SHA2_256, &[1; 4]).unwrap();
+        for cid in [cid::<64>(&[1; 32]), CidGeneric::new_v1(RAW, short)] {
+            let key = Key::from_cid(&cid);
+            below.put(&key, "block".into()).await.unwrap();
+            let verifying = Verifying::new(Arc::clone(&below));
+            let blocks = DatastoreBlockstore::new(Arc::new(verifying));
+            let put = blocks.put_keyed(&cid, b"block").await.unwrap_err();
+            let get = blocks.get(&cid).await.unwrap_err();
+            for error in [put, get] {
+                assert!(matches!(error, Error::FatalDatabaseError(_)), "{error}");
+                assert!(error.to_string().contains("can't be checked"), "{error}");
+                assert!(error.to_string().contains(key.as_str()), "{error}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -26,6 +26,14 @@ async fn the_memory_datastore_passes_with_flat_keys() {
     passes(MemoryDatastore::new(), Keys::Flat).await;
 }
 
+#[tokio::test]
+async fn pointers_to_a_datastore_pass() {
+    let shared: Arc<dyn Datastore> = Arc::new(MemoryDatastore::new());
+    passes(shared, Keys::Any).await;
+    let owned: Box<dyn Datastore> = Box::new(MemoryDatastore::new());
+    passes(owned, Keys::Flat).await;
+}
+
 /// A new store, quick, since no power is cut here.
 pub(crate) async fn flatfs(dir: &TempDir, shard: &str) -> FlatFs {
     let shard: Shard = shard.parse().expect("a shard function");

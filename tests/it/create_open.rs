@@ -7,8 +7,8 @@ use bytes::Bytes;
 use ds_flatfs::{Error, FlatFs, Key, Query, Shard};
 
 use crate::support::{
-    Home, block, contents, file_permissions, is_clear, names, open_dropped, options, permissions,
-    tree,
+    Home, block, contents, exact_usage, file_permissions, is_clear, names, open_dropped, options,
+    permissions, tree, usage,
 };
 
 fn shard(text: &str) -> Shard {
@@ -114,6 +114,24 @@ async fn create_refuses_a_directory_with_other_contents() {
         }
         assert_eq!(tree(&home.store()), before);
     }
+}
+
+/// As `rm -r store/[A-Z]*` leaves it.
+#[tokio::test]
+async fn create_does_not_trust_the_disk_usage_of_what_was_there_before() {
+    let home = Home::with_closed_store().await;
+    let names = names(&home.store()).into_iter();
+    for name in names.filter(|name| name.starts_with(char::is_uppercase)) {
+        let path = home.in_store(name);
+        fs::remove_dir_all(&path)
+            .or_else(|_| fs::remove_file(&path))
+            .unwrap();
+    }
+    let wrong = "{\"diskUsage\":50000000000,\"accuracy\":\"initial-exact\"}\n";
+    fs::write(home.in_store("diskUsage.cache"), wrong).unwrap();
+    let store = options().open_or_create(home.store()).await.unwrap();
+    assert_eq!(exact_usage(&store).await, usage(&home.store()));
+    store.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -44,6 +44,7 @@ mod relocate;
 mod repair;
 #[cfg(feature = "verify")]
 mod repair_kill;
+mod stale_readers;
 mod support;
 mod vectors;
 #[cfg(feature = "verify")]

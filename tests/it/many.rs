@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use ds_flatfs::{AnswerStream, Datastore, Error, FlatFs, Key, Result};
+use ds_flatfs::{
+    AnswerStream, Datastore, Error, FlatFs, Key, MemoryDatastore, Result, owned_answers,
+};
 use futures::stream::{self, StreamExt};
 use tokio::sync::mpsc;
 
@@ -53,7 +55,7 @@ async fn blocks_from_memory_and_from_disk_are_answered_in_the_order_of_their_key
 #[tokio::test]
 async fn a_store_that_may_have_few_files_open_reads_many_blocks() {
     let home = Home::new();
-    let few = options().max_open_files(16);
+    let few = options().max_open_files(32);
     let store = few.create(home.store()).await.unwrap();
     for number in 0..30 {
         store.put(&key(number), vec![1; LONG].into()).await.unwrap();
@@ -134,6 +136,44 @@ async fn a_store_closes_under_a_stream_which_then_says_so() {
     assert_eq!(left.len(), 59);
     let refused = |(_, answer): &(Key, Result<_>)| matches!(answer, Err(Error::Closed));
     assert!(left.iter().any(refused), "not all was read ahead");
+}
+
+#[tokio::test]
+async fn answers_that_keep_their_datastore_outlive_every_other_handle() {
+    let (_home, store) = store_of(0..40).await;
+    let store: Arc<dyn Datastore> = Arc::new(store);
+    let wanted = || stream::iter((0..50).map(key)).boxed();
+    let (values, has) = (wanted(), wanted());
+    let values = owned_answers(Arc::clone(&store), |store| store.get_many(values));
+    let has = owned_answers(store, |store| store.has_many(has));
+    let expected: Vec<_> = (0..50)
+        .map(|number| (key(number), (number < 40).then(|| value(number))))
+        .collect();
+    let (found, has) = tokio::spawn(async { (all(values).await, all(has).await) })
+        .await
+        .unwrap();
+    assert!(found == expected);
+    assert_eq!(has.into_iter().filter(|(_, has)| *has).count(), 40);
+}
+
+#[tokio::test]
+async fn answers_that_keep_their_datastore_are_found_as_they_are_read_and_let_it_go() {
+    let store = Arc::new(MemoryDatastore::new());
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    let endless = (0..).map(key).inspect(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    let endless = stream::iter(endless).boxed();
+    let mut answers = owned_answers(Arc::clone(&store), |store| store.get_many(endless));
+    assert_eq!(taken.load(Ordering::SeqCst), 0);
+    for number in 0..100 {
+        let (found, value) = answers.next().await.unwrap();
+        assert_eq!((found, value.unwrap()), (key(number), None));
+    }
+    assert!(taken.load(Ordering::SeqCst) <= 200);
+    drop(answers);
+    assert_eq!(Arc::strong_count(&store), 1);
 }
 
 async fn put_many_of(store: &FlatFs, puts: Vec<Result<(Key, Bytes)>>) -> Error {

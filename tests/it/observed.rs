@@ -190,6 +190,7 @@ async fn life(store: &FlatFs, reports: &Collected) {
 
 #[cfg(feature = "metrics")]
 mod metrics {
+    use ds_flatfs::FlatBatch;
     use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
     use super::*;
@@ -244,6 +245,10 @@ mod metrics {
         for once in ["open ok", "close ok", "sync ok", "commit ok", "delete ok"] {
             assert_eq!(count(&format!("ds_flatfs_operations_total {once}")), 1);
         }
+        for uncounted in ["delete error", "get error", "commit error", "sync error"] {
+            let counted = count(&format!("ds_flatfs_operations_total {uncounted}"));
+            assert_eq!(counted, 0, "{uncounted}");
+        }
         assert_eq!(count("ds_flatfs_operation_seconds put"), 2);
         let sources = ["memory", "disk"].map(|one| count(&format!("ds_flatfs_reads_total {one}")));
         assert_eq!(sources.iter().sum::<u64>(), 3);
@@ -273,6 +278,19 @@ mod metrics {
         batch.commit().await.unwrap();
         store.delete(&key).await.unwrap();
         store.sync().await.unwrap();
+        let late = store.batch().await.unwrap();
+        store.close().await.unwrap();
+        uncounted(&store, late).await;
+    }
+
+    /// What a closed store is asked.
+    async fn uncounted(store: &FlatFs, batch: FlatBatch) {
+        let (key, value) = block(3);
+        store.put(&key, value).await.unwrap_err();
+        store.delete(&key).await.unwrap_err();
+        store.get(&key).await.unwrap_err();
+        store.sync().await.unwrap_err();
+        batch.commit().await.unwrap_err();
         store.close().await.unwrap();
     }
 }

@@ -256,10 +256,10 @@ async fn what_is_no_block_of_the_store_is_left_out_and_left_alone_with_a_warning
     }
 }
 
-/// A new store that may have 8 files open at a time.
+/// A new store that may have 32 files open at a time.
 async fn store_with_few_files() -> (Home, FlatFs) {
     let home = Home::new();
-    let options = options().max_open_files(8);
+    let options = options().max_open_files(32);
     let store = options.create(home.store()).await.unwrap();
     (home, store)
 }
@@ -271,7 +271,7 @@ async fn more_streams_than_files_allowed_can_be_read_side_by_side() {
     let stored = blocks(1200);
     fill(&store, &stored).await;
     for query in [Query::new().keys_only(), Query::new()] {
-        let streams = (0..20).map(|_| store.query(query.clone()));
+        let streams = (0..50).map(|_| store.query(query.clone()));
         let mut streams: Vec<_> = join_all(streams)
             .await
             .into_iter()
@@ -300,7 +300,7 @@ async fn reads_and_writes_go_on_while_streams_are_open() {
     let stored = blocks(500);
     fill(&store, &stored).await;
     let mut streams = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..50 {
         let mut stream = store.query(Query::new()).await.unwrap();
         let first = stream.next().await.unwrap().unwrap();
         streams.push((stream, first));

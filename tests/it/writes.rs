@@ -237,6 +237,25 @@ async fn a_shard_directory_that_somebody_removed_is_made_again() {
 }
 
 #[tokio::test]
+async fn a_directory_of_temp_files_that_somebody_removed_is_made_again() {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    let temp = home.in_store(".temp");
+    let (key, value) = block(1);
+    fs::remove_dir_all(&temp).unwrap();
+    store.put(&key, value.clone()).await.unwrap();
+    // A put that needs none does not make it.
+    fs::create_dir_all(&temp)
+        .and_then(|()| fs::remove_dir_all(&temp))
+        .unwrap();
+    let batch = store.batch().await.unwrap();
+    batch.put(&Key::new("OTHER"), value.clone()).await.unwrap();
+    batch.commit().await.unwrap();
+    assert_eq!(store.get(&key).await.unwrap(), Some(value));
+    assert!(store.has(&Key::new("OTHER")).await.unwrap());
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_closed_store_takes_no_writes() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let (key, value) = block(1);

@@ -69,7 +69,10 @@ impl Walk {
                 match self.next_shard() {
                     Ok(Some(Ok(current))) => self.current = Some(current),
                     Ok(Some(Err(error))) => part.found.push(Err(error)),
-                    Ok(None) => return (part.found, None),
+                    Ok(None) => {
+                        part.found.extend(self.store.check_absence().err().map(Err));
+                        return (part.found, None);
+                    }
                     Err(error) => {
                         part.found.push(Err(error));
                         return (part.found, None);

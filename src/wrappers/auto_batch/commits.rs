@@ -30,6 +30,17 @@ pub(super) enum When {
     Full(Limits),
 }
 
+/// Why the first of the writes was refused that a commit left out, if it left out any.
+#[derive(Debug)]
+#[must_use]
+struct Refused(Option<Error>);
+
+impl Refused {
+    fn report(self) -> Result<()> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
 /// A commit that was started. It goes on if this is dropped.
 #[derive(Debug)]
 pub(super) struct Started(oneshot::Receiver<Result<()>>);
@@ -99,7 +110,7 @@ impl Commits {
         let (tell, told) = oneshot::channel();
         runtime.spawn(async move {
             let _turn = self.turn.lock().await;
-            let outcome = self.commit(when).await;
+            let outcome = self.commit(when).await.and_then(Refused::report);
             if let Err(Err(error)) = tell.send(outcome) {
                 tracing::warn!(target: target::WRAPPERS, %error, "a commit failed that nobody waited for");
                 self.pending().keep_unheard(error);
@@ -108,11 +119,14 @@ impl Commits {
         Ok(Started(told))
     }
 
-    /// Commits what is pending and then this batch, as one step in the order of all writes.
+    /// Commits what is pending and then this batch, as one step in the order of all writes. A pending write
+    /// that is refused is none of the batch's: others hear of it.
     pub(super) async fn commit_with(self: Arc<Self>, batch: Box<dyn Batch>) -> Result<()> {
         let _turn = self.turn.lock().await;
         self.check_open()?;
-        self.commit(When::Any).await?;
+        if let Refused(Some(error)) = self.commit(When::Any).await? {
+            self.pending().keep_unheard(error);
+        }
         batch.commit().await
     }
 
@@ -120,25 +134,25 @@ impl Commits {
     pub(super) async fn close(self: Arc<Self>) -> Result<()> {
         self.pending().set_closed();
         let _turn = self.turn.lock().await;
-        let committed = self.commit(When::Any).await;
+        let committed = self.commit(When::Any).await.and_then(Refused::report);
         self.pending().clear();
         let closed = self.below.close().await;
         self.unheard().and(committed).and(closed)
     }
 
     /// Whoever calls this has the turn.
-    async fn commit(&self, when: When) -> Result<()> {
+    async fn commit(&self, when: When) -> Result<Refused> {
         let full = match when {
             When::Any => None,
             When::Full(limits) => Some(limits),
         };
         let Some(writes) = self.pending().begin_commit(full) else {
-            return Ok(());
+            return Ok(Refused(None));
         };
         match write_down(&*self.below, &writes).await {
             Ok(refused) => {
                 self.pending().forget();
-                refused.map_or(Ok(()), Err)
+                Ok(refused)
             }
             Err(error) => {
                 self.pending().keep();
@@ -148,9 +162,8 @@ impl Commits {
     }
 }
 
-/// Writes all as one batch, but for those that the datastore refuses for what they are. The first of
-/// these refusals is the answer.
-async fn write_down(datastore: &dyn Datastore, writes: &Writes) -> Result<Option<Error>> {
+/// Writes all as one batch, but for those that the datastore refuses for what they are.
+async fn write_down(datastore: &dyn Datastore, writes: &Writes) -> Result<Refused> {
     let batch = datastore.batch().await?;
     let mut refused = None;
     for (key, value) in writes.iter() {
@@ -167,7 +180,7 @@ async fn write_down(datastore: &dyn Datastore, writes: &Writes) -> Result<Option
         }
     }
     batch.commit().await?;
-    Ok(refused)
+    Ok(Refused(refused))
 }
 
 impl Drop for Commits {

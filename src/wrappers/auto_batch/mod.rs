@@ -13,11 +13,12 @@ use bytes::Bytes;
 use self::batch::OrderedBatch;
 use self::commits::{Commits, When};
 use self::pending::{Limits, Taken, size};
-use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage};
+use crate::datastore::{Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
 use crate::wrappers::job;
+use crate::wrappers::many::{self, Place};
 
 /// A datastore whose puts and deletes are collected and committed to the datastore below as batches: by
 /// themselves once there are many, and at [`flush`](AutoBatch::flush), [`sync`](Datastore::sync) and
@@ -39,10 +40,11 @@ use crate::wrappers::job;
 ///
 /// # Errors
 ///
-/// If a commit fails, its writes are kept: they can still be read, and go into the next commit. The error
-/// comes from the call that waits for that commit, or if none does from the next put, delete, flush, sync
-/// or close. A put or a delete that reports an error has not been taken; the others have done all they can
-/// first. A close gives up what it can't commit.
+/// If a commit fails, its writes are kept: they can still be read, and go into the next commit. Until one
+/// succeeds, no second batch is collected beside them. The error comes from the call that waits for that
+/// commit, or if none does from the next put, delete, flush, sync or close. A put or a delete that reports
+/// an error has not been taken; the others have done all they can first. A close gives up what it can't
+/// commit.
 ///
 /// The datastore below sees a write only at its commit. If it refuses one with
 /// [`Error::InvalidKey`](crate::Error::InvalidKey) or [`Error::Corrupt`](crate::Error::Corrupt), that one
@@ -56,7 +58,8 @@ use crate::wrappers::job;
 /// # Batches
 ///
 /// A [`batch`](Datastore::batch) is one of the datastore below, which sees what is collected here, and
-/// whose commit commits that first, so that writes keep their order.
+/// whose commit commits that first, so that writes keep their order. If that can't be committed, neither is
+/// the batch. A write that is refused there doesn't stop the batch; the next call on this hears of it.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -134,6 +137,15 @@ impl AutoBatch {
         Arc::clone(&self.commits).start(when)?.done().await
     }
 
+    /// Where to look for the key in a call for many.
+    fn place<T>(&self, key: &Key, answer: impl Fn(Option<Bytes>) -> T) -> Place<'_, Commits, T> {
+        match self.commits.written(key) {
+            Ok(Some(value)) => Place::Here(Ok(answer(value))),
+            Ok(None) => Place::Below(&*self.commits, key.clone()),
+            Err(closed) => Place::Here(Err(closed)),
+        }
+    }
+
     async fn write(&self, key: &Key, value: Option<&Bytes>) -> Result<()> {
         // A task that only writes to memory would never let others run.
         tokio::task::consume_budget().await;
@@ -172,6 +184,22 @@ impl Datastore for AutoBatch {
             Some(value) => Ok(value.as_ref().map(size)),
             None => self.commits.below().get_size(key).await,
         }
+    }
+
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+        many::answers(
+            keys,
+            |key| self.place(key, |value| value),
+            |commits, keys| commits.below().get_many(keys),
+        )
+    }
+
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+        many::answers(
+            keys,
+            |key| self.place(key, |value| value.is_some()),
+            |commits, keys| commits.below().has_many(keys),
+        )
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {

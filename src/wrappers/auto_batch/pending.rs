@@ -16,6 +16,15 @@ pub(super) struct Limits {
     pub(super) bytes: usize,
 }
 
+impl Limits {
+    /// Whether all these writes together are at or above the limits.
+    fn are_reached_by(self, all: &[&Writes]) -> bool {
+        let writes: usize = all.iter().map(|writes| writes.by_key.len()).sum();
+        let bytes: usize = all.iter().map(|writes| writes.bytes).sum();
+        writes > 0 && (writes >= self.writes || bytes >= self.bytes)
+    }
+}
+
 /// The last write of each key; `None` is a delete.
 #[derive(Debug, Default)]
 pub(super) struct Writes {
@@ -30,11 +39,6 @@ impl Writes {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Option<Bytes>)> {
         self.by_key.iter()
-    }
-
-    fn is_full(&self, limits: Limits) -> bool {
-        let full = self.by_key.len() >= limits.writes || self.bytes >= limits.bytes;
-        full && !self.is_empty()
     }
 
     fn insert(&mut self, key: Key, value: Option<Bytes>) {
@@ -73,6 +77,9 @@ pub(super) struct Pending {
     /// The writes of the commit that is under way. One that ended without a word, in a panic or with its
     /// runtime, leaves them here.
     committing: Option<Arc<Writes>>,
+    /// Whether the last commit failed. Until one succeeds all writes share the room of one batch: those of
+    /// the commit that is under way may come back.
+    failing: bool,
     /// The failure of a commit that nobody waited for.
     unheard: Option<Error>,
     closed: bool,
@@ -117,15 +124,22 @@ impl Pending {
     ) -> Result<Taken> {
         self.check_open()?;
         self.unheard()?;
-        if self.next.is_full(limits) {
+        if self.is_full(limits) {
             return Ok(Taken::Not);
         }
         self.next.insert(key.clone(), value.cloned());
-        Ok(if self.next.is_full(limits) {
+        Ok(if self.is_full(limits) {
             Taken::AndFull
         } else {
             Taken::WithRoomLeft
         })
+    }
+
+    fn is_full(&self, limits: Limits) -> bool {
+        match &self.committing {
+            Some(committing) if self.failing => limits.are_reached_by(&[&self.next, committing]),
+            _ => limits.are_reached_by(&[&self.next]),
+        }
     }
 
     /// The last write of the key, if it isn't committed.
@@ -150,7 +164,7 @@ impl Pending {
     /// The writes of the next commit, `None` if there are none, or less than a full batch of these limits.
     pub(super) fn begin_commit(&mut self, full: Option<Limits>) -> Option<Arc<Writes>> {
         self.keep();
-        if self.next.is_empty() || full.is_some_and(|limits| !self.next.is_full(limits)) {
+        if self.next.is_empty() || full.is_some_and(|limits| !self.is_full(limits)) {
             return None;
         }
         let writes = Arc::new(mem::take(&mut self.next));
@@ -161,12 +175,14 @@ impl Pending {
     /// The commit succeeded: the datastore below has its writes.
     pub(super) fn forget(&mut self) {
         self.committing = None;
+        self.failing = false;
     }
 
     /// The commit failed: its writes go into the next one.
     pub(super) fn keep(&mut self) {
         if let Some(writes) = self.committing.take() {
             self.next.add_earlier(&writes);
+            self.failing = true;
         }
     }
 }

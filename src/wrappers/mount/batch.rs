@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::observe::target;
 use crate::query::{EntryStream, Query, merge};
-use crate::wrappers::{about, job};
+use crate::wrappers::job;
 
 /// A batch of a [`Mount`](super::Mount): one in each datastore that it writes to.
 #[derive(Debug)]
@@ -37,10 +37,10 @@ impl MountBatch {
         }
     }
 
-    /// The batches that were begun, each with the prefix of its datastore.
-    fn begun(self) -> impl Iterator<Item = (Key, Box<dyn Batch>)> {
+    /// The batches that were begun, each with where its datastore is mounted.
+    fn begun(self) -> impl Iterator<Item = (Arc<Mounted>, Box<dyn Batch>)> {
         let parts = self.mounts.into_all().into_iter();
-        parts.filter_map(|part| Some((part.mount.prefix.clone(), part.batch.into_inner()?)))
+        parts.filter_map(|part| Some((part.mount, part.batch.into_inner()?)))
     }
 }
 
@@ -59,10 +59,10 @@ impl Part {
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
         let entries = match self.batch.get() {
-            Some(batch) => batch.query(query).await?,
-            None => self.mount.datastore.query(query).await?,
+            Some(batch) => batch.query(query).await,
+            None => self.mount.datastore.query(query).await,
         };
-        Ok(self.mount.answer(entries))
+        Ok(self.mount.answer(self.mount.renamed(entries)?))
     }
 }
 
@@ -72,30 +72,33 @@ impl Batch for MountBatch {
         let Some((part, below)) = self.mounts.find(key)? else {
             return Ok(None);
         };
-        match part.batch.get() {
+        let answer = match part.batch.get() {
             Some(batch) => batch.get(&below).await,
             None => part.mount.datastore.get(&below).await,
-        }
+        };
+        part.mount.renamed(answer)
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
         let Some((part, below)) = self.mounts.find(key)? else {
             return Ok(false);
         };
-        match part.batch.get() {
+        let answer = match part.batch.get() {
             Some(batch) => batch.has(&below).await,
             None => part.mount.datastore.has(&below).await,
-        }
+        };
+        part.mount.renamed(answer)
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
         let Some((part, below)) = self.mounts.find(key)? else {
             return Ok(None);
         };
-        match part.batch.get() {
+        let answer = match part.batch.get() {
             Some(batch) => batch.get_size(&below).await,
             None => part.mount.datastore.get_size(&below).await,
-        }
+        };
+        part.mount.renamed(answer)
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
@@ -109,7 +112,7 @@ impl Batch for MountBatch {
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         let (part, below) = self.mounts.find_to_put(key)?;
         let batch = part.to_write().await?;
-        batch.put(&below, value).await.map_err(about(key))
+        part.mount.renamed(batch.put(&below, value).await)
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
@@ -117,7 +120,7 @@ impl Batch for MountBatch {
             return Ok(());
         };
         let batch = part.to_write().await?;
-        batch.delete(&below).await.map_err(about(key))
+        part.mount.renamed(batch.delete(&below).await)
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
@@ -127,7 +130,7 @@ impl Batch for MountBatch {
             return job::run(commit_each(begun)).await;
         }
         match begun.pop() {
-            Some((_, batch)) => batch.commit().await,
+            Some((mount, batch)) => mount.renamed(batch.commit().await),
             None => Ok(()),
         }
     }
@@ -142,11 +145,11 @@ impl Batch for MountBatch {
 }
 
 /// Commits one batch after the other until one can't be; those behind it are dropped.
-async fn commit_each(batches: Vec<(Key, Box<dyn Batch>)>) -> Result<()> {
+async fn commit_each(batches: Vec<(Arc<Mounted>, Box<dyn Batch>)>) -> Result<()> {
     let mut committed = Vec::new();
     let mut incomplete = Ok(());
-    for (prefix, batch) in batches {
-        match batch.commit().await {
+    for (mount, batch) in batches {
+        match mount.renamed(batch.commit().await) {
             Ok(()) => {}
             Err(error @ Error::CommitIncomplete { .. }) => incomplete = incomplete.and(Err(error)),
             Err(error) if committed.is_empty() => return Err(error),
@@ -156,12 +159,12 @@ async fn commit_each(batches: Vec<(Key, Box<dyn Batch>)>) -> Result<()> {
                 }
                 return Err(Error::PartlyCommitted {
                     committed,
-                    failed: prefix,
+                    failed: mount.prefix.clone(),
                     source: Arc::new(error),
                 });
             }
         }
-        committed.push(prefix);
+        committed.push(mount.prefix.clone());
     }
     incomplete
 }

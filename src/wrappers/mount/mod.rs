@@ -13,11 +13,11 @@ use futures::future::join_all;
 use self::batch::MountBatch;
 pub use self::builder::MountBuilder;
 use self::mounts::{Mounted, Mounts};
-use super::about;
-use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage};
+use crate::datastore::{Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query, merge};
+use crate::wrappers::many;
 
 /// Several datastores as one, each mounted under a prefix: go-datastore's `mount`.
 ///
@@ -29,7 +29,8 @@ use crate::query::{EntryStream, Query, merge};
 /// A key under no mount has no value; putting it is an [`Error::InvalidKey`](crate::Error::InvalidKey).
 ///
 /// A query asks every datastore that it concerns, and merges their answers as they come. Without orders
-/// it reads them one after the other, in the order in which they were mounted.
+/// it reads them one after the other, in the order in which they were mounted. Calls for many keys are
+/// passed on: each datastore is asked with one call about all of its keys that are taken together.
 ///
 /// [`sync`](Datastore::sync) and [`close`](Datastore::close) try all datastores, and report the first
 /// error. [`disk_usage`](Datastore::disk_usage) is the sum, and as accurate as the least accurate.
@@ -81,29 +82,45 @@ impl Mount {
 impl Datastore for Mount {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         match self.mounts.find(key)? {
-            Some((mount, below)) => mount.datastore.get(&below).await,
+            Some((mount, below)) => mount.renamed(mount.datastore.get(&below).await),
             None => Ok(None),
         }
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
         match self.mounts.find(key)? {
-            Some((mount, below)) => mount.datastore.has(&below).await,
+            Some((mount, below)) => mount.renamed(mount.datastore.has(&below).await),
             None => Ok(false),
         }
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
         match self.mounts.find(key)? {
-            Some((mount, below)) => mount.datastore.get_size(&below).await,
+            Some((mount, below)) => mount.renamed(mount.datastore.get_size(&below).await),
             None => Ok(None),
         }
+    }
+
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+        many::answers(
+            keys,
+            |key| self.mounts.place(key),
+            |mount, keys| mount.answers(mount.datastore.get_many(keys)),
+        )
+    }
+
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+        many::answers(
+            keys,
+            |key| self.mounts.place(key),
+            |mount, keys| mount.answers(mount.datastore.has_many(keys)),
+        )
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
         let mut answers = Vec::new();
         for (mount, part) in self.mounts.parts(&query)? {
-            let entries = mount.datastore.query(part).await?;
+            let entries = mount.renamed(mount.datastore.query(part).await)?;
             answers.push(mount.answer(entries));
         }
         Ok(merge(&query, answers))
@@ -111,20 +128,20 @@ impl Datastore for Mount {
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         let (mount, below) = self.mounts.find_to_put(key)?;
-        let put = mount.datastore.put(&below, value).await;
-        put.map_err(about(key))
+        mount.renamed(mount.datastore.put(&below, value).await)
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
         match self.mounts.find(key)? {
-            Some((mount, below)) => mount.datastore.delete(&below).await.map_err(about(key)),
+            Some((mount, below)) => mount.renamed(mount.datastore.delete(&below).await),
             None => Ok(()),
         }
     }
 
     async fn sync(&self) -> Result<()> {
         self.mounts.check_open()?;
-        let syncs = self.mounts.iter().map(|mount| mount.datastore.sync());
+        let syncs = self.mounts.iter();
+        let syncs = syncs.map(|mount| async { mount.renamed(mount.datastore.sync().await) });
         join_all(syncs).await.into_iter().collect()
     }
 
@@ -146,7 +163,8 @@ impl Datastore for Mount {
 
     async fn close(&self) -> Result<()> {
         self.mounts.set_closed();
-        let closes = self.mounts.iter().map(|mount| mount.datastore.close());
+        let closes = self.mounts.iter();
+        let closes = closes.map(|mount| async { mount.renamed(mount.datastore.close().await) });
         join_all(closes).await.into_iter().collect()
     }
 }

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::datastore::Datastore;
+use futures::stream::StreamExt;
+
+use crate::datastore::{AnswerStream, Datastore};
 use crate::error::{Error, Result};
 use crate::key::Key;
-use crate::query::{EntryStream, Filter, KeyMap, Query, rekey};
+use crate::query::{EntryStream, Filter, KeyMap, Query};
+use crate::wrappers::many::Place;
+use crate::wrappers::{rename, rename_all};
 
 /// A datastore and where it is mounted.
 #[derive(Debug)]
@@ -50,7 +54,22 @@ impl Mounted {
 
     /// The datastore's entries under the keys that they have in the mount.
     pub(super) fn answer(&self, entries: EntryStream) -> EntryStream {
-        rekey(entries, self.outwards())
+        rename_all(entries, self.outwards())
+    }
+
+    /// The datastore's answers about many keys, with errors about the keys of the mount.
+    pub(super) fn answers<'a, T: 'a>(
+        &'a self,
+        answers: AnswerStream<'a, T>,
+    ) -> AnswerStream<'a, T> {
+        answers
+            .map(|(key, answer)| (key, self.renamed(answer)))
+            .boxed()
+    }
+
+    /// What the datastore answered, with an error about the key of the mount.
+    pub(super) fn renamed<T>(&self, answer: Result<T>) -> Result<T> {
+        answer.map_err(|error| rename(error, |key| self.prefix.child(key)))
     }
 
     fn outwards(&self) -> KeyMap {
@@ -111,6 +130,15 @@ impl<M: AsRef<Mounted>> Mounts<M> {
         };
         let below = key.strip_prefix(&mount.as_ref().prefix);
         Ok(below.map(|below| (mount, below)))
+    }
+
+    /// Where to look for the key in a call for many; `T`'s default says that it isn't there.
+    pub(super) fn place<T: Default>(&self, key: &Key) -> Place<'_, M, T> {
+        match self.find(key) {
+            Ok(Some((mount, below))) => Place::Below(mount, below),
+            Ok(None) => Place::Here(Ok(T::default())),
+            Err(closed) => Place::Here(Err(closed)),
+        }
     }
 
     /// As [`find`](Mounts::find), for a write that needs a datastore.

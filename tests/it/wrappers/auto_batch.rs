@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use ds_flatfs::query::Order;
 use ds_flatfs::wrappers::AutoBatch;
 use ds_flatfs::{Accuracy, Datastore, Error, Key, Query};
 use futures::FutureExt;
 
 use super::rigged::{Call, Rigged};
-use super::{keys, put_all, shared, value};
+use super::{answers_each_key_alone, keys, put_all, shared, value, values_of_many};
 use crate::support::{Home, is_clear};
 
 /// Batches of two writes over a datastore that is rigged.
@@ -55,6 +56,21 @@ async fn values_are_committed_when_they_are_large_enough() {
     put_all(&batches, &[("/c", "1")]).await;
     committed(&below, 1).await;
     assert_eq!(below_has(&below).await, ["/a", "/b", "/c"]);
+}
+
+#[tokio::test]
+async fn many_keys_are_answered_from_what_is_collected_and_with_one_call_below() {
+    let below = Rigged::new("below");
+    put_all(&below, &[("/a", "1"), ("/b", "2"), ("/c", "3")]).await;
+    let batches = AutoBatch::new(shared(&below));
+    put_all(&batches, &[("/a", "new"), ("/d", "4")]).await;
+    batches.delete(&Key::new("/b")).await.unwrap();
+    let wanted = ["/c", "/a", "/b", "/none", "/d", "/c"];
+    let found = values_of_many(&batches, &wanted).await;
+    let expected = [Some("3"), Some("new"), None, None, Some("4"), Some("3")];
+    assert_eq!(found, expected.map(|value| value.map(str::to_owned)));
+    assert_eq!(below.reads(), (0, 2), "one get_many, one has_many");
+    answers_each_key_alone(&batches, &wanted).await;
 }
 
 #[tokio::test]
@@ -149,6 +165,42 @@ async fn a_write_since_stands_over_those_of_a_failed_commit() {
 }
 
 #[tokio::test]
+async fn no_more_than_two_batches_are_in_memory_however_often_a_commit_fails() {
+    let (below, batches) = twos();
+    below.fail(Call::Commit);
+    put_all(&batches, &[("/a", "1"), ("/b", "2")]).await;
+    let mut acknowledged = vec!["/a".to_owned(), "/b".to_owned()];
+    for round in 0..5 {
+        below.hold_commits();
+        let begun = below.batches();
+        let flush = tokio::spawn({
+            let batches = batches.clone();
+            async move { batches.flush().await }
+        });
+        while below.batches() == begun {
+            tokio::task::yield_now().await;
+        }
+        for number in 0..4 {
+            let key = format!("/round{round}/{number}");
+            let put = batches.put(&Key::new(&key), "3".into()).now_or_never();
+            if let Some(Ok(())) = put {
+                acknowledged.push(key);
+            }
+        }
+        let waiting = keys(&batches, Query::new().order(Order::by_key())).await;
+        assert_eq!(waiting, acknowledged);
+        assert!(waiting.len() <= 4, "{waiting:?}");
+        below.let_commit();
+        flush.await.unwrap().unwrap_err();
+    }
+    below.fail(None);
+    // What commits without a listener have left to say comes first.
+    while batches.flush().await.is_err() {}
+    assert_eq!(below_has(&below).await, acknowledged);
+    put_all(&batches, &[("/x", "1"), ("/y", "2"), ("/z", "3")]).await;
+}
+
+#[tokio::test]
 async fn a_write_that_is_refused_is_reported_and_does_not_keep_others_back() {
     let (below, batches) = twos();
     below.refuse("/refused");
@@ -228,6 +280,18 @@ async fn a_batch_is_not_committed_if_what_was_written_before_cannot_be() {
     below.fail(None);
     batches.flush().await.unwrap();
     assert_eq!(below_has(&below).await, ["/a"]);
+}
+
+#[tokio::test]
+async fn a_batch_is_committed_though_a_write_before_it_is_refused() {
+    let (below, batches) = twos();
+    below.refuse("/refused");
+    let batch = batches.batch().await.unwrap();
+    batch.put(&Key::new("/b"), "2".into()).await.unwrap();
+    put_all(&batches, &[("/refused", "1")]).await;
+    batch.commit().await.unwrap();
+    assert_eq!(below_has(&below).await, ["/b"]);
+    is_clear(&batches.flush().await.unwrap_err(), "\"/refused\"");
 }
 
 #[tokio::test]

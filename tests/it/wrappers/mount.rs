@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ds_flatfs::wrappers::{Mount, MountBuilder};
+use ds_flatfs::wrappers::{AutoBatch, Mount, MountBuilder};
 use ds_flatfs::{Accuracy, Datastore, DiskUsage, Error, Key, MemoryDatastore, Query};
 use futures::FutureExt;
 
 use super::rigged::{Call, Rigged};
-use super::{keys, put_all, shared, value};
+use super::{answers_each_key_alone, keys, put_all, shared, value, values_of_many};
 use crate::support::{Home, is_clear};
 
 /// Empty datastores in memory under these prefixes.
@@ -109,6 +109,54 @@ async fn an_error_names_the_key_as_the_mount_has_it() {
     let mount = mount.build().unwrap();
     let error = mount.put(&Key::new("/blocks/lower"), "value".into()).await;
     is_clear(&error.unwrap_err(), "\"/blocks/lower\"");
+}
+
+#[tokio::test]
+async fn an_error_about_an_earlier_write_names_the_key_of_that_write() {
+    let below = Rigged::new("below");
+    below.refuse("/refused");
+    let batches = AutoBatch::new(shared(&below));
+    let mount = Mount::builder().mount("/blocks", shared(&batches));
+    let mount = mount.build().unwrap();
+    put_all(&mount, &[("/blocks/refused", "1")]).await;
+    is_clear(&mount.sync().await.unwrap_err(), "\"/blocks/refused\"");
+    put_all(&mount, &[("/blocks/refused", "1")]).await;
+    batches.batch().await.unwrap().commit().await.unwrap();
+    let key = Key::new("/blocks/sound");
+    let error = mount.put(&key, "2".into()).await.unwrap_err();
+    is_clear(&error, "\"/blocks/refused\"");
+}
+
+#[tokio::test]
+async fn many_keys_are_asked_of_each_datastore_with_one_call() {
+    let ([a, b, c], mount) = rigged();
+    put_all(&mount, &[("/a/x", "1"), ("/b/x", "2"), ("/a/y", "3")]).await;
+    let wanted = ["/a/x", "/b/x", "/nowhere", "/a/y", "/a/none", "/a/x"];
+    let [one, two, three] = ["1", "2", "3"].map(|value| Some(value.to_owned()));
+    let found = values_of_many(&mount, &wanted).await;
+    assert_eq!(found, [one.clone(), two, None, three, None, one]);
+    let reads = [&a, &b, &c].map(Rigged::reads);
+    assert_eq!(
+        reads,
+        [(0, 2), (0, 2), (0, 0)],
+        "one get_many, one has_many"
+    );
+    answers_each_key_alone(&mount, &wanted).await;
+}
+
+#[tokio::test]
+async fn keys_of_two_datastores_may_come_in_turns_for_as_long_as_they_like() {
+    let (_, mount) = mounted(["/a", "/b"]);
+    put_all(&mount, &[("/a/x", "1"), ("/b/x", "2")]).await;
+    let wanted = ["/a/x", "/b/x"].repeat(3000);
+    let found = values_of_many(&mount, &wanted).await;
+    let expected = ["1", "2"].repeat(3000);
+    assert!(
+        found
+            .iter()
+            .map(Option::as_deref)
+            .eq(expected.into_iter().map(Some))
+    );
 }
 
 #[test]

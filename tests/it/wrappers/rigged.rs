@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use ds_flatfs::{
-    Accuracy, Batch, Datastore, DiskUsage, EntryStream, Error, Key, MemoryDatastore, Query, Result,
+    Accuracy, AnswerStream, Batch, Datastore, DiskUsage, EntryStream, Error, Key, KeyStream,
+    MemoryDatastore, PutStream, Query, Result,
 };
 use tokio::sync::Semaphore;
 
@@ -35,6 +36,11 @@ struct Rig {
     gate: Semaphore,
     batches: AtomicUsize,
     commits: AtomicUsize,
+    /// Reads of one key,
+    reads: AtomicUsize,
+    /// and of many.
+    reads_of_many: AtomicUsize,
+    writes_of_many: AtomicUsize,
 }
 
 impl Rigged {
@@ -50,6 +56,9 @@ impl Rigged {
                 gate: Semaphore::new(1),
                 batches: AtomicUsize::default(),
                 commits: AtomicUsize::default(),
+                reads: AtomicUsize::default(),
+                reads_of_many: AtomicUsize::default(),
+                writes_of_many: AtomicUsize::default(),
             }),
         }
     }
@@ -86,6 +95,17 @@ impl Rigged {
         self.rig.commits.load(Ordering::Relaxed)
     }
 
+    /// How many calls read a key, and how many read many.
+    pub(super) fn reads(&self) -> (usize, usize) {
+        let [one, many] = [&self.rig.reads, &self.rig.reads_of_many];
+        (one.load(Ordering::Relaxed), many.load(Ordering::Relaxed))
+    }
+
+    /// How many calls wrote many keys.
+    pub(super) fn writes_of_many(&self) -> usize {
+        self.rig.writes_of_many.load(Ordering::Relaxed)
+    }
+
     /// The sound datastore in it.
     pub(super) fn inside(&self) -> &MemoryDatastore {
         &self.sound
@@ -107,15 +127,37 @@ impl Rig {
 #[async_trait]
 impl Datastore for Rigged {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        self.rig.reads.fetch_add(1, Ordering::Relaxed);
         self.sound.get(key).await
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
+        self.rig.reads.fetch_add(1, Ordering::Relaxed);
         self.sound.has(key).await
+    }
+
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+        self.rig.reads_of_many.fetch_add(1, Ordering::Relaxed);
+        self.sound.get_many(keys)
+    }
+
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+        self.rig.reads_of_many.fetch_add(1, Ordering::Relaxed);
+        self.sound.has_many(keys)
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
         self.sound.get_size(key).await
+    }
+
+    async fn put_many(&self, puts: PutStream<'_>) -> Result<()> {
+        self.rig.writes_of_many.fetch_add(1, Ordering::Relaxed);
+        self.sound.put_many(puts).await
+    }
+
+    async fn delete_many(&self, keys: KeyStream<'_>) -> Result<()> {
+        self.rig.writes_of_many.fetch_add(1, Ordering::Relaxed);
+        self.sound.delete_many(keys).await
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {

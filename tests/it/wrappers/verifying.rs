@@ -1,9 +1,10 @@
 //! Values checked against the hash in their key.
 
 use bytes::Bytes;
-use ds_flatfs::wrappers::Verifying;
+use ds_flatfs::wrappers::{Mount, Namespace, Verifying};
 use ds_flatfs::{Datastore, Error, Key, MemoryDatastore, Query};
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
+use futures::stream::{self, StreamExt};
 
 use super::{answer, keys, shared};
 use crate::support::{block, is_clear, key_of, noise};
@@ -61,6 +62,60 @@ async fn a_damaged_value_is_not_answered() {
             .partition(Result::is_ok);
         assert_eq!(found.len(), 1, "the others still come");
         is_corrupt(errors.into_iter().next().unwrap(), &damaged);
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_a_read_names_the_key_that_the_caller_gave() {
+    let (below, [_, damaged]) = damaged().await;
+    let [other, _, _] = other_keys();
+    below.put(&other, "value".into()).await.unwrap();
+    let checked = Verifying::new(shared(&below));
+    let mount = Mount::builder().mount("/blocks", shared(&checked));
+    let mount = mount.build().unwrap();
+    names_its_keys(&mount, &Key::new("/blocks"), &damaged, &other).await;
+    let namespace = Namespace::new(shared(&mount), "/blocks");
+    names_its_keys(&namespace, &Key::root(), &damaged, &other).await;
+}
+
+/// Whether the errors about two bad keys name them as they are called below `prefix`.
+async fn names_its_keys(datastore: &dyn Datastore, prefix: &Key, damaged: &Key, other: &Key) {
+    let batch = datastore.batch().await.unwrap();
+    let [damaged, other] = [damaged, other].map(|key| prefix.child(key));
+    let is_refused = |error: Error| {
+        let named = matches!(&error, Error::InvalidKey { key, .. } if *key == other.as_str());
+        assert!(named, "{error:?}");
+    };
+    let is_corrupt = |error: Error| {
+        let named = matches!(&error, Error::Corrupt { key, .. } if *key == damaged.as_str());
+        assert!(named, "{error:?}");
+    };
+    is_corrupt(datastore.get(&damaged).await.unwrap_err());
+    is_refused(datastore.get(&other).await.unwrap_err());
+    is_corrupt(batch.get(&damaged).await.unwrap_err());
+    is_refused(batch.get(&other).await.unwrap_err());
+    is_corrupt(batch.put(&damaged, "another".into()).await.unwrap_err());
+    is_corrupt(batch.get(&damaged).await.unwrap_err());
+
+    let both = stream::iter([damaged.clone(), other.clone()]).boxed();
+    let answers: Vec<_> = datastore.get_many(both).collect().await;
+    let [(first, corrupt), (second, refused)] = answers.try_into().unwrap();
+    assert_eq!([first, second], [damaged.clone(), other.clone()]);
+    is_corrupt(corrupt.unwrap_err());
+    is_refused(refused.unwrap_err());
+
+    let whole = Query::new();
+    for entries in [
+        datastore.query(whole.clone()).await,
+        batch.query(whole).await,
+    ] {
+        let entries: Vec<_> = entries.unwrap().collect().await;
+        for error in entries.into_iter().filter_map(Result::err) {
+            match error {
+                Error::InvalidKey { .. } => is_refused(error),
+                error => is_corrupt(error),
+            }
+        }
     }
 }
 

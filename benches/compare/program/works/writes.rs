@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::note_size;
 use crate::common::{Blocks, Floor};
 use crate::program::bench::{Bench, KIB};
-use crate::program::race::Race;
+use crate::program::race::{Race, median};
 use crate::program::row::{FLOOR, Goal, OURS, Row};
 use crate::program::stores::{create, options};
 use crate::program::subject::{Job, Subject, Verb, time};
@@ -23,9 +23,31 @@ pub(super) fn put_current(bench: &Bench, title: &str) -> Vec<Row> {
     puts(bench, title, &bench.current)
 }
 
+/// With what the way to the blocking pool and back takes: a put has to go it, since it may wait for a disk.
 fn puts(bench: &Bench, title: &str, runtime: &Runtime) -> Vec<Row> {
     let contest = Contest::small(bench, runtime, Job::Each(Verb::Put, 1));
-    contest.row(title, Goal::Ratio(1.6), put_all)
+    let mut rows = contest.row(title, Goal::Ratio(1.6), put_all);
+    let hops: Vec<f64> = (0..bench.rounds()).map(|_| time_hop(runtime)).collect();
+    let note = format!(
+        "an empty job on the blocking pool and back: {:.2} µs",
+        median(&hops) * 1e6
+    );
+    rows.iter_mut().for_each(|row| row.add_note(&note));
+    rows
+}
+
+/// In seconds.
+fn time_hop(runtime: &Runtime) -> f64 {
+    const HOPS: u32 = 5_000;
+    let task = runtime.spawn(async {
+        let begin = Instant::now();
+        for _ in 0..HOPS {
+            tokio::task::spawn_blocking(|| ()).await.expect("a job");
+        }
+        begin.elapsed()
+    });
+    let time = runtime.block_on(task).expect("a task");
+    time.as_secs_f64() / f64::from(HOPS)
 }
 
 pub(super) fn put_at_once(bench: &Bench, title: &str) -> Vec<Row> {

@@ -1,0 +1,85 @@
+//! Pointers to datastores and batches are datastores and batches.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use super::{AnswerStream, Batch, Datastore, DiskUsage, KeyStream, PutStream};
+use crate::error::Result;
+use crate::key::Key;
+use crate::query::{EntryStream, Query};
+
+/// Methods that hand out the future of what the pointer leads to, as `async_trait` would declare them. An
+/// `async` method would put a second future around it.
+macro_rules! passed_on {
+    ($(fn $name:ident<$($life:lifetime)?>(&self $(, $arg:ident: $type:ty)*) -> $answer:ty;)*) => {$(
+        fn $name<'s, $($life,)? 'f>(&'s self $(, $arg: $type)*) -> BoxFuture<'f, $answer>
+        where
+            's: 'f,
+            $($life: 'f,)?
+            Self: 'f,
+        {
+            (**self).$name($($arg),*)
+        }
+    )*};
+}
+
+macro_rules! datastore_behind {
+    ($pointer:ident) => {
+        /// The datastore that it leads to.
+        impl<D: Datastore + ?Sized> Datastore for $pointer<D> {
+            passed_on! {
+                fn get<'k>(&self, key: &'k Key) -> Result<Option<Bytes>>;
+                fn has<'k>(&self, key: &'k Key) -> Result<bool>;
+                fn get_size<'k>(&self, key: &'k Key) -> Result<Option<u64>>;
+                fn query<>(&self, query: Query) -> Result<EntryStream>;
+                fn put<'k>(&self, key: &'k Key, value: Bytes) -> Result<()>;
+                fn delete<'k>(&self, key: &'k Key) -> Result<()>;
+                fn put_many<'p>(&self, puts: PutStream<'p>) -> Result<()>;
+                fn delete_many<'k>(&self, keys: KeyStream<'k>) -> Result<()>;
+                fn sync<>(&self) -> Result<()>;
+                fn batch<>(&self) -> Result<Box<dyn Batch>>;
+                fn disk_usage<>(&self) -> Result<DiskUsage>;
+                fn close<>(&self) -> Result<()>;
+            }
+
+            fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+                (**self).get_many(keys)
+            }
+
+            fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+                (**self).has_many(keys)
+            }
+        }
+    };
+}
+
+datastore_behind!(Arc);
+datastore_behind!(Box);
+
+/// The batch that it leads to.
+impl<B: Batch + ?Sized> Batch for Box<B> {
+    passed_on! {
+        fn get<'k>(&self, key: &'k Key) -> Result<Option<Bytes>>;
+        fn has<'k>(&self, key: &'k Key) -> Result<bool>;
+        fn get_size<'k>(&self, key: &'k Key) -> Result<Option<u64>>;
+        fn query<>(&self, query: Query) -> Result<EntryStream>;
+        fn put<'k>(&self, key: &'k Key, value: Bytes) -> Result<()>;
+        fn delete<'k>(&self, key: &'k Key) -> Result<()>;
+    }
+
+    fn commit<'f>(self: Box<Self>) -> BoxFuture<'f, Result<()>>
+    where
+        Self: 'f,
+    {
+        (*self).commit()
+    }
+
+    fn discard<'f>(self: Box<Self>) -> BoxFuture<'f, Result<()>>
+    where
+        Self: 'f,
+    {
+        (*self).discard()
+    }
+}

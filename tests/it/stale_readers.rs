@@ -1,0 +1,78 @@
+//! Stores that are open read-only while somebody re-shards them, or moves them away.
+
+use std::fs;
+use std::path::Path;
+
+use ds_flatfs::maintenance::{Move, Reshard};
+use ds_flatfs::{Error, FlatFs, Key, Query, Shard};
+use futures::StreamExt;
+
+use crate::support::{Home, blocks, fill};
+
+async fn filled() -> (Home, Vec<Key>) {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    let blocks = blocks(50);
+    fill(&store, &blocks).await;
+    store.close().await.unwrap();
+    (home, blocks.into_keys().collect())
+}
+
+async fn open_to_read(path: &Path) -> FlatFs {
+    let options = FlatFs::options().read_only(true);
+    options.open(path).await.unwrap()
+}
+
+/// What each kind of read says of blocks that have gone.
+async fn refusals(store: &FlatFs, keys: &[Key]) -> Vec<Error> {
+    let key = &keys[0];
+    let mut errors = vec![
+        store.get(key).await.unwrap_err(),
+        store.has(key).await.unwrap_err(),
+        store.get_size(key).await.unwrap_err(),
+    ];
+    for query in [Query::new(), Query::new().keys_only()] {
+        let entries = store.query(query).await.unwrap();
+        let last = entries.collect::<Vec<_>>().await.pop();
+        errors.push(last.expect("an error at the end").unwrap_err());
+    }
+    let many = futures::stream::iter(keys.to_vec()).boxed();
+    let answers: Vec<_> = store.get_many(many).collect().await;
+    errors.extend(answers.into_iter().map(|(_, answer)| answer.unwrap_err()));
+    errors
+}
+
+#[tokio::test]
+async fn a_reader_of_a_store_that_was_re_sharded_says_so_and_not_that_its_blocks_are_gone() {
+    let (home, keys) = filled().await;
+    let reader = open_to_read(&home.store()).await;
+    let to: Shard = "prefix/5".parse().unwrap();
+    let _ = Reshard::new(to).run(home.store()).await.unwrap();
+    for error in refusals(&reader, &keys).await {
+        assert!(matches!(error, Error::ShardMismatch { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_of_a_store_that_is_being_re_sharded_says_so() {
+    let (home, keys) = filled().await;
+    let reader = open_to_read(&home.store()).await;
+    // As a re-sharding leaves it that is stopped after the first block.
+    let under_way = "/repo/flatfs/shard/resharding/1 from next-to-last/2 to prefix/5; go on\n";
+    fs::write(home.in_store("SHARDING"), under_way).unwrap();
+    let moved = home.beside("moved");
+    fs::rename(home.block(&keys[0]), moved).unwrap();
+    let error = reader.get(&keys[0]).await.unwrap_err();
+    assert!(matches!(error, Error::Resharding { .. }), "{error}");
+    assert!(reader.has(&keys[1]).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_reader_of_a_store_that_was_moved_away_says_that_it_is_none_any_more() {
+    let (home, keys) = filled().await;
+    let reader = open_to_read(&home.store()).await;
+    let moved = Move::new().run(home.store(), home.beside("new")).await;
+    assert!(moved.unwrap().emptied);
+    for error in refusals(&reader, &keys).await {
+        assert!(matches!(error, Error::NotAStore { .. }), "{error}");
+    }
+}
