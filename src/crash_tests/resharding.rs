@@ -156,6 +156,25 @@ async fn one_that_is_stopped_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn a_shard_that_can_not_be_read_is_told_before_anything_is_changed() {
+    for refused in [Op::List, Op::Stat] {
+        let disk = SAFE.closed_with(BEFORE).await;
+        let refusal = disk.refuse(move |op, path| {
+            let path = path.to_string_lossy();
+            let is_shard = path.ends_with("/AA") || path.ends_with("/AA/.");
+            (op == refused && is_shard).then_some(ErrorKind::PermissionDenied)
+        });
+        let error = reshard(&disk, target()).await.unwrap_err();
+        assert!(
+            error.path().is_some_and(|path| path.ends_with("AA")),
+            "{error:?}"
+        );
+        drop(refusal);
+        check_whole(SAFE, &disk, Shard::default()).await;
+    }
+}
+
+#[tokio::test]
 async fn a_dropped_future_stops_the_work_and_the_same_call_completes_it() {
     let disk = SAFE.closed_with(BEFORE).await;
     let held = disk.hold(|op, path| op == Op::Rename && path.ends_with("CA/CAA1.data"));

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::kept::{Kept, Why};
 use super::place::{Placed, place};
 use super::progress::{Progress, Watcher};
-use super::sweep::{Blocks, Sweeper, remove_empty_shards, sweep};
+use super::sweep::{Blocks, Sweeper, for_each_shard, remove_empty_shards, sweep};
 use super::usage::Usage;
 use super::work::{StopOnDrop, Work};
 use crate::disk::{Disk, OsDisk, if_there, pool};
@@ -105,7 +105,8 @@ impl Reshard {
     /// [`Error::NotAStore`], [`Error::Locked`], [`Error::CommitIncomplete`],
     /// [`Error::UnknownResharding`], [`Error::Stopped`], [`Error::Full`] if there is no room for the new
     /// directories, [`Error::Unexpected`] if something stands where a directory or a block should go, and
-    /// [`Error::Io`]. The same call goes on from there.
+    /// [`Error::Io`]. The same call goes on from there. That a shard directory can't be read is told before
+    /// anything is changed.
     ///
     /// # Cancel safety
     ///
@@ -177,6 +178,10 @@ impl Resharder {
             return Ok(None);
         };
         let usage = Usage::before(&store)?;
+        if let Err(error) = check_access(&store, &work) {
+            // Nothing has been changed yet, so the figure of the disk usage is still right.
+            return store.finish_life().and(Err(error));
+        }
         store.begin_resharding(resharding)?;
         let layout = |shard| Layout::new(store.layout.root().to_owned(), shard);
         Ok(Some(Resharder {
@@ -282,7 +287,21 @@ impl Resharder {
     }
 }
 
+/// Whether every shard directory can be listed and entered: what can be known to be in the way is told
+/// while the store can still be used.
+fn check_access(store: &Store, work: &Work) -> Result<()> {
+    for_each_shard(&*store.disk, store.layout.root(), |dir| {
+        work.check()?;
+        if_there(store.disk.list(dir)).map_err(|error| Error::io("list", dir, error))?;
+        let entered = if_there(store.disk.stat(&dir.join(".")));
+        entered.map_err(|error| Error::io("enter", dir, error))?;
+        Ok(())
+    })
+}
+
 impl Sweeper for Resharder {
+    type Gathered<'a> = ();
+
     fn place(&self) -> (&dyn Disk, &Path) {
         (&*self.store.disk, self.store.layout.root())
     }
@@ -291,7 +310,13 @@ impl Sweeper for Resharder {
         &self.work
     }
 
-    fn sweep(&self, Blocks { shard, blocks }: Blocks) -> Result<u64> {
+    fn gather(&self) {}
+
+    fn finish_gathered(&self, (): ()) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn sweep(&self, Blocks { shard, blocks }: Blocks, (): &mut ()) -> Result<u64> {
         let (mut moved, mut twice) = (0, Vec::new());
         for block in blocks {
             let target = self.to.shard_of(&block);

@@ -23,13 +23,26 @@ const ENTRIES: usize = 512;
 
 /// What a tool does in each shard directory.
 pub(super) trait Sweeper: Send + Sync + 'static {
+    /// What one job gathers over several shards.
+    type Gathered<'a>
+    where
+        Self: 'a;
+
     /// The store's disk and root.
     fn place(&self) -> (&dyn Disk, &Path);
 
     fn work(&self) -> &Work;
 
-    /// Does the work for some blocks of a shard, and answers how many it had to do something with.
-    fn sweep(&self, blocks: Blocks) -> Result<u64>;
+    /// With nothing gathered.
+    fn gather(&self) -> Self::Gathered<'_>;
+
+    /// Does the work for some blocks of a shard, or gathers them; answers how many it had to do something
+    /// with.
+    fn sweep<'a>(&'a self, blocks: Blocks, gathered: &mut Self::Gathered<'a>) -> Result<u64>;
+
+    /// Does the work for what is still gathered when a job has swept its last shard; answers as
+    /// [`sweep`](Sweeper::sweep).
+    fn finish_gathered(&self, gathered: Self::Gathered<'_>) -> Result<u64>;
 
     /// Sees to the directory of what a repair took out of the way. It may stay where it is.
     fn quarantine(&self, dir: &Path) -> Result<()> {
@@ -59,11 +72,11 @@ pub(super) async fn sweep(sweeper: &Arc<impl Sweeper>) -> Result<()> {
 
 fn count_shards(sweeper: &impl Sweeper) -> Result<()> {
     let (disk, root) = sweeper.place();
-    let failed = |error| Error::io("list", root, error);
     let mut shards = 0;
-    for listed in disk.list(root).map_err(failed)? {
-        shards += u64::from(is_shard(&listed.map_err(failed)?));
-    }
+    for_each_shard(disk, root, |_| {
+        shards += 1;
+        Ok(())
+    })?;
     sweeper
         .work()
         .advance(|progress| progress.total_shards = shards)
@@ -88,6 +101,7 @@ async fn pass(sweeper: &Arc<impl Sweeper>) -> Result<u64> {
 
 fn work_off(sweeper: &impl Sweeper, walk: &Mutex<Walk>) -> Result<u64> {
     let mut changed = 0;
+    let mut gathered = sweeper.gather();
     loop {
         sweeper.work().check()?;
         let next = {
@@ -95,10 +109,10 @@ fn work_off(sweeper: &impl Sweeper, walk: &Mutex<Walk>) -> Result<u64> {
             walk.next(sweeper)?
         };
         let Some((shard, entries)) = next else {
-            return Ok(changed);
+            return Ok(changed + sweeper.finish_gathered(gathered)?);
         };
         let blocks = blocks_of(sweeper, &shard, entries);
-        changed += sweeper.sweep(Blocks { shard, blocks })?;
+        changed += sweeper.sweep(Blocks { shard, blocks }, &mut gathered)?;
     }
 }
 
@@ -193,16 +207,25 @@ impl Walk {
     }
 }
 
-/// Removes the shard directories that are empty.
-pub(super) fn remove_empty_shards(disk: &dyn Disk, root: &Path) -> Result<()> {
+/// Does something with each shard directory.
+pub(super) fn for_each_shard(
+    disk: &dyn Disk,
+    root: &Path,
+    mut each: impl FnMut(&Path) -> Result<()>,
+) -> Result<()> {
     let failed = |error| Error::io("list", root, error);
     for listed in disk.list(root).map_err(failed)? {
         let listed = listed.map_err(failed)?;
         if is_shard(&listed) {
-            remove_if_empty(disk, &root.join(&listed.name))?;
+            each(&root.join(&listed.name))?;
         }
     }
     Ok(())
+}
+
+/// Removes the shard directories that are empty.
+pub(super) fn remove_empty_shards(disk: &dyn Disk, root: &Path) -> Result<()> {
+    for_each_shard(disk, root, |dir| remove_if_empty(disk, dir).map(drop))
 }
 
 /// Removes a directory unless something is in it; whether it is gone.

@@ -7,6 +7,9 @@ use ds_flatfs::{Datastore, Key};
 
 use crate::hash;
 
+/// The largest block that any command takes, in bytes: it is in memory as a whole.
+pub(crate) const LARGEST: u64 = 1 << 30;
+
 /// The keys that the block of `cid` may have in a store: that of its multihash, which today's repos
 /// use, and that of its CID's bytes, which older ones do. None for a CID that carries its block itself.
 pub(crate) fn keys(cid: &Cid) -> Vec<Key> {

@@ -18,7 +18,14 @@ use crate::talk::Talk;
     propagate_version = true,
     arg_required_else_help = true,
     after_help = "\
-Exit status: 0 for yes, 1 for no or failed, 2 for wrong usage.
+Exit status: 0 for yes, 1 for no or failed, 2 for wrong usage ('has' also if it can't tell), 130 if \
+interrupted by Ctrl-C, 143 by SIGTERM.
+
+All that changes a store can be interrupted at any time, and the same command does the rest. Where there \
+is something to clean up, Ctrl-C says so and does it; a second one ends the program at once, and the next \
+command on the store cleans up.
+
+With --json every object is one line, and its paths are absolute.
 
 Colours follow NO_COLOR, CLICOLOR and CLICOLOR_FORCE. RUST_LOG chooses what is told of the store's \
 work more finely than -v does, as RUST_LOG=ds_flatfs=debug.

@@ -75,7 +75,8 @@ pub(crate) fn check(cid: &Cid, block: &[u8]) -> anyhow::Result<()> {
     match hash::verify(cid, block) {
         Ok(()) => Ok(()),
         Err(error) if matches!(error.why, HashError::Unknown(_)) => Ok(()),
-        Err(error) => Err(error).context("a block of the store is not valid"),
+        Err(error) => Err(error)
+            .context("a block of the store is damaged, which 'flatfs verify --repair' sees to"),
     }
 }
 

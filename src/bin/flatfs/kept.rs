@@ -17,7 +17,7 @@ pub(crate) struct KeptJson {
 impl KeptJson {
     pub(crate) fn all(kept: &[Kept]) -> Vec<Self> {
         let one = |kept: &Kept| KeptJson {
-            path: kept.path.display().to_string(),
+            path: report::absolute(&kept.path),
             why: kept.why.as_str(),
         };
         kept.iter().map(one).collect()

@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod dag;
 mod hash;
+mod interrupt;
 mod kept;
 mod links;
 mod progress;
@@ -35,9 +36,10 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     cli.talk.begin();
+    let status = cli.command.failure_status();
     match run(cli) {
         Ok(answer) => answer.into(),
-        Err(error) => report::failure(&error),
+        Err(error) => report::failure(&error, status),
     }
 }
 

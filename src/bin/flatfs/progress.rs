@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::anyhow;
 use console::{Term, truncate_str};
 use ds_flatfs::Error;
 use ds_flatfs::maintenance::Progress;
 use indicatif::{BinaryBytes, HumanCount, ProgressBar, ProgressStyle};
 
+use crate::interrupt::{self, Interrupted};
 use crate::report::escape;
-use crate::{store, terminal};
+use crate::terminal;
 
 /// What a tool of the library calls with its progress.
 pub(crate) type Watch = Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>;
@@ -99,13 +99,24 @@ fn told(progress: Progress, time: Duration) -> String {
     parts.join(", ")
 }
 
-/// Runs a tool of the library with a bar. The first signal asks it to stop, and waits until it has; a
-/// second one doesn't wait. All of these tools can be run again to do the rest.
+/// Runs a tool of the library with a bar. When the user wants the program to end the tool is asked to
+/// stop, and waited for. All of these tools can be run again to do the rest.
 ///
 /// # Errors
 ///
-/// If the tool fails, or the user interrupts it.
+/// If the tool fails, or [`Interrupted`].
 pub(crate) async fn watching<T, F>(doing: &str, tool: impl FnOnce(Watch) -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = ds_flatfs::Result<T>>,
+{
+    watching_until(interrupt::asked(), doing, tool).await
+}
+
+async fn watching_until<T, F>(
+    asked: impl Future<Output = anyhow::Result<Interrupted>>,
+    doing: &str,
+    tool: impl FnOnce(Watch) -> F,
+) -> anyhow::Result<T>
 where
     F: Future<Output = ds_flatfs::Result<T>>,
 {
@@ -113,21 +124,16 @@ where
     let mut running = pin!(tool(watch(Bar::shards(doing), Arc::clone(&stop))));
     let why = tokio::select! {
         done = &mut running => return Ok(done?),
-        why = store::interruption() => why?,
+        why = asked => why?,
     };
     stop.store(true, Ordering::Relaxed);
-    let done = tokio::select! {
-        done = &mut running => done,
-        why = store::interruption() => return Err(interrupted(why?)),
-    };
-    match done {
-        Err(Error::Stopped) => Err(interrupted(why)),
+    match running.await {
+        Err(Error::Stopped) => {
+            let advice = "nothing is lost, run the same command again to complete it";
+            Err(anyhow::Error::msg(advice).context(why))
+        }
         done => Ok(done?),
     }
-}
-
-fn interrupted(how: &str) -> anyhow::Error {
-    anyhow!("{how}: nothing is lost, run the same command again to complete it")
 }
 
 fn watch(bar: Bar, stop: Arc<AtomicBool>) -> Watch {
@@ -143,29 +149,27 @@ fn watch(bar: Bar, stop: Arc<AtomicBool>) -> Watch {
 
 #[cfg(test)]
 mod tests {
-    use rustix::process::{Signal, getpid, kill_process};
+    use std::future::{pending, ready};
 
     use super::*;
 
     #[tokio::test]
     async fn a_tool_is_told_to_stop_when_the_user_interrupts_and_ends_by_itself() {
-        let interrupted = watching("testing", async |mut watch| {
-            assert!(watch(Progress::default()).is_continue());
-            // Until then nobody has asked for signals.
-            tokio::task::yield_now().await;
-            kill_process(getpid(), Signal::INT).unwrap();
+        let asked = ready(Ok(Interrupted::Interrupted));
+        let interrupted = watching_until(asked, "testing", async |mut watch| {
             while watch(Progress::default()).is_continue() {
                 tokio::task::yield_now().await;
             }
             Err::<(), _>(Error::Stopped)
         });
-        let error = interrupted.await.unwrap_err().to_string();
-        assert!(error.starts_with("interrupted: "), "{error}");
+        let error = interrupted.await.unwrap_err();
+        assert_eq!(error.to_string(), "interrupted");
+        assert!(error.is::<Interrupted>());
     }
 
     #[tokio::test]
     async fn a_tool_that_is_not_interrupted_answers_what_it_found() {
-        let done = watching("testing", async |_| Ok(7));
+        let done = watching_until(pending(), "testing", async |_| Ok(7));
         assert_eq!(done.await.unwrap(), 7);
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,17 +12,31 @@ use ds_flatfs::Error;
 use indicatif::{BinaryBytes, HumanCount};
 use serde::Serialize;
 
+use crate::interrupt::Interrupted;
 use crate::sink::Sink;
 use crate::terminal;
 
 /// The exit status for arguments that make no sense.
 pub(crate) const WRONG_USAGE: u8 = 2;
 
+/// The exit status if a question whose answer is the exit status couldn't be answered.
+pub(crate) const CANNOT_TELL: u8 = 2;
+
 /// How a command that didn't fail went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Yes,
     No,
+}
+
+impl Answer {
+    /// Yes if both are.
+    pub(crate) fn and(self, other: Answer) -> Answer {
+        match self {
+            Answer::Yes => other,
+            Answer::No => Answer::No,
+        }
+    }
 }
 
 impl From<Answer> for ExitCode {
@@ -43,17 +58,18 @@ pub(crate) struct WrongUsage(pub(crate) String);
 #[error("standard output is closed")]
 pub(crate) struct ClosedPipe;
 
-/// Prints why the program failed, and says its exit status.
-pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+/// Prints why the program failed, and says its exit status: `status`, unless the reason has one of its own.
+pub(crate) fn failure(error: &anyhow::Error, status: u8) -> ExitCode {
     if error.is::<ClosedPipe>() {
         return ExitCode::SUCCESS;
     }
     print(&chain(error));
-    if error.is::<WrongUsage>() {
-        ExitCode::from(WRONG_USAGE)
-    } else {
-        ExitCode::FAILURE
-    }
+    let status = match error.downcast_ref::<Interrupted>() {
+        Some(interrupted) => interrupted.status(),
+        None if error.is::<WrongUsage>() => WRONG_USAGE,
+        None => status,
+    };
+    ExitCode::from(status)
 }
 
 /// Prints a failure after which the program goes on.
@@ -69,6 +85,13 @@ pub(crate) fn warn(error: &anyhow::Error) {
     }
 }
 
+/// Prints what the program is about to do, unless the user doesn't want to know.
+pub(crate) fn notice(message: &str) {
+    if !terminal::is_quiet() {
+        print(message);
+    }
+}
+
 /// Prints what came of a work that nobody has to know, to standard output.
 ///
 /// # Errors
@@ -81,13 +104,13 @@ pub(crate) fn summary(lines: &str) -> anyhow::Result<()> {
     answer(lines)
 }
 
-/// Prints a JSON object that was asked for, to standard output.
+/// Prints a JSON object that was asked for, as one line, to standard output.
 ///
 /// # Errors
 ///
 /// If it can't be written.
 pub(crate) fn json(object: &impl Serialize) -> anyhow::Result<()> {
-    let json = serde_json::to_string_pretty(object).context("cannot print the result")?;
+    let json = serde_json::to_string(object).context("cannot print the result")?;
     answer(&format!("{json}\n"))
 }
 
@@ -103,9 +126,16 @@ pub(crate) fn print(message: &str) {
     terminal::write_line(&format!("{name}: {}", escape(message)));
 }
 
-/// The error and its sources, as one line that says nothing twice.
+/// A path as JSON objects have it: absolute, with `\u{fffd}` for what is not UTF-8.
+pub(crate) fn absolute(path: &Path) -> String {
+    let absolute = std::path::absolute(path);
+    let absolute = absolute.as_deref().unwrap_or(path);
+    absolute.to_string_lossy().into_owned()
+}
+
+/// The error and its sources, as one line that says nothing twice, and what to do about it.
 fn chain(error: &anyhow::Error) -> String {
-    let mut parts = Vec::new();
+    let (mut parts, mut hint) = (Vec::new(), None);
     let mut rest = error.chain().peekable();
     while let Some(part) = rest.next() {
         let known = known(part);
@@ -114,13 +144,48 @@ fn chain(error: &anyhow::Error) -> String {
             // What failed comes next, and what that means for the user came before.
             continue;
         }
-        parts.push(part.to_string());
+        parts.push(known.and_then(clearer).unwrap_or_else(|| part.to_string()));
+        hint = hint.or(known.and_then(hint_at));
         if matches!(known, Some(Error::Full { source, .. }) if source.kind() == io::ErrorKind::StorageFull)
         {
             break;
         }
     }
-    parts.join(": ")
+    let chain = parts.join(": ");
+    match hint {
+        Some(hint) => format!("{chain}; {hint}"),
+        None => chain,
+    }
+}
+
+/// The text of an error where its own one would puzzle the user.
+fn clearer(error: &Error) -> Option<String> {
+    match error {
+        Error::Resharding { path, from, to } if from == to => {
+            let path = path.display();
+            Some(format!(
+                "the datastore at {path} is being re-sharded back to {to}: if nobody is at it, \
+                 complete that with 'flatfs reshard {path} {to}'"
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// What to do about an error that the library can't know: which command helps.
+fn hint_at(error: &Error) -> Option<&'static str> {
+    const LOST: &str = "if it is a store that has lost its shard function, 'flatfs help verify' says how \
+                        to find it";
+    match error {
+        // One that the user has named is checked with the arguments.
+        Error::InvalidShard { .. } => Some(LOST),
+        Error::NotAStore { reason, .. } => {
+            let is_lost = ["it has files, but no SHARDING", "its SHARDING"];
+            let is_lost = is_lost.iter().any(|lost| reason.starts_with(lost));
+            is_lost.then_some(LOST)
+        }
+        _ => None,
+    }
 }
 
 fn known<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {

@@ -1,12 +1,11 @@
 //! [`Sink`]: where a command's output goes.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 use crate::report::{ClosedPipe, WrongUsage};
 
@@ -18,7 +17,7 @@ const BUFFER: usize = 64 << 10;
 pub(crate) enum Sink {
     Stdout(BufWriter<Stdout>),
     /// A file that is written beside its place and moved there at the end.
-    File(BufWriter<NamedTempFile>, PathBuf),
+    File(BufWriter<File>, TempPath, PathBuf),
     /// A device or pipe, which can't be replaced by a file.
     Special(BufWriter<File>, PathBuf),
 }
@@ -80,17 +79,25 @@ impl Sink {
     pub(crate) fn finish(mut self) -> anyhow::Result<()> {
         self.flush()?;
         match self {
-            Sink::File(writer, path) => {
-                publish(writer, &path).with_context(|| format!("cannot write {}", path.display()))
-            }
+            Sink::File(writer, temp, path) => publish(writer, temp, &path)
+                .with_context(|| format!("cannot write {}", path.display())),
             Sink::Stdout(_) | Sink::Special(..) => Ok(()),
+        }
+    }
+
+    /// Gives up. Where something has been seen of the output, it ends with `end`, if that can be
+    /// written; a file never gets its name.
+    pub(crate) fn give_up(mut self, end: &[u8]) {
+        if !matches!(self, Sink::File(..)) {
+            // It has failed before, and why is told.
+            let _ = self.write(end).and_then(|()| self.flush());
         }
     }
 
     fn writer(&mut self) -> &mut dyn Write {
         match self {
             Sink::Stdout(writer) => writer,
-            Sink::File(writer, _) => writer,
+            Sink::File(writer, ..) => writer,
             Sink::Special(writer, _) => writer,
         }
     }
@@ -99,7 +106,7 @@ impl Sink {
         result.map_err(|error| match self {
             Sink::Stdout(_) if error.kind() == io::ErrorKind::BrokenPipe => ClosedPipe.into(),
             Sink::Stdout(_) => anyhow::Error::new(error).context("cannot write standard output"),
-            Sink::File(_, path) | Sink::Special(_, path) => {
+            Sink::File(_, _, path) | Sink::Special(_, path) => {
                 anyhow::Error::new(error).context(format!("cannot write {}", path.display()))
             }
         })
@@ -126,28 +133,20 @@ fn create(path: &Path) -> io::Result<Sink> {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    let file = builder().prefix(".flatfs-").tempfile_in(dir);
-    let file = file.map_err(without_path)?;
-    Ok(Sink::File(BufWriter::with_capacity(BUFFER, file), place))
+    // With the mode that a file of this user usually gets.
+    let open_new = |path: &Path| File::options().write(true).create_new(true).open(path);
+    let file = tempfile::Builder::new()
+        .prefix(".flatfs-")
+        .make_in(dir, open_new)?;
+    let (file, temp) = file.into_parts();
+    let writer = BufWriter::with_capacity(BUFFER, file);
+    Ok(Sink::File(writer, temp, place))
 }
 
-/// With the mode that a file of this user usually gets.
-fn builder() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.permissions(Permissions::from_mode(0o666));
-    builder
-}
-
-/// The error without the random name of the file, which helps nobody.
-fn without_path(error: io::Error) -> io::Error {
-    io::Error::from(error.kind())
-}
-
-fn publish(writer: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
+fn publish(writer: BufWriter<File>, temp: TempPath, path: &Path) -> io::Result<()> {
     let file = writer
         .into_inner()
         .map_err(io::IntoInnerError::into_error)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    file.sync_all()?;
+    temp.persist(path).map_err(|error| error.error)
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use ds_flatfs::{FlatFs, Options};
-use tokio::signal::unix::{SignalKind, signal};
 
+use crate::interrupt::interruptible;
 use crate::report;
 
 /// Does `work` on the store in `dir`, which it only reads.
@@ -60,32 +60,4 @@ async fn close_after<T>(
     let done = done?;
     closed?;
     Ok(done)
-}
-
-/// Ends the work when the user interrupts it, so that it can be cleaned up after.
-///
-/// # Errors
-///
-/// If the work fails or is interrupted.
-pub(crate) async fn interruptible<T>(
-    work: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
-    tokio::select! {
-        done = work => done,
-        why = interruption() => anyhow::bail!(why?),
-    }
-}
-
-/// Waits until the user wants the program to end, and says how.
-///
-/// # Errors
-///
-/// If the operating system doesn't tell the program of signals.
-pub(crate) async fn interruption() -> anyhow::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        Ok(()) = tokio::signal::ctrl_c() => Ok("interrupted"),
-        Some(()) = terminate.recv() => Ok("terminated"),
-        else => std::future::pending().await,
-    }
 }

@@ -12,6 +12,8 @@ use crate::store::{Store, Target};
 /// So much is copied before it is made durable: enough that this takes little of the time, and little
 /// enough that a stop needs not wait long.
 const BYTES: u64 = 64 << 20;
+/// And so many blocks, whose names are in memory until then.
+const BLOCKS: usize = 4096;
 
 /// Some blocks on their way from one file system to another one. What is not settled when this is
 /// dropped is still in the old store, and leaves nothing in the new one.
@@ -78,11 +80,14 @@ impl<'a> Copies<'a> {
     }
 
     pub(super) fn are_many(&self) -> bool {
-        self.bytes >= BYTES
+        self.bytes >= BYTES || self.staged.len() + self.found.len() >= BLOCKS
     }
 
     /// Makes the blocks durable in the new store, and then removes them from the old one.
     pub(super) fn settle(&mut self) -> Result<Settled> {
+        if self.staged.is_empty() && self.found.is_empty() {
+            return Ok(Settled::default());
+        }
         let copied = self.staged.iter().map(|staged| &staged.temp);
         let found = self.found.iter().map(|found| &found.to);
         let contents = copied.chain(found).cloned().map(Target::File);

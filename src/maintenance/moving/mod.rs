@@ -1,7 +1,7 @@
 //! [`Move`]: all blocks of a store into another one.
 //!
-//! On one file system each block is renamed, never over another one. Across file systems some hundred
-//! blocks at a time are copied to temp files of the new store, made durable together, renamed to their
+//! On one file system each block is renamed, never over another one. Across file systems some thousand
+//! blocks at a time, of any shards, are copied to temp files of the new store, made durable together, renamed to their
 //! places, made durable there, and only then removed from the old store. So at every moment each block is
 //! whole in at least one of the two; whatever interrupts it, it is begun again and finds what is left to
 //! do. A copy in the new store that is not byte for byte the block in the old one is never taken for it.
@@ -68,6 +68,8 @@ pub struct Moved {
     pub kept_count: u64,
     /// Whether the old store is none any more, but an empty directory.
     pub emptied: bool,
+    /// Whether the old store was an empty directory before, so that nothing was done.
+    pub was_done: bool,
 }
 
 impl Default for Move {
@@ -102,7 +104,8 @@ impl Move {
         Move { watcher, ..self }
     }
 
-    /// Does it. Commits that a crash cut short are completed before.
+    /// Does it. Commits that a crash cut short are completed before. An old store that is an empty
+    /// directory was moved before if there is a new one; else it is no store.
     ///
     /// # Errors
     ///
@@ -148,9 +151,9 @@ impl Move {
             move || Mover::begin(old, new, work)
         };
         let Some(mover) = pool::run(begin).await? else {
-            let emptied = true;
             return Ok(Moved {
-                emptied,
+                emptied: true,
+                was_done: true,
                 ..Moved::default()
             });
         };

@@ -16,7 +16,7 @@ use crate::maintenance::sweep::{Blocks, Sweeper, remove_empty_shards, remove_if_
 use crate::maintenance::usage::Usage;
 use crate::maintenance::work::Work;
 use crate::observe::target;
-use crate::store::{Opening, Store, Target};
+use crate::store::{Opening, Place, Store, Target};
 
 /// A move that is under way.
 #[derive(Debug)]
@@ -49,7 +49,9 @@ pub(super) struct Passenger {
 impl Mover {
     /// `None` if there is nothing to do, since the old store is none any more.
     pub(super) fn begin(old: Opening, new: Opening, work: Arc<Work>) -> Result<Option<Self>> {
+        let path = old.root.clone();
         let Some(old) = old.open_to_empty()? else {
+            check_was_moved(path, &new)?;
             return Ok(None);
         };
         let new = new.open_or_create(old.layout.shard())?;
@@ -81,6 +83,7 @@ impl Mover {
             kept: kept.first,
             kept_count: kept.count,
             emptied,
+            was_done: false,
         })
     }
 
@@ -199,6 +202,9 @@ impl Mover {
 }
 
 impl Sweeper for Mover {
+    /// A shard may have few blocks, and a flush costs as much for a few as for many.
+    type Gathered<'a> = Copies<'a>;
+
     fn place(&self) -> (&dyn Disk, &Path) {
         (&*self.old.disk, self.old.layout.root())
     }
@@ -207,10 +213,13 @@ impl Sweeper for Mover {
         &self.work
     }
 
-    fn sweep(&self, blocks: Blocks) -> Result<u64> {
-        let mut copies = Copies::new(&self.old, &self.new);
+    fn gather(&self) -> Copies<'_> {
+        Copies::new(&self.old, &self.new)
+    }
+
+    fn sweep<'a>(&'a self, blocks: Blocks, copies: &mut Copies<'a>) -> Result<u64> {
         let mut renamed = Progress::default();
-        let taken = self.take_all(blocks, &mut renamed, &mut copies);
+        let taken = self.take_all(blocks, &mut renamed, copies);
         // Those count also if the rest is stopped: the figures of the disk usage hang on them.
         if renamed.blocks > 0 {
             self.work.advance(|progress| {
@@ -218,8 +227,11 @@ impl Sweeper for Mover {
                 progress.bytes += renamed.bytes;
             })?;
         }
-        let settled = taken? + self.settle(&mut copies)?;
-        Ok(renamed.blocks + settled)
+        Ok(renamed.blocks + taken?)
+    }
+
+    fn finish_gathered(&self, mut copies: Copies<'_>) -> Result<u64> {
+        self.settle(&mut copies)
     }
 
     /// It tells which blocks the old store lost, so it is not for a tool to remove.
@@ -228,6 +240,19 @@ impl Sweeper for Mover {
             self.work.keep(dir.to_owned(), Why::Quarantine);
         }
         Ok(())
+    }
+}
+
+/// Whether the old store, now an empty directory, can have been moved: then there is a new one. Else its
+/// name is a wrong one, or that of a place where nothing is mounted.
+fn check_was_moved(path: PathBuf, new: &Opening) -> Result<()> {
+    match new.look()? {
+        Place::Store(_) => Ok(()),
+        Place::Missing | Place::Empty => Err(Error::NotAStore {
+            path,
+            reason: "it is an empty directory, and there is no store either where it should go",
+        }),
+        place => Err(new.refusal(&place)),
     }
 }
 

@@ -283,6 +283,12 @@ fn write_why(f: &mut fmt::Formatter<'_>, error: &Error) -> fmt::Result {
         Error::InvalidShard { input, .. } => {
             write!(f, "{input:?} names no shard function: {NAME_IT}")
         }
+        Error::Resharding { path, from, to } if from == to => write!(
+            f,
+            "it is being re-sharded back to {to}: if nobody is at it, complete that with \
+             `flatfs reshard {} {to}`",
+            path.display()
+        ),
         Error::Resharding { path, from, to } => write!(
             f,
             "it is being re-sharded from {from} to {to}: if nobody is at it, complete that with \

@@ -23,7 +23,9 @@ pub(super) fn read(disk: &Arc<dyn Disk>, root: &Path) -> Result<(Option<Shard>, 
         Ok(Place::Foreign) if looks_like_a_store(&**disk, root) => {
             place.not_a_store("there is no SHARDING that would name its shard function")
         }
-        Ok(Place::Foreign | Place::Missing | Place::Empty) => {
+        Ok(Place::Missing) => return Err(place.not_a_store("there is no such directory")),
+        Ok(Place::Empty) => return Err(place.not_a_store("it is an empty directory")),
+        Ok(Place::Foreign) => {
             return Err(place.not_a_store("there is no SHARDING, and nothing else of a store"));
         }
         Err(error) if is_dir(&**disk, root) && place.read_sharding().is_err() => error,

@@ -9,7 +9,7 @@ pub(super) fn raw(block: &[u8]) -> Cid {
     Cid::new_v1(0x55, Code::Sha2_256.digest(block))
 }
 
-fn varint(number: u64) -> Vec<u8> {
+pub(super) fn varint(number: u64) -> Vec<u8> {
     unsigned_varint::encode::u64(number, &mut unsigned_varint::encode::u64_buffer()).to_vec()
 }
 

@@ -67,6 +67,36 @@ fn every_command_has_an_example_a_manual_page_and_the_global_options() {
 }
 
 #[test]
+fn a_manual_page_has_the_usage_and_sections_that_say_what_they_are() {
+    let page = succeed(&["man", "import"]);
+    let text = page.text().replace('\\', "");
+    for part in [
+        "fBflatfs import fR[OPTIONS] <DIR> <CAR>...",
+        ".SH NOTES",
+        ".SH EXAMPLES",
+    ] {
+        assert!(text.contains(part), "{part:?} in {text}");
+    }
+    assert!(!text.contains("EXTRA"), "{text}");
+}
+
+#[test]
+fn the_readme_has_the_commands_in_the_order_of_the_help() {
+    let readme = include_str!("../../../README.md");
+    let listed = readme.split("```text\n").nth(1).expect("the commands");
+    let listed = listed.split("```").next().expect("their end");
+    let places: Vec<_> = commands()
+        .iter()
+        .map(|command| {
+            let place = listed.find(&format!("flatfs {command} "));
+            place.or(listed.find(&format!(", {command}")))
+        })
+        .collect();
+    assert!(places.iter().all(Option::is_some), "{places:?}");
+    assert!(places.is_sorted(), "{:?}: {places:?}", commands());
+}
+
+#[test]
 fn every_shell_gets_completions_of_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = succeed(&["completions", shell]);

@@ -36,10 +36,12 @@ fn what_can_not_be_converted_is_one_line_that_says_why() {
     let store = store(&room);
     run(&["upgrade", &store, "5"]).failed(1, &["already", &store]);
     run(&["upgrade", &store, "4"]).failed(1, &["prefix/5", "prefix/4"]);
-    run(&["upgrade", &store, "x"]).failed(2, &["PREFIXLEN", "'x'"]);
+    for wrong in ["x", "0", "256"] {
+        let named = format!("'{wrong}'");
+        run(&["upgrade", &store, wrong]).failed(2, &["PREFIXLEN", &named, "between 1 and 255"]);
+    }
     succeed(&["downgrade", &store]);
     run(&["upgrade", &store, "4"]).failed(1, &["prefix/4", &store]);
-    run(&["upgrade", &store, "0"]).failed(1, &["between 1 and 255"]);
     run(&["downgrade", &store]).failed(1, &["no SHARDING", &store]);
     run(&["downgrade", &room.kubo_store()]).failed(1, &["next-to-last/2"]);
     run(&["du", &room.path("missing")]).failed(1, &["missing"]);

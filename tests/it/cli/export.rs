@@ -10,6 +10,7 @@ use multihash_codetable::{Code, MultihashDigest as _};
 
 use super::cars::{header, parse, raw, section};
 use super::{Room, files, fixture, run, succeed};
+use crate::mounts::Mount;
 
 const SMALL_ROOT: &str = "bafybeigsun6zhi4vrpryig6tfhvrb2ykn5dqg4q5fkm7rjgfyv6uc67xia";
 const KUBO_ROOT: &str = "bafybeicgysyofkc6g7oxknhkecicbvaak4vrcaua4imd5g72jedbhbroyu";
@@ -149,8 +150,38 @@ fn a_damaged_block_is_an_error_that_names_it() {
     for path in files(&store).keys() {
         fs::write(path, b"hello fl4tfs\n").unwrap();
     }
-    run(&["export", &store]).failed(1, &[&cid, "damaged"]);
-    run(&["export", &store, &cid]).failed(1, &[&cid, "damaged"]);
+    for args in [&["export", &store][..], &["export", &store, &cid]] {
+        run(args).failed(1, &[&cid, "damaged", "flatfs verify --repair"]);
+    }
+}
+
+#[test]
+fn a_car_of_an_export_that_failed_is_refused_as_cut_short() {
+    let room = Room::new();
+    let (store, copy) = (room.store_of("small.car"), room.path("copy"));
+    for path in files(&store).into_keys() {
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, b"damaged").unwrap();
+        let done = run(&["export", &store]);
+        done.failed(1, &["damaged"]);
+        let half = room.file("half.car", &done.stdout);
+        run(&["import", &copy, &half]).failed(1, &["nothing of", "cut short"]);
+        fs::write(&path, whole).unwrap();
+    }
+}
+
+#[test]
+fn an_export_to_a_full_disk_names_the_file_that_was_asked_for() {
+    let Some(mount) = Mount::tmpfs("size=300k") else {
+        return;
+    };
+    let room = Room::new();
+    let store = room.store_of("small.car");
+    let car = mount.path().join("all.car").display().to_string();
+    let done = run(&["export", &store, "-o", &car]);
+    done.failed(1, &[&car, "No space left"]);
+    assert!(!done.stderr.contains(".flatfs-"), "{done:?}");
+    assert_eq!(fs::read_dir(mount.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod comforts;
 mod convert;
 mod export;
 mod import;
+mod interrupts;
+mod lost_sharding;
 mod put_get;
 mod relocate;
 mod terminal;
@@ -57,6 +59,18 @@ impl Done {
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
         for part in parts {
             assert!(self.stderr.contains(part), "{part:?} in {self:?}");
+        }
+    }
+
+    /// Asserts that it was interrupted, said so at once, and ended with one line that has all of these parts.
+    #[track_caller]
+    fn was_interrupted(&self, parts: &[&str]) {
+        assert_eq!(self.code, 130, "{self:?}");
+        let lines: Vec<&str> = self.stderr.lines().collect();
+        assert_eq!(lines.len(), 2, "{self:?}");
+        assert!(lines[0].contains("interrupted, cleaning up"), "{self:?}");
+        for part in parts {
+            assert!(lines[1].contains(part), "{part:?} in {self:?}");
         }
     }
 }

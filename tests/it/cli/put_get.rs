@@ -6,7 +6,7 @@ use cid::Cid;
 use cid::multibase::Base;
 use data_encoding::BASE32_NOPAD;
 
-use super::cars::raw;
+use super::cars::{header, raw, varint};
 use super::{Room, files, keys, run, run_with_input, succeed};
 
 const HELLO: &[u8] = b"hello flatfs\n";
@@ -37,6 +37,30 @@ fn a_block_over_2_mib_is_refused_unless_it_is_allowed() {
     assert_eq!(keys(&room.store()).len(), 1);
     succeed(&["put", "--allow-big-block", &room.store(), &big]);
     assert_eq!(keys(&room.store()).len(), 2);
+}
+
+#[test]
+fn no_command_takes_a_block_over_1_gib_and_none_advises_what_does_not_help() {
+    let room = Room::new();
+    succeed(&["create", &room.store()]);
+    let over = room.path("over");
+    let made = fs::File::create(&over).and_then(|file| file.set_len((1 << 30) + 1));
+    made.unwrap();
+    let put = run(&["put", "--allow-big-block", &room.store(), &over]);
+    put.failed(1, &[&over, "1 GiB"]);
+    assert!(!put.stderr.contains("--allow"), "{put:?}");
+
+    let section = [header(&[]), varint((1 << 30) + 1000), vec![1; 100]].concat();
+    let car = room.file("over.car", &section);
+    for args in [
+        &["import", "--allow-big-block", &room.store(), &car][..],
+        &["verify", "--repair", "--from", &car, &room.store()],
+    ] {
+        let done = run(args);
+        done.failed(1, &[&car, "1 GiB"]);
+        assert!(!done.stderr.contains("--allow"), "{done:?}");
+        assert_eq!(done.text(), "");
+    }
 }
 
 #[test]
@@ -130,7 +154,7 @@ fn what_is_not_there_is_told_by_the_exit_status() {
     assert_eq!(run(&["has", &store, "/NOPE"]).code, 1);
     run(&["get", &store, &absent]).failed(1, &[&absent, &store]);
     run(&["get", &store, "/NOPE"]).failed(1, &["/NOPE"]);
-    run(&["has", &room.path("none"), &there]).failed(1, &["none"]);
+    run(&["has", &room.path("none"), &there]).failed(2, &["none"]);
 }
 
 #[test]
@@ -152,7 +176,9 @@ fn a_get_into_a_file_writes_all_of_it() {
     succeed(&["get", &store, &cid, "-o", &file]);
     assert_eq!(fs::read(&file).unwrap(), HELLO);
     let nowhere = room.path("no/dir");
-    run(&["get", &store, &cid, "-o", &nowhere]).failed(1, &[&nowhere]);
+    let done = run(&["get", &store, &cid, "-o", &nowhere]);
+    done.failed(1, &[&nowhere, "No such file or directory"]);
+    assert!(!done.stderr.contains(".flatfs-"), "{done:?}");
 }
 
 #[test]

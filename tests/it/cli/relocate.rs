@@ -1,14 +1,13 @@
 //! `move` and `reshard`
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
 
 use super::terminal::run_in_terminal;
-use super::{Room, files, keys, program, run, succeed};
+use super::{Done, Room, files, keys, program, run, succeed};
 
 fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
@@ -131,6 +130,65 @@ fn a_store_that_is_between_two_functions_says_how_to_complete_it() {
     assert_eq!(keys(&store), before);
 }
 
+/// What is in the way can't be seen before it begins.
+#[test]
+fn a_reshard_that_stops_half_way_says_that_the_store_is_closed_and_how_to_go_on_or_back() {
+    let room = Room::new();
+    let store = room.store_of("small.car");
+    let before = keys(&store);
+    let obstacle = room.file("store/CIQ", b"a file");
+    let complete = format!("flatfs reshard {store} prefix/3");
+    let undo = format!("flatfs reshard {store} next-to-last/2");
+    let done = run(&["reshard", &store, "prefix/3"]);
+    done.failed(1, &[&obstacle, "no program can open", &complete, &undo]);
+    run(&["ls", &store]).failed(1, &[&complete]);
+    fs::remove_file(obstacle).unwrap();
+    let undone = succeed(&["reshard", &store, "next-to-last/2"]);
+    assert!(
+        undone.text().contains(": back to next-to-last/2, "),
+        "{undone:?}"
+    );
+    assert_eq!(keys(&store), before);
+}
+
+#[test]
+fn an_undoing_that_was_interrupted_is_called_one() {
+    let room = Room::new();
+    let store = room.store_of("small.car");
+    let under_way = "/repo/flatfs/shard/resharding/1 from prefix/2 to prefix/2; x\n";
+    fs::write(Path::new(&store).join("SHARDING"), under_way).unwrap();
+    for command in ["ls", "verify"] {
+        let done = run(&[command, &store]);
+        let said = [done.text(), &done.stderr].concat();
+        for part in ["re-sharded back to prefix/2", "flatfs reshard"] {
+            assert!(said.contains(part), "{part:?} in {said}");
+        }
+    }
+}
+
+#[test]
+fn a_move_of_an_empty_directory_is_done_before_if_there_is_a_new_store_and_else_a_mistake() {
+    let room = Room::new();
+    let (old, new) = (room.store_of("small.car"), room.path("new"));
+    succeed(&["move", &old, &new]);
+    let again = succeed(&["move", &old, &new]);
+    assert!(again.text().contains("nothing to move"), "{again:?}");
+    let again = json(&succeed(&["move", "--json", &old, &new]).stdout);
+    assert_eq!(
+        (&again["was_done"], &again["blocks"]),
+        (&true.into(), &0.into())
+    );
+
+    let file = room.file("file", b"x");
+    run(&["move", &old, &file]).failed(1, &[&file, "not a directory"]);
+    let foreign = room.path("");
+    run(&["move", &old, &foreign]).failed(1, &["same directory"]);
+    for missing in [room.path("absent"), room.path("no/parent")] {
+        run(&["move", &old, &missing]).failed(1, &[&old, "empty directory"]);
+        assert!(!Path::new(&missing).exists());
+    }
+}
+
 #[test]
 fn help_has_an_example() {
     for command in ["move", "reshard"] {
@@ -196,13 +254,9 @@ fn an_interrupted_command_says_that_nothing_is_lost_and_is_completed_by_the_same
     }
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
-    let code = child.wait().unwrap().code();
-    let said: Vec<_> = BufReader::new(child.stderr.take().unwrap())
-        .lines()
-        .map(Result::unwrap)
-        .collect();
-    assert_eq!((code, said.len()), (Some(1), 1), "{said:?}");
-    assert!(said[0].contains("run the same command again"), "{said:?}");
+    let done = Done::of(child.wait_with_output().unwrap());
+    let complete = format!("no program can open {store} until 'flatfs reshard {store} prefix/1'");
+    done.was_interrupted(&[&complete, "interrupted: ", "run the same command again"]);
     assert!(
         fs::read_to_string(&sharding)
             .unwrap()

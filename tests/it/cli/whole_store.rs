@@ -192,9 +192,33 @@ fn every_command_says_that_there_is_no_store() {
         &["rm", &missing, "/A"],
         &["put", &missing, &file],
     ] {
-        run(args).failed(1, &[&missing]);
+        let code = if args[0] == "has" { 2 } else { 1 };
+        run(args).failed(code, &[&missing]);
     }
     assert!(!fs::exists(&missing).unwrap());
+}
+
+#[test]
+fn json_is_one_object_a_line_with_absolute_paths() {
+    let room = Room::new();
+    room.store_of("hello.car");
+    for (args, paths) in [
+        (&["stat", "--json", "store"][..], &["path"][..]),
+        (&["du", "--json", "store"], &["path"]),
+        (&["reshard", "--json", "store", "prefix/2"], &["path"]),
+        (&["move", "--json", "store", "new"], &["old", "new"]),
+        (&["verify", "--json", "new"], &[]),
+        (&["ls", "--json", "new"], &[]),
+    ] {
+        let output = program(args).current_dir(room.path("")).output();
+        let done = Done::of(output.unwrap());
+        assert_eq!((done.code, done.lines().len()), (0, 1), "{done:?}");
+        let object: Value = serde_json::from_slice(&done.stdout).unwrap();
+        for path in paths {
+            let named = object[*path].as_str().unwrap();
+            assert!(named.starts_with('/'), "{path} in {done:?}");
+        }
+    }
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::mounts::Mount;
 use crate::support::{block_path, blocks, fill, key_of, options};
 
 const BLOCKS: usize = 500;
+/// What a process says that has been through all shards.
+const SWEPT: &str = "swept";
 
 /// A directory in memory, where there is one: nothing here hangs on what is durable.
 fn room() -> TempDir {
@@ -39,7 +41,19 @@ fn kill(arguments: &[&str], random: &mut fastrand::Rng) {
             return;
         }
     }
-    thread::sleep(Duration::from_micros(random.u64(0..500)));
+    kill_within(500, child, random);
+}
+
+/// Lets a process work until it has been through all shards once, and kills it shortly after: then a move
+/// across file systems has made its copies, and gives them their places.
+fn kill_late(arguments: &[&str], random: &mut fastrand::Rng) {
+    let mut child = Child::start("relocate::kills::child", arguments);
+    while child.hear().is_some_and(|said| said != SWEPT) {}
+    kill_within(8000, child, random);
+}
+
+fn kill_within(micros: u64, child: Child, random: &mut fastrand::Rng) {
+    thread::sleep(Duration::from_micros(random.u64(0..micros)));
     child.kill();
 }
 
@@ -99,23 +113,37 @@ async fn a_killed_resharding_loses_and_doubles_nothing_and_is_completed() {
     assert!(between > KILLS / 3, "{between} kills met a re-sharding");
 }
 
+/// Whether some blocks are moved and others not, or copies are on their way.
+fn is_between(old: &Path, new: &Path) -> bool {
+    let is_copying = || fs::read_dir(new.join(".temp")).is_ok_and(|mut temp| temp.next().is_some());
+    let (left, moved) = (found(&[old]).len(), found(&[new]).len());
+    left > 0 && (moved > 0 || is_copying())
+}
+
 /// Moves the blocks there and back, with a kill on each way.
-async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], most: u32) {
+async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], is_across: bool) {
+    // Of some blocks the copies are there, and the originals are to be removed yet.
+    let most = if is_across { 2 } else { 1 };
+    let mut placing = 0;
     make_store(&ends[0]).await;
     let mut random = fastrand::Rng::with_seed(2);
     let mut between = 0;
     for _ in 0..kills {
         let [old, new] = &ends;
         let arguments = ["move", old.to_str().unwrap(), new.to_str().unwrap()];
-        kill(&arguments, &mut random);
+        if is_across && random.bool() {
+            kill_late(&arguments, &mut random);
+        } else {
+            kill(&arguments, &mut random);
+        }
         let there = found(&[old, new]);
         assert_eq!(there.len(), BLOCKS);
         assert!(
             there.values().all(|copies| *copies <= most),
             "none is doubled"
         );
-        let count = found(&[new]).len();
-        between += usize::from((1..BLOCKS).contains(&count));
+        between += usize::from(is_between(old, new));
+        placing += usize::from((1..BLOCKS).contains(&found(&[new]).len()));
         let done = Move::new().run(old, new).await.unwrap();
         assert!(done.emptied);
         assert_eq!(fs::read_dir(old).unwrap().count(), 0);
@@ -123,18 +151,20 @@ async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], most: u32) {
         check_opens(new, shard("next-to-last/2")).await;
         ends.reverse();
     }
-    eprintln!("{kills} kills, {between} of them in the middle; no block lost, none doubled");
+    eprintln!(
+        "{kills} kills, {between} of them in the middle, {placing} with some blocks in their places"
+    );
     assert!(between > kills / 3, "{between} kills met a move");
+    assert!(placing > 0, "a kill met blocks that took their places");
 }
 
 #[tokio::test]
 async fn a_killed_move_loses_and_doubles_nothing_and_is_completed() {
     let room = room();
     let ends = ["store", "other"].map(|name| room.path().join(name));
-    kill_moves(50, ends, 1).await;
+    kill_moves(50, ends, false).await;
 }
 
-/// Of some blocks the copies are there, and the originals are to be removed yet.
 #[tokio::test]
 async fn a_killed_move_to_another_file_system_loses_nothing_and_is_completed() {
     let Some(mount) = Mount::tmpfs("size=32m") else {
@@ -142,7 +172,7 @@ async fn a_killed_move_to_another_file_system_loses_nothing_and_is_completed() {
     };
     let room = room();
     let ends = [room.path(), mount.path()].map(|path| path.join("store"));
-    kill_moves(50, ends, 2).await;
+    kill_moves(50, ends, true).await;
 }
 
 #[test]
@@ -151,8 +181,9 @@ fn child() {
     let Some(arguments) = child::arguments() else {
         return;
     };
-    let tell = |_: Progress| {
-        child::say("on");
+    let tell = |progress: Progress| {
+        let is_through = progress.shards > 0 && progress.shards == progress.total_shards;
+        child::say(if is_through { SWEPT } else { "on" });
         ControlFlow::Continue(())
     };
     let runtime = tokio::runtime::Builder::new_multi_thread();

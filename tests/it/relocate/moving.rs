@@ -244,11 +244,31 @@ async fn what_is_no_store_is_not_moved_and_nothing_is_made_for_it() {
     assert!(matches!(foreign, Err(Error::NotAStore { .. })));
     assert!(!new.exists());
     fs::remove_file(home.in_store("file")).unwrap();
-    assert!(
-        Move::new().run(home.store(), &new).await.unwrap().emptied,
-        "as after a move"
-    );
+    let empty = Move::new().run(home.store(), &new).await;
+    assert!(matches!(empty, Err(Error::NotAStore { .. })));
     assert!(!new.exists());
+    options().create(&new).await.unwrap().close().await.unwrap();
+    let done = Move::new().run(home.store(), &new).await.unwrap();
+    assert!(done.emptied && done.was_done, "as after a move");
+}
+
+/// Each of its shards has one block, or few.
+#[tokio::test]
+async fn a_move_to_another_file_system_flushes_for_many_shards_at_once() {
+    let Some(mount) = Mount::tmpfs("size=16m") else {
+        return;
+    };
+    let home = home_with("next-to-last/3", 300).await;
+    let (sender, told) = std::sync::mpsc::channel();
+    let moving = Move::new().on_progress(move |progress| {
+        sender.send(progress.blocks).unwrap();
+        std::ops::ControlFlow::Continue(())
+    });
+    let done = moving.run(home.store(), mount.path().join("new")).await;
+    assert_eq!(done.unwrap().blocks, 300);
+    let mut settled: Vec<_> = told.iter().collect();
+    settled.dedup();
+    assert!(settled.len() <= 3, "once for each of two jobs: {settled:?}");
 }
 
 #[tokio::test]

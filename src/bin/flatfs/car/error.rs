@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::MAX_HEADER;
+use super::{MAX_BIG_SECTION, MAX_HEADER, MAX_SECTION};
 
 /// What is wrong with a CAR.
 #[derive(Debug, thiserror::Error)]
@@ -39,10 +39,15 @@ pub(crate) enum Fault {
     #[error("a section of length zero: it is damaged, or padded with zeros")]
     EmptySection,
     #[error(
-        "a section of {0} bytes is over the limit of {1}: it is damaged, or no CAR, or has a block so \
-         big that only --allow-big-block takes it"
+        "a section of {0} bytes is over the limit of {MAX_SECTION}: it is damaged, or no CAR, or has a \
+         block so big that only --allow-big-block takes it"
     )]
-    LongSection(u64, u64),
+    BigSection(u64),
+    #[error(
+        "a section of {0} bytes is over the limit of {MAX_BIG_SECTION}: it is damaged, or no CAR, or has \
+         a block over 1 GiB, which is not taken"
+    )]
+    LongSection(u64),
     #[error("a section without a valid CID ({0})")]
     Cid(cid::Error),
     #[error("cannot read it: {0}")]

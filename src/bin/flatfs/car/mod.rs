@@ -15,7 +15,9 @@ mod source;
 mod write;
 
 pub(crate) use self::reader::{Block, CarReader};
-pub(crate) use self::write::{header, section_head};
+pub(crate) use self::write::{BROKEN_END, header, section_head};
+
+use crate::blocks;
 
 /// The longest header that is taken, as in go-car.
 const MAX_HEADER: u64 = 32 << 20;
@@ -23,5 +25,9 @@ const MAX_HEADER: u64 = 32 << 20;
 /// The longest section that is taken, as in go-car.
 const MAX_SECTION: u64 = 8 << 20;
 
-/// The longest section that is taken where the user expects big blocks.
-const MAX_BIG_SECTION: u64 = 1 << 30;
+/// The longest section that is taken where the user expects big blocks: one of [`blocks::LARGEST`], with its
+/// CID.
+const MAX_BIG_SECTION: u64 = blocks::LARGEST + LONGEST_CID;
+
+/// More than the longest CID, whose digest has 64 bytes at most.
+const LONGEST_CID: u64 = 128;

@@ -60,7 +60,7 @@ impl<R: AsyncBufRead + Unpin> CarReader<R> {
         &self.roots
     }
 
-    /// Takes sections of up to 1 GiB.
+    /// Takes blocks of up to 1 GiB.
     pub(crate) fn allow_big_sections(&mut self) {
         self.longest_section = MAX_BIG_SECTION;
     }
@@ -95,7 +95,8 @@ impl<R: AsyncBufRead + Unpin> CarReader<R> {
         match len {
             0 => return Err(Fault::EmptySection),
             len if len <= self.longest_section => {}
-            _ => return Err(Fault::LongSection(len, self.longest_section)),
+            len if len <= MAX_BIG_SECTION => return Err(Fault::BigSection(len)),
+            _ => return Err(Fault::LongSection(len)),
         }
         let section = Bytes::from(self.source.bytes(len, "a section").await?);
         let mut rest = section.as_ref();

@@ -6,6 +6,11 @@ use unsigned_varint::encode;
 
 use super::header::Header;
 
+/// What stands at the end of a CAR that couldn't be written as a whole. A reader that stops between two
+/// blocks would take it for one; here it meets the length of a section that isn't there. Some readers take
+/// an end inside or right behind a length for the end of the CAR, so a part of the section follows.
+pub(crate) const BROKEN_END: &[u8] = b"\x7fthis export failed";
+
 /// The header, with its length before it.
 ///
 /// # Errors

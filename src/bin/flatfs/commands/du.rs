@@ -41,15 +41,14 @@ impl Du {
         let started = Instant::now();
         let counted = watching("counting", |watch| maintenance::recount(&self.dir, watch));
         let usage = counted.await?;
-        let path = self.dir.display();
         if self.json {
             report::json(&Report {
-                path: path.to_string(),
+                path: report::absolute(&self.dir),
                 bytes: usage.bytes,
                 accuracy: usage.accuracy.as_str(),
             })?;
         } else {
-            let (path, bytes) = (escape(path), bytes(usage.bytes));
+            let (path, bytes) = (escape(self.dir.display()), bytes(usage.bytes));
             let seconds = started.elapsed().as_secs_f64();
             report::summary(&format!("{path}: disk usage {bytes}, {seconds:.2} s\n"))?;
         }

@@ -10,6 +10,7 @@ use ds_flatfs::query::Query;
 use futures::StreamExt as _;
 
 use crate::dag::{self, Walk};
+use crate::interrupt::interruptible;
 use crate::report::Answer;
 use crate::sink::Sink;
 use crate::target::parse_cid;
@@ -24,8 +25,12 @@ are followed. A missing block is an error that names it. Blocks that their CIDs 
 
 Without: every block of the store as raw, in a CAR without roots.
 
-Each block is checked against its CID. A FILE that is named with -o only appears when all of it is \
-there.
+Each block is checked against its CID, and a damaged one ends the export, so that no backup without it \
+takes the place of one that may have it. 'flatfs verify --repair' takes all of them out of the way. A \
+block over 1 GiB ends it too, since 'flatfs import' wouldn't take it.
+
+A FILE that is named with -o only appears when all of it is there. On standard output an export that fails \
+or is interrupted leaves a CAR that doesn't read to its end, so that no program takes it for a whole one.
 
 Example:
   flatfs export blocks bafybeihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku -o dag.car
@@ -43,15 +48,7 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(self) -> anyhow::Result<Answer> {
-        store::reading(&self.dir, async |store| {
-            let work = self.export(store);
-            if self.output.is_some() {
-                store::interruptible(work).await
-            } else {
-                work.await
-            }
-        })
-        .await
+        store::reading(&self.dir, async |store| self.export(store).await).await
     }
 
     async fn export(&self, store: &dyn Datastore) -> anyhow::Result<Answer> {
@@ -65,13 +62,22 @@ impl Export {
             "a CAR is not for the terminal: redirect the output, or name a file with -o",
         )?;
         sink.write(&car::header(self.roots.clone())?)?;
-        if self.roots.is_empty() {
-            write_all(store, &mut sink).await?;
-        } else {
-            write_dags(store, &self.roots, &mut sink).await?;
+        match interruptible(self.write_blocks(store, &mut sink)).await {
+            Ok(()) => sink.finish()?,
+            Err(error) => {
+                sink.give_up(car::BROKEN_END);
+                return Err(error);
+            }
         }
-        sink.finish()?;
         Ok(Answer::Yes)
+    }
+
+    async fn write_blocks(&self, store: &dyn Datastore, sink: &mut Sink) -> anyhow::Result<()> {
+        if self.roots.is_empty() {
+            write_all(store, sink).await
+        } else {
+            write_dags(store, &self.roots, sink).await
+        }
     }
 }
 
@@ -79,7 +85,7 @@ async fn write_dags(store: &dyn Datastore, roots: &[Cid], sink: &mut Sink) -> an
     let mut walk = Walk::new(store, roots);
     while let Some((cid, block)) = walk.next().await? {
         if !hash::is_identity(&cid) {
-            write_block(&cid, &block, sink)?;
+            write_block(&cid, &block, sink).await?;
         }
     }
     Ok(())
@@ -97,12 +103,17 @@ async fn write_all(store: &dyn Datastore, sink: &mut Sink) -> anyhow::Result<()>
         })?;
         let block = entry.value.unwrap_or_default();
         dag::check(&cid, &block)?;
-        write_block(&cid, &block, sink)?;
+        write_block(&cid, &block, sink).await?;
     }
     Ok(())
 }
 
-fn write_block(cid: &Cid, block: &[u8], sink: &mut Sink) -> anyhow::Result<()> {
+async fn write_block(cid: &Cid, block: &[u8], sink: &mut Sink) -> anyhow::Result<()> {
+    // Blocks that are read ahead are no reason not to see that the user wants it to end.
+    tokio::task::yield_now().await;
+    if block.len() as u64 > blocks::LARGEST {
+        bail!("the block of the CID {cid} is over 1 GiB, the largest one that an import takes");
+    }
     sink.write(&car::section_head(cid, block))?;
     sink.write(block)
 }

@@ -12,7 +12,8 @@ use crate::target::{KEY_HELP, Target};
 #[derive(Debug, Args)]
 #[command(after_help = format!("{KEY_HELP}
 
-The exit status is 0 if all of them are there, else 1. Nothing is printed.
+The exit status is 0 if all of them are there, 1 if one is not, and 2 if that can't be told. Nothing \
+else is said of it.
 
 Example:
   flatfs has blocks bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku && echo there"))]

@@ -14,6 +14,7 @@ use tokio::io::AsyncBufRead;
 
 use crate::car::{Block, CarReader};
 use crate::hash;
+use crate::interrupt::interruptible;
 use crate::progress::Bar;
 use crate::report::Answer;
 use crate::report::escape;
@@ -28,9 +29,12 @@ Every block is checked against the hash in its CID. A hash function that is not 
 unless --unverified takes such blocks as they are; all others are checked even then. Blocks that \
 their CIDs carry themselves (identity hash) are checked and counted, but not stored.
 
-A root that is neither in the CAR nor in the store is warned about. The index of a version 2 is not \
-needed and not read. A CAR that ends between two blocks can't be told from a whole one. DIR is made, \
-with next-to-last/2, if it is missing or empty.
+A CAR that ends between two blocks can't be told from a whole one, but for its roots. So a root that is \
+neither in the CAR nor in the store is reported and makes the exit status 1; the blocks are imported all \
+the same. --allow-missing-roots is for CARs that are only a part on purpose.
+
+The index of a version 2 is not needed and not read. DIR is made, with next-to-last/2, if it is missing or \
+empty.
 
 Example:
   flatfs import blocks backup.car
@@ -44,6 +48,9 @@ pub(crate) struct Import {
     /// Take blocks whose hash function is not known without a check
     #[arg(long)]
     unverified: bool,
+    /// Don't mind roots that are neither in their CAR nor in the store
+    #[arg(long)]
+    allow_missing_roots: bool,
     /// Take blocks over 8 MiB, up to 1 GiB, as `put --allow-big-block` makes them
     #[arg(long)]
     allow_big_block: bool,
@@ -58,11 +65,12 @@ impl Import {
         // Before the store, so that none is made for something that is no CAR.
         let first = self.open(first).await?;
         store::making(&self.dir, async |store| {
-            import(store, first, self.unverified).await?;
+            let mut answer = self.import(store, first).await?;
             for car in others {
-                import(store, self.open(car).await?, self.unverified).await?;
+                let next = self.import(store, self.open(car).await?).await?;
+                answer = answer.and(next);
             }
-            Ok(Answer::Yes)
+            Ok(answer)
         })
         .await
     }
@@ -109,39 +117,51 @@ struct Tally {
     bytes: u64,
 }
 
-async fn import(store: &FlatFs, mut car: Car, unverified: bool) -> anyhow::Result<()> {
-    let started = Instant::now();
-    let roots = car.reader.roots().to_vec();
-    let mut absent: HashSet<Cid> = roots.iter().copied().collect();
-    let batch = store.batch().await?;
-    // The commit is not interrupted: it is short, and then it is known how it went.
-    let filling = store::interruptible(fill(&batch, &mut car, &mut absent, unverified));
-    let tally = match filling.await {
-        Ok(tally) => {
-            batch.commit().await.map_err(|error| {
-                let told = match error {
-                    Error::BatchFailed { .. } => refused(&car.name),
-                    _ => format!("cannot commit the blocks of {}", car.name),
-                };
-                anyhow::Error::from(error).context(told)
-            })?;
-            tally
+impl Import {
+    async fn import(&self, store: &FlatFs, mut car: Car) -> anyhow::Result<Answer> {
+        let started = Instant::now();
+        let roots = car.reader.roots().to_vec();
+        let mut absent: HashSet<Cid> = roots.iter().copied().collect();
+        let batch = store.batch().await?;
+        // The commit is not interrupted: it is short, and then it is known how it went.
+        let filling = interruptible(fill(&batch, &mut car, &mut absent, self.unverified));
+        let tally = match filling.await {
+            Ok(tally) => {
+                let committed = batch.commit().await;
+                committed.map_err(|error| not_committed(error, &car.name))?;
+                tally
+            }
+            Err(error) => {
+                // Why the CAR is refused matters more than what couldn't be cleaned up.
+                let _ = batch.discard().await;
+                return Err(error.context(refused(&car.name)));
+            }
+        };
+        let mut answer = Answer::Yes;
+        for root in roots.iter().filter(|root| absent.contains(root)) {
+            if !self.allow_missing_roots && !blocks::has(store, root).await? {
+                let name = &car.name;
+                report::error(&anyhow!(
+                    "the root {root} of {name} is neither in it nor in the store: it may be cut short \
+                     (--allow-missing-roots takes it as it is)"
+                ));
+                answer = Answer::No;
+            }
         }
-        Err(error) => {
-            // Why the CAR is refused matters more than what couldn't be cleaned up.
-            let _ = batch.discard().await;
-            return Err(error.context(refused(&car.name)));
-        }
-    };
-    for root in roots.iter().filter(|root| absent.contains(root)) {
-        if !blocks::has(store, root).await? {
-            let name = &car.name;
-            report::warn(&anyhow!(
-                "the root {root} of {name} is neither in it nor in the store"
-            ));
-        }
+        print(&car.name, &roots, &tally, started.elapsed())?;
+        Ok(answer)
     }
-    print(&car.name, &roots, &tally, started.elapsed())
+}
+
+/// What it means for the user that a commit failed.
+fn not_committed(error: Error, name: &str) -> anyhow::Error {
+    let told = match error {
+        Error::CommitIncomplete { .. } => format!(
+            "all of {name} is imported, but not yet in its place, which the next command that writes sees to"
+        ),
+        _ => refused(name),
+    };
+    anyhow::Error::from(error).context(told)
 }
 
 /// Puts all blocks of the CAR into the batch; takes those roots out of `absent` that it meets.
@@ -209,8 +229,9 @@ fn summary(name: &str, tally: &Tally, time: Duration) -> String {
     let (blocks, bytes) = (report::blocks(*blocks), HumanCount(*bytes));
     let inline = match inline {
         0 => String::new(),
-        inline => format!(" ({inline} inline in their CIDs)"),
+        inline => format!(" ({} inline in their CIDs)", HumanCount(*inline)),
     };
+    let new = HumanCount(*new);
     format!("{name}: {blocks}{inline}, {new} new, {bytes} bytes, {seconds:.2} s\n")
 }
 
@@ -219,17 +240,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_failed_commit_imports_nothing_unless_only_the_places_are_missing() {
+        let full = || Error::Full {
+            action: "write",
+            path: "/s/x".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        };
+        let incomplete = Error::CommitIncomplete {
+            record: "/s/.temp/b/COMMIT".into(),
+            source: full().into(),
+        };
+        let told = |error| not_committed(error, "a.car").to_string();
+        assert_eq!(told(full()), "nothing of a.car was imported");
+        assert!(told(incomplete).starts_with("all of a.car is imported, but not yet"));
+    }
+
+    #[test]
     fn the_summary_is_one_line() {
         let tally = Tally {
-            blocks: 3,
-            new: 1,
+            blocks: 60_003,
+            new: 60_000,
             inline: 1,
-            bytes: 10,
+            bytes: 1_000,
         };
         let line = summary("a\n.car", &tally, Duration::from_millis(1234));
         assert_eq!(
             line,
-            "a\\n.car: 3 blocks (1 inline in their CIDs), 1 new, 10 bytes, 1.23 s\n"
+            "a\\n.car: 60,003 blocks (1 inline in their CIDs), 60,000 new, 1,000 bytes, 1.23 s\n"
         );
     }
 }

@@ -1,7 +1,10 @@
 //! `flatfs man`
 
+use std::io;
+
 use anyhow::Context as _;
 use clap::Args;
+use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::report::Answer;
 use crate::report::WrongUsage;
@@ -20,9 +23,7 @@ pub(crate) struct Man {
 
 impl Man {
     pub(crate) fn run(self, program: clap::Command) -> anyhow::Result<Answer> {
-        let mut page = Vec::new();
-        let rendered = clap_mangen::Man::new(self.described(program)?).render(&mut page);
-        rendered.context("cannot write the manual page")?;
+        let page = page(self.described(program)?).context("cannot write the manual page")?;
         let mut sink = Sink::stdout();
         sink.write(&page)?;
         sink.finish()?;
@@ -30,13 +31,71 @@ impl Man {
     }
 
     fn described(&self, mut program: clap::Command) -> anyhow::Result<clap::Command> {
+        // Hands the program's name and version on to its commands.
+        program.build();
         let Some(name) = &self.command else {
             return Ok(program);
         };
-        // Hands the program's name and version on to its commands.
-        program.build();
         let command = program.find_subcommand(name);
         let command = command.ok_or_else(|| WrongUsage(format!("there is no command '{name}'")))?;
         Ok(command.clone())
     }
+}
+
+/// The whole page. What the help has behind the options gets sections with names that say what it is.
+fn page(mut command: clap::Command) -> io::Result<Vec<u8>> {
+    let usage = command.render_usage().to_string();
+    let help = command.get_after_help().map(ToString::to_string);
+    let help = help.unwrap_or_default();
+    let (notes, examples) = help.split_once("Example:\n").unwrap_or((&help, ""));
+    let has_commands = command.has_subcommands();
+    let mut page = Vec::new();
+    let man = clap_mangen::Man::new(command);
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    synopsis(&usage).to_writer(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if has_commands {
+        man.render_subcommands_section(&mut page)?;
+    }
+    section("NOTES", notes).to_writer(&mut page)?;
+    section("EXAMPLES", examples).to_writer(&mut page)?;
+    man.render_version_section(&mut page)?;
+    Ok(page)
+}
+
+/// As the help has it: which arguments can be repeated, clap_mangen doesn't say.
+fn synopsis(usage: &str) -> Roff {
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(usage).trim();
+    let (name, arguments) = usage.split_at(usage.find(['[', '<']).unwrap_or(usage.len()));
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text([bold(name), roman(arguments)]);
+    roff
+}
+
+/// A section of paragraphs, in which indented lines stay as they are; nothing if there is no text.
+fn section(title: &str, text: &str) -> Roff {
+    let mut roff = Roff::new();
+    if text.trim().is_empty() {
+        return roff;
+    }
+    roff.control("SH", [title]);
+    let mut is_indented = false;
+    for line in text.trim_end().lines() {
+        if line.starts_with(' ') != is_indented {
+            is_indented = !is_indented;
+            roff.control(if is_indented { "nf" } else { "fi" }, []);
+        }
+        if line.is_empty() {
+            roff.control("PP", []);
+        } else {
+            roff.text([roman(line)]);
+        }
+    }
+    if is_indented {
+        roff.control("fi", []);
+    }
+    roff
 }

@@ -20,8 +20,9 @@ mod verify;
 
 use clap::Subcommand;
 
-use crate::report::Answer;
+use crate::report::{self, Answer};
 
+/// In the order of the help: blocks, what is in a store, whole stores, the program itself.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Create(create::Create),
@@ -34,16 +35,25 @@ pub(crate) enum Command {
     Ls(ls::Ls),
     Stat(stat::Stat),
     Du(du::Du),
+    Verify(verify::Verify),
+    Move(moving::Move),
+    Reshard(reshard::Reshard),
     Upgrade(upgrade::Upgrade),
     Downgrade(downgrade::Downgrade),
     Completions(completions::Completions),
     Man(man::Man),
-    Move(moving::Move),
-    Reshard(reshard::Reshard),
-    Verify(verify::Verify),
 }
 
 impl Command {
+    /// The exit status if it fails.
+    pub(crate) fn failure_status(&self) -> u8 {
+        match self {
+            // 1 is an answer.
+            Command::Has(_) => report::CANNOT_TELL,
+            _ => 1,
+        }
+    }
+
     /// Does it. `program` describes the whole program.
     ///
     /// # Errors
@@ -61,13 +71,13 @@ impl Command {
             Command::Ls(command) => command.run().await,
             Command::Stat(command) => command.run().await,
             Command::Du(command) => command.run().await,
+            Command::Verify(command) => command.run().await,
+            Command::Move(command) => command.run().await,
+            Command::Reshard(command) => command.run().await,
             Command::Upgrade(command) => command.run().await,
             Command::Downgrade(command) => command.run().await,
             Command::Completions(command) => command.run(program),
             Command::Man(command) => command.run(program),
-            Command::Move(command) => command.run().await,
-            Command::Reshard(command) => command.run().await,
-            Command::Verify(command) => command.run().await,
         }
     }
 }

@@ -22,7 +22,8 @@ removed from OLD only when its copy in NEW is safe on the disk. NEW may have blo
 it is missing or empty, with the shard function of OLD unless --shard says otherwise. OLD is left as an \
 empty directory. Stop kubo before: it doesn't take the lock of the store.
 
-If it is interrupted, by Ctrl-C or a crash, run it again: each block is in one of the stores.
+If it is interrupted, by Ctrl-C or a crash, run it again: each block is in one of the stores. Where OLD is \
+an empty directory and NEW a store, there is nothing to move, and that is no error.
 
 What is no block stays in OLD, and so does a block of which NEW has another one that differs from it, cut \
 short perhaps, and what a repair put into OLD/.quarantine. It is reported, and makes the exit status 1. Put \
@@ -47,6 +48,7 @@ pub(crate) struct Move {
 struct Report {
     old: String,
     new: String,
+    was_done: bool,
     blocks: u64,
     bytes: u64,
     duplicates: u64,
@@ -78,8 +80,9 @@ impl Move {
 
     fn report(&self, done: &Moved, time: Duration) -> Report {
         Report {
-            old: self.old.display().to_string(),
-            new: self.new.display().to_string(),
+            old: report::absolute(&self.old),
+            new: report::absolute(&self.new),
+            was_done: done.was_done,
             blocks: done.blocks,
             bytes: done.bytes,
             duplicates: done.duplicates,
@@ -92,6 +95,11 @@ impl Move {
 
     fn summary(&self, done: &Moved, time: Duration) -> String {
         let (old, new) = (escape(self.old.display()), escape(self.new.display()));
+        if done.was_done {
+            return format!(
+                "{old} is an empty directory already, there is nothing to move to {new}\n"
+            );
+        }
         let moved = blocks(done.blocks);
         let bytes = HumanCount(done.bytes);
         let duplicates = match done.duplicates {

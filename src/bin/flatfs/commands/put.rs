@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::report::Answer;
 use crate::sink::Sink;
-use crate::{hash, source, store};
+use crate::{blocks, hash, source, store};
 
 /// The largest block that other nodes take.
 const LIMIT: u64 = 2 << 20;
@@ -19,7 +19,8 @@ const LIMIT: u64 = 2 << 20;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Prints the CID of each block (version 1, raw, sha2-256), a line each, once the block is stored. A \
-file is not cut into pieces, so one over 2 MiB is refused: other nodes would not take such a block.
+file is not cut into pieces, so one over 2 MiB is refused: other nodes would not take such a block. Even \
+with --allow-big-block a block has 1 GiB at most, as in every other command.
 
 Example:
   flatfs put blocks note.txt
@@ -30,7 +31,7 @@ pub(crate) struct Put {
     /// The files; '-' is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Take files over 2 MiB too
+    /// Take files over 2 MiB too, up to 1 GiB
     #[arg(long)]
     allow_big_block: bool,
 }
@@ -53,25 +54,36 @@ impl Put {
     }
 
     async fn read(&self, file: &Path) -> anyhow::Result<Bytes> {
-        let limit = if self.allow_big_block {
-            u64::MAX
+        let file_name = || source::name(file);
+        let opened = source::open(file).await?;
+        self.check_len(opened.len.unwrap_or(0), file_name)?;
+        let mut block = Vec::new();
+        let mut reader = opened.reader.take(self.limit() + 1);
+        let read = reader.read_to_end(&mut block).await;
+        read.with_context(|| format!("cannot read {}", file_name()))?;
+        self.check_len(block.len() as u64, file_name)?;
+        Ok(block.into())
+    }
+
+    fn limit(&self) -> u64 {
+        if self.allow_big_block {
+            blocks::LARGEST
         } else {
             LIMIT
-        };
-        let mut block = Vec::new();
-        let mut reader = source::open(file)
-            .await?
-            .reader
-            .take(limit.saturating_add(1));
-        let read = reader.read_to_end(&mut block).await;
-        let name = source::name(file);
-        read.with_context(|| format!("cannot read {name}"))?;
-        if block.len() as u64 > limit {
+        }
+    }
+
+    fn check_len(&self, len: u64, name: impl FnOnce() -> String) -> anyhow::Result<()> {
+        if len > blocks::LARGEST {
+            bail!("{} is over 1 GiB, the largest block that is taken", name());
+        }
+        if len > self.limit() {
             bail!(
-                "{name} is over 2 MiB, which other nodes don't take as one block: --allow-big-block puts it all the same"
+                "{} is over 2 MiB, which other nodes don't take as one block: --allow-big-block puts it all the same",
+                name()
             );
         }
-        Ok(block.into())
+        Ok(())
     }
 }
 

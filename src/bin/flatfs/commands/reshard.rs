@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use ds_flatfs::Shard;
 use ds_flatfs::maintenance::{self, Resharded};
+use ds_flatfs::{Error, Options, Shard};
 use serde::Serialize;
 
 use crate::kept::{self, KeptJson};
@@ -19,8 +19,9 @@ use crate::report::{self, blocks, escape};
 SHARD is prefix/N, suffix/N or next-to-last/N, as `flatfs create` takes it. No block is copied, each is \
 renamed. Stop kubo before: it doesn't take the lock of the store.
 
-Until it is complete nobody can open the store. If it is interrupted, by Ctrl-C or a crash, run it again, \
-with the same SHARD or another one; the one that the store had undoes it.
+Until it is complete nobody can open the store. If it is interrupted, by Ctrl-C or a crash, or stopped by \
+an error, run it again, with the same SHARD or another one; the one that the store had undoes it. A \
+directory of blocks that can't be read is told before anything is changed.
 
 What is no block stays where it is. If there is another block where one should go, that one stays beside \
 it with a name that ends in .kept. Both are reported, and make the exit status 1.
@@ -60,7 +61,10 @@ impl Reshard {
         let resharded = watching("re-sharding", |watch| {
             resharding.on_progress(watch).run(&self.dir)
         });
-        let done = resharded.await?;
+        let done = match resharded.await {
+            Ok(done) => done,
+            Err(error) => return Err(self.explained(error).await),
+        };
         if self.json {
             report::json(&self.report(&done, begun.elapsed()))?;
         } else {
@@ -70,9 +74,30 @@ impl Reshard {
         Ok(kept::answer(done.kept_count))
     }
 
+    /// The error, and what it means for the store if that is between two functions now.
+    async fn explained(&self, error: anyhow::Error) -> anyhow::Error {
+        let is_locked = error.downcast_ref().is_some_and(Error::is_locked);
+        let opened = Options::new().read_only(true).open(&self.dir).await;
+        let Err(Error::Resharding { path, from, to }) = opened else {
+            return error;
+        };
+        if is_locked {
+            return error;
+        }
+        let dir = path.display();
+        let undo = if from == to {
+            String::new()
+        } else {
+            format!(", or 'flatfs reshard {dir} {from}' has undone it")
+        };
+        error.context(format!(
+            "no program can open {dir} until 'flatfs reshard {dir} {to}' has completed it{undo}"
+        ))
+    }
+
     fn report(&self, done: &Resharded, time: Duration) -> Report {
         Report {
-            path: self.dir.display().to_string(),
+            path: report::absolute(&self.dir),
             from: done.from.to_string(),
             to: done.to.to_string(),
             was_done: done.was_done,
@@ -96,6 +121,11 @@ impl Reshard {
             count => format!(", {} there twice", blocks(count)),
         };
         let seconds = time.as_secs_f64();
-        format!("{dir}: {from} to {to}, {moved} moved{duplicates}, {seconds:.2} s\n")
+        let change = if from == to {
+            format!("back to {to}")
+        } else {
+            format!("{from} to {to}")
+        };
+        format!("{dir}: {change}, {moved} moved{duplicates}, {seconds:.2} s\n")
     }
 }

@@ -75,7 +75,7 @@ impl Stat {
             let before = talk::warnings();
             let (stats, answer) = collect(store).await?;
             let ignored = talk::warnings() - before;
-            let report = report(store, &stats, store.disk_usage().await?, ignored);
+            let report = self.report(store, &stats, store.disk_usage().await?, ignored);
             if self.json {
                 report::json(&report)?;
             } else {
@@ -89,6 +89,28 @@ impl Stat {
             Ok(answer)
         })
         .await
+    }
+
+    fn report(&self, store: &FlatFs, stats: &Stats, usage: DiskUsage, ignored: u64) -> Report {
+        let shard = store.shard();
+        Report {
+            path: report::absolute(&self.dir),
+            shard: shard.to_string(),
+            blocks: stats.blocks(),
+            bytes: stats.bytes(),
+            disk_usage: Usage {
+                bytes: usage.bytes,
+                accuracy: usage.accuracy.as_str(),
+            },
+            block_size: stats.size_spread(),
+            size_histogram: stats.size_bins(),
+            shards: Shards {
+                used: stats.shards_used(),
+                possible: stats::shards_possible(shard.length()),
+                blocks: stats.shard_spread(),
+            },
+            ignored,
+        }
     }
 }
 
@@ -111,28 +133,6 @@ async fn collect(store: &FlatFs) -> anyhow::Result<(Stats, Answer)> {
         }
     }
     Ok((stats, answer))
-}
-
-fn report(store: &FlatFs, stats: &Stats, usage: DiskUsage, ignored: u64) -> Report {
-    let shard = store.shard();
-    Report {
-        path: store.path().display().to_string(),
-        shard: shard.to_string(),
-        blocks: stats.blocks(),
-        bytes: stats.bytes(),
-        disk_usage: Usage {
-            bytes: usage.bytes,
-            accuracy: usage.accuracy.as_str(),
-        },
-        block_size: stats.size_spread(),
-        size_histogram: stats.size_bins(),
-        shards: Shards {
-            used: stats.shards_used(),
-            possible: stats::shards_possible(shard.length()),
-            blocks: stats.shard_spread(),
-        },
-        ignored,
-    }
 }
 
 fn text(report: &Report) -> String {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ds_flatfs::maintenance;
+use ds_flatfs::{Shard, maintenance};
 
 use crate::report::Answer;
 use crate::report::{self, escape};
@@ -21,8 +21,14 @@ pub(crate) struct Upgrade {
     /// The directory
     dir: PathBuf,
     /// How many characters of a key name its shard directory
-    #[arg(value_name = "PREFIXLEN")]
+    #[arg(value_name = "PREFIXLEN", value_parser = prefix_len)]
     prefix_len: usize,
+}
+
+fn prefix_len(text: &str) -> Result<usize, &'static str> {
+    let len = text.parse().ok();
+    len.filter(|len| Shard::prefix(*len).is_ok())
+        .ok_or("a whole number between 1 and 255 is needed")
 }
 
 impl Upgrade {

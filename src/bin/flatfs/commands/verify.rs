@@ -18,11 +18,12 @@ use serde::Serialize;
 use tokio::io::AsyncBufRead;
 
 use crate::car::CarReader;
+use crate::interrupt::interruptible;
 use crate::progress::Bar;
 use crate::report::Answer;
 use crate::report::{self, ClosedPipe, escape};
 use crate::sink::Sink;
-use crate::{source, store, terminal};
+use crate::{source, terminal};
 
 /// Check every block against its hash, and repair what can be
 #[derive(Debug, Args)]
@@ -37,6 +38,12 @@ With --repair damaged blocks are moved to DIR/.quarantine, blocks in the wrong p
 belong, and interrupted commits are completed. Nothing is overwritten or deleted. Blocks that the store \
 doesn't have then are put back from the CARs that --from names, each checked against its hash.
 
+Where SHARDING is lost or makes no sense, write the line that the store had into it. The directories have \
+it in their names: if they are the two characters before the last one of the keys in them, as UO has \
+CIQ…CUOX.data, it is next-to-last/2, kubo's default:
+  echo /repo/flatfs/shard/v1/next-to-last/2 > DIR/SHARDING
+and 'flatfs verify --quick DIR' finds no block misplaced then.
+
 A block that is in quarantine and not in the store is lost, which is wrong, until it is put again or \
 taken from a CAR. If nobody needs it remove its file from DIR/.quarantine.
 
@@ -45,7 +52,7 @@ With --json a line has \"finding\" (the word that begins the line for people), \
 \"done\" and \"to\". What there isn't is null. The last line has \"summary\" and \"seconds\".
 
 Exit status: 0 if nothing is wrong, or all of it was put right; 1 if something is wrong or lost, or it \
-failed; 2 for wrong usage. Interrupt it at any time: the same command does the rest.
+failed; 2 for wrong usage; 130 if interrupted. Interrupt it at any time: the same command does the rest.
 
 Example:
   flatfs verify blocks
@@ -72,7 +79,7 @@ impl Verify {
     pub(crate) async fn run(self) -> anyhow::Result<Answer> {
         source::check_stdin(&self.from)?;
         // Not asked to stop, since a repair may be waiting for a CAR that somebody types.
-        store::interruptible(self.verify()).await
+        interruptible(self.verify()).await
     }
 
     async fn verify(&self) -> anyhow::Result<Answer> {
