@@ -64,8 +64,8 @@ impl Opening {
                 from: from.short(),
                 to: to.short(),
             },
-            Place::Missing => self.not_a_store("there is nothing; create it first"),
-            Place::Empty => self.not_a_store("the directory is empty; create it first"),
+            Place::Missing => self.not_a_store("there is no such directory"),
+            Place::Empty => self.not_a_store("the directory is empty"),
             Place::Foreign | Place::Store(_) => {
                 self.not_a_store("it has files, but no SHARDING that would name its shard function")
             }

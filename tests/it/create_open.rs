@@ -152,7 +152,7 @@ async fn open_refuses_what_is_no_store_and_makes_nothing() {
     fs::write(home.beside("file"), "not a directory").unwrap();
     let before = tree(&home.beside(""));
     for (name, reason) in [
-        ("missing", "there is nothing"),
+        ("missing", "there is no such directory"),
         ("empty", "empty"),
         ("other", "SHARDING"),
         ("file", "not a directory"),

@@ -202,7 +202,9 @@ async fn keys_of_cid_bytes_are_checked_as_older_repos_have_them() {
     let key = Key::from_cid_bytes(&cid);
     let store = options().open(home.store()).await.unwrap();
     store.put(&key, Bytes::from("block")).await.unwrap();
+    store.close().await.unwrap();
     assert_eq!(verify(&home.store()).await, Found::new());
+    let store = options().open(home.store()).await.unwrap();
     store.put(&key, Bytes::from("other")).await.unwrap();
     store.close().await.unwrap();
     let path = block_path(Shard::default(), &key);
