@@ -1,5 +1,6 @@
 //! What goes on a full disk, and what says that it is full.
 
+use std::collections::HashSet;
 use std::io::ErrorKind;
 
 use super::fixture::{Change, Write, below_temp, blocks, counted, settings, usage};
@@ -20,10 +21,10 @@ fn full(disk: &FaultDisk) -> Refusal {
 
 /// Refuses the second half of a file's contents.
 fn full_halfway(disk: &FaultDisk) -> Refusal {
-    let mut writes = 0;
-    disk.refuse(move |op, _| {
-        writes += u32::from(op == Op::Write);
-        (op == Op::Write && writes.is_multiple_of(2)).then_some(ErrorKind::StorageFull)
+    let mut begun = HashSet::new();
+    disk.refuse(move |op, path| {
+        let is_second = op == Op::Write && !begun.insert(path.to_owned());
+        is_second.then_some(ErrorKind::StorageFull)
     })
 }
 
