@@ -79,6 +79,7 @@ impl Store {
                 drop(store);
                 acknowledge(group, results);
             }
+            Vec::new()
         })?;
         answered.await.unwrap_or(Err(Error::Runtime))
     }

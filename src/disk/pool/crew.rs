@@ -21,7 +21,10 @@ const SLOW: Duration = Duration::from_millis(1);
 const LONGEST_GATHERING: Duration = Duration::from_millis(5);
 
 /// Something to be done. Dropping it undone is how its owner learns that it won't be.
-pub(crate) type Task = Box<dyn FnOnce() + Send>;
+pub(crate) type Task = Box<dyn FnOnce() -> Option<Answer> + Send>;
+
+/// Tells the owner of a task how it went.
+pub(crate) type Answer = Box<dyn FnOnce() + Send>;
 
 /// A queue and the hands that work through it, on the blocking pool.
 pub(crate) struct Crew<T> {
@@ -37,8 +40,9 @@ struct Queue<T> {
     hands: usize,
     /// How many tasks a hand that gathers waits for.
     awaited: usize,
-    /// Whether the last group took longer than [`SLOW`].
-    is_slow: bool,
+    /// How many hands only have to answer before they look for more: whoever hears an answer and comes
+    /// with his next task needs not wake another thread for it.
+    answering: usize,
 }
 
 impl<T> Crew<T> {
@@ -66,7 +70,7 @@ impl<T: Send + 'static> Crew<T> {
                 tasks: VecDeque::new(),
                 hands: 0,
                 awaited: 0,
-                is_slow: false,
+                answering: 0,
             }),
             gathered: Condvar::new(),
             most_hands,
@@ -74,7 +78,8 @@ impl<T: Send + 'static> Crew<T> {
         })
     }
 
-    /// Gives the crew a task; `work` is what its hands do with one group. If the runtime shuts down
+    /// Gives the crew a task; `work` is what its hands do with one group, and may leave the answers to
+    /// them. If the runtime shuts down
     /// before that, the task is dropped.
     ///
     /// # Errors
@@ -82,7 +87,7 @@ impl<T: Send + 'static> Crew<T> {
     /// [`Error::Runtime`] if there is no runtime.
     pub(crate) fn submit<F>(self: &Arc<Self>, task: T, work: F) -> Result<()>
     where
-        F: Fn(Vec<T>) + Send + Clone + 'static,
+        F: Fn(Vec<T>) -> Vec<Answer> + Send + Clone + 'static,
     {
         // Before the others get to see the task.
         runtime()?;
@@ -92,10 +97,7 @@ impl<T: Send + 'static> Crew<T> {
         if queue.awaited == waiting {
             self.gathered.notify_one();
         }
-        // To wake another thread takes longer than to wait for the one task that a hand has: mostly that
-        // one has just been answered, and the hand is about to look for more.
-        let needs_hand = queue.hands == 0 || waiting > 1 || queue.is_slow;
-        if needs_hand && queue.hands < self.most_hands.min(processors()) {
+        if waiting > queue.answering && queue.hands < self.most_hands.min(processors()) {
             queue.hands += 1;
             drop(queue);
             self.begin_hand(work)?;
@@ -105,7 +107,7 @@ impl<T: Send + 'static> Crew<T> {
 
     fn begin_hand<F>(self: &Arc<Self>, work: F) -> Result<()>
     where
-        F: Fn(Vec<T>) + Send + Clone + 'static,
+        F: Fn(Vec<T>) -> Vec<Answer> + Send + Clone + 'static,
     {
         let hand = Hand {
             crew: Arc::clone(self),
@@ -131,18 +133,19 @@ struct Hand<T> {
 impl<T> Hand<T> {
     fn work<F>(mut self, work: F)
     where
-        F: Fn(Vec<T>) + Send + Clone + 'static,
+        F: Fn(Vec<T>) -> Vec<Answer> + Send + Clone + 'static,
         T: Send + 'static,
     {
         let mut last = (0, Duration::ZERO);
         while let Some(group) = self.next_group(last) {
             let (size, begun) = (group.len(), Instant::now());
             // Who waits for the tasks of a group that panics learns that they were dropped.
-            let _ = catch_unwind(AssertUnwindSafe(|| work(group)));
+            let answers = catch_unwind(AssertUnwindSafe(|| work(group))).unwrap_or_default();
             last = (size, begun.elapsed());
             if last.1 > SLOW {
                 self.call_for_help(&work);
             }
+            self.answer(answers);
         }
     }
 
@@ -157,7 +160,6 @@ impl<T> Hand<T> {
         if last.0 > 1 {
             queue = gather(&crew, queue, last);
         }
-        queue.is_slow = last.1 > SLOW;
         let count = queue.tasks.len().min(crew.most_at_a_time);
         if count == 0 {
             queue.hands -= 1;
@@ -167,9 +169,18 @@ impl<T> Hand<T> {
         Some(queue.tasks.drain(..count).collect())
     }
 
+    fn answer(&self, answers: Vec<Answer>) {
+        if answers.is_empty() {
+            return;
+        }
+        self.crew.queue().answering += 1;
+        answers.into_iter().for_each(|answer| answer());
+        self.crew.queue().answering -= 1;
+    }
+
     fn call_for_help<F>(&self, work: &F)
     where
-        F: Fn(Vec<T>) + Send + Clone + 'static,
+        F: Fn(Vec<T>) -> Vec<Answer> + Send + Clone + 'static,
         T: Send + 'static,
     {
         let mut queue = self.crew.queue();
@@ -230,9 +241,12 @@ impl Crew<Task> {
         R: Send + 'static,
     {
         let (answer, answered) = oneshot::channel::<Result<Result<R>, Box<dyn Any + Send>>>();
-        self.begin(move || {
-            let _ = answer.send(catch_unwind(AssertUnwindSafe(job)));
-        })?;
+        let task = Box::new(move || {
+            let done = catch_unwind(AssertUnwindSafe(job));
+            let answer = move || drop(answer.send(done));
+            Some(Box::new(answer) as Answer)
+        });
+        self.submit(task, work_through)?;
         match answered.await {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => resume_unwind(panic),
@@ -246,10 +260,16 @@ impl Crew<Task> {
     ///
     /// [`Error::Runtime`] if there is no runtime.
     pub(crate) fn begin(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) -> Result<()> {
-        self.submit(Box::new(job), |tasks| {
-            tasks.into_iter().for_each(|task| task());
-        })
+        let task = Box::new(move || {
+            job();
+            None
+        });
+        self.submit(task, work_through)
     }
+}
+
+fn work_through(tasks: Vec<Task>) -> Vec<Answer> {
+    tasks.into_iter().filter_map(|task| task()).collect()
 }
 
 impl<T> fmt::Debug for Crew<T> {
@@ -299,6 +319,7 @@ mod tests {
                 let _ = gone.lock().unwrap().recv();
             }
             groups.send(group).unwrap();
+            Vec::new()
         };
         crew.submit(0, work.clone()).unwrap();
         begun.await.unwrap();
