@@ -57,7 +57,7 @@
 //! - **No memory grows with the store**, but for queries that sort; for more queries at a time than a
 //!   sixteenth of [`max_open_files`](Options::max_open_files), the later of which keep the names of the
 //!   directory that they are reading; and while the disk usage is counted, for the names of the
-//!   directories, and eight bytes a block of one of them.
+//!   directories, and some twenty bytes a block of one of them.
 //!
 //! # What costs what
 //!
