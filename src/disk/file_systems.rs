@@ -12,11 +12,6 @@ const BCACHEFS: u32 = 0xca45_1a4e;
 const ZFS: u32 = 0x2fc1_2fc1;
 const TMPFS: u32 = 0x0102_1994;
 const OVERLAYFS: u32 = 0x794c_7630;
-const EXFAT: u32 = 0x2011_bab0;
-const FAT: u32 = 0x0000_4d44;
-const JFS: u32 = 0x3153_464a;
-const NILFS: u32 = 0x0000_3434;
-const UBIFS: u32 = 0x2405_1905;
 
 /// Whether a file whose name is cached is opened without asking anybody. NFS, FUSE and others ask their
 /// server.
@@ -24,13 +19,14 @@ pub(super) fn opens_at_once(file: impl AsFd) -> io::Result<bool> {
     is_one_of(file, &[EXT, XFS, BTRFS, F2FS, BCACHEFS, ZFS, TMPFS])
 }
 
-/// Whether syncfs(2) makes everything durable, as fsync(2) does one file. FUSE, for one, writes to its
-/// server then and does not tell it to flush (`fuse_sync_fs`), but passes an fsync on.
+/// Whether syncfs(2) makes everything durable, as fsync(2) does one file. It doesn't everywhere: FUSE
+/// writes to its server then and does not tell it to flush (`fuse_sync_fs`), and FAT writes to the device
+/// and leaves it in that one's cache; both do more for an fsync.
 pub(super) fn has_syncfs(file: impl AsFd) -> io::Result<bool> {
-    let known = [
-        EXT, XFS, BTRFS, F2FS, BCACHEFS, ZFS, TMPFS, OVERLAYFS, EXFAT, FAT, JFS, NILFS, UBIFS,
-    ];
-    is_one_of(file, &known)
+    is_one_of(
+        file,
+        &[EXT, XFS, BTRFS, F2FS, BCACHEFS, ZFS, TMPFS, OVERLAYFS],
+    )
 }
 
 fn is_one_of(file: impl AsFd, known: &[u32]) -> io::Result<bool> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use ds_flatfs::maintenance::{Move, Reshard};
+use ds_flatfs::query::Order;
 use ds_flatfs::{Error, FlatFs, Key, Query, Shard};
 use futures::StreamExt;
 
@@ -64,6 +65,21 @@ async fn a_reader_of_a_store_that_is_being_re_sharded_says_so() {
     let error = reader.get(&keys[0]).await.unwrap_err();
     assert!(matches!(error, Error::Resharding { .. }), "{error}");
     assert!(reader.has(&keys[1]).await.unwrap());
+}
+
+/// The keys are listed and sorted before the first value is read.
+#[tokio::test]
+async fn a_sorted_query_says_so_when_the_store_is_re_sharded_while_its_values_are_read() {
+    let (home, _) = filled().await;
+    let reader = open_to_read(&home.store()).await;
+    let sorted = Query::new().order(Order::by_key());
+    let mut entries = reader.query(sorted).await.unwrap();
+    entries.next().await.unwrap().unwrap();
+    let to: Shard = "prefix/5".parse().unwrap();
+    let _ = Reshard::new(to).run(home.store()).await.unwrap();
+    let rest: Vec<_> = entries.collect().await;
+    let errors = rest.iter().filter(|entry| entry.is_err()).count();
+    assert!(errors > 0, "{} entries and no error", rest.len());
 }
 
 #[tokio::test]

@@ -97,7 +97,8 @@ impl<T: Send + 'static> Crew<T> {
         if queue.awaited == waiting {
             self.gathered.notify_one();
         }
-        if waiting > queue.answering && queue.hands < self.most_hands.min(processors()) {
+        let needs_hand = queue.hands == 0 || waiting > queue.answering;
+        if needs_hand && queue.hands < self.most_hands.min(processors()) {
             queue.hands += 1;
             drop(queue);
             self.begin_hand(work)?;
@@ -174,7 +175,10 @@ impl<T> Hand<T> {
             return;
         }
         self.crew.queue().answering += 1;
-        answers.into_iter().for_each(|answer| answer());
+        for answer in answers {
+            // It wakes a task of somebody's runtime.
+            let _ = catch_unwind(AssertUnwindSafe(answer));
+        }
         self.crew.queue().answering -= 1;
     }
 

@@ -139,6 +139,9 @@ impl Rest {
 impl Store {
     fn with_value(&self, entry: Entry) -> Result<Option<Entry>> {
         let value = self.read_block(&BlockKey::new(&entry.key)?)?;
+        if value.is_none() {
+            self.check_absence()?;
+        }
         Ok(value.map(|value| Entry::with_value(entry.key, value)))
     }
 }
