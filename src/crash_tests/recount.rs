@@ -1,6 +1,7 @@
 //! The count of the disk usage after a crash, while the store is in use.
 
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::try_join_all;
@@ -119,13 +120,15 @@ async fn a_figure_that_was_counted_is_trusted_after_a_close() {
     assert_eq!(store.disk_usage().await.unwrap(), exact);
 }
 
+fn lists_a_shard(op: Op, path: &Path) -> bool {
+    op == Op::List && path.ends_with("BB")
+}
+
 #[tokio::test]
 async fn a_count_that_fails_is_made_by_the_next_session() {
     let disk = killed().await;
-    let refused = disk.refuse(|op, path| {
-        let is_shard = op == Op::List && path.ends_with("BB");
-        is_shard.then_some(ErrorKind::PermissionDenied)
-    });
+    let refused =
+        disk.refuse(|op, path| lists_a_shard(op, path).then_some(ErrorKind::PermissionDenied));
     let store = SAFE.open(&disk).await;
     store.put(&Key::new("AA4"), "new".into()).await.unwrap();
     store.close().await.unwrap();
@@ -138,11 +141,9 @@ async fn a_count_that_fails_is_made_by_the_next_session() {
 #[tokio::test]
 async fn a_count_that_fails_keeps_nothing() {
     let disk = killed().await;
-    let _refused = disk.refuse(|op, path| {
-        let is_shard = op == Op::List && path.ends_with("BB");
-        is_shard.then_some(ErrorKind::PermissionDenied)
-    });
-    let held = disk.hold(|op, path| op == Op::List && path.ends_with("BB"));
+    let _refused =
+        disk.refuse(|op, path| lists_a_shard(op, path).then_some(ErrorKind::PermissionDenied));
+    let held = disk.hold(lists_a_shard);
     let store = SAFE.open(&disk).await;
     held.reached().await;
     assert!(store.store.meter.is_counting());

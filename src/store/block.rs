@@ -3,9 +3,11 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Store;
 use super::options::ExistingBlock;
+use super::place::Opening;
 use crate::disk::{Kind, Stat, if_there};
 use crate::disk_usage::Change;
 use crate::error::{Error, Result};
@@ -71,19 +73,10 @@ impl Store {
 
     /// Takes a step that needs the directory of temp files, which is made if it isn't there.
     pub(crate) fn in_temp(&self, step: impl Fn() -> Result<()>) -> Result<()> {
-        match step() {
-            // Somebody removed it, though nobody should.
-            Err(error) if is_not_found(&error) => {
-                let temp = self.layout.temp();
-                match self.disk.create_dir(&temp) {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        Err(Error::io("create", temp, error))
-                    }
-                    _ => step(),
-                }
-            }
-            done => done,
-        }
+        step_in(step, || {
+            let root = self.layout.root().to_owned();
+            Opening::on(Arc::clone(&self.disk), root).create_dir(&self.layout.temp())
+        })
     }
 
     /// Makes the shard directory if it isn't there.
@@ -161,14 +154,7 @@ impl Store {
     /// Takes a step that needs this shard directory, which is made if it isn't there.
     pub(crate) fn in_shard(&self, shard: &str, step: impl Fn() -> Result<()>) -> Result<()> {
         self.ensure_shard(shard)?;
-        match step() {
-            // Somebody removed the directory, though nobody should.
-            Err(error) if is_not_found(&error) => {
-                self.make_shard(shard)?;
-                step()
-            }
-            done => done,
-        }
+        step_in(step, || self.make_shard(shard))
     }
 
     /// Whether the block is there with just this value, as it mostly is where keys are hashes and a
@@ -206,6 +192,17 @@ impl Store {
             let removed = removed.map_err(|error| Error::io("remove", &target, error))?;
             Ok(removed.map_or(Change::NONE, |()| Change::removed(stat.len)))
         })
+    }
+}
+
+/// Takes a step in a directory. Where somebody removed that, though nobody should, it is made again.
+fn step_in(step: impl Fn() -> Result<()>, make: impl FnOnce() -> Result<()>) -> Result<()> {
+    match step() {
+        Err(error) if is_not_found(&error) => {
+            make()?;
+            step()
+        }
+        done => done,
     }
 }
 
