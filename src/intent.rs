@@ -5,15 +5,19 @@
 //! ```text
 //! flatfs commit 1
 //! put 4096 CIQA4T3TD3BP3C2M3GXCGRCRTCCHV7XSGAZPZJOAOHLPOI6IQR3H6YQ
+//! put 4096 1/CIQBL6NTE2FFTMHPJKMUMWE2LZUUNEZSZUEHZ5QKWBVVWZXJDBZSUAQ
 //! delete CIQBED3K6YA5I3QQWLJOCHWXDRK5EXZQILBCKAPEDUJENZ5B5HJ5R3A
 //! crc32 0a1b2c3d
 //! ```
+//!
+//! The second block is in the directory `1` of the batch's directory.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::path::{Path, PathBuf};
 use std::str::{self, FromStr};
 
 use crate::key::Key;
-use crate::layout::BlockKey;
+use crate::layout::{BlockKey, Lane};
 
 const MAGIC: &str = "flatfs commit ";
 const VERSION: u32 = 1;
@@ -21,9 +25,50 @@ const VERSION: u32 = 1;
 /// What a committed batch is going to do. No key is in both lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Intent {
-    /// The blocks to move from the batch's directory to their places, with their sizes in bytes.
-    pub(crate) puts: Vec<(BlockKey, u64)>,
+    /// The blocks to move from the batch's directory to their places.
+    pub(crate) puts: Vec<Put>,
     pub(crate) deletes: Vec<BlockKey>,
+}
+
+/// A block that a batch has on disk.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Put {
+    pub(crate) block: BlockKey,
+    /// In bytes.
+    pub(crate) size: u64,
+    pub(crate) lane: Lane,
+}
+
+impl Put {
+    /// Where the block is until it is moved.
+    pub(crate) fn staged(&self, batch: &Path) -> PathBuf {
+        self.lane.file(batch, &self.block)
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let (size, place) = text.split_once(' ')?;
+        let (lane, name) = match place.split_once('/') {
+            Some((number, name)) => (Lane::new(number.parse().ok()?), name),
+            None => (Lane::FIRST, place),
+        };
+        Some(Put {
+            block: block(name)?,
+            size: size.parse().ok()?,
+            lane,
+        })
+    }
+}
+
+/// As it stands in the record.
+impl fmt::Display for Put {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "put {} ", self.size)?;
+        match self.lane {
+            Lane::FIRST => {}
+            lane => write!(f, "{}/", lane.number())?,
+        }
+        f.write_str(self.block.name())
+    }
 }
 
 /// Why a record can't be followed.
@@ -41,17 +86,14 @@ impl Intent {
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &BlockKey> {
-        self.puts
-            .iter()
-            .map(|(block, _)| block)
-            .chain(&self.deletes)
+        self.puts.iter().map(|put| &put.block).chain(&self.deletes)
     }
 
     /// The record's text.
     pub(crate) fn encode(&self) -> String {
         let mut text = format!("{MAGIC}{VERSION}\n");
-        for (block, size) in &self.puts {
-            let _ = writeln!(text, "put {size} {}", block.name());
+        for put in &self.puts {
+            let _ = writeln!(text, "{put}");
         }
         for block in &self.deletes {
             let _ = writeln!(text, "delete {}", block.name());
@@ -81,8 +123,7 @@ impl Intent {
         let mut intent = Intent::default();
         for line in summed.lines().skip(1) {
             if let Some(put) = line.strip_prefix("put ") {
-                let (size, name) = put.split_once(' ')?;
-                intent.puts.push((block(name)?, size.parse().ok()?));
+                intent.puts.push(Put::decode(put)?);
             } else {
                 intent.deletes.push(block(line.strip_prefix("delete ")?)?);
             }
@@ -104,9 +145,20 @@ fn block(name: &str) -> Option<BlockKey> {
 mod tests {
     use super::*;
 
+    fn put(name: &str, size: u64, lane: Lane) -> Put {
+        Put {
+            block: block(name).unwrap(),
+            size,
+            lane,
+        }
+    }
+
     fn intent() -> Intent {
         Intent {
-            puts: vec![(block("CIQA").unwrap(), 4096), (block("CIQB").unwrap(), 0)],
+            puts: vec![
+                put("CIQA", 4096, Lane::FIRST),
+                put("CIQB", 0, Lane::new(12)),
+            ],
             deletes: vec![block("CIQC").unwrap()],
         }
     }

@@ -9,7 +9,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::stage::Stage;
 use crate::disk::pool;
 use crate::error::Result;
-use crate::intent::Intent;
+use crate::intent::{Intent, Put};
 use crate::layout::BlockKey;
 use crate::observe::{self, target};
 use crate::store::{Committed, Store, Turn};
@@ -87,8 +87,8 @@ impl Commit {
     }
 }
 
-fn block_of((block, _): &(BlockKey, u64)) -> &BlockKey {
-    block
+fn block_of(put: &Put) -> &BlockKey {
+    &put.block
 }
 
 /// A commit that its future is not there any more to finish.
@@ -111,7 +111,7 @@ fn commit_in_turn(store: &Store, stage: &Stage, batch: Committed) -> Result<()> 
         Ok(()) => {
             stage.leave_dir();
             let puts = batch.intent.puts.len();
-            let bytes = batch.intent.puts.iter().map(|(_, size)| size).sum();
+            let bytes = batch.intent.puts.iter().map(|put| put.size).sum();
             observe::committed(&batch.dir, puts, batch.intent.deletes.len(), bytes);
             store.carry_out(batch)
         }

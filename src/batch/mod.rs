@@ -5,6 +5,7 @@
 //! then on the batch is committed, crash or not.
 
 mod commit;
+mod lanes;
 mod scan;
 mod stage;
 
@@ -149,7 +150,7 @@ impl FlatBatch {
             None => self.flatfs.get(key).await,
             Some(Staged::Deleted) => Ok(None),
             Some(Staged::InMemory(value)) => Ok(Some(value)),
-            Some(Staged::OnDisk(_)) => Stage::read(&self.stage, key).await,
+            Some(Staged::OnDisk(file)) => Stage::read(&self.stage, key, file.lane).await,
         }
     }
 

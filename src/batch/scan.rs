@@ -93,8 +93,8 @@ async fn own_entry(
         (Staged::Deleted, _) => None,
         (_, Needs::Key) => Some(Entry::from_key(key)),
         (Staged::InMemory(value), _) => Some(Entry::with_value(key, value)),
-        (Staged::OnDisk(size), Needs::Size) => Some(Entry::with_size(key, size)),
-        (Staged::OnDisk(_), Needs::Value) => Stage::read(&stage, &key)
+        (Staged::OnDisk(file), Needs::Size) => Some(Entry::with_size(key, file.size)),
+        (Staged::OnDisk(file), Needs::Value) => Stage::read(&stage, &key, file.lane)
             .await?
             .map(|value| Entry::with_value(key, value)),
     })

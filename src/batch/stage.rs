@@ -13,11 +13,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use uuid::Uuid;
 
+use super::lanes::Lanes;
 use crate::disk::{pool, remove_tree};
 use crate::error::{Error, Result};
-use crate::intent::Intent;
+use crate::intent::{Intent, Put};
 use crate::key::Key;
-use crate::layout::BlockKey;
+use crate::layout::{BlockKey, Lane};
 use crate::observe::{self, target};
 use crate::store::Store;
 
@@ -36,6 +37,7 @@ struct State {
     ops: HashMap<BlockKey, Op>,
     /// The keys of all operations in the order in which they came, for who looks at some at a time.
     keys: Vec<BlockKey>,
+    lanes: Lanes,
     /// How many writes are under way.
     under_way: usize,
     /// What writes that have ended held. It goes back in portions: who waits for a permit is woken less
@@ -56,8 +58,15 @@ struct Op {
 enum Value {
     /// Its write is under way.
     InMemory(Bytes),
-    /// In the batch's directory, with its size in bytes.
-    OnDisk(u64),
+    OnDisk(Staging),
+}
+
+/// A block in the batch's directory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Staging {
+    /// In bytes.
+    pub(super) size: u64,
+    pub(super) lane: Lane,
 }
 
 /// What a write needs until it has ended.
@@ -69,7 +78,7 @@ type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 pub(super) enum Staged {
     Deleted,
     InMemory(Bytes),
-    OnDisk(u64),
+    OnDisk(Staging),
 }
 
 impl Staged {
@@ -77,16 +86,24 @@ impl Staged {
         match self {
             Staged::Deleted => None,
             Staged::InMemory(value) => Some(value.len() as u64),
-            Staged::OnDisk(size) => Some(*size),
+            Staged::OnDisk(file) => Some(file.size),
         }
     }
 }
 
 impl Op {
+    /// What is to be committed, once all writes have ended.
+    fn file(&self) -> Option<Staging> {
+        match self.value {
+            Some(Value::OnDisk(file)) if !self.is_deleted => Some(file),
+            _ => None,
+        }
+    }
+
     fn staged(&self) -> Staged {
         match &self.value {
             Some(Value::InMemory(value)) if !self.is_deleted => Staged::InMemory(value.clone()),
-            Some(Value::OnDisk(size)) if !self.is_deleted => Staged::OnDisk(*size),
+            Some(Value::OnDisk(file)) if !self.is_deleted => Staged::OnDisk(*file),
             _ => Staged::Deleted,
         }
     }
@@ -163,8 +180,12 @@ impl Stage {
         drop(keys);
         let mut intent = Intent::default();
         for (block, op) in ops {
-            match op.staged().size() {
-                Some(size) => intent.puts.push((block, size)),
+            match op.file() {
+                Some(file) => intent.puts.push(Put {
+                    block,
+                    size: file.size,
+                    lane: file.lane,
+                }),
                 None => intent.deletes.push(block),
             }
         }
@@ -241,10 +262,44 @@ impl Stage {
         self.store.crew.begin(move || write.run())
     }
 
-    /// Ends a write, and answers what is to be released.
-    fn end_write(&self, permits: Option<Permits>) -> Vec<Permits> {
+    /// What a write does on disk.
+    fn write(&self, block: &BlockKey, value: &Bytes) -> Result<Staging> {
+        let (lane, is_new) = {
+            let mut state = self.state();
+            failed(&state)?;
+            state.lanes.take()
+        };
+        if is_new {
+            let dir = lane.dir(&self.dir);
+            let made = self.store.disk.create_dir(&dir);
+            made.map_err(|error| Error::io("create", dir, error))?;
+        }
+        self.store.stage(&lane.file(&self.dir, block), value)?;
+        observe::bytes_written(value.len());
+        Ok(Staging {
+            size: value.len() as u64,
+            lane,
+        })
+    }
+
+    /// Takes in how a write has ended, and answers what is to be released.
+    fn end_write(
+        &self,
+        block: &BlockKey,
+        written: Result<Staging>,
+        permits: Option<Permits>,
+    ) -> Vec<Permits> {
         let portion = self.store.options.write_concurrency.div_ceil(4);
         let mut state = self.state();
+        match written {
+            Ok(file) => {
+                state.lanes.give_back(file.lane);
+                if let Some(op) = state.ops.get_mut(block) {
+                    op.value = Some(Value::OnDisk(file));
+                }
+            }
+            Err(error) => state.fail(error),
+        }
         state.under_way -= 1;
         state.spent.extend(permits);
         if state.under_way == 0 || state.spent.len() >= portion {
@@ -254,31 +309,16 @@ impl Stage {
         }
     }
 
-    fn write(&self, block: &BlockKey, value: &Bytes) {
-        let path = self.dir.join(block.file_name());
-        let written = self.store.stage(&path, value);
-        let mut state = self.state();
-        match written {
-            Ok(()) => {
-                observe::bytes_written(value.len());
-                if let Some(op) = state.ops.get_mut(block) {
-                    op.value = Some(Value::OnDisk(value.len() as u64));
-                }
-            }
-            Err(error) => state.fail(error),
-        }
-    }
-
     /// Reads a block that the batch has on disk. If the batch was committed since, it is in the
     /// store.
-    pub(super) async fn read(stage: &Arc<Self>, key: &Key) -> Result<Option<Bytes>> {
+    pub(super) async fn read(stage: &Arc<Self>, key: &Key, lane: Lane) -> Result<Option<Bytes>> {
         let block = BlockKey::new(key)?;
         let permit = stage.store.file_permit().await?;
         let work = stage.store.begin_read()?;
         let stage = Arc::clone(stage);
         pool::run(move || {
             let _held = (work, permit);
-            match stage.store.read_at(stage.dir.join(block.file_name()))? {
+            match stage.store.read_at(lane.file(&stage.dir, &block))? {
                 None => stage.store.read_block(&block),
                 found => Ok(found),
             }
@@ -300,19 +340,21 @@ struct Write {
 
 impl Write {
     fn run(mut self) {
-        if self.stage.check().is_ok() {
-            self.stage.write(&self.block, &self.value);
-        }
-        drop(self.stage.end_write(self.permits.take()));
+        let written = self.stage.write(&self.block, &self.value);
+        self.end(written);
+    }
+
+    fn end(&mut self, written: Result<Staging>) {
+        let permits = self.permits.take();
+        drop(self.stage.end_write(&self.block, written, permits));
     }
 }
 
 /// A write that its runtime gave up, because it shuts down.
 impl Drop for Write {
     fn drop(&mut self) {
-        if let Some(permits) = self.permits.take() {
-            self.stage.state().fail(Error::Runtime);
-            drop(self.stage.end_write(Some(permits)));
+        if self.permits.is_some() {
+            self.end(Err(Error::Runtime));
         }
     }
 }

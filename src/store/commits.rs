@@ -24,8 +24,8 @@ use super::flush::{FEW, Target};
 use super::{Durability, Store};
 use crate::disk::{Publish, clean_up, if_there, publish, remove_tree};
 use crate::error::{Error, Result};
-use crate::intent::Intent;
-use crate::layout::{BlockKey, COMMIT};
+use crate::intent::{Intent, Put};
+use crate::layout::{BlockKey, COMMIT, Lane};
 use crate::observe::{self, target};
 
 /// Batches that are committed, and could not be carried out so far.
@@ -69,8 +69,8 @@ impl Store {
     /// Makes the shard directories that a batch needs: where there is no space for them, that must
     /// show before the record is written.
     pub(crate) fn make_shards_of(&self, batch: &Committed) -> Result<()> {
-        for (block, _) in &batch.intent.puts {
-            self.ensure_shard(&self.layout.shard_of(block))?;
+        for put in &batch.intent.puts {
+            self.ensure_shard(&self.layout.shard_of(&put.block))?;
         }
         Ok(())
     }
@@ -84,12 +84,13 @@ impl Store {
         if self.disk.syncs_all_at_once() && batch.intent.puts.len() > FEW {
             return self.flush(&[Target::All]);
         }
-        let staged = batch.intent.puts.iter();
-        let mut targets: Vec<Target> = staged
-            .map(|(block, _)| Target::File(batch.dir.join(block.file_name())))
-            .collect();
-        targets.extend([batch.dir.clone(), self.layout.temp()].map(Target::Dir));
-        self.flush(&targets)
+        let mut targets = vec![batch.dir.clone(), self.layout.temp()];
+        let lanes: BTreeSet<Lane> = batch.intent.puts.iter().map(|put| put.lane).collect();
+        targets.extend(lanes.into_iter().map(|lane| lane.dir(&batch.dir)));
+        let dirs = targets.into_iter().map(Target::Dir);
+        let files = batch.intent.puts.iter();
+        let files = files.map(|put| Target::File(put.staged(&batch.dir)));
+        self.flush(&dirs.chain(files).collect::<Vec<_>>())
     }
 
     /// Writes the intent record. If this succeeds the batch is committed, else it is not.
@@ -199,8 +200,8 @@ impl Store {
         };
         // One after another: a rename between directories takes a lock of the whole file system, so
         // that two threads are no faster.
-        for (block, size) in &batch.intent.puts {
-            self.place_committed(&carrying, block, *size)?;
+        for put in &batch.intent.puts {
+            self.place_committed(&carrying, put)?;
         }
         for block in &batch.intent.deletes {
             self.remove(block)?;
@@ -221,12 +222,13 @@ impl Store {
         Ok(())
     }
 
-    fn place_committed(&self, carrying: &Carrying<'_>, block: &BlockKey, size: u64) -> Result<()> {
+    fn place_committed(&self, carrying: &Carrying<'_>, put: &Put) -> Result<()> {
+        let (block, size) = (&put.block, put.size);
         // A block that was put lazily can't stand in for one whose commit is to be durable.
         if self.options.durability != Durability::Commits && self.keeps(block, size)? {
             return Ok(());
         }
-        let staged = carrying.batch.dir.join(block.file_name());
+        let staged = put.staged(&carrying.batch.dir);
         let placed = match self.place_new(&staged, block, size) {
             Err(error) if is_already_there(&error) => self
                 .flush_replacement(carrying, &staged)

@@ -110,11 +110,11 @@ impl Store {
     /// Whether the blocks that are still in the batch's directory are as long as they should be: a
     /// block that is cut short must never get its final name.
     fn is_whole(&self, dir: &Path, intent: &Intent) -> Result<bool> {
-        for (block, size) in &intent.puts {
-            let path = dir.join(block.file_name());
+        for put in &intent.puts {
+            let path = put.staged(dir);
             let found = if_there(self.disk.stat(&path));
             let found = found.map_err(|error| Error::io("look at", path, error))?;
-            if found.is_some_and(|stat| stat.kind != Kind::File || stat.len != *size) {
+            if found.is_some_and(|stat| stat.kind != Kind::File || stat.len != put.size) {
                 return Ok(false);
             }
         }
