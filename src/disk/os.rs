@@ -1,11 +1,11 @@
 //! [`OsDisk`]: the operating system's file systems.
 #![expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
 
+mod at;
 mod listing;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +13,11 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::fs::OFlags;
 
-use super::{Disk, Kind, Listing, LockGuard, Stat, create_by_temp, if_there, platform};
+pub(super) use self::at::At;
+use self::at::Root;
+use super::{Disk, Listing, LockGuard, Stat, create_by_temp, if_there, platform};
 use crate::observe::{self, target};
 
 /// The operating system's file systems.
@@ -23,25 +26,30 @@ use crate::observe::{self, target};
 /// little and tries again, for about two seconds in all.
 #[derive(Debug, Default)]
 pub(crate) struct OsDisk {
-    /// The directory of the lock, open since the lock was taken. The kernel tells each open directory
-    /// of a failure to write back since it was opened; a new one is not told of what others have
-    /// heard already.
-    pub(super) witness: OnceLock<File>,
-    /// Whether one flush of the file system of the witness reaches all of its files.
+    /// The directory of the lock, open since the lock was taken. Paths below it are looked up from it.
+    /// And the kernel tells each open directory of a failure to write back since it was opened; a new
+    /// one is not told of what others have heard already.
+    pub(super) root: OnceLock<Root>,
+    /// Whether one flush of the file system of the root reaches all of its files.
     syncs_all_at_once: AtomicBool,
     /// Whether files without a name have been found not to work.
     pub(super) has_no_nameless_files: AtomicBool,
 }
 
+impl OsDisk {
+    pub(super) fn at<'a>(&'a self, path: &'a Path) -> At<'a> {
+        let below_root = self.root.get().and_then(|root| root.at(path));
+        below_root.unwrap_or(At::anywhere(path))
+    }
+}
+
 impl Disk for OsDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::DirBuilder::new().mode(0o755).create(dir)
+        self.at(dir).create_dir(0o755)
     }
 
     fn write_new(&self, file: &Path, contents: &[u8], mode: u32, sync: bool) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(mode);
-        let mut file = with_patience(|| options.open(file))?;
+        let mut file = self.at(file).create_file(mode)?;
         file.write_all(contents)?;
         if sync {
             file.sync_all()?;
@@ -57,59 +65,52 @@ impl Disk for OsDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        self.at(from).rename(self.at(to))
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        platform::rename_new(from, to)
+        platform::rename_new(self.at(from), self.at(to))
     }
 
     fn remove_file(&self, file: &Path) -> io::Result<()> {
-        fs::remove_file(file)
+        self.at(file).remove_file()
     }
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::remove_dir(dir)
+        self.at(dir).remove_dir()
     }
 
     fn read(&self, file: &Path) -> io::Result<Bytes> {
-        contents::read(contents::open(file)?)
+        contents::read(self.at(file).open_file()?)
     }
 
     fn copy_new(&self, from: &Path, to: &Path) -> io::Result<u64> {
-        contents::copy_new(from, to)
+        contents::copy_new(self.at(from), self.at(to))
     }
 
     fn is_same(&self, one: &Path, other: &Path) -> io::Result<bool> {
-        contents::is_same(one, other)
+        contents::is_same(self.at(one), self.at(other))
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
-        let (file, _) = contents::regular(contents::open(file)?)?;
+        let (file, _) = contents::regular(self.at(file).open_file()?)?;
         Ok(Box::new(file))
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
-        let metadata = fs::symlink_metadata(path)?;
-        Ok(Stat {
-            kind: kind(metadata.file_type()),
-            len: metadata.len(),
-        })
+        self.at(path).stat()
     }
 
     fn list(&self, dir: &Path) -> io::Result<Listing> {
-        listing::list::<listing::Platform>(open_dir(dir)?)
+        listing::list::<listing::Platform>(self.at(dir).open_dir()?)
     }
 
     fn sync_file(&self, file: &Path) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.read(true);
-        platform::only_regular(&mut options);
-        with_patience(|| options.open(file))?.sync_all()
+        self.at(file).open_file()?.sync_all()
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        open_dir(dir)?.sync_all()
+        self.at(dir).open_dir()?.sync_all()
     }
 
     fn sync_all(&self, root: &Path) -> io::Result<()> {
@@ -121,21 +122,19 @@ impl Disk for OsDisk {
     }
 
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true);
-        platform::only_regular(&mut options);
-        let locked = with_patience(|| options.open(file))?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
+        let locked = self.at(file).open(flags, 0o666)?;
         match locked.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
         let lock = OsLock { file: locked };
-        if let (Some(dir), None) = (file.parent(), self.witness.get()) {
-            let dir = open_dir(dir)?;
-            let at_once = platform::syncs_all_at_once(&dir)?;
+        if let (Some(dir), None) = (file.parent(), self.root.get()) {
+            let root = Root::open(dir)?;
+            let at_once = platform::syncs_all_at_once(&root.dir)?;
             self.syncs_all_at_once.store(at_once, Ordering::Relaxed);
-            let _ = self.witness.set(dir);
+            let _ = self.root.set(root);
         }
         Ok(Some(Box::new(lock)))
     }
@@ -179,26 +178,6 @@ pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
             Ok(parent.map_or_else(|| path.to_owned(), |parent| parent.join(name)))
         }
         (found, _, _) => found,
-    }
-}
-
-/// Opens a directory to list or to flush it.
-pub(super) fn open_dir(dir: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    platform::only_dir(&mut options);
-    with_patience(|| options.open(dir))
-}
-
-fn kind(file_type: fs::FileType) -> Kind {
-    if file_type.is_file() {
-        Kind::File
-    } else if file_type.is_dir() {
-        Kind::Dir
-    } else if file_type.is_symlink() {
-        Kind::Symlink
-    } else {
-        Kind::Other
     }
 }
 

@@ -1,11 +1,10 @@
 //! What every operating system can do, for those that can't do better.
-#![expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::os::OsDisk;
+use super::os::{At, OsDisk};
 use super::{Disk, Kind};
 
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux does better"))]
@@ -20,13 +19,13 @@ pub(super) fn create_nameless(_: &OsDisk, _: &Path, _: &[u8], _: u32) -> Option<
 }
 
 /// Looks first, so it is only right where nobody else writes to `to` meanwhile.
-pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(to) {
+pub(super) fn rename_new(from: At<'_>, to: At<'_>) -> io::Result<()> {
+    match to.stat() {
         Ok(_) => {
-            fs::symlink_metadata(from)?;
+            from.stat()?;
             Err(io::ErrorKind::AlreadyExists.into())
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => from.rename(to),
         Err(error) => Err(error),
     }
 }

@@ -1,28 +1,14 @@
 //! What needs more than the standard library has, on Unix.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 #[cfg(target_os = "linux")]
 pub(super) use self::linux::{create_nameless, rename_new, sync_all, syncs_all_at_once};
 #[cfg(not(target_os = "linux"))]
 pub(super) use super::portable::{create_nameless, rename_new, sync_all, syncs_all_at_once};
-
-/// Refuses a symbolic link, and doesn't wait for the other end of a FIFO.
-pub(super) fn only_regular(options: &mut OpenOptions) {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    options.custom_flags(flags.bits().cast_signed());
-}
-
-/// Refuses whatever isn't a directory, a symbolic link to one too.
-pub(super) fn only_dir(options: &mut OpenOptions) {
-    let flags = OFlags::NOFOLLOW | OFlags::DIRECTORY;
-    options.custom_flags(flags.bits().cast_signed());
-}
 
 pub(super) fn is_out_of_files(error: &io::Error) -> bool {
     matches!(
@@ -43,15 +29,16 @@ mod linux {
     use std::path::Path;
     use std::sync::atomic::Ordering;
 
-    use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+    use rustix::fs::{AtFlags, OFlags, RenameFlags};
     use rustix::io::Errno;
 
-    use crate::disk::os::{OsDisk, open_dir, with_patience};
+    use crate::disk::os::{At, OsDisk};
     use crate::disk::{file_systems, portable};
 
     /// renameat2(2), since Linux 3.15; not every file system has `RENAME_NOREPLACE`.
-    pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-        match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+    pub(in crate::disk) fn rename_new(from: At<'_>, to: At<'_>) -> io::Result<()> {
+        let flags = RenameFlags::NOREPLACE;
+        match rustix::fs::renameat_with(from.dir, from.path, to.dir, to.path, flags) {
             Err(Errno::INVAL | Errno::NOSYS) => portable::rename_new(from, to),
             result => Ok(result?),
         }
@@ -72,7 +59,7 @@ mod linux {
         if disk.has_no_nameless_files.load(Ordering::Relaxed) {
             return None;
         }
-        match try_create_nameless(file, contents, mode) {
+        match try_create_nameless(disk.at(file), contents, mode) {
             // EISDIR is what kernels and file systems without O_TMPFILE say, ENOENT what linkat(2) says
             // without the privilege, and openat(2) if the directory is missing.
             Err(Refused::Open(
@@ -101,17 +88,14 @@ mod linux {
         Link(Errno),
     }
 
-    fn try_create_nameless(file: &Path, contents: &[u8], mode: u32) -> Result<(), Refused> {
-        let dir = file.parent().ok_or(Refused::Open(Errno::INVAL))?;
-        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(mode);
-        let open = || Ok(rustix::fs::open(dir, flags, mode)?);
-        let opened = with_patience(open)
+    fn try_create_nameless(file: At<'_>, contents: &[u8], mode: u32) -> Result<(), Refused> {
+        let opened = file.parent().open(OFlags::TMPFILE | OFlags::WRONLY, mode);
+        let mut nameless = opened
             .map_err(|error| Refused::Open(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
-        let mut nameless = File::from(opened);
         nameless.write_all(contents).map_err(Refused::Write)?;
         // The close has nothing to say: file systems that write at the close have no such files.
-        rustix::fs::linkat(&nameless, c"", CWD, file, AtFlags::EMPTY_PATH).map_err(Refused::Link)
+        rustix::fs::linkat(&nameless, c"", file.dir, file.path, AtFlags::EMPTY_PATH)
+            .map_err(Refused::Link)
     }
 
     /// syncfs(2): waits until everything of the file system is on the disk, and since Linux 5.8
@@ -119,11 +103,12 @@ mod linux {
     ///
     /// Where it is not known to do that, every file is flushed.
     pub(crate) fn sync_all(disk: &OsDisk, root: &Path) -> io::Result<()> {
-        let opened = match disk.witness.get() {
+        let witness = disk.root.get().map(|root| &root.dir);
+        let opened = match witness {
             Some(_) => None,
-            None => Some(open_dir(root)?),
+            None => Some(disk.at(root).open_dir()?),
         };
-        match opened.as_ref().or(disk.witness.get()) {
+        match opened.as_ref().or(witness) {
             Some(dir) if syncs_all_at_once(dir)? => Ok(rustix::fs::syncfs(dir)?),
             _ => portable::sync_all(disk, root),
         }

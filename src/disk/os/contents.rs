@@ -1,21 +1,18 @@
 //! Whole files, in memory that doesn't grow with them.
 
-use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 
-use super::{platform, with_patience};
+use super::{At, platform};
 
-pub(super) fn copy_new(from: &Path, to: &Path) -> io::Result<u64> {
-    let (mut source, metadata) = regular(open(from)?)?;
+pub(super) fn copy_new(from: At<'_>, to: At<'_>) -> io::Result<u64> {
+    let (mut source, metadata) = regular(from.open_file()?)?;
     let mode = metadata.permissions().mode() & 0o777;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let mut target = with_patience(|| options.open(to))?;
+    let mut target = to.create_file(0o600)?;
     let len = io::copy(&mut source, &mut target)?;
     // The umask has no say: it is no new file.
     target.set_permissions(Permissions::from_mode(mode))?;
@@ -23,10 +20,10 @@ pub(super) fn copy_new(from: &Path, to: &Path) -> io::Result<u64> {
     Ok(len)
 }
 
-pub(super) fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+pub(super) fn is_same(one: At<'_>, other: At<'_>) -> io::Result<bool> {
     const PIECE: usize = 1 << 16;
-    let (mut one, metadata) = regular(open(one)?)?;
-    let (mut other, beside) = regular(open(other)?)?;
+    let (mut one, metadata) = regular(one.open_file()?)?;
+    let (mut other, beside) = regular(other.open_file()?)?;
     if metadata.len() != beside.len() {
         return Ok(false);
     }
@@ -43,14 +40,6 @@ pub(super) fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
             return Ok(true);
         }
     }
-}
-
-/// Opens what should be a regular file to read it.
-pub(super) fn open(file: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    platform::only_regular(&mut options);
-    with_patience(|| options.open(file))
 }
 
 /// The file, if it is a regular one; any other kind of file is an error.

@@ -7,12 +7,14 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use bytes::Bytes;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
 
-use super::{contents, with_patience};
+use super::at::{At, kind};
+use super::contents;
 use crate::disk::listing::{Entries, Listing};
 use crate::disk::{Kind, Stat, if_there};
 
@@ -113,6 +115,15 @@ impl<S: Source> OpenDir<S> {
     }
 }
 
+impl<S: Source> OpenDir<S> {
+    fn at(&self) -> io::Result<At<'_>> {
+        Ok(At {
+            dir: self.source.dir()?,
+            path: Path::new(self.name()),
+        })
+    }
+}
+
 impl<S: Source> Entries for OpenDir<S> {
     fn advance(&mut self) -> io::Result<Option<Kind>> {
         self.next().inspect_err(|_| {
@@ -126,27 +137,11 @@ impl<S: Source> Entries for OpenDir<S> {
     }
 
     fn stat(&self) -> io::Result<Stat> {
-        let stat = rustix::fs::statat(self.source.dir()?, self.name(), AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(Stat {
-            kind: kind(FileType::from_raw_mode(stat.st_mode)),
-            len: u64::try_from(stat.st_size).unwrap_or(0),
-        })
+        self.at()?.stat()
     }
 
     fn read(&self) -> io::Result<Bytes> {
-        let (dir, name) = (self.source.dir()?, self.name());
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let open = || Ok(rustix::fs::openat(dir, name, flags, Mode::empty())?);
-        contents::read(with_patience(open)?.into())
-    }
-}
-
-fn kind(file_type: FileType) -> Kind {
-    match file_type {
-        FileType::RegularFile => Kind::File,
-        FileType::Directory => Kind::Dir,
-        FileType::Symlink => Kind::Symlink,
-        _ => Kind::Other,
+        contents::read(self.at()?.open_file()?)
     }
 }
 

@@ -104,15 +104,21 @@ proptest! {
     #[test]
     fn the_same_operations_have_the_same_answers(
         actions in prop::collection::vec(action(), 0..40),
+        is_locked: bool,
     ) {
         let dir = tempfile::tempdir().unwrap();
+        // Paths are looked up from the directory of the first lock.
+        let locked = OsDisk::default();
+        let _lock = locked.lock(&dir.path().join("lock")).unwrap();
         let fault_disk = FaultDisk::new();
         for action in &actions {
-            let real = run(&OsDisk::default(), dir.path(), action);
+            let fresh = OsDisk::default();
+            let disk = if is_locked { &locked } else { &fresh };
+            let real = run(disk, dir.path(), action);
             let simulated = run(&fault_disk, Path::new("/disk"), action);
             prop_assert_eq!(simulated, real, "{:?}", action);
         }
-        let real = tree(&OsDisk::default(), dir.path());
+        let real = tree(&locked, dir.path());
         prop_assert_eq!(tree(&fault_disk, Path::new("/disk")), real);
     }
 }

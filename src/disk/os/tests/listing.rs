@@ -9,14 +9,14 @@ use rustix::fs::{Dir, FileType};
 
 use super::super::listing::{Names, Platform, Source, list};
 use super::*;
-use crate::disk::Listing;
+use crate::disk::{Kind, Listing};
 
 type List = fn(File) -> io::Result<Listing>;
 
 const LISTS: [List; 2] = [list::<Platform>, list::<Dir>];
 
 fn listing(list: List, dir: &Path) -> Listing {
-    list(open_dir(dir).unwrap()).unwrap()
+    list(At::anywhere(dir).open_dir().unwrap()).unwrap()
 }
 
 fn names(listing: Listing) -> Vec<String> {

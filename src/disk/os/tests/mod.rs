@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use tempfile::TempDir;
 
 use super::*;
-use crate::disk::portable;
+use crate::disk::{Kind, portable};
 
 fn disk() -> OsDisk {
     OsDisk::default()
@@ -159,12 +159,17 @@ fn a_file_that_can_not_be_made_whole_changes_nothing() {
     }
 }
 
+type Rename = fn(At<'_>, At<'_>) -> io::Result<()>;
+
+const RENAMES: [Rename; 2] = [platform::rename_new, portable::rename_new];
+
 #[test]
 fn a_rename_to_a_new_name_replaces_nothing() {
-    for rename_new in [platform::rename_new, portable::rename_new] {
+    for rename_new in RENAMES {
         let dir = dir();
         let (from, taken) = (file(&dir, "from"), file(&dir, "taken"));
         let [free, absent] = ["free", "absent"].map(|name| dir.path().join(name));
+        let rename_new = |from, to| rename_new(At::anywhere(from), At::anywhere(to));
         assert_eq!(kind_of(rename_new(&from, &taken)), ErrorKind::AlreadyExists);
         assert_eq!(kind_of(rename_new(&from, &from)), ErrorKind::AlreadyExists);
         assert_eq!(kind_of(rename_new(&absent, &taken)), ErrorKind::NotFound);
@@ -178,11 +183,12 @@ fn a_rename_to_a_new_name_replaces_nothing() {
 
 #[test]
 fn a_rename_to_a_new_name_does_not_replace_a_link_that_leads_nowhere() {
-    for rename_new in [platform::rename_new, portable::rename_new] {
+    for rename_new in RENAMES {
         let dir = dir();
         let (from, link) = (file(&dir, "from"), dir.path().join("link"));
         symlink("absent", &link).unwrap();
-        assert_eq!(kind_of(rename_new(&from, &link)), ErrorKind::AlreadyExists);
+        let renamed = rename_new(At::anywhere(&from), At::anywhere(&link));
+        assert_eq!(kind_of(renamed), ErrorKind::AlreadyExists);
         assert_eq!(disk().stat(&link).unwrap().kind, Kind::Symlink);
     }
 }

@@ -1,0 +1,176 @@
+//! [`At`]: where the kernel begins to look a path up.
+//!
+//! Below the directory of a store that is from that directory, open since the store was locked, which
+//! spares the walk to it: a third of a stat, and 5 to 10 % of a write or a rename. And should somebody
+//! move the directory, its files are still those of the store.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::retry_on_intr;
+
+use super::with_patience;
+use crate::disk::{Kind, Stat};
+
+/// A directory that is open.
+#[derive(Debug)]
+pub(in crate::disk) struct Root {
+    path: PathBuf,
+    pub(in crate::disk) dir: File,
+}
+
+impl Root {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Root {
+            path: path.to_owned(),
+            dir: At::anywhere(path).open_dir()?,
+        })
+    }
+
+    /// The path as seen from here, if it leads here or below.
+    pub(super) fn at<'a>(&'a self, path: &'a Path) -> Option<At<'a>> {
+        let (path, root) = (
+            path.as_os_str().as_bytes(),
+            self.path.as_os_str().as_bytes(),
+        );
+        let below = match path.strip_prefix(root)? {
+            [] => b".",
+            [b'/', below @ ..] if !below.is_empty() && !below.starts_with(b"/") => below,
+            _ => return None,
+        };
+        Some(At {
+            dir: self.dir.as_fd(),
+            path: Path::new(OsStr::from_bytes(below)),
+        })
+    }
+}
+
+/// A path, and the directory that it is looked up from.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::disk) struct At<'a> {
+    pub(in crate::disk) dir: BorrowedFd<'a>,
+    pub(in crate::disk) path: &'a Path,
+}
+
+impl<'a> At<'a> {
+    pub(in crate::disk) fn anywhere(path: &'a Path) -> Self {
+        At { dir: CWD, path }
+    }
+
+    /// Opens what is there, and follows no symbolic link in the last component.
+    pub(in crate::disk) fn open(self, flags: OFlags, mode: u32) -> io::Result<File> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(mode);
+        let open = || rustix::fs::openat(self.dir, self.path, flags, mode);
+        let opened = with_patience(|| Ok(retry_on_intr(open)?))?;
+        Ok(opened.into())
+    }
+
+    /// The directory that it is in.
+    pub(in crate::disk) fn parent(self) -> Self {
+        let path = match self.path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        At { path, ..self }
+    }
+
+    /// Opens a directory to list or to flush it.
+    pub(in crate::disk) fn open_dir(self) -> io::Result<File> {
+        self.open(OFlags::RDONLY | OFlags::DIRECTORY, 0)
+    }
+
+    /// Opens what should be a regular file to read it. Doesn't wait for the other end of a FIFO.
+    pub(super) fn open_file(self) -> io::Result<File> {
+        self.open(OFlags::RDONLY | OFlags::NONBLOCK, 0)
+    }
+
+    /// Makes a file that isn't there.
+    pub(super) fn create_file(self, mode: u32) -> io::Result<File> {
+        self.open(OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, mode)
+    }
+
+    pub(super) fn create_dir(self, mode: u32) -> io::Result<()> {
+        Ok(rustix::fs::mkdirat(
+            self.dir,
+            self.path,
+            Mode::from_raw_mode(mode),
+        )?)
+    }
+
+    pub(in crate::disk) fn rename(self, to: At<'_>) -> io::Result<()> {
+        Ok(rustix::fs::renameat(self.dir, self.path, to.dir, to.path)?)
+    }
+
+    pub(super) fn remove_file(self) -> io::Result<()> {
+        self.unlink(AtFlags::empty())
+    }
+
+    pub(super) fn remove_dir(self) -> io::Result<()> {
+        self.unlink(AtFlags::REMOVEDIR)
+    }
+
+    fn unlink(self, flags: AtFlags) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(self.dir, self.path, flags)?)
+    }
+
+    pub(in crate::disk) fn stat(self) -> io::Result<Stat> {
+        let stat = rustix::fs::statat(self.dir, self.path, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(Stat {
+            kind: kind(FileType::from_raw_mode(stat.st_mode)),
+            len: u64::try_from(stat.st_size).unwrap_or(0),
+        })
+    }
+}
+
+pub(super) fn kind(file_type: FileType) -> Kind {
+    match file_type {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Dir,
+        FileType::Symlink => Kind::Symlink,
+        _ => Kind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_below_the_root_is_looked_up_from_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        let below = |path: &str| {
+            let path = format!("{}{path}", dir.path().display());
+            root.at(Path::new(&path)).map(|at| at.path.to_owned())
+        };
+        assert_eq!(below("/AB/X.data"), Some(PathBuf::from("AB/X.data")));
+        assert_eq!(below(""), Some(PathBuf::from(".")));
+        for outside in ["x", "x/y", "/", "//x"] {
+            assert_eq!(below(outside), None, "{outside}");
+        }
+        assert!(root.at(Path::new("/")).is_none());
+    }
+
+    #[test]
+    fn a_root_that_somebody_moves_is_still_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+        At::anywhere(&old).create_dir(0o700).unwrap();
+        let root = Root::open(&old).unwrap();
+        At::anywhere(&old).rename(At::anywhere(&new)).unwrap();
+        root.at(&old.join("file"))
+            .unwrap()
+            .create_file(0o600)
+            .unwrap();
+        assert_eq!(
+            At::anywhere(&new.join("file")).stat().unwrap().kind,
+            Kind::File
+        );
+    }
+}
