@@ -235,16 +235,18 @@ pub(crate) fn commit_records(store: &Path) -> usize {
 /// Waits until so many blocks, none of them empty, stand written in the directories of batches.
 pub(crate) async fn until_staged(store: &Path, blocks: usize) {
     let staged = || {
-        let batches = temp_files(store).into_iter();
-        let batches = batches.filter(|name| name.starts_with("batch-"));
-        let files = batches.flat_map(|batch| {
-            let batch = store.join(".temp").join(batch);
-            let files = names(&batch).into_iter();
-            files.map(move |name| batch.join(name))
+        let found = tree(&store.join(".temp"));
+        let blocks = found.iter().filter(|(path, _)| {
+            path.extension()
+                .is_some_and(|extension| extension == "data")
         });
         // A file that was made but not written yet is empty.
-        let written = |file: &PathBuf| fs::metadata(file).is_ok_and(|file| file.len() > 0);
-        files.filter(written).count()
+        let written = |node: &Node| {
+            node.contents
+                .as_ref()
+                .is_some_and(|found| !found.is_empty())
+        };
+        blocks.filter(|(_, node)| written(node)).count()
     };
     in_time(async {
         while staged() < blocks {
