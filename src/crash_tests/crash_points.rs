@@ -2,9 +2,11 @@
 
 use super::fixture::{Change, SAFE, STORE, Setting, Tally, Write, losses, modes, settings};
 use super::model::Model;
+use crate::batch::FlatBatch;
 use crate::disk::Disk;
-use crate::disk::fault::Loss;
-use crate::store::ExistingBlock;
+use crate::disk::fault::{FaultDisk, Loss, Op};
+use crate::key::Key;
+use crate::store::{ExistingBlock, FlatFs};
 
 const BEFORE: &[(&str, &str)] = &[
     ("AA1", "one, as it was"),
@@ -117,6 +119,61 @@ async fn a_commit_of_a_few_blocks_is_whole_or_absent_after_a_crash_at_any_step()
 #[tokio::test]
 async fn a_commit_of_many_blocks_is_whole_or_absent_after_a_crash_at_any_step() {
     crash_everywhere_in_all_settings("large commit", &[&[large_commit()]]).await;
+}
+
+/// A batch of these blocks, of which the first two were written side by side: so they are in different
+/// directories.
+async fn staged_side_by_side(disk: &FaultDisk, store: &FlatFs, puts: &[Change]) -> FlatBatch {
+    let batch = store.batch().await.unwrap();
+    let held =
+        disk.hold(|op, path| op == Op::CreateFile && path.to_string_lossy().contains("batch-"));
+    for change in puts {
+        let Change::Put(key, value) = *change else {
+            panic!("{change:?} is no put");
+        };
+        batch.put(&Key::new(key), value.into()).await.unwrap();
+    }
+    held.reached_by(2).await;
+    batch
+}
+
+#[tokio::test]
+async fn blocks_that_were_written_side_by_side_are_whole_or_absent_after_a_crash_at_any_step() {
+    let all = [
+        Change::Put("AA1", "one, in a batch"),
+        Change::Put("CC1", "four, in a batch"),
+        Change::Put("AA3", "five, in a batch"),
+        Change::Put("BB2", "six, in a batch"),
+        Change::Put("CC2", "seven, in a batch"),
+        Change::Put("DD1", "eight, in a batch"),
+    ];
+    let mut tally = Tally::default();
+    for (setting, puts) in settings().flat_map(|setting| [(setting, &all[..2]), (setting, &all)]) {
+        let commit = Write::Commit(puts.to_vec());
+        let base = setting.closed_with(BEFORE).await;
+        for steps in 0.. {
+            let disk = base.reboot(Loss::None);
+            let store = setting.open(&disk).await;
+            let batch = staged_side_by_side(&disk, &store, puts).await;
+            disk.crash_after(steps);
+            let committed = batch.commit().await;
+            let mut model = Model::new(setting.durability, BEFORE);
+            match committed {
+                Ok(()) => model.acknowledged(&commit),
+                Err(_) => model.unacknowledged(&commit),
+            }
+            tally.points += 1;
+            for loss in losses(steps, 3) {
+                setting.check(&disk.reboot(loss), &model, loss).await;
+                tally.survived(loss);
+            }
+            if !disk.has_crashed() {
+                assert!(store.has(&Key::new("CC1")).await.unwrap());
+                break;
+            }
+        }
+    }
+    tally.print("blocks written side by side");
 }
 
 #[tokio::test]
