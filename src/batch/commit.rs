@@ -113,7 +113,9 @@ fn commit_in_turn(store: &Store, stage: &Stage, batch: Committed) -> Result<()> 
             let puts = batch.intent.puts.len();
             let bytes = batch.intent.puts.iter().map(|put| put.size).sum();
             observe::committed(&batch.dir, puts, batch.intent.deletes.len(), bytes);
-            store.carry_out(batch)
+            store.carry_out(batch)?;
+            stage.return_dir();
+            Ok(())
         }
         Err(error) => {
             if store.is_distrusted() {

@@ -146,6 +146,11 @@ impl Stage {
         self.has_left_dir.store(true, Ordering::SeqCst);
     }
 
+    /// The directory goes with the stage again: its batch is carried out.
+    pub(super) fn return_dir(&self) {
+        self.has_left_dir.store(false, Ordering::SeqCst);
+    }
+
     /// Says whether a write has failed.
     pub(super) fn check(&self) -> Result<()> {
         failed(&self.state())
@@ -398,7 +403,7 @@ impl Drop for Stage {
             let _work = work;
             drop(state);
             if let Err(error) = remove_tree(&*disk, &dir) {
-                tracing::warn!(target: target::BATCH, batch = %observe::name(&dir), %error, "cannot remove a discarded batch; the next open will");
+                tracing::warn!(target: target::BATCH, batch = %observe::name(&dir), %error, "cannot remove the directory of a batch; the next open will");
             }
         });
     }

@@ -1,10 +1,12 @@
 //! A crash after every single step of every kind of write.
 
-use super::fixture::{Change, SAFE, STORE, Setting, Tally, Write, losses, modes, settings};
+use super::fixture::{
+    Change, SAFE, STORE, Setting, Tally, WITHOUT_SYNCFS, Write, losses, modes, settings,
+};
 use super::model::Model;
 use crate::batch::FlatBatch;
 use crate::disk::Disk;
-use crate::disk::fault::{FaultDisk, Loss, Op};
+use crate::disk::fault::{Abilities, FaultDisk, Loss, Op};
 use crate::key::Key;
 use crate::store::{ExistingBlock, FlatFs};
 
@@ -235,15 +237,15 @@ async fn a_block_that_is_kept_is_as_durable_as_one_that_is_put() {
 async fn a_block_that_is_kept_is_durable_also_if_another_program_has_not_flushed_it() {
     let put = Write::Put("AA3", "kept");
     let commit = Write::Commit(vec![Change::Put("AA3", "kept")]);
-    for (write, syncfs) in [
-        (&put, true),
-        (&put, false),
-        (&commit, true),
-        (&commit, false),
+    for (write, abilities) in [
+        (&put, Abilities::ALL),
+        (&put, WITHOUT_SYNCFS),
+        (&commit, Abilities::ALL),
+        (&commit, WITHOUT_SYNCFS),
     ] {
         let setting = Setting {
             existing_block: ExistingBlock::Keep,
-            syncfs,
+            abilities,
             ..SAFE
         };
         let disk = setting.closed_with(BEFORE).await;

@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 
 use super::model::Model;
 use crate::datastore::{Accuracy, Datastore, DiskUsage};
-use crate::disk::fault::{FaultDisk, Loss, Op, Refusal};
+use crate::disk::fault::{Abilities, FaultDisk, Loss, Op, Refusal};
 use crate::disk::pool;
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -30,16 +30,28 @@ pub(super) type Blocks = BTreeMap<String, Bytes>;
 pub(super) struct Setting {
     pub(super) durability: Durability,
     pub(super) existing_block: ExistingBlock,
-    pub(super) syncfs: bool,
+    pub(super) abilities: Abilities,
 }
 
 pub(super) const SAFE: Setting = Setting {
     durability: Durability::EveryWrite,
     existing_block: ExistingBlock::Overwrite,
-    syncfs: true,
+    abilities: Abilities::ALL,
 };
 
-/// Every durability, with and without a flush of the whole file system.
+/// As on a system other than Linux.
+pub(super) const WITHOUT_SYNCFS: Abilities = Abilities {
+    syncfs: false,
+    ..Abilities::ALL
+};
+
+pub(super) const NO_ABILITIES: Abilities = Abilities {
+    syncfs: false,
+    links: false,
+};
+
+/// Every durability, on a disk that can do everything, without a flush of the whole file system, and
+/// without hard links too.
 pub(super) fn settings() -> impl Iterator<Item = Setting> {
     let modes = [
         Durability::EveryWrite,
@@ -47,27 +59,28 @@ pub(super) fn settings() -> impl Iterator<Item = Setting> {
         Durability::OnSync,
     ];
     modes.into_iter().flat_map(|durability| {
-        [true, false].map(|syncfs| Setting {
+        [Abilities::ALL, WITHOUT_SYNCFS, NO_ABILITIES].map(|abilities| Setting {
             durability,
-            syncfs,
+            abilities,
             ..SAFE
         })
     })
 }
 
+/// The strictest durability, with and without a flush of the whole file system.
+pub(super) fn safe_with_and_without_syncfs() -> [Setting; 2] {
+    [Abilities::ALL, WITHOUT_SYNCFS].map(|abilities| Setting { abilities, ..SAFE })
+}
+
 /// Every durability, where it is all the same how the disk flushes.
 pub(super) fn modes() -> impl Iterator<Item = Setting> {
-    settings().filter(|setting| setting.syncfs)
+    settings().filter(|setting| setting.abilities == Abilities::ALL)
 }
 
 impl Setting {
     /// A disk without a store.
     pub(super) fn disk(self) -> FaultDisk {
-        if self.syncfs {
-            FaultDisk::new()
-        } else {
-            FaultDisk::without_syncfs()
-        }
+        FaultDisk::with(self.abilities)
     }
 
     pub(super) async fn begin(self, disk: &FaultDisk, purpose: Purpose) -> Result<FlatFs> {

@@ -3,7 +3,9 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::fixture::{Change, SAFE, Setting, Write, below_temp, blocks, settings};
+use super::fixture::{
+    Change, SAFE, Setting, Write, below_temp, blocks, safe_with_and_without_syncfs, settings,
+};
 use super::model::Model;
 use crate::disk::fault::{FaultDisk, Loss, Op, Refusal};
 use crate::error::Error;
@@ -34,8 +36,7 @@ async fn assert_distrusted(store: &FlatFs) {
 
 #[tokio::test]
 async fn after_a_failed_flush_of_a_shard_nothing_is_said_to_be_durable_any_more() {
-    for syncfs in [true, false] {
-        let setting = Setting { syncfs, ..SAFE };
+    for setting in safe_with_and_without_syncfs() {
         let (disk, store) = setting.store_with(BEFORE).await;
         let failing = failing_flush(&disk, "AA");
         let error = Write::Put("AA2", "two").run(&store).await.unwrap_err();

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::fixture::{
-    Blocks, SAFE, STORE as NEW, Setting, Tally, Tool, blocks, counted, crash_at_any_step,
-    survives_crashes, survives_failures, usage,
+    Blocks, STORE as NEW, Setting, Tally, Tool, blocks, counted, crash_at_any_step,
+    safe_with_and_without_syncfs, survives_crashes, survives_failures, usage,
 };
 use crate::disk::Disk;
 use crate::disk::fault::{FaultDisk, Loss, Op};
@@ -38,12 +38,9 @@ struct Way {
 }
 
 fn ways() -> impl Iterator<Item = Way> {
-    [(true, true), (true, false), (false, true), (false, false)]
+    safe_with_and_without_syncfs()
         .into_iter()
-        .map(|(syncfs, is_across)| Way {
-            setting: Setting { syncfs, ..SAFE },
-            is_across,
-        })
+        .flat_map(|setting| [true, false].map(|is_across| Way { setting, is_across }))
 }
 
 async fn fill(disk: &FaultDisk, root: &str, shard: &str, filled: &[(&'static str, &'static str)]) {

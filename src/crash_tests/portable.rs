@@ -1,7 +1,7 @@
 //! The contract on a disk that has none of Linux's ways: no reads from memory alone, no files without a
 //! name, and where that is said no flush of everything at once.
 
-use super::fixture::{SAFE, STORE, Setting};
+use super::fixture::{NO_ABILITIES, SAFE, STORE, Setting};
 use crate::conformance::{self, Keys};
 use crate::store::{Durability, Purpose};
 
@@ -23,9 +23,9 @@ async fn a_store_without_reads_from_memory_passes_the_suites() {
 }
 
 #[tokio::test]
-async fn a_durable_store_without_syncfs_passes_the_suites() {
+async fn a_durable_store_without_syncfs_and_hard_links_passes_the_suites() {
     passes(Setting {
-        syncfs: false,
+        abilities: NO_ABILITIES,
         ..SAFE
     })
     .await;

@@ -8,7 +8,9 @@ use cid::Cid;
 use futures::{StreamExt, stream};
 use multihash_codetable::{Code, MultihashDigest};
 
-use super::fixture::{Blocks, SAFE, STORE, Setting, Tally, blocks, losses};
+use super::fixture::{
+    Blocks, SAFE, STORE, Setting, Tally, blocks, losses, safe_with_and_without_syncfs,
+};
 use crate::disk::Disk;
 use crate::disk::fault::{FaultDisk, Loss, Op};
 use crate::error::Result;
@@ -83,7 +85,7 @@ async fn a_repair_loses_nothing_by_a_crash_at_any_step_and_the_next_one_complete
         .map(|block| (key(block).name().to_owned(), Bytes::from(block)))
         .into();
     let mut tally = Tally::default();
-    for setting in [true, false].map(|syncfs| Setting { syncfs, ..SAFE }) {
+    for setting in safe_with_and_without_syncfs() {
         let base = damaged(setting).await;
         for steps in 0.. {
             let disk = base.reboot(Loss::None);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::fixture::{
     Blocks, SAFE, STORE, Setting, Tally, Tool, blocks, counted, crash_at_any_step,
-    survives_crashes, survives_failures, usage,
+    safe_with_and_without_syncfs, survives_crashes, survives_failures, usage,
 };
 use crate::Shard;
 use crate::disk::fault::{FaultDisk, Loss, Op};
@@ -77,14 +77,10 @@ async fn check_whole(setting: Setting, disk: &FaultDisk, shard: Shard) {
     store.close().await.unwrap();
 }
 
-fn both() -> [Setting; 2] {
-    [true, false].map(|syncfs| Setting { syncfs, ..SAFE })
-}
-
 #[tokio::test]
 async fn a_resharding_survives_a_crash_at_any_step() {
     let mut tally = Tally::default();
-    for setting in both() {
+    for setting in safe_with_and_without_syncfs() {
         let base = setting.closed_with(BEFORE).await;
         survives_crashes(&base, &ToTarget(setting), 3, &mut tally).await;
     }
@@ -129,7 +125,7 @@ async fn a_completion_survives_a_crash_at_any_step() {
 async fn a_resharding_that_fails_at_any_step_can_be_tried_again() {
     let mut tally = Tally::default();
     for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
-        for setting in both() {
+        for setting in safe_with_and_without_syncfs() {
             let base = setting.closed_with(BEFORE).await;
             survives_failures(&base, &ToTarget(setting), kind, &mut tally).await;
         }

@@ -59,6 +59,11 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// before it moves: callers keep others away from `to`.
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file one more name in one step, [`AlreadyExists`](io::ErrorKind::AlreadyExists) if
+    /// there is something by that name. Where the file system has no hard links, the file is moved as
+    /// [`rename_new`](Disk::rename_new) does, so its first name may be gone then.
+    fn link_new(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes a file.
     fn remove_file(&self, file: &Path) -> io::Result<()>;
 

@@ -72,6 +72,14 @@ impl Disk for OsDisk {
         platform::rename_new(self.at(from), self.at(to))
     }
 
+    fn link_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match self.at(from).link(self.at(to)) {
+            // Systems and file systems without hard links say so in many ways.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => self.rename_new(from, to),
+            linked => linked,
+        }
+    }
+
     fn remove_file(&self, file: &Path) -> io::Result<()> {
         self.at(file).remove_file()
     }

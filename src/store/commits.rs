@@ -12,21 +12,23 @@ mod recovery;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
 use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::block::is_already_there;
-use super::flush::{FEW, Target};
+use super::flush::{FEW, SIDE_BY_SIDE, Target};
 use super::{Durability, Store};
-use crate::disk::{Publish, clean_up, if_there, publish, remove_tree};
+use crate::disk::{Publish, clean_up, if_there, pool, publish, remove_tree};
 use crate::error::{Error, Result};
 use crate::intent::{Intent, Put};
 use crate::layout::{BlockKey, COMMIT, Lane};
 use crate::observe::{self, target};
+
+/// So many blocks are worth a thread of their own. Fewer in tests, so that these see it.
+const SHARE: usize = if cfg!(test) { 2 } else { 512 };
 
 /// Batches that are committed, and could not be carried out so far.
 #[derive(Debug, Default)]
@@ -54,7 +56,7 @@ struct Carrying<'a> {
     batch: &'a Committed,
     attempt: Attempt,
     /// Whether the contents of all of its blocks are known to be durable.
-    is_flushed: Cell<bool>,
+    is_flushed: AtomicBool,
 }
 
 /// Whether a committed batch is carried out for the first time.
@@ -115,7 +117,8 @@ impl Store {
             .inspect_err(|_| clean_up(&*self.disk, &record))
     }
 
-    /// Carries out a batch that was just committed. The caller holds the turns of its keys.
+    /// Carries out a batch that was just committed. The caller holds the turns of its keys, and has to
+    /// remove the batch's directory.
     ///
     /// # Errors
     ///
@@ -185,6 +188,7 @@ impl Store {
             }
             result = self
                 .finish(batch, Attempt::Again)
+                .map(|()| self.remove_dir_of(batch))
                 .map_err(|error| incomplete(batch, error));
             result.is_err()
         });
@@ -196,13 +200,9 @@ impl Store {
         let carrying = Carrying {
             batch,
             attempt,
-            is_flushed: Cell::new(self.options.durability.syncs_commits()),
+            is_flushed: AtomicBool::new(self.options.durability.syncs_commits()),
         };
-        // One after another: a rename between directories takes a lock of the whole file system, so
-        // that two threads are no faster.
-        for put in &batch.intent.puts {
-            self.place_committed(&carrying, put)?;
-        }
+        self.place_all(&carrying)?;
         for block in &batch.intent.deletes {
             self.remove(block)?;
         }
@@ -216,10 +216,27 @@ impl Store {
         if durable {
             self.flush(&[Target::Dir(batch.dir.clone())])?;
         }
+        Ok(())
+    }
+
+    /// Links the blocks to their places, side by side where they are many. The links in the batch's
+    /// directory stay until that is removed, when nobody waits for it any more: a rename would take them
+    /// away at once, but takes a lock of the whole file system if it is one between directories.
+    fn place_all(&self, carrying: &Carrying<'_>) -> Result<()> {
+        let puts = &carrying.batch.intent.puts;
+        let share = puts.len().div_ceil(pool::processors().min(SIDE_BY_SIDE));
+        let placed = pool::in_shares_of(puts, share.max(SHARE), |share| {
+            share
+                .iter()
+                .try_for_each(|put| self.place_committed(carrying, put))
+        });
+        placed.into_iter().collect()
+    }
+
+    fn remove_dir_of(&self, batch: &Committed) {
         if let Err(error) = remove_tree(&*self.disk, &batch.dir) {
             tracing::warn!(target: target::BATCH, batch = %observe::name(&batch.dir), %error, "cannot remove the directory of a batch; the next open will");
         }
-        Ok(())
     }
 
     fn place_committed(&self, carrying: &Carrying<'_>, put: &Put) -> Result<()> {
@@ -229,7 +246,7 @@ impl Store {
             return Ok(());
         }
         let staged = put.staged(&carrying.batch.dir);
-        let placed = match self.place_new(&staged, block, size) {
+        let placed = match self.link_new(&staged, block, size) {
             Err(error) if is_already_there(&error) => self
                 .flush_replacement(carrying, &staged)
                 .and_then(|()| self.place_over(&staged, block, size)),
@@ -253,14 +270,14 @@ impl Store {
     /// Makes the contents of a staged block durable that replaces one that may be: a power cut could
     /// leave neither. With the first of many blocks it does so for all of them.
     fn flush_replacement(&self, carrying: &Carrying<'_>, staged: &Path) -> Result<()> {
-        if carrying.is_flushed.get() {
+        if carrying.is_flushed.load(Ordering::SeqCst) {
             return Ok(());
         }
         if !self.disk.syncs_all_at_once() || carrying.batch.intent.puts.len() <= FEW {
             return self.flush(&[Target::File(staged.to_owned())]);
         }
         self.flush(&[Target::All])?;
-        carrying.is_flushed.set(true);
+        carrying.is_flushed.store(true, Ordering::SeqCst);
         Ok(())
     }
 

@@ -96,6 +96,24 @@ impl Image {
         self.plan_rename(from, to)
     }
 
+    pub(super) fn plan_link(&self, from: &Path, to: &Path) -> io::Result<Change> {
+        let (source, at) = (self.live.place(from)?, self.live.place(to)?);
+        let node = self.live.get(&source).ok_or(io::ErrorKind::NotFound)?;
+        if self.live.get(&at).is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if is_dir(&node) {
+            return Err(not_a_file(node));
+        }
+        Ok(Change::Link { node, at })
+    }
+
+    /// Whether both are names of one file: then a rename does nothing, says rename(2).
+    pub(super) fn are_same(&self, one: &Path, other: &Path) -> bool {
+        let (one, other) = (self.find_file(one), self.find_file(other));
+        one.is_ok_and(|one| other.is_ok_and(|other| one == other))
+    }
+
     pub(super) fn plan_remove_file(&self, path: &Path) -> io::Result<Change> {
         let node = self.find(path)?;
         if is_dir(&node) {
@@ -118,7 +136,7 @@ impl Image {
     pub(super) fn apply(&mut self, change: Change) -> Id {
         let node = change.node();
         if let (Change::Link { .. }, Kind::File) = (&change, node.kind) {
-            self.files.insert(node.id, Contents::default());
+            self.files.entry(node.id).or_default();
         }
         self.live.apply(&change);
         self.journal.append(change);

@@ -6,8 +6,9 @@
 //!   aren't is found empty, cut short, with zeros in it, or whole.
 //! - `sync_dir` makes the names in a directory durable, not the directory's own name. What came before
 //!   in the same directory becomes durable first; a move is one change of two directories.
-//! - After a power cut each change that wasn't durable has happened or hasn't, in any combination. A
-//!   file that was moved is found under its old name or its new one, never both. What is in a
+//! - After a power cut each change that wasn't durable has happened or hasn't, in any combination: a
+//!   file that got a second name and lost its first one may have none. A file that was moved is found
+//!   under its old name or its new one, never both. What is in a
 //!   directory that is lost is lost with it; a file that was moved there is found under its old name.
 //! - A flush that failed is final: a later one of the same data says that all is well, and makes
 //!   nothing durable.
@@ -53,7 +54,23 @@ pub(crate) struct FaultDisk {
 struct Shared {
     state: Mutex<State>,
     released: Condvar,
-    syncs_all_at_once: bool,
+    abilities: Abilities,
+}
+
+/// What not every system has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Abilities {
+    /// A flush of everything at once.
+    pub(crate) syncfs: bool,
+    /// Hard links.
+    pub(crate) links: bool,
+}
+
+impl Abilities {
+    pub(crate) const ALL: Self = Abilities {
+        syncfs: true,
+        links: true,
+    };
 }
 
 /// What an operation looks at and changes.
@@ -73,7 +90,7 @@ pub(crate) enum Op {
     CreateFile,
     /// Half of the contents of a new file.
     Write,
-    /// Its path is the new one.
+    /// A link too. Its path is the new one.
     Rename,
     RemoveFile,
     RemoveDir,
@@ -91,18 +108,17 @@ pub(crate) enum Op {
 impl FaultDisk {
     /// A disk with nothing on it but the empty directory `/disk`.
     pub(crate) fn new() -> Self {
-        let disk = FaultDisk::of(Image::new(), true);
+        FaultDisk::with(Abilities::ALL)
+    }
+
+    /// The same on a system that can't do everything.
+    pub(crate) fn with(abilities: Abilities) -> Self {
+        let disk = FaultDisk::of(Image::new(), abilities);
         disk.plant("/disk", Kind::Dir);
         disk
     }
 
-    /// The same for a system where `syncs_all_at_once` is false.
-    pub(crate) fn without_syncfs() -> Self {
-        let image = FaultDisk::new().state().image.clone();
-        FaultDisk::of(image, false)
-    }
-
-    fn of(image: Image, syncs_all_at_once: bool) -> Self {
+    fn of(image: Image, abilities: Abilities) -> Self {
         let state = Mutex::new(State {
             image,
             faults: Faults::default(),
@@ -114,7 +130,7 @@ impl FaultDisk {
             shared: Arc::new(Shared {
                 state,
                 released: Condvar::new(),
-                syncs_all_at_once,
+                abilities,
             }),
         }
     }
@@ -173,7 +189,7 @@ impl FaultDisk {
             let state = self.state();
             (state.image.after(loss), state.mounts.clone())
         };
-        let disk = FaultDisk::of(image, self.shared.syncs_all_at_once);
+        let disk = FaultDisk::of(image, self.shared.abilities);
         disk.state().mounts = mounts;
         disk
     }

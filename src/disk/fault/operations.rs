@@ -39,13 +39,28 @@ impl Disk for FaultDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.check_same_mount(from, to)?;
-        self.change(Op::Rename, to, |image| image.plan_rename(from, to))?;
+        let mut state = self.enter(Op::Rename, to)?;
+        if state.image.are_same(from, to) {
+            return state.faults.permit(Op::Rename, to);
+        }
+        let change = state.image.plan_rename(from, to)?;
+        state.faults.step(Op::Rename, to)?;
+        state.image.apply(change);
         Ok(())
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.check_same_mount(from, to)?;
         self.change(Op::Rename, to, |image| image.plan_rename_new(from, to))?;
+        Ok(())
+    }
+
+    fn link_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if !self.shared.abilities.links {
+            return self.rename_new(from, to);
+        }
+        self.check_same_mount(from, to)?;
+        self.change(Op::Rename, to, |image| image.plan_link(from, to))?;
         Ok(())
     }
 
@@ -109,7 +124,7 @@ impl Disk for FaultDisk {
     }
 
     fn syncs_all_at_once(&self) -> bool {
-        self.shared.syncs_all_at_once
+        self.shared.abilities.syncfs
     }
 
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {

@@ -1,7 +1,7 @@
 //! [`Tree`]: which names lead to which inodes, and the [`Change`]s of that.
 //!
-//! An inode has one name at most: there are no hard links, and moving a file takes its old name away
-//! in the same change.
+//! A directory has one name at most, a file may have several. Moving it takes its old name away in the
+//! same change.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -73,7 +73,8 @@ impl Change {
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     dirs: HashMap<Id, BTreeMap<OsString, Node>>,
-    places: HashMap<Id, Place>,
+    /// The names of each inode that has one, in the order in which it got them.
+    places: HashMap<Id, Vec<Place>>,
 }
 
 impl Tree {
@@ -88,6 +89,10 @@ impl Tree {
     /// Whether the inode has a name.
     pub(super) fn links(&self, id: Id) -> bool {
         self.places.contains_key(&id)
+    }
+
+    fn names(&self, id: Id) -> &[Place] {
+        self.places.get(&id).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn get(&self, place: &Place) -> Option<Node> {
@@ -157,17 +162,20 @@ impl Tree {
             return;
         }
         if let Some(taken) = self.get(target) {
-            let is_other = taken != change.node();
-            if self.entries(taken.id).next().is_some() || (is_other && needed(taken.id)) {
+            let is_last = taken != change.node() && self.names(taken.id).len() == 1;
+            if self.entries(taken.id).next().is_some() || (is_last && needed(taken.id)) {
                 return;
             }
         }
         self.detach(target);
         match change {
             Change::Link { node, at } => self.attach(*node, at),
-            Change::Move { node, to, .. } => {
-                if let Some(from) = self.places.get(&node.id).cloned() {
-                    self.detach(&from);
+            Change::Move { node, from, to } => {
+                if self.get(from) == Some(*node) {
+                    self.detach(from);
+                } else {
+                    let names = self.names(node.id).to_vec();
+                    names.iter().for_each(|name| self.detach(name));
                 }
                 self.attach(*node, to);
             }
@@ -178,8 +186,12 @@ impl Tree {
     fn detach(&mut self, place: &Place) {
         let entries = self.dirs.get_mut(&place.dir);
         if let Some(node) = entries.and_then(|entries| entries.remove(&place.name)) {
-            self.places.remove(&node.id);
-            self.dirs.remove(&node.id);
+            let names = self.places.entry(node.id).or_default();
+            names.retain(|name| name != place);
+            if names.is_empty() {
+                self.places.remove(&node.id);
+                self.dirs.remove(&node.id);
+            }
         }
     }
 
@@ -187,7 +199,7 @@ impl Tree {
         if let Some(entries) = self.dirs.get_mut(&place.dir) {
             entries.insert(place.name.clone(), node);
         }
-        self.places.insert(node.id, place.clone());
+        self.places.entry(node.id).or_default().push(place.clone());
         if node.kind == Kind::Dir {
             self.dirs.insert(node.id, BTreeMap::new());
         }

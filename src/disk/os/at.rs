@@ -107,6 +107,13 @@ impl<'a> At<'a> {
         Ok(rustix::fs::renameat(self.dir, self.path, to.dir, to.path)?)
     }
 
+    pub(super) fn link(self, to: At<'_>) -> io::Result<()> {
+        let flags = AtFlags::empty();
+        Ok(rustix::fs::linkat(
+            self.dir, self.path, to.dir, to.path, flags,
+        )?)
+    }
+
     pub(super) fn remove_file(self) -> io::Result<()> {
         self.unlink(AtFlags::empty())
     }

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Result};
 use std::path::Path;
 
 use super::{files, rename, sync_dir, two_dirs, two_dirs_with, write};
-use crate::disk::fault::{FaultDisk, Loss, Op};
+use crate::disk::fault::{Abilities, FaultDisk, Loss, Op};
 use crate::disk::{Disk, Kind};
 
 fn write_durably(disk: &FaultDisk) -> Result<()> {
@@ -211,7 +211,10 @@ fn a_rename_is_refused_by_its_new_name() {
 
 #[test]
 fn a_reboot_frees_the_locks_and_takes_away_what_was_to_go_wrong() {
-    let disk = FaultDisk::without_syncfs();
+    let disk = FaultDisk::with(Abilities {
+        syncfs: false,
+        ..Abilities::ALL
+    });
     let lock = Path::new("/disk/lock");
     let _guard = disk.lock(lock).unwrap();
     let _refusal = disk.refuse(|_, _| Some(ErrorKind::Other));

@@ -180,6 +180,37 @@ fn a_file_whose_place_was_taken_after_it_moved_on_is_kept() {
 }
 
 #[test]
+fn a_link_that_was_not_flushed_is_gone_and_the_first_name_stays() {
+    let disk = two_dirs_with(&["/a/x"]);
+    disk.link_new(Path::new("/a/x"), Path::new("/b/x")).unwrap();
+    let name = |file: &str| (file.to_owned(), "/a/x".to_owned());
+    assert_eq!(files(&disk), [name("/a/x"), name("/b/x")]);
+    assert_eq!(files_after_loss(&disk), [name("/a/x")]);
+    sync_dir(&disk, "/b");
+    assert_eq!(files_after_loss(&disk), files(&disk));
+    disk.remove_file(Path::new("/a/x")).unwrap();
+    sync_dir(&disk, "/a");
+    assert_eq!(files_after_loss(&disk), [name("/b/x")]);
+}
+
+#[test]
+fn a_file_may_be_lost_whose_first_name_is_gone_before_its_second_is_durable() {
+    let disk = two_dirs_with(&["/a/x"]);
+    disk.link_new(Path::new("/a/x"), Path::new("/b/x")).unwrap();
+    disk.remove_file(Path::new("/a/x")).unwrap();
+    sync_dir(&disk, "/a");
+    assert_eq!(files_after_loss(&disk), []);
+}
+
+#[test]
+fn a_rename_to_another_name_of_the_file_does_nothing() {
+    let disk = two_dirs_with(&["/a/x"]);
+    disk.link_new(Path::new("/a/x"), Path::new("/b/x")).unwrap();
+    rename(&disk, "/a/x", "/b/x");
+    assert_eq!(files(&disk).len(), 2);
+}
+
+#[test]
 fn a_directory_is_not_gone_before_what_was_moved_out_of_it() {
     let disk = two_dirs_with(&["/a/x"]);
     rename(&disk, "/a/x", "/b/x");

@@ -20,6 +20,7 @@ enum Action {
     Write(&'static str, Vec<u8>),
     Rename(&'static str, &'static str),
     RenameNew(&'static str, &'static str),
+    LinkNew(&'static str, &'static str),
     CopyNew(&'static str, &'static str),
     IsSame(&'static str, &'static str),
     RemoveFile(&'static str),
@@ -48,6 +49,7 @@ fn action() -> impl Strategy<Value = Action> {
         8 => (either(), contents).prop_map(|(file, contents)| Action::Write(file, contents)),
         4 => two().prop_map(|(from, to)| Action::Rename(from, to)),
         4 => two().prop_map(|(from, to)| Action::RenameNew(from, to)),
+        3 => two().prop_map(|(from, to)| Action::LinkNew(from, to)),
         3 => two().prop_map(|(from, to)| Action::CopyNew(from, to)),
         2 => (file(), file()).prop_map(|(one, other)| Action::IsSame(one, other)),
         3 => either().prop_map(Action::RemoveFile),
@@ -70,6 +72,7 @@ fn run(disk: &dyn Disk, root: &Path, action: &Action) -> std::result::Result<Str
         Action::Write(file, contents) => done(disk.write_new(&at(file), contents, 0o600, false)),
         Action::Rename(from, to) => done(disk.rename(&at(from), &at(to))),
         Action::RenameNew(from, to) => done(disk.rename_new(&at(from), &at(to))),
+        Action::LinkNew(from, to) => done(disk.link_new(&at(from), &at(to))),
         Action::CopyNew(from, to) => disk
             .copy_new(&at(from), &at(to))
             .map(|len| format!("{len} bytes")),
