@@ -25,7 +25,7 @@ const VERSION: u32 = 1;
 /// What a committed batch is going to do. No key is in both lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Intent {
-    /// The blocks to move from the batch's directory to their places.
+    /// The blocks in the batch's directory that get their places.
     pub(crate) puts: Vec<Put>,
     pub(crate) deletes: Vec<BlockKey>,
 }
@@ -40,7 +40,7 @@ pub(crate) struct Put {
 }
 
 impl Put {
-    /// Where the block is until it is moved.
+    /// Where the block was written.
     pub(crate) fn staged(&self, batch: &Path) -> PathBuf {
         self.lane.file(batch, &self.block)
     }

@@ -141,8 +141,8 @@
 //! place: since Linux 6.10 a new block is a file without a name that is linked there, elsewhere a temp file
 //! that is renamed. Durable puts and deletes that come while a flush runs are one group, with two flushes for all of
 //! them; the others share a few threads and a queue. A commit writes an intent record into its batch's
-//! directory, which is the commit point, and then renames all; an open carries on where a crash stopped
-//! that.
+//! directory, which is the commit point, then links all blocks to their places, and removes the directory when it
+//! is acknowledged; an open carries on where a crash stopped that.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

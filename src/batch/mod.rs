@@ -1,7 +1,7 @@
 //! [`FlatBatch`]: writes that take effect together.
 //!
-//! Puts are written in the background into the batch's own directory below `.temp`; the commit moves
-//! them all to their places. Until its record is written nothing of the store has changed, and from
+//! Puts are written in the background into the batch's own directory below `.temp`; the commit gives
+//! them all their places. Until its record is written nothing of the store has changed, and from
 //! then on the batch is committed, crash or not.
 
 mod commit;
@@ -204,7 +204,7 @@ impl FlatBatch {
         scan::query(&self.flatfs, &self.stage, query, work).await
     }
 
-    /// Makes everything in the batch take effect: waits for the writes, and moves all blocks to their
+    /// Makes everything in the batch take effect: waits for the writes, and gives all blocks their
     /// places as one job.
     ///
     /// After a crash, of the process or of the machine, the batch is in the store as a whole or not

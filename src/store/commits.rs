@@ -1,8 +1,9 @@
-//! Commits: from the intent record to the last rename, at once or after a crash.
+//! Commits: from the intent record to the last block in its place, at once or after a crash.
 //!
 //! A batch's directory with a valid record is a committed batch: it is carried out, however often
 //! that is interrupted. One without is not committed: it is removed. Each step can be done again:
-//! a rename whose source is gone was done, and so was a delete whose file is gone.
+//! a block that is there under both of its names, or under its last one only, has its place, and a delete
+//! whose file is gone was done.
 //!
 //! No write of one of its keys may come between the record and the end of the record, or carrying it
 //! out again would undo that write. So a commit holds the turns of its keys; and where it could not be
