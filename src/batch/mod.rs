@@ -6,6 +6,7 @@
 
 mod commit;
 mod lanes;
+mod put_set;
 mod scan;
 mod stage;
 
@@ -16,7 +17,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tracing::Instrument as _;
 
-use self::stage::{Stage, Staged};
+use self::put_set::Staged;
+use self::stage::Stage;
 use crate::datastore::Batch;
 use crate::disk::pool;
 use crate::error::Result;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use futures::stream::{self, Stream, StreamExt};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::stage::{Stage, Staged};
+use super::put_set::Staged;
+use super::stage::Stage;
 use crate::disk::pool;
 use crate::error::Result;
 use crate::key::Key;

@@ -1,7 +1,5 @@
 //! [`Stage`]: what a batch has collected so far, in memory and in its directory.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 use std::mem;
 use std::path::PathBuf;
@@ -14,9 +12,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use uuid::Uuid;
 
 use super::lanes::Lanes;
+use super::put_set::{PutSet, Staged, StagedFile};
 use crate::disk::{pool, remove_tree};
 use crate::error::{Error, Result};
-use crate::intent::{Intent, Put};
+use crate::intent::Intent;
 use crate::key::Key;
 use crate::layout::{BlockKey, Lane};
 use crate::observe::{self, target};
@@ -34,9 +33,7 @@ pub(super) struct Stage {
 
 #[derive(Debug, Default)]
 struct State {
-    ops: HashMap<BlockKey, Op>,
-    /// The keys of all operations in the order in which they came, for who looks at some at a time.
-    keys: Vec<BlockKey>,
+    set: PutSet,
     lanes: Lanes,
     /// How many writes are under way.
     under_way: usize,
@@ -47,67 +44,9 @@ struct State {
     failure: Option<Arc<Error>>,
 }
 
-/// What the batch does to one key: the last operation on it, with the value first put.
-#[derive(Debug)]
-struct Op {
-    value: Option<Value>,
-    is_deleted: bool,
-}
-
-#[derive(Clone, Debug)]
-enum Value {
-    /// Its write is under way.
-    InMemory(Bytes),
-    OnDisk(Staging),
-}
-
-/// A block in the batch's directory.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Staging {
-    /// In bytes.
-    pub(super) size: u64,
-    pub(super) lane: Lane,
-}
-
 /// What a write needs until it has ended.
 type Held = (Permits, TaskTrackerToken);
 type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
-
-/// What a read of a key finds in the batch.
-#[derive(Clone, Debug)]
-pub(super) enum Staged {
-    Deleted,
-    InMemory(Bytes),
-    OnDisk(Staging),
-}
-
-impl Staged {
-    pub(super) fn size(&self) -> Option<u64> {
-        match self {
-            Staged::Deleted => None,
-            Staged::InMemory(value) => Some(value.len() as u64),
-            Staged::OnDisk(file) => Some(file.size),
-        }
-    }
-}
-
-impl Op {
-    /// What is to be committed, once all writes have ended.
-    fn file(&self) -> Option<Staging> {
-        match self.value {
-            Some(Value::OnDisk(file)) if !self.is_deleted => Some(file),
-            _ => None,
-        }
-    }
-
-    fn staged(&self) -> Staged {
-        match &self.value {
-            Some(Value::InMemory(value)) if !self.is_deleted => Staged::InMemory(value.clone()),
-            Some(Value::OnDisk(file)) if !self.is_deleted => Staged::OnDisk(*file),
-            _ => Staged::Deleted,
-        }
-    }
-}
 
 impl Stage {
     pub(super) fn new(store: Arc<Store>) -> Self {
@@ -159,64 +98,33 @@ impl Stage {
     /// What the batch has of a key, `None` if nothing.
     pub(super) fn staged(&self, key: &Key) -> Option<Staged> {
         let block = BlockKey::new(key).ok()?;
-        self.state().ops.get(&block).map(Op::staged)
+        self.state().set.get(&block)
     }
 
     /// How many keys the batch has.
     pub(super) fn len(&self) -> usize {
-        self.state().keys.len()
+        self.state().set.len()
     }
 
     /// What the batch has of some of its keys: the first ones but for `from`, and no more than `most`.
     /// All of them at once would keep everybody else from the batch for too long.
     pub(super) fn part(&self, from: usize, most: usize) -> Vec<(BlockKey, Staged)> {
-        let state = self.state();
-        let keys = state.keys.iter().skip(from).take(most);
-        keys.filter_map(|block| Some((block.clone(), state.ops.get(block)?.staged())))
-            .collect()
+        self.state().set.part(from, most)
     }
 
-    /// Everything that the batch has, sorted, taken out of it for its commit.
+    /// Everything that the batch has, taken out of it for its commit.
     pub(super) fn take_intent(&self) -> Intent {
-        let (ops, keys) = {
-            let mut state = self.state();
-            (mem::take(&mut state.ops), mem::take(&mut state.keys))
-        };
-        drop(keys);
-        let mut intent = Intent::default();
-        for (block, op) in ops {
-            match op.file() {
-                Some(file) => intent.puts.push(Put {
-                    block,
-                    size: file.size,
-                    lane: file.lane,
-                }),
-                None => intent.deletes.push(block),
-            }
-        }
-        intent.puts.sort_unstable();
-        intent.deletes.sort_unstable();
-        intent
+        let set = mem::take(&mut self.state().set);
+        set.into_intent()
     }
 
     /// If a value of this block is there already, lets it count.
     pub(super) fn revive(&self, block: &BlockKey) -> bool {
-        revive(&mut self.state(), block)
+        self.state().set.revive(block)
     }
 
     pub(super) fn delete(&self, block: BlockKey) {
-        let mut state = self.state();
-        let State { ops, keys, .. } = &mut *state;
-        match ops.entry(block) {
-            Entry::Occupied(mut op) => op.get_mut().is_deleted = true,
-            Entry::Vacant(vacant) => {
-                keys.push(vacant.key().clone());
-                vacant.insert(Op {
-                    value: None,
-                    is_deleted: true,
-                });
-            }
-        }
+        self.state().set.delete(block);
     }
 
     /// Waits until one more write may be under way, in this batch and in the store.
@@ -245,16 +153,10 @@ impl Stage {
         let mut state = self.state();
         failed(&state)?;
         // Another task may have put it while this one waited.
-        if revive(&mut state, &block) {
+        if state.set.revive(&block) {
             return Ok(());
         }
-        let op = Op {
-            value: Some(Value::InMemory(value.clone())),
-            is_deleted: false,
-        };
-        if state.ops.insert(block.clone(), op).is_none() {
-            state.keys.push(block.clone());
-        }
+        state.set.put(block.clone(), value.clone());
         state.under_way += 1;
         drop(state);
         let write = Write {
@@ -268,7 +170,7 @@ impl Stage {
     }
 
     /// What a write does on disk.
-    fn write(&self, block: &BlockKey, value: &Bytes) -> Result<Staging> {
+    fn write(&self, block: &BlockKey, value: &Bytes) -> Result<StagedFile> {
         let (lane, is_new) = {
             let mut state = self.state();
             failed(&state)?;
@@ -281,7 +183,7 @@ impl Stage {
         }
         self.store.stage(&lane.file(&self.dir, block), value)?;
         observe::bytes_written(value.len());
-        Ok(Staging {
+        Ok(StagedFile {
             size: value.len() as u64,
             lane,
         })
@@ -291,7 +193,7 @@ impl Stage {
     fn end_write(
         &self,
         block: &BlockKey,
-        written: Result<Staging>,
+        written: Result<StagedFile>,
         permits: Option<Permits>,
     ) -> Vec<Permits> {
         let portion = self.store.options.write_concurrency.div_ceil(4);
@@ -299,9 +201,7 @@ impl Stage {
         match written {
             Ok(file) => {
                 state.lanes.give_back(file.lane);
-                if let Some(op) = state.ops.get_mut(block) {
-                    op.value = Some(Value::OnDisk(file));
-                }
+                state.set.written(block, file);
             }
             Err(error) => state.fail(error),
         }
@@ -349,7 +249,7 @@ impl Write {
         self.end(written);
     }
 
-    fn end(&mut self, written: Result<Staging>) {
+    fn end(&mut self, written: Result<StagedFile>) {
         let permits = self.permits.take();
         drop(self.stage.end_write(&self.block, written, permits));
     }
@@ -380,16 +280,6 @@ fn failed(state: &State) -> Result<()> {
     }
 }
 
-fn revive(state: &mut State, block: &BlockKey) -> bool {
-    match state.ops.get_mut(block) {
-        Some(op) if op.value.is_some() => {
-            op.is_deleted = false;
-            true
-        }
-        _ => false,
-    }
-}
-
 impl Drop for Stage {
     fn drop(&mut self) {
         if self.has_left_dir.load(Ordering::SeqCst) {
@@ -414,7 +304,7 @@ impl fmt::Debug for Stage {
         let state = self.state();
         f.debug_struct("Stage")
             .field("dir", &self.dir)
-            .field("keys", &state.ops.len())
+            .field("keys", &state.set.len())
             .field("failure", &state.failure)
             .finish_non_exhaustive()
     }
