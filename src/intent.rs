@@ -3,7 +3,7 @@
 //! The record is for people too, who may find one after a crash:
 //!
 //! ```text
-//! flatfs commit 1
+//! flatfs commit 2
 //! put 4096 CIQA4T3TD3BP3C2M3GXCGRCRTCCHV7XSGAZPZJOAOHLPOI6IQR3H6YQ
 //! put 4096 1/CIQBL6NTE2FFTMHPJKMUMWE2LZUUNEZSZUEHZ5QKWBVVWZXJDBZSUAQ
 //! delete CIQBED3K6YA5I3QQWLJOCHWXDRK5EXZQILBCKAPEDUJENZ5B5HJ5R3A
@@ -20,7 +20,8 @@ use crate::key::Key;
 use crate::layout::{BlockKey, Lane};
 
 const MAGIC: &str = "flatfs commit ";
-const VERSION: u32 = 1;
+/// Version 1 knew no directories in the batch's directory.
+const VERSION: u32 = 2;
 
 /// What a committed batch is going to do. No key is in both lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,7 +109,7 @@ impl Intent {
         let text = str::from_utf8(record).map_err(|_| Unreadable::Damaged)?;
         let (first, _) = text.split_once('\n').ok_or(Unreadable::Damaged)?;
         match number::<u32>(first.strip_prefix(MAGIC))? {
-            VERSION => Intent::decode_lines(text).ok_or(Unreadable::Damaged),
+            1..=VERSION => Intent::decode_lines(text).ok_or(Unreadable::Damaged),
             version => Err(Unreadable::Version(version)),
         }
     }
@@ -186,7 +187,16 @@ mod tests {
 
     #[test]
     fn a_record_of_another_version_is_known_as_such_whatever_is_in_it() {
-        let future = b"flatfs commit 2\nsomething else\n";
-        assert_eq!(Intent::decode(future), Err(Unreadable::Version(2)));
+        let future = b"flatfs commit 3\nsomething else\n";
+        assert_eq!(Intent::decode(future), Err(Unreadable::Version(3)));
+    }
+
+    #[test]
+    fn a_record_of_version_1_is_read() {
+        let text = "flatfs commit 1\nput 4096 CIQA\n";
+        let sum = crc32fast::hash(text.as_bytes());
+        let record = format!("{text}crc32 {sum:08x}\n");
+        let intent = Intent::decode(record.as_bytes()).unwrap();
+        assert_eq!(intent.puts, [put("CIQA", 4096, Lane::FIRST)]);
     }
 }

@@ -72,7 +72,7 @@ impl Commit {
         }
     }
 
-    fn run(mut self, store: &Store) -> Result<()> {
+    fn run(mut self, store: &Arc<Store>) -> Result<()> {
         let mut turns = mem::take(&mut self.turns);
         turns.iter_mut().for_each(Turn::begin);
         let batch = Committed {
@@ -101,7 +101,7 @@ impl Drop for Commit {
     }
 }
 
-fn commit_in_turn(store: &Store, stage: &Stage, batch: Committed) -> Result<()> {
+fn commit_in_turn(store: &Arc<Store>, stage: &Stage, batch: Committed) -> Result<()> {
     let recorded = store
         .finish_commits_before(&batch.intent)
         .and_then(|()| store.make_shards_of(&batch))
@@ -113,8 +113,10 @@ fn commit_in_turn(store: &Store, stage: &Stage, batch: Committed) -> Result<()> 
             let puts = batch.intent.puts.len();
             let bytes = batch.intent.puts.iter().map(|put| put.size).sum();
             observe::committed(&batch.dir, puts, batch.intent.deletes.len(), bytes);
+            let dir = batch.dir.clone();
             store.carry_out(batch)?;
-            stage.return_dir();
+            // Not with the stage: a query through the batch may have that for long.
+            store.remove_behind(dir, ());
             Ok(())
         }
         Err(error) => {

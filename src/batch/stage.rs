@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::key::Key;
 use crate::layout::{BlockKey, Lane};
-use crate::observe::{self, target};
+use crate::observe;
 use crate::store::Store;
 
 /// What a batch has collected. The directory goes with it, unless a commit has taken it over.
@@ -83,11 +83,6 @@ impl Stage {
     /// From here on the directory is not the stage's any more.
     pub(super) fn leave_dir(&self) {
         self.has_left_dir.store(true, Ordering::SeqCst);
-    }
-
-    /// The directory goes with the stage again: its batch is carried out.
-    pub(super) fn return_dir(&self) {
-        self.has_left_dir.store(false, Ordering::SeqCst);
     }
 
     /// Says whether a write has failed.
@@ -285,17 +280,8 @@ impl Drop for Stage {
         if self.has_left_dir.load(Ordering::SeqCst) {
             return;
         }
-        let work = self.store.begin_clean_up();
-        let disk = Arc::clone(&self.store.disk);
-        let dir = self.dir.clone();
         let state = mem::take(&mut *self.state());
-        pool::detach(move || {
-            let _work = work;
-            drop(state);
-            if let Err(error) = remove_tree(&*disk, &dir) {
-                tracing::warn!(target: target::BATCH, batch = %observe::name(&dir), %error, "cannot remove the directory of a batch; the next open will");
-            }
-        });
+        self.store.remove_behind(self.dir.clone(), state);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
 use futures::future::try_join_all;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::runtime::Builder;
 
 use super::fixture::{SAFE, TEMP, below_temp, counting, pool_turn, settings};
@@ -269,6 +269,44 @@ async fn a_close_waits_until_batches_that_came_to_nothing_are_gone() {
         store.close().await.unwrap();
         assert_eq!(below_temp(&disk), [""; 0]);
     }
+}
+
+#[tokio::test]
+async fn a_close_waits_until_the_rest_of_a_committed_batch_is_gone() {
+    for _ in 0..50 {
+        let (disk, store) = SAFE.store_with(&[]).await;
+        let batch = store.batch().await.unwrap();
+        for number in 0..4 {
+            batch.put(&key(number), "block".into()).await.unwrap();
+        }
+        let mut entries = batch.query(Query::new()).await.unwrap();
+        assert!(entries.next().await.unwrap().is_ok());
+        batch.commit().await.unwrap();
+        store.close().await.unwrap();
+        assert_eq!(below_temp(&disk), [""; 0]);
+        drop(entries);
+    }
+}
+
+#[tokio::test]
+async fn a_query_through_a_batch_goes_on_while_the_batch_is_committed() {
+    let (disk, store) = SAFE.store_with(&[]).await;
+    let batch = store.batch().await.unwrap();
+    for number in 0..4 {
+        batch.put(&key(number), "block".into()).await.unwrap();
+    }
+    let entries = batch.query(Query::new()).await.unwrap();
+    batch.commit().await.unwrap();
+    while !below_temp(&disk).is_empty() {
+        pool_turn().await;
+    }
+    let found: Vec<_> = entries.try_collect().await.unwrap();
+    assert_eq!(found.len(), 4);
+    assert!(
+        found
+            .iter()
+            .all(|entry| entry.value.as_deref() == Some(b"block"))
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A crash after every single step of every kind of write.
 
 use super::fixture::{
-    Change, SAFE, STORE, Setting, Tally, WITHOUT_SYNCFS, Write, losses, modes, settings,
+    Change, SAFE, STORE, Setting, Tally, WITHOUT_SYNCFS, Write, idle, losses, modes, settings,
 };
 use super::model::Model;
 use crate::batch::FlatBatch;
@@ -35,6 +35,7 @@ async fn crash_everywhere(setting: Setting, script: &[Write], tally: &mut Tally)
                 }
             }
         }
+        idle(&store).await;
         tally.points += 1;
         for loss in losses(steps, CUTS) {
             setting.check(&disk.reboot(loss), &model, loss).await;
@@ -164,6 +165,7 @@ async fn blocks_that_were_written_side_by_side_are_whole_or_absent_after_a_crash
                 Ok(()) => model.acknowledged(&commit),
                 Err(_) => model.unacknowledged(&commit),
             }
+            idle(&store).await;
             tally.points += 1;
             for loss in losses(steps, 3) {
                 setting.check(&disk.reboot(loss), &model, loss).await;

@@ -294,6 +294,13 @@ pub(super) async fn pool_turn() {
     pool::run(|| Ok(())).await.unwrap();
 }
 
+/// Waits until nothing goes on in the background of a store that nobody else uses.
+pub(super) async fn idle(store: &FlatFs) {
+    while Arc::strong_count(&store.store) > 1 {
+        pool_turn().await;
+    }
+}
+
 /// Counts the operations that are tried, those that change nothing too, until the guard is dropped.
 pub(super) fn counting(
     disk: &FaultDisk,

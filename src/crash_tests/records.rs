@@ -10,6 +10,9 @@ use super::model::Model;
 use crate::disk::Disk;
 use crate::disk::fault::{FaultDisk, Loss, Op};
 use crate::error::Error;
+use crate::intent::{Intent, Put};
+use crate::key::Key;
+use crate::layout::{BlockKey, Lane};
 use crate::store::{Options, Purpose};
 
 const BEFORE: &[(&str, &str)] = &[("AA1", "one, as it was")];
@@ -36,12 +39,12 @@ async fn killed_with_record(record: &[u8]) -> FaultDisk {
 
 #[tokio::test]
 async fn a_record_of_an_unknown_version_is_left_alone_and_keeps_the_store_from_opening() {
-    let disk = killed_with_record(b"flatfs commit 2\nmerge CC1\n").await;
+    let disk = killed_with_record(b"flatfs commit 3\nmerge CC1\n").await;
     let left = below_temp(&disk);
     assert!(left.iter().any(|path| path.ends_with("CC1.data")));
     for _ in 0..2 {
         let error = SAFE.begin(&disk, Purpose::Open).await.unwrap_err();
-        let is_unknown = matches!(error, Error::UnknownIntent { version: 2, .. });
+        let is_unknown = matches!(error, Error::UnknownIntent { version: 3, .. });
         assert!(is_unknown, "{error}");
         assert_eq!(below_temp(&disk), left);
     }
@@ -107,6 +110,35 @@ async fn a_batch_whose_block_is_cut_short_is_absent() {
     let store = SAFE.open(&disk.reboot(Loss::None)).await;
     let unchanged = Model::new(SAFE.durability, BEFORE).live();
     assert_eq!(blocks(&store).await, unchanged);
+}
+
+#[tokio::test]
+async fn a_batch_whose_block_is_cut_short_in_a_directory_of_its_own_is_absent() {
+    let (disk, record) = killed().await;
+    let lane = Lane::new(1);
+    let batch = record.parent().unwrap();
+    let put = |name: &str, lane| Put {
+        block: BlockKey::new(&Key::new(name)).unwrap(),
+        size: 4,
+        lane,
+    };
+    let intent = Intent {
+        puts: vec![put("CC1", Lane::FIRST), put("DD1", lane)],
+        deletes: Vec::new(),
+    };
+    let short = put("DD1", lane).staged(batch);
+    for (contents, is_whole) in [(&b"fo"[..], false), (&b"four"[..], true)] {
+        let disk = disk.reboot(Loss::None);
+        disk.remove_file(&record).unwrap();
+        disk.write_new(&record, intent.encode().as_bytes(), 0o600, true)
+            .unwrap();
+        disk.create_dir(&lane.dir(batch)).unwrap();
+        disk.write_new(&short, contents, 0o600, true).unwrap();
+        let store = SAFE.open(&disk).await;
+        let found = blocks(&store).await;
+        assert_eq!(found.contains_key("CC1"), is_whole);
+        assert_eq!(found.contains_key("DD1"), is_whole);
+    }
 }
 
 #[tokio::test]

@@ -11,14 +11,12 @@
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::os::with_patience;
 use super::{CachedReads, Kind, Stat, file_systems};
 
 /// Longer files go to the pool: a worker should not be busy for much longer than the hop takes. kubo's
@@ -37,9 +35,7 @@ pub(super) struct LinuxCachedReads {
 
 impl LinuxCachedReads {
     /// `None` if the file system may ask others, and so wait for them.
-    pub(super) fn new(root: &Path) -> io::Result<Option<Self>> {
-        #[expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
-        let root = with_patience(|| File::open(root))?;
+    pub(super) fn new(root: File) -> io::Result<Option<Self>> {
         let is_local = file_systems::opens_at_once(&root)?;
         Ok(is_local.then(|| LinuxCachedReads {
             root,
@@ -156,7 +152,7 @@ mod tests {
         fs::write(dir.path().join("AB/X.data"), b"block").unwrap();
         fs::write(dir.path().join("AB/EMPTY.data"), b"").unwrap();
         fs::write(dir.path().join("AB/LONG.data"), vec![1; 512 * 1024 + 1]).unwrap();
-        let reads = LinuxCachedReads::new(dir.path()).unwrap()?;
+        let reads = LinuxCachedReads::new(File::open(dir.path()).unwrap()).unwrap()?;
         Some((dir, reads))
     }
 
@@ -167,7 +163,11 @@ mod tests {
 
     #[test]
     fn a_file_system_that_is_not_known_to_be_local_has_no_cached_reads() {
-        assert!(LinuxCachedReads::new(Path::new("/proc")).unwrap().is_none());
+        assert!(
+            LinuxCachedReads::new(File::open("/proc").unwrap())
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]

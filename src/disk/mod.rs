@@ -51,7 +51,8 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
         create_by_temp(self, file, temp, contents, mode)
     }
 
-    /// Moves a file in one step, in place of one that is there.
+    /// Moves a file in one step, in place of one that is there. It does nothing where both are names of
+    /// one file, as rename(2) says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Moves a file in one step, [`AlreadyExists`](io::ErrorKind::AlreadyExists) if there is one,
@@ -60,8 +61,8 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Gives a file one more name in one step, [`AlreadyExists`](io::ErrorKind::AlreadyExists) if
-    /// there is something by that name. Where the file system has no hard links, the file is moved as
-    /// [`rename_new`](Disk::rename_new) does, so its first name may be gone then.
+    /// there is something by that name. Where the file can have no second name, it is moved as
+    /// [`rename_new`](Disk::rename_new) does, so its first one may be gone then.
     fn link_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file.

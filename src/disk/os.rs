@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 pub(super) use self::at::At;
 use self::at::Root;
@@ -33,6 +34,10 @@ pub(crate) struct OsDisk {
     /// Whether one flush of the file system of the root reaches all of its files.
     syncs_all_at_once: AtomicBool,
     /// Whether files without a name have been found not to work.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(dead_code, reason = "only Linux has them")
+    )]
     pub(super) has_no_nameless_files: AtomicBool,
 }
 
@@ -73,11 +78,8 @@ impl Disk for OsDisk {
     }
 
     fn link_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        match self.at(from).link(self.at(to)) {
-            // Systems and file systems without hard links say so in many ways.
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => self.rename_new(from, to),
-            linked => linked,
-        }
+        let linked = self.at(from).link(self.at(to));
+        link_or(linked, || self.rename_new(from, to))
     }
 
     fn remove_file(&self, file: &Path) -> io::Result<()> {
@@ -131,15 +133,20 @@ impl Disk for OsDisk {
 
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
-        let locked = self.at(file).open(flags, 0o666)?;
+        let root = match (file.parent(), self.root.get()) {
+            (Some(dir), None) => Some(Root::open(dir)?),
+            _ => None,
+        };
+        // Both are of one directory, though somebody put another one in its place just now.
+        let at = root.as_ref().and_then(|root| root.at(file));
+        let locked = at.unwrap_or(self.at(file)).open(flags, 0o666)?;
         match locked.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
         let lock = OsLock { file: locked };
-        if let (Some(dir), None) = (file.parent(), self.root.get()) {
-            let root = Root::open(dir)?;
+        if let Some(root) = root {
             let at_once = platform::syncs_all_at_once(&root.dir)?;
             self.syncs_all_at_once.store(at_once, Ordering::Relaxed);
             let _ = self.root.set(root);
@@ -149,8 +156,28 @@ impl Disk for OsDisk {
 
     #[cfg(target_os = "linux")]
     fn cached_reads(&self, root: &Path) -> io::Result<Option<Box<dyn super::CachedReads>>> {
+        let root = self.at(root).open_dir()?;
         let reads = super::cached::LinuxCachedReads::new(root)?;
         Ok(reads.map(|reads| Box::new(reads) as _))
+    }
+}
+
+/// What became of a link, or of a move instead where there are no hard links, or none to this file.
+fn link_or(
+    linked: rustix::io::Result<()>,
+    rename: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
+    match linked {
+        Err(
+            Errno::PERM
+            | Errno::ACCESS
+            | Errno::OPNOTSUPP
+            | Errno::NOSYS
+            | Errno::INVAL
+            | Errno::XDEV
+            | Errno::MLINK,
+        ) => rename(),
+        linked => Ok(linked?),
     }
 }
 

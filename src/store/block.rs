@@ -118,25 +118,31 @@ impl Store {
     ///
     /// [`AlreadyExists`](io::ErrorKind::AlreadyExists), and those of the disk.
     pub(super) fn place_new(&self, temp: &Path, block: &BlockKey, size: u64) -> Result<()> {
-        self.place(block, size, |target| self.disk.rename_new(temp, target))
+        let action = "rename a temp file to";
+        self.place(block, size, action, |target| {
+            self.disk.rename_new(temp, target)
+        })
     }
 
     /// The same for a file whose first name may stay.
     pub(super) fn link_new(&self, staged: &Path, block: &BlockKey, size: u64) -> Result<()> {
-        self.place(block, size, |target| self.disk.link_new(staged, target))
+        let action = "link a staged block to";
+        self.place(block, size, action, |target| {
+            self.disk.link_new(staged, target)
+        })
     }
 
     fn place(
         &self,
         block: &BlockKey,
         size: u64,
+        action: &'static str,
         step: impl Fn(&Path) -> io::Result<()>,
     ) -> Result<()> {
         let target = self.layout.block(block);
         self.in_shard_of(block, |shard| {
             self.meter.track(shard, block, || {
-                step(&target)
-                    .map_err(|error| Error::io("rename a temp file to", &target, error))?;
+                step(&target).map_err(|error| Error::io(action, &target, error))?;
                 Ok(Change::new_file(size))
             })
         })

@@ -64,7 +64,7 @@ struct Carrying<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
     First,
-    /// A block that is not in the batch's directory any more was moved to its place before.
+    /// A block that is not in the batch's directory any more has got its place before.
     Again,
 }
 
@@ -189,7 +189,7 @@ impl Store {
             }
             result = self
                 .finish(batch, Attempt::Again)
-                .map(|()| self.remove_dir_of(batch))
+                .map(|()| self.remove_batch(&batch.dir))
                 .map_err(|error| incomplete(batch, error));
             result.is_err()
         });
@@ -221,8 +221,8 @@ impl Store {
     }
 
     /// Links the blocks to their places, side by side where they are many. The links in the batch's
-    /// directory stay until that is removed, when nobody waits for it any more: a rename would take them
-    /// away at once, but takes a lock of the whole file system if it is one between directories.
+    /// directory stay until that is removed, when nobody waits for it any more: a rename would take each
+    /// away at once, but one between directories takes a lock of the whole file system.
     fn place_all(&self, carrying: &Carrying<'_>) -> Result<()> {
         let puts = &carrying.batch.intent.puts;
         let share = puts.len().div_ceil(pool::processors().min(SIDE_BY_SIDE));
@@ -234,9 +234,23 @@ impl Store {
         placed.into_iter().collect()
     }
 
-    fn remove_dir_of(&self, batch: &Committed) {
-        if let Err(error) = remove_tree(&*self.disk, &batch.dir) {
-            tracing::warn!(target: target::BATCH, batch = %observe::name(&batch.dir), %error, "cannot remove the directory of a batch; the next open will");
+    /// Removes the directory of a batch that is over, and then lets go of `rest`, while nobody waits but a
+    /// close. The store keeps its lock until then.
+    pub(crate) fn remove_behind(self: &Arc<Self>, batch: PathBuf, rest: impl Send + 'static) {
+        let work = self.begin_clean_up();
+        let store = Arc::clone(self);
+        pool::detach(move || {
+            store.remove_batch(&batch);
+            drop(rest);
+            // A close may wait for `work`, and then nobody may have the store.
+            drop(store);
+            drop(work);
+        });
+    }
+
+    fn remove_batch(&self, dir: &Path) {
+        if let Err(error) = remove_tree(&*self.disk, dir) {
+            tracing::warn!(target: target::BATCH, batch = %observe::name(dir), %error, "cannot remove the directory of a batch; the next open will");
         }
     }
 

@@ -138,8 +138,8 @@ impl Options {
     ///
     /// A quarter of them is for queries, and 19 are set aside for the lock, the store's directory, flushes
     /// to the disk and work in the background; reads, writes and batches have the rest. What comes on top
-    /// is open for a moment: a file for each thread that reads what memory has, and one for each batch
-    /// that is being thrown away.
+    /// is open for a moment: a file for each thread that reads what memory has, and two for each batch
+    /// whose directory is being removed.
     pub fn max_open_files(mut self, files: usize) -> Self {
         self.max_open_files = Some(files);
         self

@@ -97,8 +97,8 @@ impl Image {
     }
 
     pub(super) fn plan_link(&self, from: &Path, to: &Path) -> io::Result<Change> {
-        let (source, at) = (self.live.place(from)?, self.live.place(to)?);
-        let node = self.live.get(&source).ok_or(io::ErrorKind::NotFound)?;
+        let node = self.find(from)?;
+        let at = self.live.place(to)?;
         if self.live.get(&at).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode};
 use rustix::io::retry_on_intr;
 
 use super::with_patience;
@@ -65,13 +65,14 @@ impl<'a> At<'a> {
     /// Opens what is there, and follows no symbolic link in the last component.
     pub(in crate::disk) fn open(self, flags: OFlags, mode: u32) -> io::Result<File> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(mode);
+        let mode = permissions(mode);
         let open = || rustix::fs::openat(self.dir, self.path, flags, mode);
         let opened = with_patience(|| Ok(retry_on_intr(open)?))?;
         Ok(opened.into())
     }
 
     /// The directory that it is in.
+    #[cfg(target_os = "linux")]
     pub(in crate::disk) fn parent(self) -> Self {
         let path = match self.path.parent() {
             Some(parent) if parent != Path::new("") => parent,
@@ -96,22 +97,16 @@ impl<'a> At<'a> {
     }
 
     pub(super) fn create_dir(self, mode: u32) -> io::Result<()> {
-        Ok(rustix::fs::mkdirat(
-            self.dir,
-            self.path,
-            Mode::from_raw_mode(mode),
-        )?)
+        Ok(rustix::fs::mkdirat(self.dir, self.path, permissions(mode))?)
     }
 
     pub(in crate::disk) fn rename(self, to: At<'_>) -> io::Result<()> {
         Ok(rustix::fs::renameat(self.dir, self.path, to.dir, to.path)?)
     }
 
-    pub(super) fn link(self, to: At<'_>) -> io::Result<()> {
+    pub(super) fn link(self, to: At<'_>) -> rustix::io::Result<()> {
         let flags = AtFlags::empty();
-        Ok(rustix::fs::linkat(
-            self.dir, self.path, to.dir, to.path, flags,
-        )?)
+        rustix::fs::linkat(self.dir, self.path, to.dir, to.path, flags)
     }
 
     pub(super) fn remove_file(self) -> io::Result<()> {
@@ -133,6 +128,12 @@ impl<'a> At<'a> {
             len: u64::try_from(stat.st_size).unwrap_or(0),
         })
     }
+}
+
+/// The bits of a mode that say who may do what. Not every system has its modes in 32 bits.
+fn permissions(mode: u32) -> Mode {
+    let bits = RawMode::try_from(mode & 0o7777);
+    Mode::from_raw_mode(bits.unwrap_or_default())
 }
 
 pub(super) fn kind(file_type: FileType) -> Kind {

@@ -11,7 +11,6 @@ use std::path::Path;
 
 use bytes::Bytes;
 use rustix::fs::{Dir, FileType};
-use rustix::io::Errno;
 
 use super::at::{At, kind};
 use super::contents;
@@ -172,6 +171,7 @@ mod linux {
     use std::os::fd::AsFd;
 
     use rustix::fs::RawDir;
+    use rustix::io::Errno;
 
     use super::*;
 

@@ -194,6 +194,26 @@ fn a_rename_to_a_new_name_does_not_replace_a_link_that_leads_nowhere() {
 }
 
 #[test]
+fn where_a_file_can_have_no_second_name_it_is_moved() {
+    for (errno, moves) in [
+        (Errno::PERM, true),
+        (Errno::OPNOTSUPP, true),
+        (Errno::MLINK, true),
+        (Errno::EXIST, false),
+        (Errno::NOENT, false),
+        (Errno::NOSPC, false),
+        (Errno::IO, false),
+    ] {
+        let mut is_moved = false;
+        let done = link_or(Err(errno), || {
+            is_moved = true;
+            Ok(())
+        });
+        assert_eq!((is_moved, done.is_ok()), (moves, moves), "{errno}");
+    }
+}
+
+#[test]
 fn a_link_to_a_file_is_not_followed() {
     let dir = dir();
     let (file, link) = (file(&dir, "file"), dir.path().join("link"));
