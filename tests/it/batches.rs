@@ -41,9 +41,9 @@ async fn a_batch_has_a_directory_of_its_own_below_temp_until_it_ends() {
     second.put(&key("B"), "b".into()).await.unwrap();
     assert!(!home.block(&key("A")).exists());
     first.commit().await.unwrap();
-    assert_eq!(home.batches_in_flight().len(), 1);
+    home.until_in_flight(1).await;
     second.discard().await.unwrap();
-    assert_eq!(home.batches_in_flight(), [""; 0]);
+    home.until_in_flight(0).await;
     assert_eq!(contents(&store).await, [(key("A"), "a".into())].into());
     store.close().await.unwrap();
 }
@@ -128,7 +128,7 @@ async fn a_discarded_batch_leaves_the_store_as_it_was() {
     batch.discard().await.unwrap();
     assert_eq!(contents(&store).await, blocks(5));
     assert_eq!(store.disk_usage().await.unwrap(), usage);
-    assert_eq!(home.batches_in_flight(), [""; 0]);
+    home.until_in_flight(0).await;
     store.close().await.unwrap();
 }
 
@@ -157,7 +157,7 @@ async fn an_empty_batch_commits_and_changes_nothing() {
     let batch = store.batch().await.unwrap();
     batch.commit().await.unwrap();
     assert_eq!(contents(&store).await, blocks(3));
-    assert_eq!(home.batches_in_flight(), [""; 0]);
+    home.until_in_flight(0).await;
     store.close().await.unwrap();
 }
 
@@ -172,7 +172,7 @@ async fn a_batch_of_deletes_alone_removes_what_is_there() {
     assert_eq!(contents(&store).await, blocks(30));
     batch.commit().await.unwrap();
     assert_eq!(contents(&store).await, blocks(10));
-    assert_eq!(home.batches_in_flight(), [""; 0]);
+    home.until_in_flight(0).await;
     store.close().await.unwrap();
 }
 
@@ -195,7 +195,7 @@ async fn many_batches_can_be_committed_at_once() {
             commit.unwrap().unwrap();
         }
         assert_eq!(contents(&store).await, expected);
-        assert_eq!(home.batches_in_flight(), [""; 0]);
+        home.until_in_flight(0).await;
         store.close().await.unwrap();
     }
 }
@@ -245,7 +245,7 @@ async fn a_batch_that_is_open_across_the_close_says_that_the_store_is_closed() {
     batch.discard().await.unwrap();
     let store = options().open(home.store()).await.unwrap();
     assert_eq!(contents(&store).await, BTreeMap::new());
-    assert_eq!(home.batches_in_flight(), [""; 0]);
+    home.until_in_flight(0).await;
     store.close().await.unwrap();
 }
 
@@ -254,7 +254,7 @@ async fn a_batch_of_a_thousand_blocks_is_committed_whole() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     fill(&store, &blocks(1000)).await;
     assert_eq!(contents(&store).await, blocks(1000));
-    assert_eq!(home.batches_in_flight(), [""; 0]);
+    home.until_in_flight(0).await;
     store.close().await.unwrap();
 }
 

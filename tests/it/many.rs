@@ -193,7 +193,7 @@ async fn of_many_puts_that_cannot_all_be_done_none_is() {
     assert!(matches!(error, Error::Stopped), "{error:?}");
     assert_eq!(contents(&store).await, expected);
     store.close().await.unwrap();
-    assert_eq!(home.batches_in_flight(), [""; 0]);
+    home.until_in_flight(0).await;
 }
 
 #[tokio::test]

@@ -75,6 +75,16 @@ impl Home {
         names.retain(|name| name.starts_with("batch-"));
         names
     }
+
+    /// Waits until so many batches have a directory. That of a committed one goes in the background.
+    pub(crate) async fn until_in_flight(&self, batches: usize) {
+        in_time(async {
+            while self.batches_in_flight().len() != batches {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
 }
 
 /// Quick ones, since no power is cut here.
