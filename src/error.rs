@@ -174,7 +174,7 @@ pub enum Error {
 
     /// An intent record that another version of this crate wrote. It is left as it is.
     #[error("{} is a commit record of unknown version {version}: open the store once with the version of this crate that wrote it", path.display())]
-    UnknownIntent {
+    UnknownCommitRecord {
         /// The record.
         path: PathBuf,
         /// The version that it names.
@@ -195,7 +195,7 @@ pub enum Error {
 
     /// A store that another version of this crate was re-sharding. It is left as it is.
     #[error("the datastore at {} is being re-sharded by unknown version {version} of that: complete it with the version of this crate that began it", path.display())]
-    UnknownResharding {
+    UnknownReshardMarker {
         /// The store.
         path: PathBuf,
         /// The version that its `SHARDING` names.
@@ -290,10 +290,10 @@ impl Error {
             | Error::Exists { path }
             | Error::ShardMismatch { path, .. }
             | Error::Unexpected { path, .. }
-            | Error::UnknownIntent { path, .. }
+            | Error::UnknownCommitRecord { path, .. }
             | Error::NotConvertible { path, .. }
             | Error::Resharding { path, .. }
-            | Error::UnknownResharding { path, .. }
+            | Error::UnknownReshardMarker { path, .. }
             | Error::Overlap { path, .. }
             | Error::FlushFailed { path, .. } => Some(path),
             Error::CommitIncomplete { record, .. } | Error::EarlierCommit { record, .. } => {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::datastore::{AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
+use crate::datastore::{Batch, Datastore, DiskUsage, KeyStream, ResultStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
@@ -24,11 +24,11 @@ impl Datastore for FlatFs {
         FlatFs::get_size(self, key).await
     }
 
-    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
         FlatFs::get_many(self, keys)
     }
 
-    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
         FlatFs::has_many(self, keys)
     }
 

@@ -6,8 +6,8 @@ use multihash_codetable as table;
 use multihash_codetable::Code;
 use multihash_derive::Hasher;
 
+use crate::blocking;
 use crate::cid_key;
-use crate::disk::pool;
 use crate::error::Result;
 
 /// The shortest digest, in bytes, that says anything about a block; kubo draws the same line.
@@ -83,7 +83,7 @@ pub(crate) async fn check_without_blocking<const S: usize>(
         return Ok(check(&multihash, block));
     }
     let block = block.clone();
-    pool::run(move || Ok(check(&multihash, &block))).await
+    blocking::run(move || Ok(check(&multihash, &block))).await
 }
 
 /// [`check`] for bytes that come in parts.

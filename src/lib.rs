@@ -163,35 +163,33 @@ pub mod query;
 pub mod wrappers;
 
 mod batch;
+mod blocking;
 #[cfg(feature = "cid")]
 mod cid_key;
-#[cfg(test)]
-mod crash_tests;
 mod datastore;
 mod disk;
 mod disk_usage;
 mod error;
 mod flatfs;
-mod intent;
+mod format;
 mod key;
-mod layout;
 mod memory;
-mod resharding;
-mod shard;
 mod store;
+#[cfg(test)]
+mod testing;
 
 #[cfg(feature = "cid")]
 pub use cid;
 
 pub use crate::batch::FlatBatch;
 pub use crate::datastore::{
-    Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream, PutStream, owned_answers,
+    Accuracy, Batch, Datastore, DiskUsage, KeyStream, PutStream, ResultStream, static_stream,
 };
 pub use crate::error::{Error, Result};
+pub use crate::format::Shard;
 pub use crate::key::Key;
 pub use crate::memory::MemoryDatastore;
 pub use crate::query::{Entry, EntryStream, Query};
-pub use crate::shard::Shard;
 pub use crate::store::{Durability, ExistingBlock, FlatFs, Options};
 
 /// The README's examples are compiled and run with the tests.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use itertools::Itertools;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::stage::Stage;
-use crate::disk::pool;
+use super::staging::Stage;
+use crate::blocking;
 use crate::error::Result;
-use crate::intent::{Intent, Put};
-use crate::layout::BlockKey;
+use crate::format::BlockKey;
+use crate::format::{CommitRecord, Put};
 use crate::observe::{self, target};
-use crate::store::{Committed, Store, Turn};
+use crate::store::{CommittedBatch, KeyLock, Store};
 
 /// Waits for the writes and for the turns of all keys, and then commits as one job.
 pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> {
@@ -22,10 +22,10 @@ pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> 
     stage.settled().await?;
     stage.check()?;
     let mut commit = Commit::of(stage, work).await?;
-    commit.take_turns(store).await;
+    commit.take_key_locks(store).await;
     let permit = store.file_permit().await?;
     let store = Arc::clone(store);
-    pool::run(move || {
+    blocking::run(move || {
         let work = commit.work.clone();
         let committed = commit.run(&store);
         // A close may wait for `work`, and then nobody may have the store.
@@ -42,8 +42,8 @@ pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> 
 /// they are sorted and let go on the pool.
 struct Commit {
     /// As many turns as could be taken so far.
-    turns: Vec<Turn>,
-    intent: Intent,
+    turns: Vec<KeyLock>,
+    intent: CommitRecord,
     stage: Arc<Stage>,
     /// Last, so that a close waits until the stage has cleaned up.
     work: TaskTrackerToken,
@@ -51,7 +51,7 @@ struct Commit {
 
 impl Commit {
     async fn of(stage: Arc<Stage>, work: TaskTrackerToken) -> Result<Self> {
-        pool::run(move || {
+        blocking::run(move || {
             let intent = stage.take_intent();
             Ok(Commit {
                 turns: Vec::with_capacity(intent.puts.len() + intent.deletes.len()),
@@ -65,7 +65,7 @@ impl Commit {
 
     /// All commits take their turns in the same order, so no two wait for each other. Each turn spends of
     /// the task's budget, as everything of tokio's does.
-    async fn take_turns(&mut self, store: &Store) {
+    async fn take_key_locks(&mut self, store: &Store) {
         let puts = self.intent.puts.iter().map(block_of);
         for block in puts.merge(&self.intent.deletes) {
             self.turns.push(store.turns.take(block).await);
@@ -74,8 +74,8 @@ impl Commit {
 
     fn run(mut self, store: &Arc<Store>) -> Result<()> {
         let mut turns = mem::take(&mut self.turns);
-        turns.iter_mut().for_each(Turn::begin);
-        let batch = Committed {
+        turns.iter_mut().for_each(KeyLock::begin);
+        let batch = CommittedBatch {
             dir: self.stage.dir(),
             intent: mem::take(&mut self.intent),
         };
@@ -96,12 +96,12 @@ impl Drop for Commit {
     fn drop(&mut self) {
         let keys = (mem::take(&mut self.turns), mem::take(&mut self.intent));
         if !keys.1.is_empty() {
-            pool::detach(move || drop(keys));
+            blocking::detach(move || drop(keys));
         }
     }
 }
 
-fn commit_in_turn(store: &Arc<Store>, stage: &Stage, batch: Committed) -> Result<()> {
+fn commit_in_turn(store: &Arc<Store>, stage: &Stage, batch: CommittedBatch) -> Result<()> {
     let recorded = store
         .finish_commits_before(&batch.intent)
         .and_then(|()| store.make_shards_of(&batch))
@@ -120,7 +120,7 @@ fn commit_in_turn(store: &Arc<Store>, stage: &Stage, batch: Committed) -> Result
             Ok(())
         }
         Err(error) => {
-            if store.is_distrusted() {
+            if store.is_poisoned() {
                 // The record may be durable all the same: then what it speaks of has to stay.
                 stage.leave_dir();
             } else if let Err(error) = stage.remove_dir() {

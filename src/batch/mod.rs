@@ -5,10 +5,10 @@
 //! then on the batch is committed, crash or not.
 
 mod commit;
-mod lanes;
 mod put_set;
 mod scan;
-mod stage;
+mod staging;
+mod staging_dirs;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use bytes::Bytes;
 use tracing::Instrument as _;
 
 use self::put_set::Staged;
-use self::stage::Stage;
+use self::staging::Stage;
+use crate::blocking;
 use crate::datastore::Batch;
-use crate::disk::pool;
 use crate::error::Result;
+use crate::format::BlockKey;
 use crate::key::Key;
-use crate::layout::BlockKey;
 use crate::observe::{self, Operation, target};
 use crate::query::{EntryStream, Query};
 use crate::store::FlatFs;
@@ -77,7 +77,7 @@ impl FlatFs {
         let permit = self.store.file_permit().await?;
         let work = self.store.begin_write()?;
         let stage = Stage::new(Arc::clone(&self.store));
-        let stage = pool::run(move || {
+        let stage = blocking::run(move || {
             let _held = (work, permit);
             stage.make_dir()?;
             Ok(Arc::new(stage))
@@ -252,7 +252,7 @@ impl FlatBatch {
         let work = self.flatfs.store.begin_clean_up();
         self.stage.settled().await?;
         let stage = self.stage;
-        pool::run(move || {
+        blocking::run(move || {
             let _work = work;
             stage.remove_dir()?;
             tracing::debug!(target: target::BATCH, batch = %observe::name(&stage.dir()), "discarded");

@@ -5,8 +5,8 @@ use std::collections::hash_map::Entry;
 
 use bytes::Bytes;
 
-use crate::intent::{Intent, Put};
-use crate::layout::{BlockKey, Lane};
+use crate::format::{BlockKey, StagingDir};
+use crate::format::{CommitRecord, Put};
 
 /// The operations of a batch: one for each key, the last one, with the value first put.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ enum Value {
 pub(super) struct StagedFile {
     /// In bytes.
     pub(super) size: u64,
-    pub(super) lane: Lane,
+    pub(super) lane: StagingDir,
 }
 
 /// What a read of a key finds in the batch.
@@ -129,9 +129,9 @@ impl PutSet {
     }
 
     /// Everything in it, sorted, for a commit once all writes have ended.
-    pub(super) fn into_intent(self) -> Intent {
+    pub(super) fn into_intent(self) -> CommitRecord {
         drop(self.keys);
-        let mut intent = Intent::default();
+        let mut intent = CommitRecord::default();
         for (block, op) in self.ops {
             let file = match op.staged() {
                 Staged::Deleted => {
@@ -142,7 +142,7 @@ impl PutSet {
                 // There is none: a commit of it would fail, and not take it for a delete.
                 Staged::InMemory(value) => StagedFile {
                     size: value.len() as u64,
-                    lane: Lane::FIRST,
+                    lane: StagingDir::FIRST,
                 },
             };
             intent.puts.push(Put {
@@ -169,7 +169,7 @@ mod tests {
     fn file(size: u64) -> StagedFile {
         StagedFile {
             size,
-            lane: Lane::FIRST,
+            lane: StagingDir::FIRST,
         }
     }
 

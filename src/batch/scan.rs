@@ -8,8 +8,8 @@ use futures::stream::{self, Stream, StreamExt};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::put_set::Staged;
-use super::stage::Stage;
-use crate::disk::pool;
+use super::staging::Stage;
+use crate::blocking;
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{self, Entry, EntryStream, Needs, Query};
@@ -40,7 +40,7 @@ impl Own {
     async fn of(stage: &Arc<Stage>, work: TaskTrackerToken) -> Result<Self> {
         const SOME: usize = 1024;
         let stage = Arc::clone(stage);
-        pool::run(move || {
+        blocking::run(move || {
             let all = stage.len();
             let mut own = Own {
                 writes: Vec::with_capacity(all),

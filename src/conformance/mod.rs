@@ -27,11 +27,11 @@
 )]
 
 mod batches;
+mod bulk;
 mod check;
 mod closing;
 mod concurrency;
 mod expected;
-mod many;
 mod queries;
 mod sample;
 mod streams;
@@ -41,9 +41,9 @@ pub use self::batches::{
     batch_commits, batch_deletes, batch_discards, batch_drops, batch_first_value, batch_is_empty,
     batch_last_operation, batch_over_writes, batch_queries, batch_reads, batches_at_once,
 };
+pub use self::bulk::{delete_many, get_many, has_many, put_many};
 pub use self::closing::closing;
 pub use self::concurrency::{concurrent_batch_puts, concurrent_keys, concurrent_writes_of_one_key};
-pub use self::many::{delete_many, get_many, has_many, put_many};
 pub use self::queries::{
     query_answers, query_combinations, query_everything, query_filters, query_orders,
     query_prefixes, query_slices,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use super::{AnswerStream, Batch, Datastore, DiskUsage, KeyStream, PutStream};
+use super::{Batch, Datastore, DiskUsage, KeyStream, PutStream, ResultStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
@@ -44,11 +44,11 @@ macro_rules! datastore_behind {
                 fn close<>(&self) -> Result<()>;
             }
 
-            fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+            fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
                 (**self).get_many(keys)
             }
 
-            fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+            fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
                 (**self).has_many(keys)
             }
         }

@@ -59,8 +59,17 @@ impl Listing {
 
     /// The rest of it, with all names in memory and no file open; `dir` is the directory that it lists.
     pub(crate) fn into_memory(self, disk: Arc<dyn Disk>, dir: PathBuf) -> Self {
-        let rest: Vec<_> = self.collect();
-        Listing::new(InMemory::new(disk, dir, rest))
+        let rest = self.collect();
+        Listing::in_memory(disk, dir, rest)
+    }
+
+    /// A listing of `dir` whose names were read before.
+    pub(crate) fn in_memory(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        listed: Vec<io::Result<Listed>>,
+    ) -> Self {
+        Listing::new(InMemory::new(disk, dir, listed))
     }
 }
 
@@ -108,7 +117,7 @@ pub(super) struct InMemory {
 }
 
 impl InMemory {
-    pub(super) fn new(disk: Arc<dyn Disk>, dir: PathBuf, listed: Vec<io::Result<Listed>>) -> Self {
+    fn new(disk: Arc<dyn Disk>, dir: PathBuf, listed: Vec<io::Result<Listed>>) -> Self {
         InMemory {
             disk,
             dir,

@@ -9,15 +9,12 @@
 
 #[cfg(target_os = "linux")]
 mod cached;
-#[cfg(test)]
-pub(crate) mod fault;
 #[cfg(target_os = "linux")]
 mod file_systems;
 mod listing;
 mod os;
 #[path = "unix.rs"]
 mod platform;
-pub(crate) mod pool;
 mod portable;
 mod publish;
 

@@ -13,10 +13,10 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
-use super::{Change, Meter, signed};
+use super::{Change, UsageTracker, signed};
 use crate::disk::{Disk, Kind, Stat, if_there};
 use crate::error::{Error, Result};
-use crate::layout::{BlockKey, DISK_USAGE, LOCK, Layout, TEMP, UNCLEAN};
+use crate::format::{BlockKey, DISK_USAGE, LOCK, Layout, TEMP, UNCLEAN};
 
 #[derive(Debug)]
 pub(super) struct Count {
@@ -130,7 +130,7 @@ impl Count {
 }
 
 /// Counts what stands in the root, and the shard directories without what is in them.
-pub(crate) fn count_frame(disk: &dyn Disk, layout: &Layout) -> Result<u64> {
+pub(crate) fn count_overhead(disk: &dyn Disk, layout: &Layout) -> Result<u64> {
     let mut count = Count::begin(disk, layout)?;
     for shard in count.pending() {
         count.add(disk, &layout.at_root(&shard))?;
@@ -141,9 +141,9 @@ pub(crate) fn count_frame(disk: &dyn Disk, layout: &Layout) -> Result<u64> {
 /// How many files are looked at before they are settled, which takes some 10 µs.
 const SOME: usize = 256;
 
-/// Counts one of the directories that [`Meter::begin_count`] answered, unless `stop` says to stop.
+/// Counts one of the directories that [`UsageTracker::begin_count`] answered, unless `stop` says to stop.
 pub(crate) fn count_dir(
-    meter: &Meter,
+    meter: &UsageTracker,
     disk: &dyn Disk,
     layout: &Layout,
     shard: &str,

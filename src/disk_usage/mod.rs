@@ -1,4 +1,4 @@
-//! How much space the store takes: a [`Meter`] that follows every change, its checkpoint on disk,
+//! How much space the store takes: a [`UsageTracker`] that follows every change, its checkpoint on disk,
 //! and the count that makes it exact again after a crash.
 //!
 //! What counts is what go-ds-flatfs counts: the sizes of the files and directories of the store, its
@@ -13,19 +13,19 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use tokio::sync::Notify;
 
 use self::count::Count;
-pub(crate) use self::count::{count_dir, count_frame};
+pub(crate) use self::count::{count_dir, count_overhead};
 use crate::datastore::{Accuracy, DiskUsage};
 use crate::disk::Disk;
 use crate::error::Result;
-use crate::layout::{BlockKey, Layout};
+use crate::format::{BlockKey, Layout};
 
 /// The running figure.
 ///
 /// A step on disk and its entry in the figure are one for a count that runs meanwhile: steps go
-/// through [`track`](Meter::track), which keeps the count from taking anything over while they run. So
+/// through [`track`](UsageTracker::track), which keeps the count from taking anything over while they run. So
 /// the count neither misses a change nor takes it twice.
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub(crate) struct UsageTracker {
     bytes: AtomicI64,
     accuracy: Mutex<Accuracy>,
     count: RwLock<Option<Mutex<Count>>>,
@@ -65,10 +65,10 @@ fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-impl Meter {
+impl UsageTracker {
     /// A meter that goes on from this figure.
     pub(crate) fn new(figure: DiskUsage) -> Self {
-        Meter {
+        UsageTracker {
             bytes: AtomicI64::new(signed(figure.bytes)),
             accuracy: Mutex::new(figure.accuracy),
             count: RwLock::new(None),
@@ -84,7 +84,7 @@ impl Meter {
     }
 
     /// Waits until the figure has changed by more than a twentieth since the last checkpoint, or
-    /// somebody [asks](Meter::ask_for_checkpoint) for one.
+    /// somebody [asks](UsageTracker::ask_for_checkpoint) for one.
     pub(crate) async fn checkpoint_due(&self) {
         self.checkpoint_due.notified().await;
     }
@@ -163,7 +163,7 @@ impl Meter {
     }
 
     /// Begins to count, and answers the directories that are still to be counted with
-    /// [`count_dir`]. Until [`finish_count`](Meter::finish_count) the figure goes on from what it
+    /// [`count_dir`]. Until [`finish_count`](UsageTracker::finish_count) the figure goes on from what it
     /// was.
     pub(crate) fn begin_count(&self, disk: &dyn Disk, layout: &Layout) -> Result<Vec<String>> {
         let mut counting = self.count.write().unwrap_or_else(PoisonError::into_inner);
@@ -227,7 +227,7 @@ pub(crate) fn count_all(
     layout: &Layout,
     stop: impl Fn() -> bool,
 ) -> Result<Option<DiskUsage>> {
-    let meter = Meter::new(DiskUsage::new(0, Accuracy::Unknown));
+    let meter = UsageTracker::new(DiskUsage::new(0, Accuracy::Unknown));
     for dir in meter.begin_count(disk, layout)? {
         count_dir(&meter, disk, layout, &dir, &stop)?;
         if stop() {

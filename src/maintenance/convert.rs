@@ -6,11 +6,12 @@
 
 use std::path::Path;
 
-use crate::disk::{Kind, Listed, Listing, if_there, pool};
+use crate::blocking;
+use crate::disk::{Kind, Listed, Listing, if_there};
 use crate::error::{Error, Result};
-use crate::layout::{self, BlockKey, SHARDING, TEMP, UNCLEAN};
-use crate::shard::Shard;
-use crate::store::{Opening, Place};
+use crate::format::Shard;
+use crate::format::{self, BlockKey, SHARDING, TEMP, UNCLEAN};
+use crate::store::{DirState, Opener};
 
 /// Makes a store of a directory of version 0, which has blocks in shard directories named by the first
 /// `prefix_len` characters of their keys, but no `SHARDING`. No block is touched.
@@ -43,8 +44,8 @@ use crate::store::{Opening, Place};
 /// before.
 pub async fn upgrade(dir: impl AsRef<Path>, prefix_len: usize) -> Result<()> {
     let shard = Shard::prefix(prefix_len)?;
-    let opening = Opening::of(dir.as_ref()).await?;
-    pool::run(move || to_version_1(&opening, shard)).await
+    let opening = Opener::of(dir.as_ref()).await?;
+    blocking::run(move || to_version_1(&opening, shard)).await
 }
 
 /// Makes a directory of version 0 of a store: removes its `SHARDING`, its cached disk usage and the
@@ -70,11 +71,11 @@ pub async fn upgrade(dir: impl AsRef<Path>, prefix_len: usize) -> Result<()> {
 /// What was done survives a power cut. After one in the middle the directory is of version 0, or a store
 /// as before, which counts its disk usage when it is next opened.
 pub async fn downgrade(dir: impl AsRef<Path>) -> Result<()> {
-    let opening = Opening::of(dir.as_ref()).await?;
-    pool::run(move || to_version_0(&opening)).await
+    let opening = Opener::of(dir.as_ref()).await?;
+    blocking::run(move || to_version_0(&opening)).await
 }
 
-pub(crate) fn to_version_1(opening: &Opening, shard: Shard) -> Result<()> {
+pub(crate) fn to_version_1(opening: &Opener, shard: Shard) -> Result<()> {
     // Before the lock, which makes a file: what is refused stays as it is.
     check_version_0(opening, shard)?;
     let _lock = opening.lock()?;
@@ -82,7 +83,7 @@ pub(crate) fn to_version_1(opening: &Opening, shard: Shard) -> Result<()> {
     opening.mark_as_store(shard)
 }
 
-pub(crate) fn to_version_0(opening: &Opening) -> Result<()> {
+pub(crate) fn to_version_0(opening: &Opener) -> Result<()> {
     check_version_1(opening)?;
     let _lock = opening.lock()?;
     check_version_1(opening)?;
@@ -96,19 +97,21 @@ pub(crate) fn to_version_0(opening: &Opening) -> Result<()> {
     opening.sync_dir(&opening.root)
 }
 
-fn check_version_1(opening: &Opening) -> Result<()> {
+fn check_version_1(opening: &Opener) -> Result<()> {
     match opening.look()? {
-        Place::Store(found) if is_prefix(found) => Ok(()),
-        Place::Store(found) => Err(Error::NotConvertible {
+        DirState::Store(found) if is_prefix(found) => Ok(()),
+        DirState::Store(found) => Err(Error::NotConvertible {
             path: opening.root.join(SHARDING),
             reason: format!(
                 "it names {}, and a directory of version 0 is always sharded by prefix",
                 found.short()
             ),
         }),
-        place @ Place::Resharding(_) => Err(opening.refusal(&place)),
-        Place::Missing => Err(opening.not_a_store("there is nothing")),
-        Place::Empty | Place::Foreign => Err(opening.not_a_store("it has no SHARDING to remove")),
+        place @ DirState::Resharding(_) => Err(opening.refusal(&place)),
+        DirState::Missing => Err(opening.not_a_store("there is nothing")),
+        DirState::Empty | DirState::Foreign => {
+            Err(opening.not_a_store("it has no SHARDING to remove"))
+        }
     }
 }
 
@@ -118,7 +121,7 @@ fn is_prefix(shard: Shard) -> bool {
 
 /// A program that knows version 0 only would leave a committed batch as it is for ever, and may take
 /// the blocks of a batch that was never committed for blocks of the store.
-fn check_nothing_in_flight(opening: &Opening) -> Result<()> {
+fn check_nothing_in_flight(opening: &Opener) -> Result<()> {
     let temp = opening.root.join(TEMP);
     let Some(mut entries) = list_if_there(opening, &temp)? else {
         return Ok(());
@@ -135,13 +138,13 @@ fn check_nothing_in_flight(opening: &Opening) -> Result<()> {
     }
 }
 
-fn check_version_0(opening: &Opening, shard: Shard) -> Result<()> {
+fn check_version_0(opening: &Opener, shard: Shard) -> Result<()> {
     match opening.look()? {
-        Place::Empty => Ok(()),
-        Place::Foreign => check_shard_dirs(opening, shard),
-        place @ Place::Resharding(_) => Err(opening.refusal(&place)),
-        Place::Missing => Err(opening.not_a_store("there is nothing")),
-        Place::Store(found) => {
+        DirState::Empty => Ok(()),
+        DirState::Foreign => check_shard_dirs(opening, shard),
+        place @ DirState::Resharding(_) => Err(opening.refusal(&place)),
+        DirState::Missing => Err(opening.not_a_store("there is nothing")),
+        DirState::Store(found) => {
             opening.check_shard(found, Some(shard))?;
             Err(Error::Exists {
                 path: opening.root.clone(),
@@ -150,7 +153,7 @@ fn check_version_0(opening: &Opening, shard: Shard) -> Result<()> {
     }
 }
 
-fn check_shard_dirs(opening: &Opening, shard: Shard) -> Result<()> {
+fn check_shard_dirs(opening: &Opener, shard: Shard) -> Result<()> {
     let mut has_shards = false;
     for entry in list(opening, &opening.root)? {
         let entry = entry.map_err(|error| Error::io("list", &opening.root, error))?;
@@ -167,12 +170,12 @@ fn check_shard_dirs(opening: &Opening, shard: Shard) -> Result<()> {
     }
 }
 
-fn check_shard_dir(opening: &Opening, shard: Shard, entry: &Listed) -> Result<()> {
+fn check_shard_dir(opening: &Opener, shard: Shard, entry: &Listed) -> Result<()> {
     let path = opening.root.join(&entry.name);
     if entry.kind != Kind::Dir {
         return Err(entry.kind.unexpected(path, "directory"));
     }
-    if !layout::is_shard_name(&entry.name) || entry.name.len() != shard.length() {
+    if !format::is_shard_name(&entry.name) || entry.name.len() != shard.length() {
         return Err(Error::NotConvertible {
             path,
             reason: format!("{} has no directory of that name", shard.short()),
@@ -191,7 +194,7 @@ fn check_shard_dir(opening: &Opening, shard: Shard, entry: &Listed) -> Result<()
     }
 }
 
-fn first_block(opening: &Opening, dir: &Path) -> Result<Option<BlockKey>> {
+fn first_block(opening: &Opener, dir: &Path) -> Result<Option<BlockKey>> {
     for entry in list(opening, dir)? {
         let entry = entry.map_err(|error| Error::io("list", dir, error))?;
         if let Some(block) = BlockKey::of_file(&entry.name) {
@@ -201,11 +204,11 @@ fn first_block(opening: &Opening, dir: &Path) -> Result<Option<BlockKey>> {
     Ok(None)
 }
 
-fn list(opening: &Opening, dir: &Path) -> Result<Listing> {
+fn list(opening: &Opener, dir: &Path) -> Result<Listing> {
     let listed = opening.disk.list(dir);
     listed.map_err(|error| Error::io("list", dir, error))
 }
 
-fn list_if_there(opening: &Opening, dir: &Path) -> Result<Option<Listing>> {
+fn list_if_there(opening: &Opener, dir: &Path) -> Result<Option<Listing>> {
     if_there(opening.disk.list(dir)).map_err(|error| Error::io("list", dir, error))
 }

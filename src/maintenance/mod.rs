@@ -17,21 +17,21 @@
 //! repo of kubo.
 
 pub(crate) mod convert;
-mod kept;
+mod move_file;
 mod moving;
-mod place;
+mod parallel_walk;
 pub(crate) mod progress;
 pub(crate) mod recount;
 mod reshard;
-mod sweep;
+mod skipped;
 mod usage;
 #[cfg(feature = "verify")]
 pub mod verify;
 mod work;
 
 pub use self::convert::{downgrade, upgrade};
-pub use self::kept::{Kept, Why};
 pub use self::moving::{Move, Moved};
 pub use self::progress::Progress;
 pub use self::recount::recount;
 pub use self::reshard::{Reshard, Resharded};
+pub use self::skipped::{SkipReason, Skipped};

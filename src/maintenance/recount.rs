@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::progress::{Progress, Watcher};
+use crate::blocking;
 use crate::datastore::DiskUsage;
-use crate::disk::pool;
 use crate::disk_usage::count_dir;
 use crate::error::{Error, Result};
-use crate::store::{Opening, Purpose, Store};
+use crate::store::{Opener, Purpose, Store};
 
 /// Counts the disk usage of a store exactly, writes it down for the next session, and answers it.
 ///
@@ -46,17 +46,17 @@ pub async fn recount(
     dir: impl AsRef<Path>,
     watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
 ) -> Result<DiskUsage> {
-    let opening = Opening::of(dir.as_ref()).await?;
-    pool::run(move || run(opening, Watcher::new(watch))).await
+    let opening = Opener::of(dir.as_ref()).await?;
+    blocking::run(move || run(opening, Watcher::new(watch))).await
 }
 
-pub(crate) fn run(opening: Opening, watcher: Watcher) -> Result<DiskUsage> {
+pub(crate) fn run(opening: Opener, watcher: Watcher) -> Result<DiskUsage> {
     let store = opening.run(Purpose::Open)?;
     let counted = count(&store, watcher);
     if let Ok(figure) = counted {
-        store.trust_usage(figure);
+        store.set_counted_usage(figure);
     }
-    let closed = store.finish_life();
+    let closed = store.close();
     let figure = counted?;
     closed?;
     Ok(figure)

@@ -13,19 +13,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::kept::{Kept, Why};
-use super::place::{Placed, place};
+use super::move_file::{Placed, place};
+use super::parallel_walk::{Blocks, Sweeper, for_each_shard, remove_empty_shards, sweep};
 use super::progress::{Progress, Watcher};
-use super::sweep::{Blocks, Sweeper, for_each_shard, remove_empty_shards, sweep};
+use super::skipped::{SkipReason, Skipped};
 use super::usage::Usage;
 use super::work::{StopOnDrop, Work};
-use crate::disk::{Disk, OsDisk, if_there, pool};
+use crate::blocking;
+use crate::disk::{Disk, OsDisk, if_there};
 use crate::error::{Error, Result};
-use crate::layout::{BlockKey, Layout, SET_ASIDE};
+use crate::format::ReshardMarker;
+use crate::format::Shard;
+use crate::format::{BlockKey, Layout, SET_ASIDE};
 use crate::observe::target;
-use crate::resharding::Resharding;
-use crate::shard::Shard;
-use crate::store::{Opening, Store, Target, locate};
+use crate::store::{Opener, Store, Target, locate};
 
 /// Gives a store another shard function, in place: no block is copied, each is renamed.
 ///
@@ -74,9 +75,9 @@ pub struct Resharded {
     /// The blocks that were there already, and whose second copy was removed.
     pub duplicates: u64,
     /// What was left, and why: the first thousand of it.
-    pub kept: Vec<Kept>,
+    pub kept: Vec<Skipped>,
     /// How much was left in all.
-    pub kept_count: u64,
+    pub skipped_count: u64,
 }
 
 impl Reshard {
@@ -103,7 +104,7 @@ impl Reshard {
     /// # Errors
     ///
     /// [`Error::NotAStore`], [`Error::Locked`], [`Error::CommitIncomplete`],
-    /// [`Error::UnknownResharding`], [`Error::Stopped`], [`Error::Full`] if there is no room for the new
+    /// [`Error::UnknownReshardMarker`], [`Error::Stopped`], [`Error::Full`] if there is no room for the new
     /// directories, [`Error::Unexpected`] if something stands where a directory or a block should go, and
     /// [`Error::Io`]. The same call goes on from there. That a shard directory can't be read is told before
     /// anything is changed.
@@ -123,19 +124,19 @@ impl Reshard {
 
     pub(crate) async fn run_on(self, disk: Arc<dyn Disk>, root: PathBuf) -> Result<Resharded> {
         let Reshard { to, watcher } = self;
-        let opening = Opening::on(disk, root);
+        let opening = Opener::on(disk, root);
         let work = Work::new(watcher);
         let _stop = StopOnDrop(Arc::clone(&work));
         let begin = {
             let work = Arc::clone(&work);
             move || Resharder::begin(opening, to, work)
         };
-        let Some(resharder) = pool::run(begin).await? else {
+        let Some(resharder) = blocking::run(begin).await? else {
             return Ok(Resharded::nothing(to));
         };
         let resharder = Arc::new(resharder);
         let swept = sweep(&resharder).await;
-        pool::run(move || match swept {
+        blocking::run(move || match swept {
             Ok(()) => resharder.finish(),
             Err(error) => {
                 resharder.interrupt(&error);
@@ -155,7 +156,7 @@ impl Resharded {
             moved: 0,
             duplicates: 0,
             kept: Vec::new(),
-            kept_count: 0,
+            skipped_count: 0,
         }
     }
 }
@@ -163,7 +164,7 @@ impl Resharded {
 /// A re-sharding that is under way.
 struct Resharder {
     store: Store,
-    resharding: Resharding,
+    resharding: ReshardMarker,
     from: Layout,
     to: Layout,
     usage: Usage,
@@ -173,14 +174,14 @@ struct Resharder {
 
 impl Resharder {
     /// `None` if there is nothing to do.
-    fn begin(opening: Opening, to: Shard, work: Arc<Work>) -> Result<Option<Self>> {
+    fn begin(opening: Opener, to: Shard, work: Arc<Work>) -> Result<Option<Self>> {
         let Some((store, resharding)) = opening.open_to_reshard(to)? else {
             return Ok(None);
         };
         let usage = Usage::before(&store)?;
         if let Err(error) = check_access(&store, &work) {
             // Nothing has been changed yet, so the figure of the disk usage is still right.
-            return store.finish_life().and(Err(error));
+            return store.close().and(Err(error));
         }
         store.begin_resharding(resharding)?;
         let layout = |shard| Layout::new(store.layout.root().to_owned(), shard);
@@ -207,7 +208,7 @@ impl Resharder {
             moved: self.work.progress().blocks,
             duplicates: self.duplicates.load(Ordering::Relaxed),
             kept: kept.first,
-            kept_count: kept.count,
+            skipped_count: kept.count,
         })
     }
 
@@ -224,9 +225,9 @@ impl Resharder {
         self.usage.after(&self.store, 0)?;
         if self.duplicates.load(Ordering::Relaxed) > 0 {
             // Their sizes are not known any more.
-            self.store.distrust_usage();
+            self.store.mark_usage_stale();
         }
-        self.store.finish_life()
+        self.store.close()
     }
 
     fn path(&self, shard: &str, block: &BlockKey) -> PathBuf {
@@ -251,7 +252,7 @@ impl Resharder {
                 // The next pass moves the old one.
                 settled += 1;
             } else {
-                self.work.keep(old, Why::Differs);
+                self.work.keep(old, SkipReason::Differs);
             }
         }
         settled += same.len() as u64;

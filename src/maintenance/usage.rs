@@ -16,14 +16,14 @@ impl Usage {
     pub(super) fn before(store: &Store) -> Result<Self> {
         Ok(Usage {
             figure: store.meter.figure(),
-            frame: disk_usage::count_frame(&*store.disk, &store.layout)?,
+            frame: disk_usage::count_overhead(&*store.disk, &store.layout)?,
         })
     }
 
     /// Lets the store know its figure: the blocks are so many bytes more, or fewer; what holds them is
     /// counted anew.
     pub(super) fn after(self, store: &Store, blocks: i64) -> Result<()> {
-        let frame = disk_usage::count_frame(&*store.disk, &store.layout)?;
+        let frame = disk_usage::count_overhead(&*store.disk, &store.layout)?;
         let old = self.figure.bytes.saturating_sub(self.frame);
         let blocks = old.saturating_add_signed(blocks);
         let figure = DiskUsage::new(frame + blocks, self.figure.accuracy);

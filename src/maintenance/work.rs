@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::kept::{KeptSome, Why};
 use super::progress::{Progress, Watcher};
+use super::skipped::{SkipReason, SkippedSome};
 use crate::error::{Error, Result};
 
 /// How far a tool is, what it keeps, and whether it is to stop.
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 pub(super) struct Work {
     stopped: AtomicBool,
     told: Mutex<Told>,
-    kept: Mutex<KeptSome>,
+    kept: Mutex<SkippedSome>,
 }
 
 #[derive(Debug)]
@@ -59,12 +59,12 @@ impl Work {
         lock(&self.told).progress
     }
 
-    pub(super) fn keep(&self, path: PathBuf, why: Why) {
+    pub(super) fn keep(&self, path: PathBuf, why: SkipReason) {
         lock(&self.kept).add(path, why);
     }
 
     /// What was kept since this was last called.
-    pub(super) fn take_kept(&self) -> KeptSome {
+    pub(super) fn take_kept(&self) -> SkippedSome {
         std::mem::take(&mut lock(&self.kept))
     }
 }

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Store;
+use super::opener::Opener;
 use super::options::ExistingBlock;
-use super::place::Opening;
 use crate::disk::{Kind, Stat, if_there};
 use crate::disk_usage::Change;
 use crate::error::{Error, Result};
-use crate::layout::BlockKey;
+use crate::format::BlockKey;
 use crate::observe::Flush;
 
 impl Store {
@@ -75,7 +75,7 @@ impl Store {
     pub(crate) fn in_temp(&self, step: impl Fn() -> Result<()>) -> Result<()> {
         step_in(step, || {
             let root = self.layout.root().to_owned();
-            Opening::on(Arc::clone(&self.disk), root).create_dir(&self.layout.temp())
+            Opener::on(Arc::clone(&self.disk), root).create_dir(&self.layout.temp())
         })
     }
 

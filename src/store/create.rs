@@ -3,11 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use super::place::{Opening, Place};
+use super::opener::{DirState, Opener};
 use crate::disk::{Disk, LockGuard, Publish, publish, remove_tree};
 use crate::error::{Error, Result};
-use crate::layout::{README, SHARDING, TEMP};
-use crate::shard::Shard;
+use crate::format::Shard;
+use crate::format::{README, SHARDING, TEMP};
 
 const README_TEXT: &str = "\
 This directory is a flatfs datastore: blocks of IPFS data, one file each.
@@ -19,7 +19,7 @@ what is being written, and diskUsage.cache the space that all of it takes.
 Programs rely on these names. Please don't add, rename or edit files here by hand.
 ";
 
-impl Opening {
+impl Opener {
     fn create_root(&self) -> Result<()> {
         match self.create_dir(&self.root) {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -44,12 +44,14 @@ impl Opening {
         let lock = self.lock()?;
         match self.look()? {
             // Somebody was faster.
-            Place::Store(found) => {
+            DirState::Store(found) => {
                 self.check_shard(found, self.options.shard)?;
                 return Ok((found, lock));
             }
-            place @ (Place::Resharding(_) | Place::Foreign) => return Err(self.refusal(&place)),
-            Place::Missing | Place::Empty => {}
+            place @ (DirState::Resharding(_) | DirState::Foreign) => {
+                return Err(self.refusal(&place));
+            }
+            DirState::Missing | DirState::Empty => {}
         }
         let shard = self.options.shard.unwrap_or_default();
         self.mark_as_store(shard)?;

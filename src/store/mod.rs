@@ -5,22 +5,22 @@
 //! no future that is dropped leaves anything half done.
 
 mod block;
-mod commits;
+mod bulk;
+mod commit_log;
 mod create;
-mod durable;
-mod emptying;
-mod flush;
-mod life;
-mod many;
+mod flusher;
+mod group_commit;
+mod key_locks;
+mod lifecycle;
 mod open;
+mod opener;
 mod options;
-mod place;
 mod read;
-mod readers;
 mod resharding;
 mod scan;
 mod shard_dirs;
-mod turns;
+mod stale_check;
+mod teardown;
 mod write;
 
 use std::fmt;
@@ -31,27 +31,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
-pub(crate) use self::commits::Committed;
-use self::commits::Unfinished;
-use self::durable::DurableWrite;
-use self::flush::Flusher;
-pub(crate) use self::flush::Target;
-use self::life::Life;
+pub(crate) use self::commit_log::CommittedBatch;
+use self::commit_log::Unfinished;
+use self::flusher::Flusher;
+pub(crate) use self::flusher::Target;
+use self::group_commit::DurableWrite;
+pub(crate) use self::key_locks::{KeyLock, KeyLocks};
+use self::lifecycle::Lifecycle;
 pub(crate) use self::open::Purpose;
+pub(crate) use self::opener::{DirState, Opener, locate};
 pub use self::options::{Durability, ExistingBlock, Options};
-pub(crate) use self::place::{Opening, Place, locate};
 pub(crate) use self::scan::walk;
 use self::shard_dirs::ShardDirs;
-pub(crate) use self::turns::{Turn, Turns};
+use crate::blocking::{self, Crew, Task};
 use crate::datastore::DiskUsage;
-use crate::disk::pool::{self, Crew, Task};
 use crate::disk::{CachedReads, Disk};
-use crate::disk_usage::Meter;
+use crate::disk_usage::UsageTracker;
 use crate::error::{Error, Result};
-use crate::layout::Layout;
+use crate::format::Layout;
+use crate::format::Shard;
 use crate::observe::{self, Operation, target};
 use crate::query::{EntryStream, Query};
-use crate::shard::Shard;
 
 /// A datastore of blocks on disk, one file each, in directories picked by a [`Shard`] function:
 /// go-ds-flatfs's format, byte for byte.
@@ -94,8 +94,8 @@ pub(crate) struct Store {
     cached: Option<Box<dyn CachedReads>>,
     pub(crate) layout: Layout,
     pub(crate) options: Options,
-    pub(crate) turns: Arc<Turns>,
-    pub(crate) meter: Arc<Meter>,
+    pub(crate) turns: Arc<KeyLocks>,
+    pub(crate) meter: Arc<UsageTracker>,
     shards: ShardDirs,
     pub(crate) flusher: Flusher,
     /// Does the writes that nothing is flushed for.
@@ -103,7 +103,7 @@ pub(crate) struct Store {
     pub(crate) durable_crew: Arc<Crew<DurableWrite>>,
     /// Bounds the writes that queue for it.
     durable_writes: Arc<Semaphore>,
-    life: Life,
+    life: Lifecycle,
     unfinished: Unfinished,
     /// Bounds the files that are open for the length of a job.
     files: Arc<Semaphore>,
@@ -184,7 +184,7 @@ impl FlatFs {
             work => work?,
         };
         let store = Arc::clone(&self.store);
-        pool::run(move || {
+        blocking::run(move || {
             let _work = work;
             // What else was written is to be durable also where a commit can't be finished.
             let finished = store.finish_commits();
@@ -215,7 +215,7 @@ impl FlatFs {
         let permit = self.store.file_permit().await?;
         let work = self.store.begin_read()?;
         let store = Arc::clone(&self.store);
-        pool::run(move || {
+        blocking::run(move || {
             let _held = (work, permit);
             store.has_records()
         })

@@ -7,23 +7,24 @@ use std::sync::atomic::AtomicU64;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
-use super::commits::Unfinished;
-use super::durable::{GROUP, MOST_QUEUED};
-use super::flush::{FEW, Flusher, SIDE_BY_SIDE};
-use super::life::Life;
+use super::commit_log::Unfinished;
+use super::flusher::{FEW, Flusher, SIDE_BY_SIDE};
+use super::group_commit::{GROUP, MOST_QUEUED};
+use super::key_locks::KeyLocks;
+use super::lifecycle::Lifecycle;
+use super::opener::{DirState, Opener, locate};
 use super::options::LEAST_FILES;
-use super::place::{Opening, Place, locate};
 use super::shard_dirs::ShardDirs;
-use super::turns::Turns;
 use super::{FlatFs, Options, Store, Target};
+use crate::blocking;
+use crate::blocking::Crew;
 use crate::datastore::{Accuracy, DiskUsage};
-use crate::disk::pool::Crew;
-use crate::disk::{Disk, Kind, LockGuard, OsDisk, clean_up, if_there, pool};
-use crate::disk_usage::{self, Meter, cache};
+use crate::disk::{Disk, Kind, LockGuard, OsDisk, clean_up, if_there};
+use crate::disk_usage::{self, UsageTracker, cache};
 use crate::error::{Error, Result};
-use crate::layout::{DISK_USAGE, Layout, TEMP, UNCLEAN};
+use crate::format::Shard;
+use crate::format::{DISK_USAGE, Layout, TEMP, UNCLEAN};
 use crate::observe::{Operation, target};
-use crate::shard::Shard;
 
 impl Options {
     /// Creates a store in a directory that is missing or empty, and opens it. The directory above it
@@ -57,7 +58,7 @@ impl Options {
     /// [`Error::NotAStore`] if there is none, [`Error::InvalidShard`] if its `SHARDING` makes no
     /// sense, [`Error::Resharding`] if its shard function is being changed, [`Error::ShardMismatch`] if it has another shard function than
     /// [asked for](Options::shard), [`Error::Locked`] if another writer has it open,
-    /// [`Error::UnknownIntent`], [`Error::CommitIncomplete`], [`Error::InvalidOption`], and
+    /// [`Error::UnknownCommitRecord`], [`Error::CommitIncomplete`], [`Error::InvalidOption`], and
     /// [`Error::Io`].
     ///
     /// # Cancel safety
@@ -101,12 +102,12 @@ impl Options {
                 reason: "a store can't be created without writing",
             });
         }
-        let opening = Opening {
+        let opening = Opener {
             disk,
             root: path,
             options: self,
         };
-        let store = Arc::new(pool::run(move || opening.run(purpose)).await?);
+        let store = Arc::new(blocking::run(move || opening.run(purpose)).await?);
         store.begin_background();
         tracing::debug!(
             target: target::STORE,
@@ -126,23 +127,23 @@ pub(crate) enum Purpose {
     Either,
 }
 
-impl Opening {
+impl Opener {
     /// Opens a store, without the work that goes on in the background while one is open.
     pub(crate) fn run(self, purpose: Purpose) -> Result<Store> {
         let shard = match (self.look()?, purpose) {
-            (Place::Store(found), Purpose::Create) => {
+            (DirState::Store(found), Purpose::Create) => {
                 self.check_shard(found, self.options.shard)?;
                 return Err(Error::Exists { path: self.root });
             }
-            (Place::Store(found), Purpose::Open | Purpose::Either) => {
+            (DirState::Store(found), Purpose::Open | Purpose::Either) => {
                 self.check_shard(found, self.options.shard)?;
                 found
             }
-            (place @ (Place::Foreign | Place::Resharding(_)), _) => {
+            (place @ (DirState::Foreign | DirState::Resharding(_)), _) => {
                 return Err(self.refusal(&place));
             }
             (place, Purpose::Create | Purpose::Either) if !self.options.read_only => {
-                let (shard, lock) = self.create(matches!(place, Place::Missing))?;
+                let (shard, lock) = self.create(matches!(place, DirState::Missing))?;
                 return self.open_to_write(shard, lock);
             }
             (place, _) => return Err(self.refusal(&place)),
@@ -153,7 +154,7 @@ impl Opening {
         let lock = self.lock()?;
         // Who had the lock before may have changed it.
         let shard = match self.look()? {
-            Place::Store(found) => found,
+            DirState::Store(found) => found,
             place => return Err(self.refusal(&place)),
         };
         self.check_shard(shard, self.options.shard)?;
@@ -260,11 +261,11 @@ impl Opening {
             cached,
             layout,
             options: self.options,
-            turns: Arc::new(Turns::default()),
-            meter: Arc::new(Meter::new(figure)),
+            turns: Arc::new(KeyLocks::default()),
+            meter: Arc::new(UsageTracker::new(figure)),
             shards: ShardDirs::default(),
             flusher: Flusher::default(),
-            life: Life::new(lock, usage_is_stale),
+            life: Lifecycle::new(lock, usage_is_stale),
             unfinished: Unfinished::default(),
             files: Arc::new(Semaphore::new(most_files)),
             most_files,

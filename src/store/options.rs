@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::shard::Shard;
+use crate::format::Shard;
 
 /// How a store is created and opened.
 ///

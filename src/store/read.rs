@@ -7,10 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{FlatFs, Store};
-use crate::disk::{Kind, if_there, pool};
+use crate::blocking;
+use crate::disk::{Kind, if_there};
 use crate::error::{Error, Result};
+use crate::format::BlockKey;
 use crate::key::Key;
-use crate::layout::BlockKey;
 use crate::observe::{self, Operation, Source};
 
 impl FlatFs {
@@ -76,7 +77,7 @@ impl FlatFs {
         let permit = self.store.file_permit().await?;
         let work = self.store.begin_read()?;
         let store = Arc::clone(&self.store);
-        pool::run(move || {
+        blocking::run(move || {
             let read = lookup.read(&store, &block);
             drop((permit, work));
             read

@@ -2,42 +2,42 @@
 //! at the end which function the store has.
 
 use super::create::{publish_readme, publish_sharding};
-use super::place::{Opening, Place};
+use super::opener::{DirState, Opener};
 use super::{Store, Target};
 use crate::disk::if_there;
 use crate::error::{Error, Result};
-use crate::layout::README;
-use crate::resharding::Resharding;
-use crate::shard::Shard;
+use crate::format::README;
+use crate::format::ReshardMarker;
+use crate::format::Shard;
 
-impl Opening {
+impl Opener {
     /// Opens a store to re-shard it, and says from which function to which; `None` if it has the function
     /// already. Committed batches are carried out before.
     ///
     /// A re-sharding that is under way goes on, if need be to another function than before: where a block
     /// stands doesn't depend on it until the end.
-    pub(crate) fn open_to_reshard(self, to: Shard) -> Result<Option<(Store, Resharding)>> {
+    pub(crate) fn open_to_reshard(self, to: Shard) -> Result<Option<(Store, ReshardMarker)>> {
         match self.look()? {
-            Place::Store(found) if found == to => {
+            DirState::Store(found) if found == to => {
                 // A crash may have left it so for the moment.
                 self.sync_dir(&self.root)?;
                 return Ok(None);
             }
-            Place::Store(_) | Place::Resharding(_) => {}
+            DirState::Store(_) | DirState::Resharding(_) => {}
             place => return Err(self.refusal(&place)),
         }
         let lock = self.lock()?;
         // Who had the lock before may have changed it.
         match self.look()? {
-            Place::Store(found) if found == to => Ok(None),
-            Place::Store(from) => {
+            DirState::Store(found) if found == to => Ok(None),
+            DirState::Store(from) => {
                 let store = self.open_to_write(from, lock)?;
                 store.finish_commits()?;
-                Ok(Some((store, Resharding { from, to })))
+                Ok(Some((store, ReshardMarker { from, to })))
             }
-            Place::Resharding(Resharding { from, .. }) => {
+            DirState::Resharding(ReshardMarker { from, .. }) => {
                 let store = self.open_to_write(to, lock)?;
-                Ok(Some((store, Resharding { from, to })))
+                Ok(Some((store, ReshardMarker { from, to })))
             }
             place => Err(self.refusal(&place)),
         }
@@ -47,14 +47,14 @@ impl Opening {
 impl Store {
     /// Durably says in `SHARDING` that a re-sharding is under way: from here on nobody else opens the
     /// store.
-    pub(crate) fn begin_resharding(&self, resharding: Resharding) -> Result<()> {
+    pub(crate) fn begin_resharding(&self, resharding: ReshardMarker) -> Result<()> {
         self.write_sharding(&resharding.encode())
     }
 
     /// Says in `SHARDING` that every block stands where the new function says, once that is durable.
-    pub(crate) fn finish_resharding(&self, resharding: Resharding) -> Result<()> {
+    pub(crate) fn finish_resharding(&self, resharding: ReshardMarker) -> Result<()> {
         self.flush(&[Target::All])?;
-        let Resharding { from, to } = resharding;
+        let ReshardMarker { from, to } = resharding;
         let default = Shard::default();
         if to == default {
             publish_readme(&*self.disk, &self.next_temp_file(), self.layout.root())?;

@@ -5,9 +5,9 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::disk::{Disk, Kind, if_there};
-use crate::disk_usage::{Change, Meter};
+use crate::disk_usage::{Change, UsageTracker};
 use crate::error::{Error, Result};
-use crate::layout::Layout;
+use crate::format::Layout;
 
 /// Which shard directories are known to be real ones, and whether new ones are durable yet.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl ShardDirs {
         &self,
         disk: &dyn Disk,
         layout: &Layout,
-        meter: &Meter,
+        meter: &UsageTracker,
         shard: &str,
     ) -> Result<()> {
         let mut made = self.made();

@@ -1,5 +1,5 @@
 //! Puts and deletes, each in its key's turn: by the store's crew where nothing is to be flushed, else
-//! [in groups](super::durable).
+//! [in groups](super::group_commit).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::block::is_already_there;
-use super::turns::{Effect, Turn};
+use super::key_locks::{KeyLock, WriteOp};
 use super::{FlatFs, Store};
 use crate::disk::clean_up;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
+use crate::format::BlockKey;
 use crate::key::Key;
-use crate::layout::BlockKey;
 use crate::observe::Operation;
 
 impl FlatFs {
@@ -46,7 +46,7 @@ impl FlatFs {
             return Operation::begin("put").end_write(key, 0, Ok(()));
         }
         let (operation, bytes) = (Operation::begin("put"), value.len());
-        let put = self.write(block, Effect::Put(value)).await;
+        let put = self.write(block, WriteOp::Put(value)).await;
         operation.end_write(key, bytes, put)
     }
 
@@ -70,14 +70,14 @@ impl FlatFs {
             return self.store.check_writable();
         };
         let operation = Operation::begin("delete");
-        let delete = self.write(block, Effect::Delete).await;
+        let delete = self.write(block, WriteOp::Delete).await;
         operation.end_write(key, 0, delete)
     }
 
     /// Runs one write of a key in its turn. Once it has begun it owns all that it needs.
-    async fn write(&self, block: BlockKey, effect: Effect) -> Result<()> {
+    async fn write(&self, block: BlockKey, effect: WriteOp) -> Result<()> {
         self.store.check_writable()?;
-        let mut turn: Turn = self.store.turns.take(&block).await;
+        let mut turn: KeyLock = self.store.turns.take(&block).await;
         if turn.is_done(&effect) {
             return Ok(());
         }
@@ -97,8 +97,8 @@ impl FlatFs {
             turn.begin();
             store.finish_commits_of(&block)?;
             match &effect {
-                Effect::Put(value) => store.put_lazily(&block, value)?,
-                Effect::Delete => store.remove(&block)?,
+                WriteOp::Put(value) => store.put_lazily(&block, value)?,
+                WriteOp::Delete => store.remove(&block)?,
             }
             turn.done(effect);
             // A close may wait for the rest of what is held, and then nobody may have the store.
@@ -145,6 +145,6 @@ impl Store {
             && self.cached_size(block) == Some(Some(value.len() as u64))
             && !self.turns.is_taken(block)
             && self.has_no_unfinished_commits()
-            && !self.is_distrusted()
+            && !self.is_poisoned()
     }
 }

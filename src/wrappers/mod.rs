@@ -35,8 +35,8 @@
 //! ```
 
 mod auto_batch;
+mod bulk;
 mod job;
-mod many;
 mod mount;
 mod namespace;
 #[cfg(feature = "verify")]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 
 use super::{rename, rename_all};
-use crate::datastore::{AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
+use crate::datastore::{Batch, Datastore, DiskUsage, KeyStream, ResultStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{Entry, EntryStream, KeyMap, Query, apply, merge};
@@ -72,7 +72,7 @@ impl Prefix {
     }
 
     /// The answers of the datastore below, with the keys that were asked for.
-    fn outwards<'a, T: 'a>(&self, answers: AnswerStream<'a, T>) -> AnswerStream<'a, T> {
+    fn outwards<'a, T: 'a>(&self, answers: ResultStream<'a, T>) -> ResultStream<'a, T> {
         let prefix = self.clone();
         answers
             .map(move |(key, answer)| (prefix.outside(&key), prefix.renamed(answer)))
@@ -134,12 +134,12 @@ impl Datastore for Namespace {
             .renamed(self.below.get_size(&self.prefix.below(key)).await)
     }
 
-    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
         self.prefix
             .outwards(self.below.get_many(self.prefix.all_below(keys)))
     }
 
-    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
         self.prefix
             .outwards(self.below.has_many(self.prefix.all_below(keys)))
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::StreamExt;
 
-use crate::datastore::{AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
+use crate::datastore::{Batch, Datastore, DiskUsage, KeyStream, ResultStream};
 use crate::error::{Error, Result};
 use crate::hash::{self, HashError};
 use crate::key::Key;
@@ -171,7 +171,7 @@ impl Datastore for Verifying {
         self.below.get_size(key).await
     }
 
-    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
         let checks = self.checks;
         let answers = self.below.get_many(keys);
         answers
@@ -186,7 +186,7 @@ impl Datastore for Verifying {
             .boxed()
     }
 
-    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
         self.below.has_many(keys)
     }
 

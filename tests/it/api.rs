@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use ds_flatfs::maintenance::{Kept, Move, Moved, Progress, Reshard, Resharded, Why};
+use ds_flatfs::maintenance::{Move, Moved, Progress, Reshard, Resharded, SkipReason, Skipped};
 use ds_flatfs::query::{Compare, Filter, Needs, Order};
 use ds_flatfs::wrappers::{AutoBatch, Mount, MountBuilder, Namespace};
 use ds_flatfs::{
@@ -86,7 +86,7 @@ fn an_error_crosses_threads_and_fits_where_any_error_does() {
 #[test]
 fn values_can_be_compared_and_put_into_maps() {
     value::<Entry>();
-    value::<Kept>();
+    value::<Skipped>();
     value::<Moved>();
     value::<Progress>();
     value::<Resharded>();
@@ -98,7 +98,7 @@ fn values_can_be_compared_and_put_into_maps() {
     map_key::<Durability>();
     map_key::<ExistingBlock>();
     map_key::<Compare>();
-    map_key::<Why>();
+    map_key::<SkipReason>();
 }
 
 #[test]

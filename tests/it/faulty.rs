@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ds_flatfs::conformance::{self, Keys};
 use ds_flatfs::query::{Entry, EntryStream, Filter, Query};
 use ds_flatfs::{
-    AnswerStream, Batch, Datastore, DiskUsage, Key, KeyStream, MemoryDatastore, PutStream, Result,
+    Batch, Datastore, DiskUsage, Key, KeyStream, MemoryDatastore, PutStream, Result, ResultStream,
 };
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 
@@ -142,7 +142,7 @@ impl Datastore for Faulty {
         Ok(size.map(|size| size + too_much))
     }
 
-    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
         let answers = self.sound.get_many(self.take(keys));
         match self.fault {
             Fault::AnswersManyAsTheyCome => answers
@@ -159,7 +159,7 @@ impl Datastore for Faulty {
         }
     }
 
-    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
         let answers = self.sound.has_many(keys);
         match self.fault {
             Fault::HasAllOfMany => answers.map(|(key, has)| (key, has.map(|_| true))).boxed(),

@@ -16,6 +16,7 @@ mod bad_input;
 mod batches;
 #[cfg(feature = "blockstore")]
 mod blockstore;
+mod bulk;
 mod child;
 #[cfg(feature = "cli")]
 mod cli;
@@ -33,7 +34,6 @@ mod keys;
 mod kill;
 mod limits;
 mod links;
-mod many;
 mod mounts;
 mod observed;
 mod processes;

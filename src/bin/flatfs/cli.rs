@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 
 use crate::commands::Command;
 use crate::report;
-use crate::talk::Talk;
+use crate::verbosity::Talk;
 
 /// Works with flatfs block stores: one file a block, as kubo and go-ds-flatfs have them.
 #[derive(Debug, Parser)]

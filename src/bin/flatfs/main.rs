@@ -10,17 +10,17 @@ mod commands;
 mod dag;
 mod hash;
 mod interrupt;
-mod kept;
 mod links;
 mod progress;
 mod report;
 mod sink;
+mod skipped;
 mod source;
 mod stats;
 mod store;
-mod talk;
 mod target;
 mod terminal;
+mod verbosity;
 
 use std::process::ExitCode;
 

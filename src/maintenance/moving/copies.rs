@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::mover::Passenger;
+use super::mover::BlockMove;
 use crate::disk::{clean_up, if_there};
 use crate::error::{Error, Result};
-use crate::maintenance::place::{Placed, place};
+use crate::maintenance::move_file::{Placed, place};
 use crate::store::{Store, Target};
 
 /// So much is copied before it is made durable: enough that this takes little of the time, and little
@@ -23,13 +23,13 @@ pub(super) struct Copies<'a> {
     new: &'a Store,
     staged: Vec<Staged>,
     /// Blocks that are in the new store already.
-    found: Vec<Passenger>,
+    found: Vec<BlockMove>,
     bytes: u64,
 }
 
 #[derive(Debug)]
 struct Staged {
-    passenger: Passenger,
+    passenger: BlockMove,
     temp: PathBuf,
 }
 
@@ -54,7 +54,7 @@ impl<'a> Copies<'a> {
     }
 
     /// Copies a block to a temp file. One that has gone meanwhile is left out.
-    pub(super) fn copy(&mut self, passenger: Passenger) -> Result<()> {
+    pub(super) fn copy(&mut self, passenger: BlockMove) -> Result<()> {
         let temp = self.new.next_temp_file();
         self.staged.push(Staged { passenger, temp });
         let Some(Staged { passenger, temp }) = self.staged.last_mut() else {
@@ -73,7 +73,7 @@ impl<'a> Copies<'a> {
     }
 
     /// Takes note of a block that is in the new store already, with the same contents.
-    pub(super) fn found(&mut self, mut passenger: Passenger) -> Result<()> {
+    pub(super) fn found(&mut self, mut passenger: BlockMove) -> Result<()> {
         passenger.len = self.new.stat_at(&passenger.to)?.map_or(0, |stat| stat.len);
         self.found.push(passenger);
         Ok(())
@@ -99,7 +99,7 @@ impl<'a> Copies<'a> {
             self.new
                 .flush_shards(shards.into_iter().map(Path::to_owned))?;
         }
-        for Passenger { from, .. } in both {
+        for BlockMove { from, .. } in both {
             if_there(self.old.disk.remove_file(from))
                 .map_err(|error| Error::io("remove", from, error))?;
         }
@@ -116,10 +116,10 @@ impl<'a> Copies<'a> {
     }
 
     /// Moves the temp files to their places, and answers those that are there.
-    fn place_all(&self) -> Result<Vec<Passenger>> {
+    fn place_all(&self) -> Result<Vec<BlockMove>> {
         let mut placed = Vec::new();
         for Staged { passenger, temp } in &self.staged {
-            let Passenger {
+            let BlockMove {
                 from, to, shard, ..
             } = passenger;
             match place(self.new, temp, shard, to)? {

@@ -14,14 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::mover::Mover;
-use super::kept::Kept;
+use super::parallel_walk::sweep;
 use super::progress::{Progress, Watcher};
-use super::sweep::sweep;
+use super::skipped::Skipped;
 use super::work::{StopOnDrop, Work};
-use crate::disk::{Disk, OsDisk, canonical, pool};
+use crate::blocking;
+use crate::disk::{Disk, OsDisk, canonical};
 use crate::error::{Error, Result};
-use crate::shard::Shard;
-use crate::store::{Opening, Options, locate};
+use crate::format::Shard;
+use crate::store::{Opener, Options, locate};
 
 /// Moves all blocks of a store into another one, whatever their shard functions are, on one file system
 /// or across two.
@@ -41,7 +42,7 @@ use crate::store::{Opening, Options, locate};
 ///
 /// # async fn example() -> ds_flatfs::Result<()> {
 /// let report = Move::new().run("blocks", "/mnt/large/blocks").await?;
-/// println!("{} blocks moved, {} things kept", report.blocks, report.kept_count);
+/// println!("{} blocks moved, {} things kept", report.blocks, report.skipped_count);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
@@ -63,9 +64,9 @@ pub struct Moved {
     /// The blocks that were in the new store already, and whose second copy was removed from the old one.
     pub duplicates: u64,
     /// What was left in the old store, and why: the first thousand of it.
-    pub kept: Vec<Kept>,
+    pub kept: Vec<Skipped>,
     /// How much was left in all.
-    pub kept_count: u64,
+    pub skipped_count: u64,
     /// Whether the old store is none any more, but an empty directory.
     pub emptied: bool,
     /// Whether the old store was an empty directory before, so that nothing was done.
@@ -139,10 +140,10 @@ impl Move {
         if let Some(shard) = shard {
             options = options.shard(shard);
         }
-        let old = Opening::on(old.0, old.1);
-        let new = Opening {
+        let old = Opener::on(old.0, old.1);
+        let new = Opener {
             options,
-            ..Opening::on(new.0, new.1)
+            ..Opener::on(new.0, new.1)
         };
         let work = Work::new(watcher);
         let _stop = StopOnDrop(Arc::clone(&work));
@@ -150,7 +151,7 @@ impl Move {
             let work = Arc::clone(&work);
             move || Mover::begin(old, new, work)
         };
-        let Some(mover) = pool::run(begin).await? else {
+        let Some(mover) = blocking::run(begin).await? else {
             return Ok(Moved {
                 emptied: true,
                 was_done: true,
@@ -159,7 +160,7 @@ impl Move {
         };
         let mover = Arc::new(mover);
         let swept = sweep(&mover).await;
-        pool::run(move || match swept {
+        blocking::run(move || match swept {
             Ok(()) => mover.finish(),
             Err(error) => {
                 mover.interrupt(&error);
@@ -172,7 +173,7 @@ impl Move {
 
 async fn canonical_at(path: impl AsRef<Path>) -> Result<PathBuf> {
     let path = locate(path.as_ref()).await?;
-    pool::run(move || canonical(&path).map_err(|error| Error::io("find", path, error))).await
+    blocking::run(move || canonical(&path).map_err(|error| Error::io("find", path, error))).await
 }
 
 fn check_apart(old: &Path, new: &Path) -> Result<()> {

@@ -8,15 +8,15 @@ use super::Moved;
 use super::copies::Copies;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::layout::BlockKey;
-use crate::maintenance::kept::Why;
-use crate::maintenance::place::{Placed, place};
+use crate::format::BlockKey;
+use crate::maintenance::move_file::{Placed, place};
+use crate::maintenance::parallel_walk::{Blocks, Sweeper, remove_empty_shards, remove_if_empty};
 use crate::maintenance::progress::Progress;
-use crate::maintenance::sweep::{Blocks, Sweeper, remove_empty_shards, remove_if_empty};
+use crate::maintenance::skipped::SkipReason;
 use crate::maintenance::usage::Usage;
 use crate::maintenance::work::Work;
 use crate::observe::target;
-use crate::store::{Opening, Place, Store, Target};
+use crate::store::{DirState, Opener, Store, Target};
 
 /// A move that is under way.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ struct Sum {
 
 /// A block that is to go to the new store.
 #[derive(Clone, Debug)]
-pub(super) struct Passenger {
+pub(super) struct BlockMove {
     pub(super) from: PathBuf,
     pub(super) to: PathBuf,
     pub(super) shard: String,
@@ -48,9 +48,9 @@ pub(super) struct Passenger {
 
 impl Mover {
     /// `None` if there is nothing to do, since the old store is none any more.
-    pub(super) fn begin(old: Opening, new: Opening, work: Arc<Work>) -> Result<Option<Self>> {
+    pub(super) fn begin(old: Opener, new: Opener, work: Arc<Work>) -> Result<Option<Self>> {
         let path = old.root.clone();
-        let Some(old) = old.open_to_empty()? else {
+        let Some(old) = old.open_for_teardown()? else {
             check_was_moved(path, &new)?;
             return Ok(None);
         };
@@ -81,7 +81,7 @@ impl Mover {
             bytes: progress.bytes,
             duplicates: self.duplicates.blocks.load(Ordering::Relaxed),
             kept: kept.first,
-            kept_count: kept.count,
+            skipped_count: kept.count,
             emptied,
             was_done: false,
         })
@@ -101,17 +101,17 @@ impl Mover {
     fn close_new(&self) -> Result<()> {
         self.new_usage
             .after(&self.new, signed(self.work.progress().bytes))?;
-        self.new.finish_life()
+        self.new.close()
     }
 
     fn close_old(&self) -> Result<()> {
         let gone = self.work.progress().bytes + self.duplicates.bytes.load(Ordering::Relaxed);
         self.old_usage.after(&self.old, -signed(gone))?;
         self.old.flush(&[Target::All])?;
-        self.old.finish_life()
+        self.old.close()
     }
 
-    fn passenger(&self, shard: &str, block: &BlockKey) -> Passenger {
+    fn passenger(&self, shard: &str, block: &BlockKey) -> BlockMove {
         let file_name = block.file_name();
         let at = |root: &Path, shard: &str| {
             let mut path = root.join(shard);
@@ -119,7 +119,7 @@ impl Mover {
             path
         };
         let new_shard = self.new.layout.shard_of(block);
-        Passenger {
+        BlockMove {
             from: at(self.old.layout.root(), shard),
             to: at(self.new.layout.root(), &new_shard),
             shard: new_shard.into_owned(),
@@ -136,9 +136,9 @@ impl Mover {
 
     fn try_rename(
         &self,
-        Passenger {
+        BlockMove {
             from, to, shard, ..
-        }: &Passenger,
+        }: &BlockMove,
     ) -> Result<Placed> {
         match place(&self.new, from, shard, to)? {
             // That is said before anybody looks whether there is something already.
@@ -179,10 +179,10 @@ impl Mover {
             self.work.check()?;
             let passenger = self.passenger(&shard, &block);
             if self.is_second(&shard, &block)? {
-                self.work.keep(passenger.from, Why::Misplaced);
+                self.work.keep(passenger.from, SkipReason::Misplaced);
                 continue;
             }
-            let Passenger { from, to, .. } = &passenger;
+            let BlockMove { from, to, .. } = &passenger;
             match self.try_rename(&passenger)? {
                 Placed::Moved => {
                     renamed.blocks += 1;
@@ -190,7 +190,7 @@ impl Mover {
                 }
                 Placed::Elsewhere => copies.copy(passenger)?,
                 Placed::Taken if self.new.is_same(from, to)? => copies.found(passenger)?,
-                Placed::Taken => self.work.keep(passenger.from, Why::Differs),
+                Placed::Taken => self.work.keep(passenger.from, SkipReason::Differs),
                 Placed::Gone => {}
             }
             if copies.are_many() {
@@ -237,7 +237,7 @@ impl Sweeper for Mover {
     /// It tells which blocks the old store lost, so it is not for a tool to remove.
     fn quarantine(&self, dir: &Path) -> Result<()> {
         if !remove_if_empty(&*self.old.disk, dir)? {
-            self.work.keep(dir.to_owned(), Why::Quarantine);
+            self.work.keep(dir.to_owned(), SkipReason::Quarantine);
         }
         Ok(())
     }
@@ -245,10 +245,10 @@ impl Sweeper for Mover {
 
 /// Whether the old store, now an empty directory, can have been moved: then there is a new one. Else its
 /// name is a wrong one, or that of a place where nothing is mounted.
-fn check_was_moved(path: PathBuf, new: &Opening) -> Result<()> {
+fn check_was_moved(path: PathBuf, new: &Opener) -> Result<()> {
     match new.look()? {
-        Place::Store(_) => Ok(()),
-        Place::Missing | Place::Empty => Err(Error::NotAStore {
+        DirState::Store(_) => Ok(()),
+        DirState::Missing | DirState::Empty => Err(Error::NotAStore {
             path,
             reason: "it is an empty directory, and there is no store either where it should go",
         }),

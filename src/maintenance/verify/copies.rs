@@ -7,13 +7,13 @@ use cid::Cid;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 
 use super::finding::{Finding, Problem, Remedy};
-use super::mend::Mender;
+use super::repair_moves::RepairMover;
 use crate::batch::FlatBatch;
-use crate::disk::pool;
+use crate::blocking;
 use crate::error::{Error, Result};
+use crate::format::BlockKey;
 use crate::hash::{self, HashError};
 use crate::key::Key;
-use crate::layout::BlockKey;
 
 /// A commit has so many blocks at most,
 const BLOCKS: usize = 1024;
@@ -24,7 +24,7 @@ type Copies = BoxStream<'static, Result<(Cid, Bytes)>>;
 
 /// Puts back what the store doesn't have, some blocks in one commit.
 pub(super) fn restore(
-    mender: Arc<Mender>,
+    mender: Arc<RepairMover>,
     copies: Copies,
 ) -> impl Stream<Item = Result<Finding>> + Send {
     stream::unfold(Some((mender, copies)), |rest| async move {
@@ -37,7 +37,10 @@ pub(super) fn restore(
 }
 
 /// What came of some copies, and whether there may be more.
-async fn restore_some(mender: &Arc<Mender>, copies: &mut Copies) -> (Vec<Result<Finding>>, bool) {
+async fn restore_some(
+    mender: &Arc<RepairMover>,
+    copies: &mut Copies,
+) -> (Vec<Result<Finding>>, bool) {
     let mut found = Vec::new();
     let filled = match mender.flatfs.batch().await {
         Ok(batch) => {
@@ -58,7 +61,7 @@ async fn restore_some(mender: &Arc<Mender>, copies: &mut Copies) -> (Vec<Result<
 }
 
 async fn fill(
-    mender: &Arc<Mender>,
+    mender: &Arc<RepairMover>,
     batch: &FlatBatch,
     copies: &mut Copies,
     found: &mut Vec<Finding>,
@@ -89,7 +92,7 @@ async fn fill(
 
 /// The keys under which the block of a CID should be and isn't: those that are in quarantine, and if it is
 /// nowhere that of the multihash.
-async fn missing(mender: &Arc<Mender>, batch: &FlatBatch, cid: &Cid) -> Result<Vec<Key>> {
+async fn missing(mender: &Arc<RepairMover>, batch: &FlatBatch, cid: &Cid) -> Result<Vec<Key>> {
     if hash::inline(cid.hash()).is_some() {
         // The CID has it.
         return Ok(Vec::new());
@@ -119,14 +122,14 @@ async fn is_taken(batch: &FlatBatch, key: &Key) -> Result<bool> {
     }
 }
 
-async fn is_quarantined(mender: &Arc<Mender>, key: &Key) -> Result<bool> {
+async fn is_quarantined(mender: &Arc<RepairMover>, key: &Key) -> Result<bool> {
     let Ok(block) = BlockKey::new(key) else {
         return Ok(false);
     };
     let mender = Arc::clone(mender);
-    pool::run(move || mender.has_quarantined(&block)).await
+    blocking::run(move || mender.has_quarantined(&block)).await
 }
 
 async fn check(cid: Cid, block: Bytes) -> Result<Result<(), HashError>> {
-    pool::run(move || Ok(hash::check(cid.hash(), &block))).await
+    blocking::run(move || Ok(hash::check(cid.hash(), &block))).await
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::finding::{Finding, Problem};
 use crate::disk::{Disk, Kind, if_there};
 use crate::error::Error;
-use crate::intent::{Intent, Unreadable};
-use crate::layout::{COMMIT, TEMP};
+use crate::format::{COMMIT, TEMP};
+use crate::format::{CommitRecord, UnreadableRecord};
 
 /// What is in flight now.
 pub(super) fn look(disk: &dyn Disk, root: &Path) -> Vec<Finding> {
@@ -68,7 +68,10 @@ fn entry_in_flight(disk: &dyn Disk, temp: &Path, name: &OsStr, kind: Kind) -> Fi
 
 /// One of a later version is carried out by that.
 fn is_record(contents: &[u8]) -> bool {
-    !matches!(Intent::decode(contents), Err(Unreadable::Damaged))
+    !matches!(
+        CommitRecord::decode(contents),
+        Err(UnreadableRecord::Damaged)
+    )
 }
 
 fn unreadable_record(record: PathBuf, error: io::Error) -> Finding {

@@ -36,13 +36,13 @@ mod check;
 mod copies;
 mod finding;
 mod in_flight;
-mod mend;
 mod options;
 mod pass;
 mod quarantine;
 mod repair;
+mod repair_moves;
+mod repair_passes;
 mod report;
-mod righting;
 mod sharding;
 mod walk;
 
@@ -60,10 +60,11 @@ use self::options::Common;
 use self::pass::{Pass, Task};
 pub use self::repair::Repair;
 pub use self::report::{Findings, Summary};
-use self::walk::{Met, Walk};
-use crate::disk::{Disk, OsDisk, pool};
+use self::walk::{Walk, WalkItem};
+use crate::blocking;
+use crate::disk::{Disk, OsDisk};
 use crate::error::Result;
-use crate::layout::Layout;
+use crate::format::Layout;
 use crate::maintenance::Progress;
 use crate::maintenance::progress::Watcher;
 use crate::store::locate;
@@ -131,7 +132,7 @@ impl Verify {
         root: std::path::PathBuf,
     ) -> Result<Findings> {
         let jobs = self.common.jobs();
-        let begun = pool::run(move || {
+        let begun = blocking::run(move || {
             let (shard, finding) = sharding::read(&disk, &root)?;
             let in_flight = in_flight::look(&*disk, &root);
             let (examiner, teller) = self.common.begin(Arc::clone(&disk), &root)?;
@@ -144,7 +145,7 @@ impl Verify {
         let (tally, stopped) = (Arc::clone(&teller.tally), Arc::clone(&examiner.stopped));
         let disk = Arc::clone(&examiner.disk);
         let pass = Pass::new(Look { examiner }, walk, teller, Arc::clone(&stopped));
-        let left = stream::once(pool::run(move || {
+        let left = stream::once(blocking::run(move || {
             Ok(in_flight::still_there(&*disk, in_flight))
         }));
         let findings = stream::iter(sharding.map(Ok))
@@ -160,10 +161,10 @@ struct Look {
 }
 
 impl Task for Look {
-    fn each(&self, met: Met, buffer: &mut [u8]) -> Result<Option<Finding>> {
+    fn each(&self, met: WalkItem, buffer: &mut [u8]) -> Result<Option<Finding>> {
         Ok(match met {
-            Met::Finding(finding) => Some(finding),
-            Met::Block(file) => self.examiner.examine(&file, buffer),
+            WalkItem::Finding(finding) => Some(finding),
+            WalkItem::Block(file) => self.examiner.examine(&file, buffer),
         })
     }
 }

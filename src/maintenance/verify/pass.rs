@@ -8,8 +8,8 @@ use futures::stream::{self, Stream, StreamExt};
 
 use super::check::{PART, Tally};
 use super::finding::Finding;
-use super::walk::{Met, Walk};
-use crate::disk::pool;
+use super::walk::{Walk, WalkItem};
+use crate::blocking;
 use crate::error::{Error, Result};
 use crate::maintenance::Progress;
 use crate::maintenance::progress::Watcher;
@@ -29,7 +29,7 @@ pub(super) trait Task: Send + Sync + 'static {
     }
 
     /// What there is to tell about it.
-    fn each(&self, met: Met, buffer: &mut [u8]) -> Result<Option<Finding>>;
+    fn each(&self, met: WalkItem, buffer: &mut [u8]) -> Result<Option<Finding>>;
 
     /// What must be done before these are told.
     fn finish(&self, findings: &[Finding]) -> Result<()> {
@@ -79,7 +79,7 @@ impl Pass {
         stream::unfold(Arc::new(self), |pass| async move {
             let job = Arc::clone(&pass);
             let has_more = !pass.done.load(Ordering::SeqCst);
-            has_more.then(|| (pool::run(move || Ok(job.step())), pass))
+            has_more.then(|| (blocking::run(move || Ok(job.step())), pass))
         })
         .buffer_unordered(jobs)
         .flat_map(|found| match found {

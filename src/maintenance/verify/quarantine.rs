@@ -7,9 +7,10 @@ use futures::stream::{self, Stream, StreamExt};
 
 use super::each;
 use super::finding::{Finding, Problem};
-use crate::disk::{Disk, Listing, pool};
+use crate::blocking;
+use crate::disk::{Disk, Listing};
 use crate::error::{Error, Result};
-use crate::layout::{BlockKey, Layout, QUARANTINE};
+use crate::format::{BlockKey, Layout, QUARANTINE};
 
 /// So many files are looked at in one job.
 const LISTED: usize = 1024;
@@ -23,7 +24,7 @@ pub(super) fn lost(
     stream::unfold(Some((search, None)), |rest| async move {
         let (search, listing) = rest?;
         let job = Arc::clone(&search);
-        Some(match pool::run(move || Ok(job.some(listing))).await {
+        Some(match blocking::run(move || Ok(job.some(listing))).await {
             Ok((found, listing)) => {
                 let rest = listing.map(|listing| (search, Some(listing)));
                 (each(Ok(found)), rest)

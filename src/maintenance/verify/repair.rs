@@ -17,14 +17,15 @@ use futures::stream::{self, BoxStream, Stream, StreamExt};
 
 use super::check::{Depth, Examiner, Tally};
 use super::finding::{Finding, Problem, Remedy};
-use super::mend::Mender;
 use super::options::Common;
 use super::pass::{Pass, Teller};
+use super::repair_moves::RepairMover;
+use super::repair_passes::{Damaged, Misplaced};
 use super::report::Findings;
-use super::righting::{Damaged, Misplaced};
 use super::walk::Walk;
 use super::{copies, each, in_flight, quarantine, until_error};
-use crate::disk::{Disk, OsDisk, pool};
+use crate::blocking;
+use crate::disk::{Disk, OsDisk};
 use crate::error::Result;
 use crate::maintenance::Progress;
 use crate::maintenance::progress::Watcher;
@@ -113,18 +114,18 @@ impl Repair {
     pub(crate) async fn start_on(self, disk: Arc<dyn Disk>, root: PathBuf) -> Result<Findings> {
         let jobs = self.common.jobs();
         let (reader, path) = (Arc::clone(&disk), root.clone());
-        let in_flight = pool::run(move || Ok(in_flight::look(&*reader, &path))).await?;
+        let in_flight = blocking::run(move || Ok(in_flight::look(&*reader, &path))).await?;
         let options = Options::new();
         let flatfs = options.begin_on(Arc::clone(&disk), root.clone(), Purpose::Open);
         let flatfs = flatfs.await?;
         let common = self.common;
-        let begun = pool::run(move || {
+        let begun = blocking::run(move || {
             let (examiner, teller) = common.begin(Arc::clone(&disk), &root)?;
             Ok((recovered(&*disk, in_flight), examiner, teller))
         });
         let (recovered, examiner, teller) = begun.await?;
         let (tally, stopped) = (Arc::clone(&teller.tally), Arc::clone(&examiner.stopped));
-        let mender = Arc::new(Mender::new(flatfs.clone()));
+        let mender = Arc::new(RepairMover::new(flatfs.clone()));
         let passes = passes(&mender, &examiner, &teller, jobs);
         let store = &flatfs.store;
         let lost = quarantine::lost(Arc::clone(&store.disk), store.layout.clone());
@@ -165,7 +166,7 @@ fn recovered(disk: &dyn Disk, mut before: Vec<Finding>) -> Vec<Finding> {
 
 /// Both passes, the second one begun when the first one is done.
 fn passes(
-    mender: &Arc<Mender>,
+    mender: &Arc<RepairMover>,
     examiner: &Examiner,
     teller: &Teller,
     jobs: usize,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::finding::{Finding, Problem};
 use crate::disk::{Disk, Kind};
 use crate::error::Result;
-use crate::layout::{DISK_USAGE, README, SHARDING, TEMP};
-use crate::shard::Shard;
-use crate::store::{Opening, Place};
+use crate::format::Shard;
+use crate::format::{DISK_USAGE, README, SHARDING, TEMP};
+use crate::store::{DirState, Opener};
 
 /// The shard function, or why it is not known.
 ///
@@ -16,16 +16,16 @@ use crate::store::{Opening, Place};
 ///
 /// If the directory doesn't look like a store at all.
 pub(super) fn read(disk: &Arc<dyn Disk>, root: &Path) -> Result<(Option<Shard>, Option<Finding>)> {
-    let place = Opening::on(Arc::clone(disk), root.to_owned());
+    let place = Opener::on(Arc::clone(disk), root.to_owned());
     let wrong = match place.look() {
-        Ok(Place::Store(shard)) => return Ok((Some(shard), None)),
-        Ok(half_way @ Place::Resharding(_)) => place.refusal(&half_way),
-        Ok(Place::Foreign) if looks_like_a_store(&**disk, root) => {
+        Ok(DirState::Store(shard)) => return Ok((Some(shard), None)),
+        Ok(half_way @ DirState::Resharding(_)) => place.refusal(&half_way),
+        Ok(DirState::Foreign) if looks_like_a_store(&**disk, root) => {
             place.not_a_store("there is no SHARDING that would name its shard function")
         }
-        Ok(Place::Missing) => return Err(place.not_a_store("there is no such directory")),
-        Ok(Place::Empty) => return Err(place.not_a_store("it is an empty directory")),
-        Ok(Place::Foreign) => {
+        Ok(DirState::Missing) => return Err(place.not_a_store("there is no such directory")),
+        Ok(DirState::Empty) => return Err(place.not_a_store("it is an empty directory")),
+        Ok(DirState::Foreign) => {
             return Err(place.not_a_store("there is no SHARDING, and nothing else of a store"));
         }
         Err(error) if is_dir(&**disk, root) && place.read_sharding().is_err() => error,

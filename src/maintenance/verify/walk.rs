@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::finding::{Finding, Problem};
 use crate::disk::{Disk, Kind, Listed, Listing, if_there};
 use crate::error::{Error, Result};
-use crate::key::Key;
-use crate::layout::{
+use crate::format::{
     self, BlockKey, DISK_USAGE, LOCK, Layout, QUARANTINE, README, SHARDING, TEMP, UNCLEAN,
 };
+use crate::key::Key;
 
 /// A file that has the name of a block.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl BlockFile {
 
 /// What a walk meets.
 #[derive(Debug)]
-pub(super) enum Met {
+pub(super) enum WalkItem {
     Block(BlockFile),
     Finding(Finding),
 }
@@ -76,7 +76,7 @@ impl Walk {
         let mut count = 0;
         for listed in list(disk, root)? {
             let listed = listed.map_err(|error| Error::io("list", root, error))?;
-            let is_shard = listed.kind == Kind::Dir && layout::is_shard_name(&listed.name);
+            let is_shard = listed.kind == Kind::Dir && format::is_shard_name(&listed.name);
             count += u64::from(is_shard);
         }
         Ok(count)
@@ -87,7 +87,7 @@ impl Walk {
     /// # Errors
     ///
     /// If the root can't be listed. A shard directory that can't be is a finding.
-    pub(super) fn take(&mut self, most: usize) -> Result<Vec<Met>> {
+    pub(super) fn take(&mut self, most: usize) -> Result<Vec<WalkItem>> {
         if self.rest.is_none() {
             self.rest = Some(list(&*self.disk, &self.root)?);
         }
@@ -119,9 +119,9 @@ impl Walk {
     }
 
     /// What stands in the root, unless it is as it should be. A shard directory is entered.
-    fn at_root(&mut self, listed: &Listed) -> Option<Met> {
+    fn at_root(&mut self, listed: &Listed) -> Option<WalkItem> {
         let path = self.root.join(&listed.name);
-        let finding = |problem| Some(Met::Finding(Finding::new(&path, None, problem)));
+        let finding = |problem| Some(WalkItem::Finding(Finding::new(&path, None, problem)));
         if let Some(expected) = expected_at_root(&listed.name) {
             return if listed.kind == expected {
                 None
@@ -134,14 +134,14 @@ impl Walk {
         }
         if let (Kind::File, Some(block)) = (listed.kind, BlockKey::of_file(&listed.name)) {
             let root = Arc::from("");
-            return Some(Met::Block(block_file(
+            return Some(WalkItem::Block(block_file(
                 self.layout.as_ref(),
                 path,
                 root,
                 block,
             )));
         }
-        let is_shard = layout::is_shard_name(&listed.name);
+        let is_shard = format::is_shard_name(&listed.name);
         match (listed.name.to_str(), listed.kind) {
             (Some(name), Kind::Dir) if is_shard => self.enter(name, path),
             (_, Kind::Symlink | Kind::Other) if is_shard => finding(Problem::Obstacle {
@@ -153,7 +153,7 @@ impl Walk {
     }
 
     /// A directory that no key has is entered too: blocks may stand in it.
-    fn enter(&mut self, name: &str, path: PathBuf) -> Option<Met> {
+    fn enter(&mut self, name: &str, path: PathBuf) -> Option<WalkItem> {
         let listing = match if_there(self.disk.list(&path)) {
             Ok(Some(listing)) => listing,
             Ok(None) => return None,
@@ -175,25 +175,25 @@ impl Walk {
             path,
             listing,
         });
-        (!is_of_keys).then_some(Met::Finding(finding))
+        (!is_of_keys).then_some(WalkItem::Finding(finding))
     }
 }
 
 /// What stands in a shard directory.
-fn in_shard(layout: Option<&Layout>, dir: &Dir, listed: &Listed) -> Option<Met> {
+fn in_shard(layout: Option<&Layout>, dir: &Dir, listed: &Listed) -> Option<WalkItem> {
     let path = dir.path.join(&listed.name);
     let found = listed.kind.name();
     let Some(block) = BlockKey::of_file(&listed.name) else {
         let problem = Problem::Foreign { found };
-        return Some(Met::Finding(Finding::new(path, None, problem)));
+        return Some(WalkItem::Finding(Finding::new(path, None, problem)));
     };
     if listed.kind != Kind::File {
         let expected = "block";
         let problem = Problem::Obstacle { found, expected };
         let finding = Finding::new(path, Some(block.key()), problem);
-        return Some(Met::Finding(finding));
+        return Some(WalkItem::Finding(finding));
     }
-    Some(Met::Block(block_file(
+    Some(WalkItem::Block(block_file(
         layout,
         path,
         Arc::clone(&dir.name),
@@ -228,6 +228,6 @@ fn list(disk: &dyn Disk, dir: &Path) -> Result<Listing> {
         .map_err(|error| Error::io("list", dir, error))
 }
 
-fn unlisted(dir: &Path, error: Error) -> Met {
-    Met::Finding(Finding::unreadable(dir, None, error))
+fn unlisted(dir: &Path, error: Error) -> WalkItem {
+    WalkItem::Finding(Finding::unreadable(dir, None, error))
 }

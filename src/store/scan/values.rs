@@ -16,7 +16,7 @@ use futures::stream::{self, Peekable, Stream, StreamExt};
 
 use super::{Part, run};
 use crate::error::Result;
-use crate::layout::BlockKey;
+use crate::format::BlockKey;
 use crate::query::{Entry, EntryStream, Needs};
 use crate::store::Store;
 

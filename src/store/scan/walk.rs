@@ -10,7 +10,7 @@ use super::values::InMemory;
 use super::{ENTRIES, Part};
 use crate::disk::{Current, Kind, Listed, Listing, if_there};
 use crate::error::{Error, Result};
-use crate::layout::{self, BlockKey, DISK_USAGE, README, SHARDING};
+use crate::format::{self, BlockKey, DISK_USAGE, README, SHARDING};
 use crate::observe::target;
 use crate::query::{Entry, Needs};
 use crate::store::Store;
@@ -146,7 +146,7 @@ impl Walk {
 
 /// The name of what is a shard directory, or stands in the place of one.
 fn shard_name(listed: &Listed) -> Option<String> {
-    let is_shard = layout::is_shard_name(&listed.name)
+    let is_shard = format::is_shard_name(&listed.name)
         && listed.kind != Kind::File
         && listed.name != SHARDING
         && listed.name != README;

@@ -13,12 +13,12 @@ use bytes::Bytes;
 use self::batch::OrderedBatch;
 use self::commits::{Commits, When};
 use self::pending::{Limits, Taken, size};
-use crate::datastore::{Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
+use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage, KeyStream, ResultStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
+use crate::wrappers::bulk::{self, Place};
 use crate::wrappers::job;
-use crate::wrappers::many::{self, Place};
 
 /// A datastore whose puts and deletes are collected and committed to the datastore below as batches: by
 /// themselves once there are many, and at [`flush`](AutoBatch::flush), [`sync`](Datastore::sync) and
@@ -186,16 +186,16 @@ impl Datastore for AutoBatch {
         }
     }
 
-    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
-        many::answers(
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
+        bulk::answers(
             keys,
             |key| self.place(key, |value| value),
             |commits, keys| commits.below().get_many(keys),
         )
     }
 
-    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
-        many::answers(
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
+        bulk::answers(
             keys,
             |key| self.place(key, |value| value.is_some()),
             |commits, keys| commits.below().has_many(keys),

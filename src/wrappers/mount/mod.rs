@@ -13,11 +13,11 @@ use futures::future::join_all;
 use self::batch::MountBatch;
 pub use self::builder::MountBuilder;
 use self::mounts::{Mounted, Mounts};
-use crate::datastore::{Accuracy, AnswerStream, Batch, Datastore, DiskUsage, KeyStream};
+use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage, KeyStream, ResultStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query, merge};
-use crate::wrappers::many;
+use crate::wrappers::bulk;
 
 /// Several datastores as one, each mounted under a prefix: go-datastore's `mount`.
 ///
@@ -101,16 +101,16 @@ impl Datastore for Mount {
         }
     }
 
-    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
-        many::answers(
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
+        bulk::answers(
             keys,
             |key| self.mounts.place(key),
             |mount, keys| mount.answers(mount.datastore.get_many(keys)),
         )
     }
 
-    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
-        many::answers(
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
+        bulk::answers(
             keys,
             |key| self.mounts.place(key),
             |mount, keys| mount.answers(mount.datastore.has_many(keys)),

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::StreamExt;
 
-use crate::datastore::{AnswerStream, Datastore};
+use crate::datastore::{Datastore, ResultStream};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::query::{EntryStream, Filter, KeyMap, Query};
-use crate::wrappers::many::Place;
+use crate::wrappers::bulk::Place;
 use crate::wrappers::{rename, rename_all};
 
 /// A datastore and where it is mounted.
@@ -60,8 +60,8 @@ impl Mounted {
     /// The datastore's answers about many keys, with errors about the keys of the mount.
     pub(super) fn answers<'a, T: 'a>(
         &'a self,
-        answers: AnswerStream<'a, T>,
-    ) -> AnswerStream<'a, T> {
+        answers: ResultStream<'a, T>,
+    ) -> ResultStream<'a, T> {
         answers
             .map(|(key, answer)| (key, self.renamed(answer)))
             .boxed()

@@ -74,7 +74,7 @@ fn what_is_kept_is_told_and_makes_the_exit_status_1() {
     let done = json(&done.stdout);
     assert_eq!(done["kept"][0]["path"], foreign);
     assert_eq!(
-        (&done["kept"][0]["why"], &done["kept_count"]),
+        (&done["kept"][0]["why"], &done["skipped_count"]),
         (&"foreign".into(), &1.into())
     );
     assert_eq!(keys(&new).len(), 51);

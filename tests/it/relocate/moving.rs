@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use ds_flatfs::maintenance::{Move, Why};
+use ds_flatfs::maintenance::{Move, SkipReason};
 use ds_flatfs::{Error, Key};
 
 use super::{block_files, check, shard};
@@ -99,11 +99,11 @@ async fn what_is_no_block_stays_in_the_old_store_which_stays_a_store() {
     fs::write(new.join("README_ALSO"), "mine").unwrap();
     let done = Move::new().run(home.store(), &new).await.unwrap();
     assert_eq!(
-        (done.blocks, done.kept_count, done.emptied),
+        (done.blocks, done.skipped_count, done.emptied),
         (256, 1, false)
     );
     assert_eq!(done.kept[0].path, home.in_store("README_ALSO"));
-    assert_eq!(done.kept[0].why, Why::Foreign);
+    assert_eq!(done.kept[0].why, SkipReason::Foreign);
     assert_eq!(
         fs::read(home.in_store("README_ALSO")).unwrap(),
         b"something"
@@ -165,10 +165,13 @@ async fn a_block_that_differs_in_the_new_store_is_kept_in_the_old_one() {
     fs::create_dir(new.join(below.parent().unwrap())).unwrap();
     fs::write(new.join(&below), &value[..5]).unwrap();
     let done = Move::new().run(home.store(), &new).await.unwrap();
-    assert_eq!((done.blocks, done.kept_count, done.emptied), (9, 1, false));
+    assert_eq!(
+        (done.blocks, done.skipped_count, done.emptied),
+        (9, 1, false)
+    );
     assert_eq!(
         (&done.kept[0].path, done.kept[0].why),
-        (&home.block(&key), Why::Differs)
+        (&home.block(&key), SkipReason::Differs)
     );
     assert_eq!(fs::read(home.block(&key)).unwrap(), value);
     fs::remove_file(new.join(&below)).unwrap();
@@ -191,7 +194,7 @@ async fn a_stray_copy_does_not_take_the_place_of_the_block_itself() {
     assert_eq!(alone.as_deref(), Some(&b"alone"[..]));
     let found = store.get(&Key::new("KEY123")).await.unwrap();
     assert_eq!(found.as_deref(), Some(&b"right"[..]));
-    assert_eq!((done.kept_count, done.emptied), (1, false));
+    assert_eq!((done.skipped_count, done.emptied), (1, false));
     assert_eq!(fs::read(home.in_store("A/KEY123.data")).unwrap(), b"stray");
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use ds_flatfs::maintenance::{Kept, Move, Reshard, Why};
+use ds_flatfs::maintenance::{Move, Reshard, SkipReason, Skipped};
 use ds_flatfs::{Error, FlatFs, Key};
 
 use super::{SHARDS, check, has_readme, shard};
@@ -37,7 +37,7 @@ async fn stores_of_other_programs_go_through_all_functions_and_back() {
         let functions = SHARDS.map(shard).into_iter().chain([fixture.shard()]);
         for to in functions {
             let done = Reshard::new(to).run(&path).await.unwrap();
-            assert_eq!((done.to, done.kept_count), (to, 0));
+            assert_eq!((done.to, done.skipped_count), (to, 0));
             assert_eq!(done.was_done, done.from == to);
             check(&path, &expected, to).await;
             assert_eq!(has_readme(&path), to == shard("next-to-last/2"));
@@ -123,7 +123,7 @@ async fn a_resharding_of_another_version_is_refused_by_name_and_left_as_it_is() 
             .unwrap_err(),
     ];
     for error in errors {
-        let is_known = matches!(error, Error::UnknownResharding { version: 7, .. });
+        let is_known = matches!(error, Error::UnknownReshardMarker { version: 7, .. });
         assert!(is_known, "{error:?}");
         is_clear(&error, "version 7");
     }
@@ -187,8 +187,8 @@ async fn what_is_no_block_stays_where_it_is_and_is_reported() {
     kept.sort();
     let mut wanted = foreign.to_vec();
     wanted.sort();
-    assert_eq!((kept, done.kept_count), (wanted, 4));
-    assert!(done.kept.iter().all(|kept| kept.why == Why::Foreign));
+    assert_eq!((kept, done.skipped_count), (wanted, 4));
+    assert!(done.kept.iter().all(|kept| kept.why == SkipReason::Foreign));
     assert!(
         foreign
             .iter()
@@ -223,11 +223,14 @@ async fn of_a_block_in_both_places_the_one_that_the_store_had_is_there_afterward
         .run(home.store())
         .await
         .unwrap();
-    assert_eq!((done.duplicates, done.kept_count), (1, 1));
-    let Kept {
+    assert_eq!((done.duplicates, done.skipped_count), (1, 1));
+    let Skipped {
         path: aside, why, ..
     } = &done.kept[0];
-    assert_eq!((aside, *why), (&path("OT/OTHER34.kept"), Why::Differs));
+    assert_eq!(
+        (aside, *why),
+        (&path("OT/OTHER34.kept"), SkipReason::Differs)
+    );
     assert_eq!(fs::read(aside).unwrap(), b"OTHER3");
     let store = options().open(home.store()).await.unwrap();
     for key in ["SAME12", "OTHER34", "MOVED56", "LOST78"] {

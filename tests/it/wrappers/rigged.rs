@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use ds_flatfs::{
-    Accuracy, AnswerStream, Batch, Datastore, DiskUsage, EntryStream, Error, Key, KeyStream,
-    MemoryDatastore, PutStream, Query, Result,
+    Accuracy, Batch, Datastore, DiskUsage, EntryStream, Error, Key, KeyStream, MemoryDatastore,
+    PutStream, Query, Result, ResultStream,
 };
 use tokio::sync::Semaphore;
 
@@ -136,12 +136,12 @@ impl Datastore for Rigged {
         self.sound.has(key).await
     }
 
-    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, Option<Bytes>> {
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
         self.rig.reads_of_many.fetch_add(1, Ordering::Relaxed);
         self.sound.get_many(keys)
     }
 
-    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> AnswerStream<'a, bool> {
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
         self.rig.reads_of_many.fetch_add(1, Ordering::Relaxed);
         self.sound.has_many(keys)
     }

@@ -9,10 +9,10 @@ use ds_flatfs::maintenance::{self, Moved};
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use crate::kept::{self, KeptJson};
 use crate::progress::watching;
 use crate::report::Answer;
 use crate::report::{self, blocks, escape};
+use crate::skipped::{self, SkippedJson};
 
 /// Move all blocks of a store into another one
 #[derive(Debug, Args)]
@@ -53,8 +53,8 @@ struct Report {
     bytes: u64,
     duplicates: u64,
     emptied: bool,
-    kept: Vec<KeptJson>,
-    kept_count: u64,
+    kept: Vec<SkippedJson>,
+    skipped_count: u64,
     seconds: f64,
 }
 
@@ -72,10 +72,10 @@ impl Move {
         if self.json {
             report::json(&self.report(&done, begun.elapsed()))?;
         } else {
-            kept::tell(&done.kept, done.kept_count);
+            skipped::tell(&done.kept, done.skipped_count);
             report::summary(&self.summary(&done, begun.elapsed()))?;
         }
-        Ok(kept::answer(done.kept_count))
+        Ok(skipped::answer(done.skipped_count))
     }
 
     fn report(&self, done: &Moved, time: Duration) -> Report {
@@ -87,8 +87,8 @@ impl Move {
             bytes: done.bytes,
             duplicates: done.duplicates,
             emptied: done.emptied,
-            kept: KeptJson::all(&done.kept),
-            kept_count: done.kept_count,
+            kept: SkippedJson::all(&done.kept),
+            skipped_count: done.skipped_count,
             seconds: time.as_secs_f64(),
         }
     }
@@ -106,7 +106,7 @@ impl Move {
             0 => String::new(),
             count => format!(", {} there already", blocks(count)),
         };
-        let left = match (done.emptied, done.kept_count) {
+        let left = match (done.emptied, done.skipped_count) {
             (true, _) => format!("{old} is an empty directory now"),
             (false, 0) => format!("{old} is not empty, something has come into it meanwhile"),
             (false, 1) => format!("1 thing was kept in {old}"),
@@ -134,12 +134,12 @@ mod tests {
         let mut done = Moved::default();
         done.blocks = 7;
         done.bytes = 1_234;
-        for (emptied, kept_count, left) in [
+        for (emptied, skipped_count, left) in [
             (true, 0, "a is an empty directory now"),
             (false, 1, "1 thing was kept in a"),
             (false, 2_000, "2,000 things were kept in a"),
         ] {
-            (done.emptied, done.kept_count) = (emptied, kept_count);
+            (done.emptied, done.skipped_count) = (emptied, skipped_count);
             assert_eq!(
                 tool.summary(&done, Duration::from_millis(120)),
                 format!("a: 7 blocks moved to b, 1,234 bytes, 0.12 s; {left}\n")

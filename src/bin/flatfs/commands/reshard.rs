@@ -8,10 +8,10 @@ use ds_flatfs::maintenance::{self, Resharded};
 use ds_flatfs::{Error, Options, Shard};
 use serde::Serialize;
 
-use crate::kept::{self, KeptJson};
 use crate::progress::watching;
 use crate::report::Answer;
 use crate::report::{self, blocks, escape};
+use crate::skipped::{self, SkippedJson};
 
 /// Give a store another shard function, in place
 #[derive(Debug, Args)]
@@ -49,8 +49,8 @@ struct Report {
     was_done: bool,
     moved: u64,
     duplicates: u64,
-    kept: Vec<KeptJson>,
-    kept_count: u64,
+    kept: Vec<SkippedJson>,
+    skipped_count: u64,
     seconds: f64,
 }
 
@@ -68,10 +68,10 @@ impl Reshard {
         if self.json {
             report::json(&self.report(&done, begun.elapsed()))?;
         } else {
-            kept::tell(&done.kept, done.kept_count);
+            skipped::tell(&done.kept, done.skipped_count);
             report::summary(&self.summary(&done, begun.elapsed()))?;
         }
-        Ok(kept::answer(done.kept_count))
+        Ok(skipped::answer(done.skipped_count))
     }
 
     /// The error, and what it means for the store if that is between two functions now.
@@ -103,8 +103,8 @@ impl Reshard {
             was_done: done.was_done,
             moved: done.moved,
             duplicates: done.duplicates,
-            kept: KeptJson::all(&done.kept),
-            kept_count: done.kept_count,
+            kept: SkippedJson::all(&done.kept),
+            skipped_count: done.skipped_count,
             seconds: time.as_secs_f64(),
         }
     }

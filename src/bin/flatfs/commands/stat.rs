@@ -14,7 +14,7 @@ use crate::report::Answer;
 use crate::report::{bytes, escape};
 use crate::sink::Sink;
 use crate::stats::{self, Bin, Spread, Stats};
-use crate::{report, store, talk};
+use crate::{report, store, verbosity};
 
 /// How wide is drawn where nobody knows how wide the terminal is.
 const WIDTH: usize = 80;
@@ -72,9 +72,9 @@ struct Shards {
 impl Stat {
     pub(crate) async fn run(self) -> anyhow::Result<Answer> {
         store::reading(&self.dir, async |store| {
-            let before = talk::warnings();
+            let before = verbosity::warnings();
             let (stats, answer) = collect(store).await?;
-            let ignored = talk::warnings() - before;
+            let ignored = verbosity::warnings() - before;
             let report = self.report(store, &stats, store.disk_usage().await?, ignored);
             if self.json {
                 report::json(&report)?;

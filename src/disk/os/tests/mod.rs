@@ -2,7 +2,6 @@
 
 // Other systems say the same with other errors.
 #[cfg(target_os = "linux")]
-mod beside_fault_disk;
 mod listing;
 
 use std::io::ErrorKind;

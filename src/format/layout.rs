@@ -1,0 +1,67 @@
+//! [`Layout`]: the paths of one store. No I/O.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use super::block_key::{BlockKey, EXTENSION};
+use super::names::TEMP;
+use super::shard::Shard;
+
+const BATCH: &str = "batch-";
+
+/// The paths of one store.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    root: PathBuf,
+    shard: Shard,
+}
+
+impl Layout {
+    pub(crate) fn new(root: PathBuf, shard: Shard) -> Self {
+        Layout { root, shard }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn shard(&self) -> Shard {
+        self.shard
+    }
+
+    /// Something that stands in the root.
+    pub(crate) fn at_root(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// The name of the block's shard directory.
+    pub(crate) fn shard_of<'a>(&self, block: &'a BlockKey) -> Cow<'a, str> {
+        self.shard.dir_of(block.name())
+    }
+
+    /// Where the block stands.
+    pub(crate) fn block(&self, block: &BlockKey) -> PathBuf {
+        self.at_root(&self.below_root(block))
+    }
+
+    /// Where the block stands, seen from the root.
+    pub(crate) fn below_root(&self, block: &BlockKey) -> String {
+        [&self.shard_of(block), "/", block.name(), EXTENSION].concat()
+    }
+
+    pub(crate) fn temp(&self) -> PathBuf {
+        self.at_root(TEMP)
+    }
+
+    /// A temp file for the `number`th write since the store was opened.
+    pub(crate) fn temp_file(&self, number: u64) -> PathBuf {
+        self.temp().join(format!("write-{number}"))
+    }
+
+    /// A batch's directory.
+    pub(crate) fn batch_dir(&self, id: Uuid) -> PathBuf {
+        self.temp().join(format!("{BATCH}{id}"))
+    }
+}

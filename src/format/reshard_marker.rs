@@ -1,0 +1,124 @@
+//! [`Resharding`]: what stands in `SHARDING` while a store is re-sharded, as text. No I/O.
+//!
+//! It takes the place of the shard function in one step, and gives it up to the new one in one step:
+//! so there is no moment at which a program could open the store and miss blocks. go-ds-flatfs and
+//! kubo refuse it as an "invalid shard identifier", and print the line, which is for people too:
+//!
+//! ```text
+//! /repo/flatfs/shard/resharding/1 from next-to-last/2 to prefix/3; run "flatfs reshard" again to complete it
+//! ```
+
+use super::shard::Shard;
+use crate::error::{Error, Result};
+
+const MAGIC: &str = "/repo/flatfs/shard/resharding/";
+const VERSION: u32 = 1;
+const ADVICE: &str = r#"run "flatfs reshard" again to complete it"#;
+
+/// A change of a store's shard function that is under way, or was interrupted: each block stands where
+/// one of the two says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReshardMarker {
+    pub(crate) from: Shard,
+    pub(crate) to: Shard,
+}
+
+impl ReshardMarker {
+    pub(crate) fn encode(&self) -> String {
+        let (from, to) = (self.from.short(), self.to.short());
+        format!("{MAGIC}{VERSION} from {from} to {to}; {ADVICE}\n")
+    }
+
+    /// Reads it; `None` if the text is none, and should be a shard function.
+    ///
+    /// # Errors
+    ///
+    /// The version that it names if that is not known, else [`Error::InvalidShard`].
+    pub(crate) fn decode(text: &str) -> Result<Option<Self>, UnreadableMarker> {
+        let Some(text) = text.trim().strip_prefix(MAGIC) else {
+            return Ok(None);
+        };
+        let (version, rest) = text.split_once(' ').unwrap_or((text, ""));
+        match version.parse() {
+            Ok(VERSION) => ReshardMarker::decode_rest(rest).map(Some),
+            Ok(version) => Err(UnreadableMarker::Version(version)),
+            Err(_) => Err(damaged(text)),
+        }
+    }
+
+    fn decode_rest(rest: &str) -> Result<Self, UnreadableMarker> {
+        let functions = rest.strip_prefix("from ");
+        let functions = functions.and_then(|rest| rest.split_once("; "));
+        let functions = functions.and_then(|(functions, _)| functions.split_once(" to "));
+        let (from, to) = functions.ok_or_else(|| damaged(rest))?;
+        Ok(ReshardMarker {
+            from: from.parse().map_err(UnreadableMarker::Damaged)?,
+            to: to.parse().map_err(UnreadableMarker::Damaged)?,
+        })
+    }
+}
+
+/// Why it can't be followed.
+#[derive(Debug)]
+pub(crate) enum UnreadableMarker {
+    /// It is not of a version that this code knows.
+    Version(u32),
+    Damaged(Error),
+}
+
+fn damaged(text: &str) -> UnreadableMarker {
+    UnreadableMarker::Damaged(Error::InvalidShard {
+        input: text.chars().take(80).collect(),
+        reason: "it does not say from which function to which the store is re-sharded".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resharding() -> ReshardMarker {
+        ReshardMarker {
+            from: Shard::default(),
+            to: Shard::prefix(3).unwrap(),
+        }
+    }
+
+    #[test]
+    fn it_is_read_back_as_it_was_written() {
+        let text = resharding().encode();
+        assert_eq!(ReshardMarker::decode(&text).unwrap(), Some(resharding()));
+        assert_eq!(text.lines().count(), 1);
+    }
+
+    /// Its parser wants three parts after the prefix, and the first of them to be v1.
+    #[test]
+    fn go_ds_flatfs_does_not_take_it_for_a_shard_function() {
+        let text = resharding().encode();
+        let parts = text.strip_prefix("/repo/flatfs/shard/").unwrap().split('/');
+        assert_ne!(parts.count(), 3);
+        assert!(Shard::from_identifier(&text).is_err());
+    }
+
+    #[test]
+    fn a_shard_function_is_none() {
+        let text = Shard::default().to_string();
+        assert_eq!(ReshardMarker::decode(&text).unwrap(), None);
+    }
+
+    #[test]
+    fn one_of_another_version_is_known_as_such_whatever_is_in_it() {
+        let future = "/repo/flatfs/shard/resharding/2 something else";
+        let unreadable = ReshardMarker::decode(future).unwrap_err();
+        assert!(matches!(unreadable, UnreadableMarker::Version(2)));
+    }
+
+    #[test]
+    fn one_that_is_damaged_is_refused() {
+        let text = resharding().encode();
+        for end in MAGIC.len()..text.find(';').unwrap() {
+            let cut = ReshardMarker::decode(&text[..end]);
+            assert!(matches!(cut, Err(UnreadableMarker::Damaged(_))), "{cut:?}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What there is where a store is to be opened or created, and the steps that both take.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Options;
+use crate::blocking;
+use crate::disk::{Disk, Kind, LockGuard, OsDisk, if_there, resolve};
+use crate::error::{Error, Result};
+use crate::format::Shard;
+use crate::format::{DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
+use crate::format::{ReshardMarker, UnreadableMarker};
+
+/// An identifier is some 40 bytes long. A larger file is none, and not worth to be read.
+const LONGEST_SHARDING: u64 = 4096;
+
+/// What there is where a store is to be opened.
+pub(crate) enum DirState {
+    Missing,
+    /// Nothing is there, or only what a create leaves that a crash cut short.
+    Empty,
+    Store(Shard),
+    Resharding(ReshardMarker),
+    Foreign,
+}
+
+/// A store that is about to be opened or created.
+///
+/// The tools for whole stores take the same steps.
+pub(crate) struct Opener {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) root: PathBuf,
+    pub(crate) options: Options,
+}
+
+impl Opener {
+    /// With the default options, on this disk.
+    pub(crate) fn on(disk: Arc<dyn Disk>, root: PathBuf) -> Self {
+        Opener {
+            disk,
+            root,
+            options: Options::new(),
+        }
+    }
+
+    /// The directory that the user named, on the disk of the operating system.
+    pub(crate) async fn of(dir: &Path) -> Result<Self> {
+        let root = locate(dir).await?;
+        Ok(Opener::on(Arc::new(OsDisk::default()), root))
+    }
+
+    pub(crate) fn not_a_store(&self, reason: &'static str) -> Error {
+        Error::NotAStore {
+            path: self.root.clone(),
+            reason,
+        }
+    }
+
+    /// Why there is no store to be opened.
+    pub(crate) fn refusal(&self, place: &DirState) -> Error {
+        match place {
+            DirState::Resharding(ReshardMarker { from, to }) => Error::Resharding {
+                path: self.root.clone(),
+                from: from.short(),
+                to: to.short(),
+            },
+            DirState::Missing => self.not_a_store("there is no such directory"),
+            DirState::Empty => self.not_a_store("the directory is empty"),
+            DirState::Foreign | DirState::Store(_) => {
+                self.not_a_store("it has files, but no SHARDING that would name its shard function")
+            }
+        }
+    }
+
+    pub(crate) fn check_shard(&self, found: Shard, wanted: Option<Shard>) -> Result<()> {
+        match wanted {
+            Some(wanted) if wanted != found => Err(Error::ShardMismatch {
+                path: self.root.clone(),
+                found: found.short(),
+                wanted: wanted.short(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> Result<Box<dyn LockGuard>> {
+        let path = self.root.join(LOCK);
+        match self.disk.lock(&path) {
+            Ok(Some(lock)) => Ok(lock),
+            Ok(None) => Err(Error::Locked {
+                path: self.root.clone(),
+            }),
+            Err(error) => Err(match self.disk.stat(&path) {
+                Ok(stat) if stat.kind != Kind::File => stat.kind.unexpected(path, "file"),
+                _ => Error::io("lock", path, error),
+            }),
+        }
+    }
+
+    pub(super) fn create_dir(&self, dir: &Path) -> Result<()> {
+        match self.disk.create_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(Error::io("create", dir, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn sync_dir(&self, dir: &Path) -> Result<()> {
+        self.disk
+            .sync_dir(dir)
+            .map_err(|error| Error::io("sync", dir, error))
+    }
+
+    /// Removes something in the root, and says whether it was there.
+    pub(crate) fn remove_file(&self, name: &str) -> Result<bool> {
+        let path = self.root.join(name);
+        let removed = if_there(self.disk.remove_file(&path));
+        let removed = removed.map_err(|error| Error::io("remove", path, error))?;
+        Ok(removed.is_some())
+    }
+
+    /// Removes the cached disk usage, durably before anything else is done.
+    pub(crate) fn forget_disk_usage(&self) -> Result<()> {
+        if self.remove_file(DISK_USAGE)? {
+            self.sync_dir(&self.root)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn ensure_temp(&self, temp: &Path) -> Result<()> {
+        let found = if_there(self.disk.stat(temp));
+        match found.map_err(|error| Error::io("look at", temp, error))? {
+            None => self.create_dir(temp),
+            Some(stat) if stat.kind == Kind::Dir => Ok(()),
+            Some(stat) => Err(stat.kind.unexpected(temp, "directory")),
+        }
+    }
+
+    /// Looks what there is, and changes nothing.
+    pub(crate) fn look(&self) -> Result<DirState> {
+        // The root itself may be a symbolic link: only its target is looked at.
+        let stat = match self.disk.stat(&self.root.join(".")) {
+            Ok(stat) => stat,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DirState::Missing),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(self.not_a_store("it is not a directory"));
+            }
+            Err(error) => return Err(Error::io("look at", &self.root, error)),
+        };
+        if stat.kind != Kind::Dir {
+            return Err(self.not_a_store("it is not a directory"));
+        }
+        if let Some(store) = self.read_sharding()? {
+            return Ok(store);
+        }
+        let failed = |error| Error::io("list", &self.root, error);
+        for entry in self.disk.list(&self.root).map_err(failed)? {
+            let name = entry.map_err(failed)?.name;
+            let ours = [TEMP, README, LOCK, UNCLEAN, DISK_USAGE];
+            if !ours.iter().any(|ours| name == *ours) {
+                return Ok(DirState::Foreign);
+            }
+        }
+        Ok(DirState::Empty)
+    }
+
+    pub(crate) fn read_sharding(&self) -> Result<Option<DirState>> {
+        let path = self.root.join(SHARDING);
+        let found = if_there(self.disk.stat(&path));
+        let Some(stat) = found.map_err(|error| Error::io("look at", &path, error))? else {
+            return Ok(None);
+        };
+        if stat.kind == Kind::File && stat.len > LONGEST_SHARDING {
+            return Err(self.not_a_store("its SHARDING is too long to name a shard function"));
+        }
+        let contents = self
+            .disk
+            .read(&path)
+            .map_err(|error| Error::io("read", &path, error))?;
+        let text = String::from_utf8_lossy(&contents);
+        let read = match ReshardMarker::decode(&text) {
+            Ok(Some(resharding)) => Ok(DirState::Resharding(resharding)),
+            Ok(None) => Shard::from_identifier(&text).map(DirState::Store),
+            Err(UnreadableMarker::Damaged(error)) => Err(error),
+            Err(UnreadableMarker::Version(version)) => Err(Error::UnknownReshardMarker {
+                path: self.root.clone(),
+                version,
+            }),
+        };
+        read.map(Some).map_err(|error| match error {
+            Error::InvalidShard { input, reason } => Error::InvalidShard {
+                input,
+                reason: format!("{reason}, in {}", path.display()),
+            },
+            error => error,
+        })
+    }
+}
+
+/// The path as an absolute one; where it is a symbolic link, what this leads to.
+pub(crate) async fn locate(path: &Path) -> Result<PathBuf> {
+    let failed = |error| Error::io("find", path, error);
+    let absolute = std::path::absolute(path).map_err(failed)?;
+    // A slash at the end would have a symbolic link looked through.
+    let absolute: PathBuf = absolute.components().collect();
+    let resolved = blocking::run(move || Ok(resolve(absolute))).await?;
+    resolved.map_err(failed)
+}

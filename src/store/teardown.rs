@@ -1,0 +1,68 @@
+//! A store that is emptied, and is none any more in the end.
+
+use super::opener::{DirState, Opener};
+use super::{Purpose, Store, Target};
+use crate::disk::{Disk, if_there, remove_tree};
+use crate::error::{Error, Result};
+use crate::format::Shard;
+use crate::format::{self, DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
+
+impl Opener {
+    /// Opens a store to empty it; `None` if that was done before: then what an interruption left of its
+    /// own files goes now.
+    pub(crate) fn open_for_teardown(self) -> Result<Option<Store>> {
+        if !matches!(self.look()?, DirState::Empty) {
+            return self.run(Purpose::Open).map(Some);
+        }
+        let lock = self.lock()?;
+        match self.look()? {
+            DirState::Empty => {
+                remove_own(&*self.disk, &self.root)?;
+                drop(lock);
+                Ok(None)
+            }
+            // Somebody was faster.
+            place => Err(self.refusal(&place)),
+        }
+    }
+
+    /// Opens a store for writing, and creates it where there is none: with this function unless the
+    /// options ask for another one.
+    pub(crate) fn open_or_create(mut self, shard: Shard) -> Result<Store> {
+        if !matches!(self.look()?, DirState::Store(_)) {
+            self.options.shard.get_or_insert(shard);
+        }
+        self.run(Purpose::Either)
+    }
+}
+
+impl Store {
+    /// Ends a store that has no blocks any more, and leaves an empty directory; whether it did: it
+    /// doesn't if there is anything that is not the store's own. The store must not be used then.
+    ///
+    /// Durable when it returns, and what was removed before too.
+    pub(crate) fn end(&self) -> Result<bool> {
+        let root = self.layout.root();
+        let failed = |error| Error::io("list", root, error);
+        for listed in self.disk.list(root).map_err(failed)? {
+            if !format::is_known(&listed.map_err(failed)?.name) {
+                return Ok(false);
+            }
+        }
+        self.flush(&[Target::All])?;
+        remove_own(&*self.disk, root)?;
+        Ok(true)
+    }
+}
+
+/// Removes a store's own files. `SHARDING` is the last but the lock: before it is gone this is a store
+/// without blocks, and after that nobody takes it for one.
+fn remove_own(disk: &dyn Disk, root: &std::path::Path) -> Result<()> {
+    remove_tree(disk, &root.join(TEMP))?;
+    for name in [README, DISK_USAGE, UNCLEAN, SHARDING, LOCK] {
+        let path = root.join(name);
+        if_there(disk.remove_file(&path)).map_err(|error| Error::io("remove", path, error))?;
+    }
+    disk.sync_dir(root)
+        .map_err(|error| Error::io("sync", root, error))
+}

@@ -1,0 +1,226 @@
+//! Calls for many keys.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use ds_flatfs::{
+    Datastore, Error, FlatFs, Key, MemoryDatastore, Result, ResultStream, static_stream,
+};
+use futures::stream::{self, StreamExt};
+use tokio::sync::mpsc;
+
+use crate::support::{Home, block, blocks, contents, fill, options};
+
+/// Too long to be read without a hop to the blocking pool.
+const LONG: usize = 600 * 1024;
+
+fn key(number: usize) -> Key {
+    Key::new(format!("KEY{number}"))
+}
+
+/// Long blocks between short ones.
+fn value(number: usize) -> Bytes {
+    let len = if number.is_multiple_of(3) { LONG } else { 100 };
+    vec![number as u8; len].into()
+}
+
+async fn store_of(numbers: impl Iterator<Item = usize> + Send) -> (Home, FlatFs) {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    let puts = numbers.map(|number| Ok((key(number), value(number))));
+    store.put_many(stream::iter(puts).boxed()).await.unwrap();
+    (home, store)
+}
+
+async fn all<T>(answers: ResultStream<'_, T>) -> Vec<(Key, T)> {
+    let good = answers.map(|(key, answer)| (key, answer.unwrap()));
+    good.collect().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_from_memory_and_from_disk_are_answered_in_the_order_of_their_keys() {
+    let (_home, store) = store_of((0..40usize).filter(|number| !number.is_multiple_of(4))).await;
+    let keys = || stream::iter((0..40).chain(0..40).map(key)).boxed();
+    let there = |number: usize| (!number.is_multiple_of(4)).then(|| value(number));
+    let expected: Vec<_> = (0..40).chain(0..40).map(|n| (key(n), there(n))).collect();
+    assert!(all(store.get_many(keys())).await == expected);
+    let has = expected
+        .into_iter()
+        .map(|(key, value)| (key, value.is_some()));
+    assert_eq!(all(store.has_many(keys())).await, has.collect::<Vec<_>>());
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_may_have_few_files_open_reads_many_blocks() {
+    let home = Home::new();
+    let few = options().max_open_files(32);
+    let store = few.create(home.store()).await.unwrap();
+    for number in 0..30 {
+        store.put(&key(number), vec![1; LONG].into()).await.unwrap();
+    }
+    let streams = (0..20).map(|_| store.get_many(stream::iter((0..30).map(key)).boxed()));
+    let found = stream::select_all(streams).filter(|(_, value)| {
+        let is_whole = matches!(value, Ok(Some(value)) if value.len() == LONG);
+        std::future::ready(is_whole)
+    });
+    assert_eq!(found.count().await, 20 * 30);
+}
+
+#[tokio::test]
+async fn a_key_that_no_block_can_have_is_not_there() {
+    let (_home, store) = store_of(0..2).await;
+    let keys = || stream::iter([key(0), Key::new("/not/flat"), key(1)]).boxed();
+    let found = all(store.has_many(keys())).await;
+    let has: Vec<bool> = found.into_iter().map(|(_, has)| has).collect();
+    assert_eq!(has, [true, false, true]);
+    assert_eq!(all(store.get_many(keys())).await[1].1, None);
+}
+
+#[tokio::test]
+async fn an_error_is_about_its_key_alone() {
+    let (home, store) = store_of(0..4).await;
+    fs::remove_file(home.block(&key(1))).unwrap();
+    fs::create_dir(home.block(&key(1))).unwrap();
+    let keys = || stream::iter((0..4).map(key)).boxed();
+    let values: Vec<_> = store.get_many(keys()).collect().await;
+    let has: Vec<_> = store.has_many(keys()).collect().await;
+    assert_eq!((values.len(), has.len()), (4, 4));
+    for number in 0..4 {
+        let (value, has) = (&values[number].1, &has[number].1);
+        if number == 1 {
+            assert!(matches!(value, Err(Error::Unexpected { .. })), "{value:?}");
+            assert!(matches!(has, Err(Error::Unexpected { .. })), "{has:?}");
+        } else {
+            assert!(value.as_ref().unwrap().is_some() && *has.as_ref().unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_needs_no_key_behind_its_own() {
+    let (_home, store) = store_of(0..6).await;
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let keys = stream::poll_fn(move |context| receiver.poll_recv(context)).boxed();
+    let mut answers = store.get_many(keys);
+    for number in 0..6 {
+        sender.send(key(number)).unwrap();
+        let (found, _) = answers.next().await.unwrap();
+        assert_eq!(found, key(number));
+    }
+    drop(sender);
+    assert!(answers.next().await.is_none());
+}
+
+#[tokio::test]
+async fn no_more_than_a_few_long_blocks_are_read_ahead() {
+    let (home, store) = store_of((0..300).step_by(3)).await;
+    let mut answers = store.get_many(stream::iter((0..300).step_by(3).map(key)).boxed());
+    let (_, first) = answers.next().await.unwrap();
+    assert!(first.unwrap().is_some());
+    for number in (0..300).step_by(3) {
+        fs::remove_file(home.block(&key(number))).unwrap();
+    }
+    let found = answers.filter(|(_, value)| std::future::ready(matches!(value, Ok(Some(_)))));
+    assert!(found.count().await < 30);
+}
+
+#[tokio::test]
+async fn a_store_closes_under_a_stream_which_then_says_so() {
+    let (_home, store) = store_of(0..60).await;
+    let mut answers = store.get_many(stream::iter((0..60).map(key)).boxed());
+    assert!(answers.next().await.unwrap().1.unwrap().is_some());
+    store.close().await.unwrap();
+    let left: Vec<_> = answers.collect().await;
+    assert_eq!(left.len(), 59);
+    let refused = |(_, answer): &(Key, Result<_>)| matches!(answer, Err(Error::Closed));
+    assert!(left.iter().any(refused), "not all was read ahead");
+}
+
+#[tokio::test]
+async fn answers_that_keep_their_datastore_outlive_every_other_handle() {
+    let (_home, store) = store_of(0..40).await;
+    let store: Arc<dyn Datastore> = Arc::new(store);
+    let wanted = || stream::iter((0..50).map(key)).boxed();
+    let (values, has) = (wanted(), wanted());
+    let values = static_stream(Arc::clone(&store), |store| store.get_many(values));
+    let has = static_stream(store, |store| store.has_many(has));
+    let expected: Vec<_> = (0..50)
+        .map(|number| (key(number), (number < 40).then(|| value(number))))
+        .collect();
+    let (found, has) = tokio::spawn(async { (all(values).await, all(has).await) })
+        .await
+        .unwrap();
+    assert!(found == expected);
+    assert_eq!(has.into_iter().filter(|(_, has)| *has).count(), 40);
+}
+
+#[tokio::test]
+async fn answers_that_keep_their_datastore_are_found_as_they_are_read_and_let_it_go() {
+    let store = Arc::new(MemoryDatastore::new());
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    let endless = (0..).map(key).inspect(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    let endless = stream::iter(endless).boxed();
+    let mut answers = static_stream(Arc::clone(&store), |store| store.get_many(endless));
+    assert_eq!(taken.load(Ordering::SeqCst), 0);
+    for number in 0..100 {
+        let (found, value) = answers.next().await.unwrap();
+        assert_eq!((found, value.unwrap()), (key(number), None));
+    }
+    assert!(taken.load(Ordering::SeqCst) <= 200);
+    drop(answers);
+    assert_eq!(Arc::strong_count(&store), 1);
+}
+
+async fn put_many_of(store: &FlatFs, puts: Vec<Result<(Key, Bytes)>>) -> Error {
+    let put = store.put_many(stream::iter(puts).boxed()).await;
+    put.expect_err("it can't put all of this")
+}
+
+#[tokio::test]
+async fn of_many_puts_that_cannot_all_be_done_none_is() {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    let expected = blocks(20);
+    fill(&store, &expected).await;
+    let invalid = (Key::new("/not/flat"), Bytes::new());
+    let error = put_many_of(&store, vec![Ok(block(30)), Ok(invalid), Ok(block(31))]).await;
+    assert!(matches!(error, Error::InvalidKey { .. }), "{error:?}");
+    let error = put_many_of(&store, vec![Ok(block(30)), Err(Error::Stopped)]).await;
+    assert!(matches!(error, Error::Stopped), "{error:?}");
+    assert_eq!(contents(&store).await, expected);
+    store.close().await.unwrap();
+    home.until_in_flight(0).await;
+}
+
+#[tokio::test]
+async fn many_deletes_take_what_is_there_and_pass_over_the_rest() {
+    let (_home, store) = Home::with_store("next-to-last/2").await;
+    let mut expected = blocks(20);
+    fill(&store, &expected).await;
+    let mut going: Vec<Key> = expected.keys().take(10).cloned().collect();
+    expected.retain(|key, _| !going.contains(key));
+    going.extend([key(1), Key::new("/not/flat")]);
+    store
+        .delete_many(stream::iter(going).boxed())
+        .await
+        .unwrap();
+    assert_eq!(contents(&store).await, expected);
+}
+
+#[tokio::test]
+async fn an_endless_stream_of_keys_is_taken_as_the_answers_are_read() {
+    let (_home, store) = store_of(0..3).await;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    let endless = (0..3).cycle().map(key).inspect(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    let answers = store.has_many(stream::iter(endless).boxed()).take(5000);
+    let there = answers.filter(|(_, has)| std::future::ready(matches!(has, Ok(true))));
+    assert_eq!(there.count().await, 5000);
+    assert!(taken.load(Ordering::SeqCst) <= 5000 + 1024);
+}
