@@ -1,7 +1,10 @@
-//! Pages to read: examples to copy, and recipes for operators. There is no code here.
+//! Pages to read: examples, recipes for operators, and the design. This module has no code.
 
 #[doc = include_str!("examples.md")]
 pub mod examples {}
 
 #[doc = include_str!("operators.md")]
 pub mod operators {}
+
+#[doc = include_str!("design.md")]
+pub mod design {}
