@@ -1,4 +1,4 @@
-//! An async datastore for content-addressed blocks: one file a block, in sharded directories,
+//! An async datastore for content-addressed blocks: one file per block, in sharded directories,
 //! byte-compatible on disk with go-ds-flatfs and kubo.
 //!
 //! ```
@@ -11,14 +11,14 @@
 //! # let path = dir.path().join("blocks");
 //! let store = FlatFs::options().open_or_create(path).await?;
 //!
-//! // Writes that belong together: all of them, or after a crash none.
+//! // Writes that belong together: all of them or none, even after a crash.
 //! let batch = store.batch().await?;
 //! for (name, block) in [("CIQONE", "one"), ("CIQTWO", "two")] {
 //!     batch.put(&Key::new(name), Bytes::from(block)).await?;
 //! }
 //! batch.commit().await?;
 //!
-//! // Entries come while the directories are read.
+//! // The stream returns entries while it reads the directories.
 //! let mut entries = store.query(Query::new()).await?;
 //! while let Some(entry) = entries.try_next().await? {
 //!     println!("{} has {:?} bytes", entry.key, entry.size);
@@ -28,121 +28,116 @@
 //! # Ok(()) }
 //! ```
 //!
-//! It is for nodes that exchange blocks named by their hash, for tools on repos of kubo, and for whoever
-//! wants blocks as files that every other tool can read too. It is not for keys of any shape, for values
-//! that change often, or for very many values of a few hundred bytes: there a database that packs them is
-//! faster and smaller.
+//! It is for nodes that exchange blocks named by their hash, for tools that work on kubo repos, and for everyone
+//! who wants blocks as files that other tools can read. It is not for arbitrary keys, for values that change
+//! often, or for very many values of a few hundred bytes: a database that packs values is faster and smaller
+//! there.
 //!
 //! # Where to look
 //!
-//! - [`Datastore`] and [`Batch`] are the contract: go-datastore's verbs, awaited and object safe. Code
+//! - [`Datastore`] and [`Batch`] are the contract: the verbs of go-datastore, async and object safe. Write code
 //!   against `Arc<dyn Datastore>`, and test it with [`MemoryDatastore`].
 //! - [`FlatFs`] is the store on disk. [`Options`] opens and creates it.
 //! - [`Durability`] has the table of what survives a crash.
-//! - [`Query`] says which entries are wanted, how sorted, and how much of each.
+//! - [`Query`] selects entries, their order, and whether values and sizes are returned.
 //! - [`maintenance`] has tools for whole stores: verify, repair, move, re-shard, convert, count.
-//! - [`wrappers`] stand on other datastores: mounts, namespaces, checks of hashes, automatic batches.
-//! - [`Error`] is everything that can go wrong. That a block is absent is not an error.
-//! - [Examples](guide::examples) to copy, and [recipes for operators](guide::operators).
+//! - [`wrappers`] are datastores on top of other datastores: mounts, namespaces, checks of hashes, automatic
+//!   batches.
+//! - [`Error`] lists everything that can go wrong. An absent block is not an error.
+//! - [Examples](guide::examples) to copy, [recipes for operators](guide::operators), and the
+//!   [design](guide::design) with the reasons for it.
 //!
 //! # Promises
 //!
 //! - **A commit is all or nothing across a crash**, of the process or the machine.
-//! - **An acknowledged write stays**, also after a power cut, unless another [`Durability`] was asked
-//!   for. A failed flush is reported, and never retried into a success.
+//! - **An acknowledged write stays**, even after a power cut, unless the store was opened with another
+//!   [`Durability`]. A failed flush is reported, and never retried into a success.
 //! - **`sync` is a real barrier**, in every mode.
-//! - **One writer at a time**: a second one, in this process or another, gets [`Error::Locked`]. Readers
-//!   need no lock and change nothing on disk.
-//! - **Nothing blocks a runtime worker, and nothing is half done when a future is dropped.**
-//! - **No memory grows with the store**, but for queries that sort; for more queries at a time than a
-//!   sixteenth of [`max_open_files`](Options::max_open_files), the later of which keep the names of the
-//!   directory that they are reading; and while the disk usage is counted, for the names of the
-//!   directories, and some twenty bytes a block of one of them.
+//! - **One writer at a time**: a second one, in this process or another, gets [`Error::Locked`]. Readers take no
+//!   lock and change nothing on disk.
+//! - **Nothing blocks a runtime worker, and dropping a future leaves nothing half done.**
+//! - **Memory does not grow with the store.** Exceptions: queries that sort; concurrent queries beyond a
+//!   sixteenth of [`max_open_files`](Options::max_open_files), each of which keeps the names in the directory
+//!   that it reads; and, while the disk usage is counted, the names of all shard directories and about twenty
+//!   bytes for each block of one of them.
 //!
-//! # What costs what
+//! # What things cost
 //!
-//! - A read that memory can answer is answered where it is asked, on Linux and local file systems; others
-//!   take a thread of tokio's blocking pool.
-//! - A durable write costs flushes of the disk. Those that come while one runs share the next one, so write
-//!   from many tasks at a time, or many blocks in one batch: a commit costs a few flushes, however many
-//!   blocks it has.
-//! - [`ExistingBlock::Keep`] saves the writing of blocks that are there.
-//! - A query for keys alone reads directories only; sizes cost a system call each, values a read. Orders
-//!   need all matching keys in memory.
+//! - On Linux and local file systems, a read of a cached block needs no other thread. Other reads take a thread
+//!   of tokio's blocking pool.
+//! - A durable write waits for flushes of the disk. Concurrent durable writes share them, so write from many
+//!   tasks, or write many blocks in one batch: a commit needs a few flushes, whatever the number of blocks.
+//! - [`ExistingBlock::Keep`] does not write blocks that are already there.
+//! - A query for keys reads directories only. Sizes cost one system call per block, and values one read. A
+//!   query with an order keeps all matching keys in memory.
 //! - Opening takes the same time for any number of blocks.
 //!
 //! # Features
 //!
 //! | feature | adds |
 //! | --- | --- |
-//! | `cid` | keys from CIDs and multihashes, as kubo names its blocks |
-//! | `verify` | checks of blocks and of whole stores against the hashes in the keys, repairs, and a wrapper that checks; implies `cid` |
-//! | `blockstore` | the trait `Blockstore` of the crate blockstore, over any [`Datastore`]; implies `cid` |
-//! | `conformance` | test suites that any implementation of the traits can run |
+//! | `cid` | keys from CIDs and multihashes, in kubo's form |
+//! | `verify` | checks of blocks and whole stores against the hashes in the keys, repairs, and a wrapper that checks; implies `cid` |
+//! | `blockstore` | the trait `Blockstore` of the crate blockstore, for any [`Datastore`]; implies `cid` |
+//! | `conformance` | test suites for implementations of the traits |
 //! | `metrics` | figures for the recorder of the crate metrics: see [`observe`] |
 //! | `cli` | the program `flatfs`; implies `verify` |
 //!
-//! None is on by default. [`Key`], [`Shard`], [`Durability`], [`ExistingBlock`] and [`DiskUsage`] work with
-//! serde without one.
+//! No feature is on by default. [`Key`], [`Shard`], [`Durability`], [`ExistingBlock`] and [`DiskUsage`] always
+//! implement the serde traits.
 //!
-//! # What it tells
+//! # Logging
 //!
-//! Events and spans of [tracing](https://docs.rs/tracing), with the targets and fields that [`observe`] lists: at the level
-//! error what an operator must look at, such as a flush that failed; at warn what was put right, left out or
-//! put off; at info commits that an open completes.
+//! The crate emits events and spans of [tracing](https://docs.rs/tracing), with the targets and fields that
+//! [`observe`] lists. The level error is for what an operator must look at, such as a failed flush; warn is for
+//! what was repaired, left out or postponed; info is for commits that an open completes.
 //!
 //! # Compatibility
 //!
-//! The format on disk is go-ds-flatfs's. Stores that go-ds-flatfs 0.6.1 and kubo 0.22 wrote are opened,
-//! read and written in the tests, and the directories of keys are compared with what go-ds-flatfs answers.
-//! A newer version of this crate opens the stores of every older one.
+//! The format on disk is that of go-ds-flatfs. The tests open, read and write stores made by go-ds-flatfs 0.6.1
+//! and kubo 0.22, and compare shard directories with those of go-ds-flatfs. A newer version of this crate opens
+//! the stores of every older version.
 //!
-//! It needs Rust 1.89; a newer one is asked for only with a new minor version. Before 1.0 a minor version
-//! may change the API. Enums and structs that can grow are `#[non_exhaustive]`.
+//! The crate needs Rust 1.89. A higher requirement comes only with a new minor version. Before 1.0 a minor
+//! version may change the API. Enums and structs that can grow are `#[non_exhaustive]`.
 //!
-//! It runs on Unix. It is tested on Linux; elsewhere it does without `syncfs`, reads from memory without a
-//! thread, and files without a name.
+//! It runs on Unix and is tested on Linux. Other systems work without `syncfs`, without reads in place, and
+//! without unnamed files.
 //!
 //! # On disk
 //!
 //! | path | what it is |
 //! | --- | --- |
-//! | `SHARDING` | the shard function, as `/repo/flatfs/shard/v1/next-to-last/2`; while it is changed, a line that says so and that no program takes for one |
-//! | `_README` | a note for people, if the function is kubo's default |
+//! | `SHARDING` | the shard function, such as `/repo/flatfs/shard/v1/next-to-last/2`; during a re-sharding, a line that says so and that no program accepts as a shard function |
+//! | `_README` | a note for people, if the shard function is kubo's default |
 //! | `<shard>/<KEY>.data` | a block: its bytes, nothing else |
-//! | `.temp/` | everything in flight; emptied by the next writer that opens the store |
-//! | `.quarantine/` | damaged blocks that a repair took out of the way; nobody looks into it |
+//! | `.temp/` | temp files, staged blocks and commit records; emptied by the next writer that opens the store |
+//! | `.quarantine/` | damaged blocks that a repair moved away; never read |
 //! | `diskUsage.cache` | the disk usage of the last checkpoint |
-//! | `.lock`, `.unclean` | the writer's lock, and a mark that is there while the store is open for writing; go-ds-flatfs knows neither and ignores both |
+//! | `.lock`, `.unclean` | the writer's lock, and a mark that exists while the store is open for writing; go-ds-flatfs ignores both |
 //!
-//! kubo doesn't take this crate's lock: don't open a repo's blocks for writing while its daemon runs.
+//! kubo does not take this crate's lock: don't open the blocks of a repo for writing while its daemon runs.
 //!
 //! # How it is built
 //!
-//! Arrows point down only:
+//! Dependencies point down only:
 //!
 //! | module | job |
 //! | --- | --- |
-//! | `blockstore` | an adapter on the contract; it knows that and `hash` alone |
-//! | [`maintenance`] | tools for whole stores |
-//! | [`wrappers`] | datastores on datastores; they know the contract and `hash` alone |
-//! | `flatfs` | [`FlatFs`] as a [`Datastore`] |
-//! | `batch` | batches: staging, reads over the store, commit |
-//! | `store` | [`FlatFs`]: open, read, write, scan, flush, commits |
-//! | `disk_usage`, `intent`, `resharding` | the running figure; the texts of a commit's record, and of a store whose shard function is being changed |
-//! | `layout`, [`Shard`] | names and paths |
-//! | `hash` | whether a block is the one of its key, found out without blocking a worker |
-//! | `disk` | the only door to the file system and to the blocking pool |
-//! | [`observe`] | what is reported: events, spans, figures |
+//! | [`maintenance`], `blockstore`, `conformance` | tools for whole stores; an adapter; test suites |
+//! | [`wrappers`] | datastores on top of datastores; they use only the contract and `hash` |
+//! | `flatfs`, `memory` | [`FlatFs`] and [`MemoryDatastore`] as [`Datastore`]s |
+//! | `batch` | batches: staging, reads of uncommitted writes, commit |
+//! | `store` | [`FlatFs`]: open, read, write, query, flush, commits |
+//! | `disk_usage` | the running disk usage, its cache, and its count |
+//! | `hash` | checks whether a block matches the hash in its key, without blocking a worker |
+//! | `disk`, `blocking` | the only access to the file system, and to tokio's blocking pool |
+//! | `format` | names, paths and the texts of small files |
+//! | [`observe`] | events, spans, figures |
 //! | [`Datastore`], [`query`], [`Key`], [`Error`] | the contract |
 //!
-//! An operation that takes several steps on disk is one job on tokio's blocking pool, which owns its
-//! key's turn, its permit and its bytes. A put makes a file that no reader sees and then gives it its
-//! place: since Linux 6.10 a new block is a file without a name that is linked there, elsewhere a temp file
-//! that is renamed. Durable puts and deletes that come while a flush runs are one group, with two flushes for all of
-//! them; the others share a few threads and a queue. A commit writes an intent record into its batch's
-//! directory, which is the commit point, then links all blocks to their places, and removes the directory when it
-//! is acknowledged; an open carries on where a crash stopped that.
+//! The [design](guide::design) page follows a put, a get, a commit and a recovery through these modules, and gives
+//! the reasons for the decisions.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -192,7 +187,7 @@ pub use crate::memory::MemoryDatastore;
 pub use crate::query::{Entry, EntryStream, Query};
 pub use crate::store::{Durability, ExistingBlock, FlatFs, Options};
 
-/// The README's examples are compiled and run with the tests.
+/// Compiles and runs the examples of the README with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
