@@ -195,6 +195,37 @@ async fn blocks_that_cannot_be_checked_are_noted_and_not_wrong() {
 }
 
 #[tokio::test]
+async fn the_summary_counts_unchecked_blocks_by_hash_function() {
+    let home = Home::with_closed_store().await;
+    let store = options().open(home.store()).await.unwrap();
+    let unknown = |byte| [&[0xb4, 0x24, 0x20][..], &[byte; 32]].concat();
+    let short = [&[0x12, 0x04][..], &[7; 4]].concat();
+    let hashes = [unknown(7), unknown(8), short].map(|hash| Key::new(BASE32_NOPAD.encode(&hash)));
+    for key in hashes.iter().chain([&Key::new("NAME")]) {
+        store.put(key, noise(1, 10)).await.unwrap();
+    }
+    store.put(&key_of(b"x"), Bytes::from("x")).await.unwrap();
+    store.close().await.unwrap();
+    // A block in the wrong shard is told as misplaced; it is unchecked all the same.
+    let name = block_path(Shard::default(), &hashes[0]);
+    let misplaced = home.store().join(name.file_name().unwrap());
+    fs::rename(home.store().join(&name), misplaced).unwrap();
+    for quick in [false, true] {
+        let mut findings = Verify::new(home.store())
+            .quick(quick)
+            .start()
+            .await
+            .unwrap();
+        all(&mut findings).await;
+        let summary = findings.summary();
+        assert_eq!((summary.blocks, summary.unchecked), (6, 4));
+        let functions = [("0x1234", 2), ("0x12", 1), ("no-hash", 1)];
+        let functions = functions.map(|(name, count)| (name.to_owned(), count));
+        assert_eq!(summary.unchecked_functions, BTreeMap::from(functions));
+    }
+}
+
+#[tokio::test]
 async fn keys_of_cid_bytes_are_checked_as_older_repos_have_them() {
     let home = Home::with_closed_store().await;
     let multihash = key_of(b"block").to_multihash().unwrap();

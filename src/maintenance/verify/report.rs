@@ -37,6 +37,13 @@ pub struct Summary {
     pub bytes: u64,
     /// The findings that are wrong, and were not put right.
     pub wrong: u64,
+    /// The blocks that could not be compared with their keys. Nothing is known of them, so a store is not
+    /// known to be healthy unless this is 0.
+    pub unchecked: u64,
+    /// How many of the unchecked blocks have a key of each hash function: its multicodec code, such as
+    /// `0x22`, or `no-hash` for keys that are not hashes. A known function is listed too, if the digest
+    /// has a length that can't be checked.
+    pub unchecked_functions: BTreeMap<String, u64>,
     /// How many findings there were of each [name](super::Problem::name).
     pub findings: BTreeMap<&'static str, u64>,
 }
@@ -59,13 +66,24 @@ impl Findings {
     /// What was looked at so far, and what the stream has answered.
     #[must_use]
     pub fn summary(&self) -> Summary {
+        let unchecked = self.tally.unchecked().into_iter();
+        let unchecked_functions: BTreeMap<String, u64> = unchecked
+            .map(|(function, count)| (name_of(function), count))
+            .collect();
         Summary {
             blocks: self.tally.blocks.load(Ordering::Relaxed),
             bytes: self.tally.bytes.load(Ordering::Relaxed),
             wrong: self.wrong,
+            unchecked: unchecked_functions.values().sum(),
+            unchecked_functions,
             findings: self.found.clone(),
         }
     }
+}
+
+/// How the summary names a hash function.
+fn name_of(function: Option<u64>) -> String {
+    function.map_or_else(|| "no-hash".to_owned(), |code| format!("0x{code:x}"))
 }
 
 impl Stream for Findings {
