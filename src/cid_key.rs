@@ -158,6 +158,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::testing::proptest_config())]
+
         #[test]
         fn a_multihash_comes_back_from_its_key(
             code in 0_u64..0x10_0000,

@@ -380,6 +380,8 @@ fn any_parts() -> impl Strategy<Value = Parts> {
 }
 
 proptest! {
+    #![proptest_config(crate::testing::proptest_config())]
+
     #[test]
     fn an_answer_is_what_the_model_says(
         entries in prop::collection::btree_map("(/[abc]){1,3}", "[xy]{0,2}", 0..30),

@@ -78,6 +78,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn bytes_of_no_codec_are_an_error_and_no_panic(
             block in proptest::collection::vec(any::<u8>(), 0..200),

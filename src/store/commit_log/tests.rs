@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::store::open::Purpose;
 use crate::store::{FlatFs, Options};
-use crate::testing::fault_disk::{FaultDisk, Op};
+use crate::testing::fault_disk::{DiskOp, FaultDisk};
 
 const STORE: &str = "/disk/store";
 
@@ -54,7 +54,7 @@ async fn a_commit_without_space_for_a_shard_directory_commits_nothing() {
     let store = open(&disk).await;
     put(&store, "AAA").await.unwrap();
     let full = disk.refuse(|op, path| {
-        let makes_shard = op == Op::CreateDir && path.ends_with("BB");
+        let makes_shard = op == DiskOp::CreateDir && path.ends_with("BB");
         is_full().filter(|_| makes_shard)
     });
     let error = commit(&store, ["AAX", "BBX"]).await.unwrap_err();
@@ -71,7 +71,7 @@ async fn a_store_opens_without_space_to_complete_a_commit_and_completes_it_later
     let store = open(&disk).await;
     put(&store, "OLD").await.unwrap();
     let full = disk.refuse(|op, path| {
-        let places_block = op == Op::Rename && is_in_shard(path);
+        let places_block = op == DiskOp::Rename && is_in_shard(path);
         is_full().filter(|_| places_block)
     });
     let error = commit(&store, ["ONE", "TWO"]).await.unwrap_err();

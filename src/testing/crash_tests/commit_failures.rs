@@ -1,34 +1,37 @@
-//! Commits that fail, before and after their commit point.
+//! Commits that fail before or after their commit point.
 
 use std::io::ErrorKind;
 
-use super::fixture::{Change, SAFE, Setting, Write, below_temp, blocks, losses, settings, usage};
-use super::model::Model;
+use super::calls::{BatchWrite, StoreCall};
+use super::crashes::data_losses;
+use super::inspect::{below_temp, blocks, true_usage};
+use super::model::StoreModel;
+use super::setup::{DURABLE, StoreSetup, all_setups};
 use crate::error::Error;
 use crate::store::{FlatFs, Purpose};
-use crate::testing::fault_disk::{FaultDisk, Loss, Op, Refusal};
+use crate::testing::fault_disk::{DataLoss, DiskOp, FaultDisk, Refusal};
 
-pub(super) const BEFORE: &[(&str, &str)] =
+pub(super) const INITIAL: &[(&str, &str)] =
     &[("AA1", "one, as it was"), ("BB1", "three, as it was")];
 
-pub(super) fn commit() -> Write {
-    Write::Commit(vec![
-        Change::Put("AA1", "one, in a batch"),
-        Change::Put("CC1", "four, in a batch"),
-        Change::Delete("BB1"),
+pub(super) fn commit() -> StoreCall {
+    StoreCall::Commit(vec![
+        BatchWrite::Put("AA1", "one, in a batch"),
+        BatchWrite::Put("CC1", "four, in a batch"),
+        BatchWrite::Delete("BB1"),
     ])
 }
 
-/// Refuses the rename to any file of this name.
+/// Makes renames to files of this name fail.
 fn refusing_renames_to(disk: &FaultDisk, name: &'static str) -> Refusal {
     disk.refuse(move |op, path| {
-        (op == Op::Rename && path.ends_with(name)).then_some(ErrorKind::Other)
+        (op == DiskOp::Rename && path.ends_with(name)).then_some(ErrorKind::Other)
     })
 }
 
-/// A store with a commit that stopped after its commit point, and what stops it still.
-async fn incomplete(setting: Setting) -> (FaultDisk, FlatFs, Refusal) {
-    let (disk, store) = setting.store_with(BEFORE).await;
+/// Returns a store with a commit that failed after its commit point, and the refusal that makes it fail.
+async fn incomplete(setup: StoreSetup) -> (FaultDisk, FlatFs, Refusal) {
+    let (disk, store) = setup.store_with(INITIAL).await;
     let refusal = refusing_renames_to(&disk, "CC1.data");
     let error = commit().run(&store).await.unwrap_err();
     assert!(matches!(error, Error::CommitIncomplete { .. }), "{error}");
@@ -37,8 +40,8 @@ async fn incomplete(setting: Setting) -> (FaultDisk, FlatFs, Refusal) {
     (disk, store, refusal)
 }
 
-fn model(writes: &[Write]) -> Model {
-    let mut model = Model::new(SAFE.durability, BEFORE);
+fn model(writes: &[StoreCall]) -> StoreModel {
+    let mut model = StoreModel::new(DURABLE.durability, INITIAL);
     for write in writes {
         model.acknowledged(write);
     }
@@ -46,9 +49,9 @@ fn model(writes: &[Write]) -> Model {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_before_its_commit_point_changes_nothing_and_is_gone() {
-    for setting in settings() {
-        let (disk, store) = setting.store_with(BEFORE).await;
+async fn a_commit_that_fails_before_its_commit_point_changes_nothing_and_leaves_nothing() {
+    for setup in all_setups() {
+        let (disk, store) = setup.store_with(INITIAL).await;
         let refusal = refusing_renames_to(&disk, "COMMIT");
         let error = commit().run(&store).await.unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "{error}");
@@ -60,104 +63,119 @@ async fn a_commit_that_fails_before_its_commit_point_changes_nothing_and_is_gone
 }
 
 #[tokio::test]
-async fn a_write_of_a_key_first_completes_the_commit_of_that_key() {
-    for setting in settings() {
-        let (disk, store, refusal) = incomplete(setting).await;
-        let put = Write::Put("BB1", "three, back again");
+async fn a_write_of_a_key_first_completes_a_pending_commit_of_that_key() {
+    for setup in all_setups() {
+        let (disk, store, refusal) = incomplete(setup).await;
+        let put = StoreCall::Put("BB1", "three, back again");
         let error = put.run(&store).await.unwrap_err();
-        // It must not be taken for its own being done.
+        // The caller must not take this for the success of its own write.
         assert!(matches!(error, Error::EarlierCommit { .. }), "{error}");
-        Write::Put("DD1", "of another key")
+        StoreCall::Put("DD1", "of another key")
             .run(&store)
             .await
             .unwrap();
         drop(refusal);
         put.run(&store).await.unwrap();
-        let written = [commit(), Write::Put("DD1", "of another key"), put];
+        let written = [commit(), StoreCall::Put("DD1", "of another key"), put];
         assert_eq!(blocks(&store).await, model(&written).live());
-        assert_eq!(store.disk_usage().await.unwrap().bytes, usage(&disk));
-        let found = disk.reboot(Loss::None);
-        setting.check(&found, &model(&written), Loss::None).await;
+        assert_eq!(store.disk_usage().await.unwrap().bytes, true_usage(&disk));
+        let found = disk.reboot(DataLoss::None);
+        setup.check(&found, &model(&written), DataLoss::None).await;
     }
 }
 
 #[tokio::test]
 async fn a_commit_first_completes_the_one_before_if_it_has_one_of_its_keys() {
-    let (disk, store, refusal) = incomplete(SAFE).await;
-    let apart = Write::Commit(vec![Change::Put("DD1", "of another key")]);
+    let (disk, store, refusal) = incomplete(DURABLE).await;
+    let apart = StoreCall::Commit(vec![BatchWrite::Put("DD1", "of another key")]);
     apart.run(&store).await.unwrap();
-    let other = Write::Commit(vec![Change::Delete("CC1"), Change::Put("EE1", "with it")]);
+    let other = StoreCall::Commit(vec![
+        BatchWrite::Delete("CC1"),
+        BatchWrite::Put("EE1", "with it"),
+    ]);
     let error = other.run(&store).await.unwrap_err();
     // It must not be taken for its own being committed.
     assert!(matches!(error, Error::EarlierCommit { .. }), "{error}");
     drop(refusal);
     other.run(&store).await.unwrap();
     let model = model(&[commit(), apart, other]);
-    SAFE.check(&disk.reboot(Loss::All), &model, Loss::All).await;
+    DURABLE
+        .check(
+            &disk.reboot(DataLoss::AllUnflushed),
+            &model,
+            DataLoss::AllUnflushed,
+        )
+        .await;
 }
 
 #[tokio::test]
 async fn a_sync_completes_a_commit() {
-    for setting in settings() {
-        let (disk, store, refusal) = incomplete(setting).await;
+    for setup in all_setups() {
+        let (disk, store, refusal) = incomplete(setup).await;
         let error = store.sync().await.unwrap_err();
         assert!(matches!(error, Error::CommitIncomplete { .. }), "{error}");
         drop(refusal);
         store.sync().await.unwrap();
         assert_eq!(blocks(&store).await, model(&[commit()]).live());
-        let found = disk.reboot(Loss::All);
-        setting.check(&found, &model(&[commit()]), Loss::All).await;
+        let found = disk.reboot(DataLoss::AllUnflushed);
+        setup
+            .check(&found, &model(&[commit()]), DataLoss::AllUnflushed)
+            .await;
     }
 }
 
 #[tokio::test]
-async fn a_sync_makes_the_rest_durable_when_it_can_not_complete_a_commit() {
-    for setting in settings() {
-        let (disk, store, _refusal) = incomplete(setting).await;
-        let put = Write::Put("DD1", "of another key");
+async fn a_sync_that_cannot_complete_a_commit_makes_everything_else_durable() {
+    for setup in all_setups() {
+        let (disk, store, _refusal) = incomplete(setup).await;
+        let put = StoreCall::Put("DD1", "of another key");
         put.run(&store).await.unwrap();
         let error = store.sync().await.unwrap_err();
         assert!(matches!(error, Error::CommitIncomplete { .. }), "{error}");
-        let found = setting.recover(&disk.reboot(Loss::All)).await;
-        assert!(found.contains_key("DD1"), "{setting:?}: {found:?}");
+        let found = setup.recover(&disk.reboot(DataLoss::AllUnflushed)).await;
+        assert!(found.contains_key("DD1"), "{setup:?}: {found:?}");
     }
 }
 
 #[tokio::test]
 async fn a_close_completes_a_commit() {
-    for setting in settings() {
-        let (disk, store, refusal) = incomplete(setting).await;
+    for setup in all_setups() {
+        let (disk, store, refusal) = incomplete(setup).await;
         drop(refusal);
         store.close().await.unwrap();
         assert_eq!(below_temp(&disk), [""; 0]);
-        setting.check(&disk, &model(&[commit()]), Loss::None).await;
+        setup
+            .check(&disk, &model(&[commit()]), DataLoss::None)
+            .await;
     }
 }
 
 #[tokio::test]
 async fn an_open_completes_a_commit_that_the_close_could_not() {
-    for setting in settings() {
-        let (disk, store, refusal) = incomplete(setting).await;
+    for setup in all_setups() {
+        let (disk, store, refusal) = incomplete(setup).await;
         let error = store.close().await.unwrap_err();
         assert!(matches!(error, Error::CommitIncomplete { .. }), "{error}");
-        let error = setting.begin(&disk, Purpose::Open).await.unwrap_err();
+        let error = setup.open_as(&disk, Purpose::Open).await.unwrap_err();
         assert!(matches!(error, Error::CommitIncomplete { .. }), "{error}");
         drop(refusal);
-        setting.check(&disk, &model(&[commit()]), Loss::None).await;
+        setup
+            .check(&disk, &model(&[commit()]), DataLoss::None)
+            .await;
     }
 }
 
 #[tokio::test]
-async fn a_record_whose_directory_stays_is_not_carried_out_again() {
-    for setting in settings().filter(|setting| setting.durability == SAFE.durability) {
-        let (disk, store) = setting.store_with(BEFORE).await;
-        let _refusal = disk.refuse(|op, _| (op == Op::RemoveDir).then_some(ErrorKind::Other));
-        let back = Write::Put("BB1", "three, back again");
+async fn a_commit_whose_directory_remains_is_not_applied_again() {
+    for setup in all_setups().filter(|setup| setup.durability == DURABLE.durability) {
+        let (disk, store) = setup.store_with(INITIAL).await;
+        let _refusal = disk.refuse(|op, _| (op == DiskOp::RemoveDir).then_some(ErrorKind::Other));
+        let back = StoreCall::Put("BB1", "three, back again");
         commit().run(&store).await.unwrap();
         back.run(&store).await.unwrap();
         let model = model(&[commit(), back]);
-        for loss in losses(0, 20) {
-            setting.check(&disk.reboot(loss), &model, loss).await;
+        for loss in data_losses(0, 20) {
+            setup.check(&disk.reboot(loss), &model, loss).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What happens at the same time: writes of a batch, flushes, a close.
+//! Concurrent calls: writes of a batch, group commits, commits and closes.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -9,39 +9,42 @@ use futures::future::try_join_all;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::runtime::Builder;
 
-use super::fixture::{SAFE, TEMP, below_temp, counting, pool_turn, settings};
+use super::inspect::{TEMP_PREFIX, below_temp, count_operations, yield_to_pool};
+use super::setup::{DURABLE, all_setups};
 use crate::blocking;
 use crate::error::Error;
 use crate::format::BlockKey;
 use crate::key::Key;
 use crate::query::Query;
-use crate::testing::fault_disk::Op;
+use crate::testing::fault_disk::DiskOp;
 
 fn key(number: usize) -> Key {
     Key::new(format!("AA{number:02}"))
 }
 
-fn begins_staged_write(op: Op, path: &Path) -> bool {
-    op == Op::CreateFile && path.to_string_lossy().contains("batch-")
+fn begins_staged_write(op: DiskOp, path: &Path) -> bool {
+    op == DiskOp::CreateFile && path.to_string_lossy().contains("batch-")
 }
 
 #[tokio::test]
-async fn durable_puts_at_the_same_time_share_a_flush() {
+async fn concurrent_durable_puts_share_a_flush() {
     const PUTS: usize = 16;
-    let (disk, store) = SAFE.store_with(&[]).await;
-    let (_guard, flushes) = counting(&disk, |op, _| matches!(op, Op::SyncFile | Op::SyncAll));
-    let held = disk.hold(|op, _| op == Op::SyncFile);
+    let (disk, store) = DURABLE.store_with(&[]).await;
+    let (_guard, flushes) = count_operations(&disk, |op, _| {
+        matches!(op, DiskOp::SyncFile | DiskOp::SyncAll)
+    });
+    let breakpoint = disk.set_breakpoint(|op, _| op == DiskOp::SyncFile);
     let put = |number| {
         let store = store.clone();
         tokio::spawn(async move { store.put(&key(number), "block".into()).await })
     };
     let mut puts = vec![put(0)];
-    held.reached().await;
+    breakpoint.reached().await;
     puts.extend((1..PUTS).map(put));
     while store.store.durable_crew.waiting() < PUTS - 1 {
-        pool_turn().await;
+        yield_to_pool().await;
     }
-    drop(held);
+    drop(breakpoint);
     for put in try_join_all(puts).await.unwrap() {
         put.unwrap();
     }
@@ -49,65 +52,68 @@ async fn durable_puts_at_the_same_time_share_a_flush() {
 }
 
 #[tokio::test]
-async fn a_read_does_not_wait_for_durable_puts_that_queue() {
-    let (disk, store) = SAFE.store_with(&[("AA00", "block")]).await;
-    let held = disk.hold(|op, _| matches!(op, Op::SyncFile | Op::SyncAll));
+async fn a_read_does_not_wait_for_queued_durable_puts() {
+    let (disk, store) = DURABLE.store_with(&[("AA00", "block")]).await;
+    let breakpoint = disk.set_breakpoint(|op, _| matches!(op, DiskOp::SyncFile | DiskOp::SyncAll));
     let puts = (1..=1000).map(|number| {
         let store = store.clone();
         tokio::spawn(async move { store.put(&key(number), "block".into()).await })
     });
     let puts: Vec<_> = puts.collect();
-    held.reached().await;
+    breakpoint.reached().await;
     while store.store.durable_crew.waiting() < store.store.file_permits() {
-        pool_turn().await;
+        yield_to_pool().await;
     }
     let block = key(0);
     let mut read = Box::pin(store.get(&block));
-    let mut answer = None;
+    let mut result = None;
     for _ in 0..100 {
-        answer = answer.or_else(|| read.as_mut().now_or_never());
-        if answer.is_some() {
+        result = result.or_else(|| read.as_mut().now_or_never());
+        if result.is_some() {
             break;
         }
-        pool_turn().await;
+        yield_to_pool().await;
     }
-    assert_eq!(answer.expect("it is answered").unwrap().unwrap(), "block");
-    drop(held);
+    assert_eq!(
+        result.expect("the read must complete").unwrap().unwrap(),
+        "block"
+    );
+    drop(breakpoint);
     for put in try_join_all(puts).await.unwrap() {
         put.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_batch_has_sixteen_writes_under_way_and_its_next_put_waits() {
-    let (disk, store) = SAFE.store_with(&[]).await;
+async fn a_batch_runs_at_most_sixteen_writes_and_the_next_put_waits() {
+    let (disk, store) = DURABLE.store_with(&[]).await;
     let batch = store.batch().await.unwrap();
-    let held = disk.hold(begins_staged_write);
+    let breakpoint = disk.set_breakpoint(begins_staged_write);
     for number in 0..16 {
         batch.put(&key(number), "block".into()).await.unwrap();
     }
     let next = key(16);
     let mut put = Box::pin(batch.put(&next, "block".into()));
     assert!(put.as_mut().now_or_never().is_none());
-    pool_turn().await;
+    yield_to_pool().await;
     assert!(put.as_mut().now_or_never().is_none());
-    drop(held);
+    drop(breakpoint);
     put.await.unwrap();
     batch.commit().await.unwrap();
     assert!(store.has(&next).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_batch_reads_what_is_still_being_written_from_memory() {
-    let (disk, store) = SAFE.store_with(&[]).await;
+async fn a_batch_reads_blocks_that_are_still_being_written_from_memory() {
+    let (disk, store) = DURABLE.store_with(&[]).await;
     let batch = store.batch().await.unwrap();
-    let held = disk.hold(begins_staged_write);
+    let breakpoint = disk.set_breakpoint(begins_staged_write);
     batch.put(&key(1), "block".into()).await.unwrap();
     batch.put(&key(2), "other".into()).await.unwrap();
     batch.delete(&key(2)).await.unwrap();
-    held.reached_by(2).await;
+    breakpoint.reached_by(2).await;
     let (written, deleted) = (key(1), key(2));
-    let now = |read: Option<_>| read.expect("it waits for nothing");
+    let now = |read: Option<_>| read.expect("the read must not wait");
     let found: Result<_, Error> = now(batch.get(&written).now_or_never());
     assert_eq!(found.unwrap().unwrap(), "block");
     assert!(batch.has(&written).now_or_never().unwrap().unwrap());
@@ -117,17 +123,17 @@ async fn a_batch_reads_what_is_still_being_written_from_memory() {
     let mut entries = batch.query(Query::new()).await.unwrap();
     let entry = entries.next().await.unwrap().unwrap();
     assert_eq!(entry.value.unwrap(), "block");
-    drop(held);
+    drop(breakpoint);
     batch.discard().await.unwrap();
 }
 
-/// It may have millions of them.
+/// A batch may have millions of keys.
 #[test]
-fn a_query_and_a_commit_look_at_the_keys_of_a_batch_on_the_pool() {
+fn a_query_and_a_commit_examine_the_keys_of_a_batch_on_the_blocking_pool() {
     let mut runtime = Builder::new_current_thread();
     let runtime = runtime.max_blocking_threads(1).build().unwrap();
     runtime.block_on(async {
-        let (_disk, store) = SAFE.store_with(&[]).await;
+        let (_disk, store) = DURABLE.store_with(&[]).await;
         let batch = store.batch().await.unwrap();
         batch.delete(&key(1)).await.unwrap();
         let (go, gone) = mpsc::channel::<()>();
@@ -147,14 +153,14 @@ fn a_query_and_a_commit_look_at_the_keys_of_a_batch_on_the_pool() {
 }
 
 #[tokio::test]
-async fn the_first_failed_write_of_a_batch_is_what_every_later_call_says() {
-    let (disk, store) = SAFE.store_with(&[]).await;
+async fn every_later_call_of_a_batch_reports_its_first_failed_write() {
+    let (disk, store) = DURABLE.store_with(&[]).await;
     let batch = store.batch().await.unwrap();
     let refusal = disk
         .refuse(|op, path| begins_staged_write(op, path).then_some(ErrorKind::PermissionDenied));
     batch.put(&key(1), "block".into()).await.unwrap();
     while batch.has(&key(2)).await.is_ok() {
-        pool_turn().await;
+        yield_to_pool().await;
     }
     drop(refusal);
     let errors = [
@@ -178,29 +184,30 @@ async fn the_first_failed_write_of_a_batch_is_what_every_later_call_says() {
 
 #[tokio::test]
 async fn a_close_waits_for_a_commit_that_waits_for_its_writes() {
-    for setting in settings() {
-        let (disk, store) = setting.store_with(&[]).await;
+    for setup in all_setups() {
+        let (disk, store) = setup.store_with(&[]).await;
         let batch = store.batch().await.unwrap();
-        let held = disk.hold(begins_staged_write);
+        let breakpoint = disk.set_breakpoint(begins_staged_write);
         batch.put(&key(1), "block".into()).await.unwrap();
         let mut commit = Box::pin(batch.commit());
         assert!(commit.as_mut().now_or_never().is_none());
         let mut close = Box::pin(store.close());
         assert!(close.as_mut().now_or_never().is_none());
-        drop(held);
+        drop(breakpoint);
         let (committed, closed) = futures::join!(commit, close);
         committed.unwrap();
         closed.unwrap();
-        assert!(setting.open(&disk).await.has(&key(1)).await.unwrap());
+        assert!(setup.open(&disk).await.has(&key(1)).await.unwrap());
     }
 }
 
 #[tokio::test]
 async fn a_close_waits_for_a_commit_that_waits_for_another_write_of_its_key() {
-    let (disk, store) = SAFE.store_with(&[]).await;
+    let (disk, store) = DURABLE.store_with(&[]).await;
     let batch = store.batch().await.unwrap();
     batch.delete(&key(1)).await.unwrap();
-    let held = disk.hold(|op, path| op == Op::CreateFile && path.starts_with(TEMP));
+    let breakpoint =
+        disk.set_breakpoint(|op, path| op == DiskOp::CreateFile && path.starts_with(TEMP_PREFIX));
     let block = key(1);
     let mut put = Box::pin(store.put(&block, "block".into()));
     assert!(put.as_mut().now_or_never().is_none());
@@ -208,25 +215,25 @@ async fn a_close_waits_for_a_commit_that_waits_for_another_write_of_its_key() {
     assert!(commit.as_mut().now_or_never().is_none());
     let mut close = Box::pin(store.close());
     assert!(close.as_mut().now_or_never().is_none());
-    drop(held);
+    drop(breakpoint);
     let (put, committed, closed) = futures::join!(put, commit, close);
     put.unwrap();
     committed.unwrap();
     closed.unwrap();
-    assert!(!SAFE.open(&disk).await.has(&block).await.unwrap());
+    assert!(!DURABLE.open(&disk).await.has(&block).await.unwrap());
 }
 
-/// As one that `select!` has left behind.
+/// A future is left unpolled by `select!`, for example.
 #[tokio::test]
-async fn a_close_does_not_wait_for_a_put_that_nobody_polls() {
-    let (disk, store) = SAFE.store_with(&[]).await;
-    let held = disk.hold(|op, _| op == Op::Rename);
+async fn a_close_does_not_wait_for_a_put_that_is_not_polled() {
+    let (disk, store) = DURABLE.store_with(&[]).await;
+    let breakpoint = disk.set_breakpoint(|op, _| op == DiskOp::Rename);
     let block = key(1);
     let mut first = Box::pin(store.put(&block, "one".into()));
     let mut left_behind = Box::pin(store.put(&block, "two".into()));
     assert!(first.as_mut().now_or_never().is_none());
     assert!(left_behind.as_mut().now_or_never().is_none());
-    drop(held);
+    drop(breakpoint);
     first.await.unwrap();
     let mut close = Box::pin(store.close());
     for _ in 0..100 {
@@ -235,29 +242,29 @@ async fn a_close_does_not_wait_for_a_put_that_nobody_polls() {
             assert!(left_behind.await.unwrap_err().is_closed());
             return;
         }
-        pool_turn().await;
+        yield_to_pool().await;
     }
-    panic!("it waits");
+    panic!("the close waits");
 }
 
 #[tokio::test]
 async fn a_close_does_not_wait_for_a_batch_that_is_not_committed() {
-    let (disk, store) = SAFE.store_with(&[]).await;
+    let (disk, store) = DURABLE.store_with(&[]).await;
     let batch = store.batch().await.unwrap();
     batch.put(&key(1), "block".into()).await.unwrap();
     store.close().await.unwrap();
     assert!(batch.commit().await.unwrap_err().is_closed());
-    let store = SAFE.open(&disk).await;
+    let store = DURABLE.open(&disk).await;
     assert!(!store.has(&key(1)).await.unwrap());
     assert_eq!(below_temp(&disk), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_close_waits_until_batches_that_came_to_nothing_are_gone() {
+async fn a_close_waits_until_failed_and_dropped_batches_are_removed() {
     for _ in 0..50 {
-        let (disk, store) = SAFE.store_with(&[]).await;
+        let (disk, store) = DURABLE.store_with(&[]).await;
         let batch = store.batch().await.unwrap();
-        let refusal = disk.refuse(|op, _| (op == Op::Write).then_some(ErrorKind::Other));
+        let refusal = disk.refuse(|op, _| (op == DiskOp::Write).then_some(ErrorKind::Other));
         for number in 0..4 {
             batch.put(&key(number), "block".into()).await.unwrap_or(());
         }
@@ -272,9 +279,9 @@ async fn a_close_waits_until_batches_that_came_to_nothing_are_gone() {
 }
 
 #[tokio::test]
-async fn a_close_waits_until_the_rest_of_a_committed_batch_is_gone() {
+async fn a_close_waits_until_the_directory_of_a_committed_batch_is_removed() {
     for _ in 0..50 {
-        let (disk, store) = SAFE.store_with(&[]).await;
+        let (disk, store) = DURABLE.store_with(&[]).await;
         let batch = store.batch().await.unwrap();
         for number in 0..4 {
             batch.put(&key(number), "block".into()).await.unwrap();
@@ -289,8 +296,8 @@ async fn a_close_waits_until_the_rest_of_a_committed_batch_is_gone() {
 }
 
 #[tokio::test]
-async fn a_query_through_a_batch_goes_on_while_the_batch_is_committed() {
-    let (disk, store) = SAFE.store_with(&[]).await;
+async fn a_query_of_a_batch_continues_while_the_batch_is_committed() {
+    let (disk, store) = DURABLE.store_with(&[]).await;
     let batch = store.batch().await.unwrap();
     for number in 0..4 {
         batch.put(&key(number), "block".into()).await.unwrap();
@@ -298,7 +305,7 @@ async fn a_query_through_a_batch_goes_on_while_the_batch_is_committed() {
     let entries = batch.query(Query::new()).await.unwrap();
     batch.commit().await.unwrap();
     while !below_temp(&disk).is_empty() {
-        pool_turn().await;
+        yield_to_pool().await;
     }
     let found: Vec<_> = entries.try_collect().await.unwrap();
     assert_eq!(found.len(), 4);
@@ -311,19 +318,20 @@ async fn a_query_through_a_batch_goes_on_while_the_batch_is_committed() {
 
 #[tokio::test]
 async fn a_second_close_waits_for_the_first() {
-    let (disk, store) = SAFE.store_with(&[]).await;
-    let held = disk.hold(|op, path| op == Op::RemoveFile && path.ends_with(".unclean"));
+    let (disk, store) = DURABLE.store_with(&[]).await;
+    let breakpoint =
+        disk.set_breakpoint(|op, path| op == DiskOp::RemoveFile && path.ends_with(".unclean"));
     let mut first = Box::pin(store.close());
-    while held.arrived() == 0 {
+    while breakpoint.arrived() == 0 {
         assert!(first.as_mut().now_or_never().is_none());
-        pool_turn().await;
+        yield_to_pool().await;
     }
     let mut second = Box::pin(store.close());
     for _ in 0..20 {
         assert!(second.as_mut().now_or_never().is_none());
-        pool_turn().await;
+        yield_to_pool().await;
     }
-    drop((first, held));
+    drop((first, breakpoint));
     second.await.unwrap();
-    SAFE.open(&disk).await;
+    DURABLE.open(&disk).await;
 }

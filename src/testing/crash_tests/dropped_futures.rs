@@ -1,44 +1,46 @@
-//! Futures that are dropped wherever they wait.
+//! Futures that are dropped at each point where they wait.
 
 use std::future::Future;
 use std::path::Path;
 
 use futures::{FutureExt, StreamExt};
 
-use super::fixture::{Change, SAFE, Write, below_temp, blocks, counted, pool_turn, usage};
-use super::model::Model;
+use super::calls::{BatchWrite, StoreCall};
+use super::inspect::{below_temp, blocks, exact_usage, true_usage, yield_to_pool};
+use super::model::StoreModel;
+use super::setup::DURABLE;
 use crate::key::Key;
 use crate::query::Query;
 use crate::store::FlatFs;
-use crate::testing::fault_disk::{FaultDisk, Held, Loss, Op};
+use crate::testing::fault_disk::{BreakpointGuard, DataLoss, DiskOp, FaultDisk};
 
-const BEFORE: &[(&str, &str)] = &[("AA1", "one, as it was"), ("BB1", "three, as it was")];
+const INITIAL: &[(&str, &str)] = &[("AA1", "one, as it was"), ("BB1", "three, as it was")];
 
-/// How often a future is polled at most. None here waits more often.
+/// The maximum number of polls of a future. No future here waits more often.
 const POLLS: usize = 8;
 
-/// Polls a future so many times, with the pool at work in between, and drops it.
+/// Polls a future this number of times, lets the pool run after each poll, and drops the future.
 async fn drop_after(polls: usize, future: impl Future) {
     let mut future = Box::pin(future);
     for _ in 0..polls {
         if future.as_mut().now_or_never().is_some() {
             return;
         }
-        pool_turn().await;
+        yield_to_pool().await;
     }
 }
 
-/// What a future may have to wait for.
+/// Something that a future may have to wait for.
 #[derive(Clone, Copy, Debug)]
 enum Obstacle {
     None,
-    /// Its file to be written.
+    /// The write of its file.
     Write,
-    /// Its block to be moved or removed, or its directory to be listed.
+    /// The publication or removal of its block, or the listing of a directory.
     Entry,
     /// Another write of its key.
     KeyLock,
-    /// The permit to have one more file open.
+    /// A permit to open another file.
     Permit,
 }
 
@@ -51,22 +53,24 @@ const OBSTACLES: [Obstacle; 5] = [
 ];
 
 impl Obstacle {
-    /// Puts the obstacle in the way until the guard is dropped.
-    async fn begin(self, disk: &FaultDisk, store: &FlatFs) -> Option<Held> {
-        let matches: fn(Op, &Path) -> bool = match self {
+    /// Makes futures wait for the obstacle until the guard is dropped.
+    async fn begin(self, disk: &FaultDisk, store: &FlatFs) -> Option<BreakpointGuard> {
+        let matches: fn(DiskOp, &Path) -> bool = match self {
             Obstacle::None => return None,
-            Obstacle::Write => |op, _| op == Op::Write,
-            Obstacle::Entry => |op, _| matches!(op, Op::Rename | Op::RemoveFile | Op::List),
-            Obstacle::KeyLock => |op, path| op == Op::RemoveFile && path.ends_with("AA1.data"),
-            Obstacle::Permit => |op, _| op == Op::Read,
+            Obstacle::Write => |op, _| op == DiskOp::Write,
+            Obstacle::Entry => {
+                |op, _| matches!(op, DiskOp::Rename | DiskOp::RemoveFile | DiskOp::List)
+            }
+            Obstacle::KeyLock => |op, path| op == DiskOp::RemoveFile && path.ends_with("AA1.data"),
+            Obstacle::Permit => |op, _| op == DiskOp::Read,
         };
-        let held = disk.hold(matches);
+        let breakpoint = disk.set_breakpoint(matches);
         match self {
             Obstacle::None | Obstacle::Write | Obstacle::Entry => {}
             Obstacle::KeyLock => {
                 let store = store.clone();
-                tokio::spawn(async move { Write::Delete("AA1").run(&store).await });
-                held.reached().await;
+                tokio::spawn(async move { StoreCall::Delete("AA1").run(&store).await });
+                breakpoint.reached().await;
             }
             Obstacle::Permit => {
                 let permits = store.store.file_permits();
@@ -74,39 +78,44 @@ impl Obstacle {
                     let store = store.clone();
                     tokio::spawn(async move { store.get(&Key::new("BB1")).await });
                 }
-                held.reached_by(permits).await;
+                breakpoint.reached_by(permits).await;
             }
         }
-        Some(held)
+        Some(breakpoint)
     }
 }
 
-/// A store that has all its permits, turns and locks does all of this.
+/// Checks that the store has all its permits and key locks: without one of them a call here would not
+/// complete.
 async fn assert_sound(disk: &FaultDisk, store: &FlatFs) {
-    Write::Put("AA1", "afterwards").run(store).await.unwrap();
+    StoreCall::Put("AA1", "afterwards")
+        .run(store)
+        .await
+        .unwrap();
     let batch = store.batch().await.unwrap();
-    let held =
-        disk.hold(|op, path| op == Op::CreateFile && path.to_string_lossy().contains("batch-"));
+    let breakpoint = disk.set_breakpoint(|op, path| {
+        op == DiskOp::CreateFile && path.to_string_lossy().contains("batch-")
+    });
     for number in 0..16 {
         let key = Key::new(format!("CC{number:02}"));
         batch.put(&key, "block".into()).await.unwrap();
     }
-    held.reached().await;
-    drop(held);
+    breakpoint.reached().await;
+    drop(breakpoint);
     batch.commit().await.unwrap();
     assert_eq!(
         store.get(&Key::new("AA1")).await.unwrap().unwrap(),
         "afterwards"
     );
-    assert_eq!(store.disk_usage().await.unwrap().bytes, usage(disk));
+    assert_eq!(store.disk_usage().await.unwrap().bytes, true_usage(disk));
     store.close().await.unwrap();
-    let store = SAFE.open(disk).await;
+    let store = DURABLE.open(disk).await;
     assert_eq!(below_temp(disk), [""; 0]);
-    assert_eq!(counted(&store).await.bytes, usage(disk));
+    assert_eq!(exact_usage(&store).await.bytes, true_usage(disk));
     assert_eq!(blocks(&store).await.len(), 16 + 2);
 }
 
-/// Drops the futures that `operation` makes, after each number of polls, whatever is in their way.
+/// Drops the futures that `operation` returns, after each number of polls, with each obstacle.
 async fn drop_everywhere<F, O>(operation: O)
 where
     O: Fn(FlatFs) -> F,
@@ -114,30 +123,31 @@ where
 {
     for obstacle in OBSTACLES {
         for polls in 0..POLLS {
-            let (disk, store) = SAFE.store_with(BEFORE).await;
-            let held = obstacle.begin(&disk, &store).await;
+            let (disk, store) = DURABLE.store_with(INITIAL).await;
+            let breakpoint = obstacle.begin(&disk, &store).await;
             drop_after(polls, operation(store.clone())).await;
-            drop(held);
+            drop(breakpoint);
             assert_sound(&disk, &store).await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_put_can_be_dropped_wherever_it_waits() {
-    drop_everywhere(|store| async move { Write::Put("AA1", "dropped").run(&store).await }).await;
+async fn a_put_can_be_dropped_at_any_await_point() {
+    drop_everywhere(|store| async move { StoreCall::Put("AA1", "dropped").run(&store).await })
+        .await;
 }
 
 #[tokio::test]
-async fn a_delete_can_be_dropped_wherever_it_waits() {
-    drop_everywhere(|store| async move { Write::Delete("AA1").run(&store).await }).await;
+async fn a_delete_can_be_dropped_at_any_await_point() {
+    drop_everywhere(|store| async move { StoreCall::Delete("AA1").run(&store).await }).await;
 }
 
 #[tokio::test]
-async fn a_batch_and_its_commit_can_be_dropped_wherever_they_wait() {
-    let commit = Write::Commit(vec![
-        Change::Put("AA1", "dropped"),
-        Change::Put("BB1", "dropped"),
+async fn a_batch_and_its_commit_can_be_dropped_at_any_await_point() {
+    let commit = StoreCall::Commit(vec![
+        BatchWrite::Put("AA1", "dropped"),
+        BatchWrite::Put("BB1", "dropped"),
     ]);
     drop_everywhere(|store| {
         let commit = commit.clone();
@@ -147,7 +157,7 @@ async fn a_batch_and_its_commit_can_be_dropped_wherever_they_wait() {
 }
 
 #[tokio::test]
-async fn a_query_can_be_dropped_wherever_it_waits() {
+async fn a_query_can_be_dropped_at_any_await_point() {
     drop_everywhere(|store| async move {
         let mut entries = store.query(Query::new()).await.unwrap();
         while entries.next().await.is_some() {}
@@ -156,32 +166,32 @@ async fn a_query_can_be_dropped_wherever_it_waits() {
 }
 
 #[tokio::test]
-async fn a_sync_and_a_close_can_be_dropped_wherever_they_wait() {
+async fn a_sync_and_a_close_can_be_dropped_at_any_await_point() {
     drop_everywhere(|store| async move { store.sync().await }).await;
     for polls in 0..POLLS {
-        let (disk, store) = SAFE.store_with(BEFORE).await;
+        let (disk, store) = DURABLE.store_with(INITIAL).await;
         drop_after(polls, store.close()).await;
         store.close().await.unwrap();
-        let model = Model::new(SAFE.durability, BEFORE);
-        SAFE.check(&disk, &model, Loss::None).await;
+        let model = StoreModel::new(DURABLE.durability, INITIAL);
+        DURABLE.check(&disk, &model, DataLoss::None).await;
     }
 }
 
 #[tokio::test]
-async fn a_commit_that_is_dropped_takes_effect_as_a_whole_or_not_at_all() {
-    let commit = Write::Commit(vec![
-        Change::Put("AA1", "in a batch"),
-        Change::Put("CC1", "in a batch"),
-        Change::Delete("BB1"),
+async fn a_dropped_commit_takes_effect_as_a_whole_or_not_at_all() {
+    let commit = StoreCall::Commit(vec![
+        BatchWrite::Put("AA1", "in a batch"),
+        BatchWrite::Put("CC1", "in a batch"),
+        BatchWrite::Delete("BB1"),
     ]);
-    let mut model = Model::new(SAFE.durability, BEFORE);
+    let mut model = StoreModel::new(DURABLE.durability, INITIAL);
     model.unacknowledged(&commit);
     for polls in 0..POLLS {
-        let (disk, store) = SAFE.store_with(BEFORE).await;
+        let (disk, store) = DURABLE.store_with(INITIAL).await;
         drop_after(polls, commit.run(&store)).await;
-        let killed = disk.reboot(Loss::None);
+        let killed = disk.reboot(DataLoss::None);
         store.close().await.unwrap();
-        SAFE.check(&disk, &model, Loss::None).await;
-        SAFE.check(&killed, &model, Loss::None).await;
+        DURABLE.check(&disk, &model, DataLoss::None).await;
+        DURABLE.check(&killed, &model, DataLoss::None).await;
     }
 }

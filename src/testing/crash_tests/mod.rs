@@ -1,26 +1,30 @@
-//! What crashes, a failing disk and dropped futures may do to a store, and what not: each promise by
-//! a test on the [`FaultDisk`](crate::testing::fault_disk::FaultDisk).
+//! Tests of what crashes, disk failures and dropped futures can do to a store. Each promise has a test that
+//! runs on a [`FaultDisk`](crate::testing::fault_disk::FaultDisk).
 
-mod coalescing;
+mod calls;
 mod commit_failures;
+mod commit_records;
 mod concurrency;
+mod concurrent_writers;
+#[cfg(feature = "conformance")]
+mod conformance;
 mod conversions;
 mod crash_points;
+mod crashes;
 mod creation;
 mod dropped_futures;
-mod fixture;
 mod flush_failures;
 mod full_disk;
+mod inspect;
 mod io_errors;
 mod model;
 mod moving;
-#[cfg(feature = "conformance")]
-mod portable;
-mod random;
-mod records;
-mod recount;
+mod random_sessions;
 mod recovery;
 #[cfg(feature = "verify")]
 mod repair;
 mod resharding;
-mod writers;
+mod setup;
+mod usage_count;
+mod whole_store_tool;
+mod writes_of_one_key;

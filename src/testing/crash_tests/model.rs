@@ -1,127 +1,134 @@
-//! [`Model`]: what may be found in a store after a crash.
+//! [`StoreModel`]: which blocks a store may have after a crash.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::fixture::{Blocks, Change, Write};
+use super::calls::StoreCall;
+use super::inspect::BlockMap;
 use crate::store::Durability;
-use crate::testing::fault_disk::Loss;
+use crate::testing::fault_disk::DataLoss;
 
-/// The blocks that a store must have, and may have, after what it acknowledged.
+/// The blocks that a store must have and may have after the calls that it acknowledged.
 ///
-/// It says no more than the table of [`Durability`] promises.
+/// The model promises no more than the table of [`Durability`].
 #[derive(Clone, Debug)]
-pub(super) struct Model {
+pub(super) struct StoreModel {
     durability: Durability,
-    keys: BTreeMap<&'static str, History>,
-    /// The write that was not acknowledged when the crash came.
-    pending: Option<Write>,
+    keys: BTreeMap<&'static str, KeyHistory>,
+    /// The call that was not acknowledged when the crash happened.
+    pending: Option<StoreCall>,
 }
 
-/// What happened to one key since it was last known to be durable.
+/// The values of one key since it was last known to be durable.
 #[derive(Clone, Debug, Default)]
-struct History {
+struct KeyHistory {
     live: Option<Bytes>,
-    /// What a power cut may leave.
+    /// The values that may be found after a power cut.
     possible: BTreeSet<Option<Bytes>>,
-    /// Whether it may leave a block that is cut short.
-    may_be_cut: bool,
+    /// Whether a truncated block may be found after a power cut.
+    may_be_truncated: bool,
 }
 
-impl History {
+impl KeyHistory {
     fn durable(value: Option<Bytes>) -> Self {
-        History {
+        KeyHistory {
             possible: BTreeSet::from([value.clone()]),
             live: value,
-            may_be_cut: false,
+            may_be_truncated: false,
         }
     }
 
-    fn lazily(&mut self, value: Option<Bytes>) {
-        // A block that replaces another is whole under its name.
-        self.may_be_cut |= value.is_some() && self.live.is_none();
+    fn record_lazily(&mut self, value: Option<Bytes>) {
+        // A block that replaces another block is complete before it gets its name.
+        self.may_be_truncated |= value.is_some() && self.live.is_none();
         self.possible.insert(value.clone());
         self.live = value;
     }
 
-    fn allows(&self, found: Option<&Bytes>, loss: Loss) -> bool {
+    fn allows(&self, found: Option<&Bytes>, loss: DataLoss) -> bool {
         match loss {
-            Loss::None => self.live.as_ref() == found,
-            Loss::All | Loss::Some(_) => self.may_be_cut || self.possible.contains(&found.cloned()),
+            DataLoss::None => self.live.as_ref() == found,
+            DataLoss::AllUnflushed | DataLoss::SomeUnflushed(_) => {
+                self.may_be_truncated || self.possible.contains(&found.cloned())
+            }
         }
     }
 }
 
-impl Model {
-    /// A store that was closed with these blocks.
+impl StoreModel {
+    /// Returns the model of a store that was closed with these blocks.
     pub(super) fn new(durability: Durability, blocks: &[(&'static str, &'static str)]) -> Self {
         let durable =
-            |value: &'static str| History::durable(Some(Bytes::from_static(value.as_bytes())));
+            |value: &'static str| KeyHistory::durable(Some(Bytes::from_static(value.as_bytes())));
         let keys = blocks.iter().map(|&(key, value)| (key, durable(value)));
-        Model {
+        StoreModel {
             durability,
             keys: keys.collect(),
             pending: None,
         }
     }
 
-    pub(super) fn acknowledged(&mut self, write: &Write) {
-        let durable = self.promises(write);
-        if matches!(write, Write::Sync | Write::Close) {
+    pub(super) fn acknowledged(&mut self, write: &StoreCall) {
+        let durable = self.makes_durable(write);
+        if matches!(write, StoreCall::Sync | StoreCall::Close) {
             for history in self.keys.values_mut() {
-                *history = History::durable(history.live.clone());
+                *history = KeyHistory::durable(history.live.clone());
             }
         }
-        for (key, value) in write.changes() {
+        for (key, value) in write.new_values() {
             let history = self.history(key);
             if durable {
-                *history = History::durable(value);
+                *history = KeyHistory::durable(value);
             } else {
-                history.lazily(value);
+                history.record_lazily(value);
             }
         }
     }
 
-    pub(super) fn unacknowledged(&mut self, write: &Write) {
+    pub(super) fn unacknowledged(&mut self, write: &StoreCall) {
         self.pending = Some(write.clone());
     }
 
-    fn history(&mut self, key: &'static str) -> &mut History {
-        let absent = || History::durable(None);
+    fn history(&mut self, key: &'static str) -> &mut KeyHistory {
+        let absent = || KeyHistory::durable(None);
         self.keys.entry(key).or_insert_with(absent)
     }
 
-    fn promises(&self, write: &Write) -> bool {
+    fn makes_durable(&self, write: &StoreCall) -> bool {
         match write {
-            Write::Put(..) | Write::Delete(_) => self.durability.syncs_writes(),
-            Write::Commit(_) => self.durability.syncs_commits(),
-            Write::Sync | Write::Close => true,
+            StoreCall::Put(..) | StoreCall::Delete(_) => self.durability.syncs_writes(),
+            StoreCall::Commit(_) => self.durability.syncs_commits(),
+            StoreCall::Sync | StoreCall::Close => true,
         }
     }
 
-    /// Says what is lost or torn, if anything is.
-    pub(super) fn check(&self, found: &Blocks, loss: Loss) -> Result<(), String> {
-        let without = self.explains(found, loss);
+    /// Checks the blocks that were found after a crash.
+    ///
+    /// # Errors
+    ///
+    /// The error says what is lost or torn.
+    pub(super) fn check(&self, found: &BlockMap, loss: DataLoss) -> Result<(), String> {
+        let without = self.check_without_pending(found, loss);
         let Some(pending) = &self.pending else {
             return without;
         };
         let mut with = self.clone();
         with.pending = None;
-        if loss != Loss::None && !self.promises(pending) {
+        if loss != DataLoss::None && !self.makes_durable(pending) {
             with.acknowledged(pending);
-            return with.explains(found, loss);
+            return with.check_without_pending(found, loss);
         }
-        for (key, value) in pending.changes() {
-            *with.history(key) = History::durable(value);
+        for (key, value) in pending.new_values() {
+            *with.history(key) = KeyHistory::durable(value);
         }
         without.or_else(|absent| {
-            let whole = with.explains(found, loss);
+            let whole = with.check_without_pending(found, loss);
             whole.map_err(|whole| format!("neither absent ({absent}) nor whole ({whole})"))
         })
     }
 
-    fn explains(&self, found: &Blocks, loss: Loss) -> Result<(), String> {
+    fn check_without_pending(&self, found: &BlockMap, loss: DataLoss) -> Result<(), String> {
         let keys = found
             .keys()
             .map(String::as_str)
@@ -139,30 +146,11 @@ impl Model {
         Ok(())
     }
 
-    /// What the store has as long as nothing crashes.
-    pub(super) fn live(&self) -> Blocks {
+    /// Returns the blocks of the store while no crash happens.
+    pub(super) fn live(&self) -> BlockMap {
         let live = self.keys.iter();
         let live =
             live.filter_map(|(key, history)| Some(((*key).to_owned(), history.live.clone()?)));
         live.collect()
-    }
-}
-
-impl Write {
-    /// What the write makes of each key.
-    pub(super) fn changes(&self) -> Vec<(&'static str, Option<Bytes>)> {
-        let bytes = |value: &'static str| Bytes::from_static(value.as_bytes());
-        match self {
-            Write::Put(key, value) => vec![(key, Some(bytes(value)))],
-            Write::Delete(key) => vec![(key, None)],
-            Write::Commit(changes) => changes
-                .iter()
-                .map(|change| match *change {
-                    Change::Put(key, value) => (key, Some(bytes(value))),
-                    Change::Delete(key) => (key, None),
-                })
-                .collect(),
-            Write::Sync | Write::Close => Vec::new(),
-        }
     }
 }

@@ -1,5 +1,4 @@
-//! A crash, a failure and a full disk at every single step of a move, on one file system and across
-//! two.
+//! A crash, a failure or a full disk at each step of a move, within one file system and between two.
 
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
@@ -8,16 +7,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::fixture::{
-    Blocks, STORE as NEW, Setting, Tally, Tool, blocks, counted, crash_at_any_step,
-    safe_with_and_without_syncfs, survives_crashes, survives_failures, usage,
+use super::crashes::CrashCounts;
+use super::inspect::{BlockMap, STORE_PATH as NEW, blocks, exact_usage, true_usage};
+use super::setup::{StoreSetup, durable_with_and_without_syncfs};
+use super::whole_store_tool::{
+    WholeStoreTool, crash_at_any_step, survives_crashes, survives_failures,
 };
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::maintenance::{Move, Moved, SkipReason};
 use crate::store::{FlatFs, Options, Purpose};
-use crate::testing::fault_disk::{FaultDisk, Loss, Op};
+use crate::testing::fault_disk::{DataLoss, DiskOp, FaultDisk};
 
 const OLD: &str = "/disk/old";
 
@@ -30,17 +31,22 @@ const BLOCKS: &[(&str, &str)] = &[
     ("Z", ""),
 ];
 
-/// What the move is between. As a tool it is the move of all blocks.
+/// The store setup of a move, and whether it is between two file systems. As a tool it moves all blocks.
 #[derive(Clone, Copy, Debug)]
-struct Way {
-    setting: Setting,
-    is_across: bool,
+struct MoveRoute {
+    setup: StoreSetup,
+    between_file_systems: bool,
 }
 
-fn ways() -> impl Iterator<Item = Way> {
-    safe_with_and_without_syncfs()
+fn move_routes() -> impl Iterator<Item = MoveRoute> {
+    durable_with_and_without_syncfs()
         .into_iter()
-        .flat_map(|setting| [true, false].map(|is_across| Way { setting, is_across }))
+        .flat_map(|setup| {
+            [true, false].map(|between_file_systems| MoveRoute {
+                setup,
+                between_file_systems,
+            })
+        })
 }
 
 async fn fill(disk: &FaultDisk, root: &str, shard: &str, filled: &[(&'static str, &'static str)]) {
@@ -54,22 +60,22 @@ async fn fill(disk: &FaultDisk, root: &str, shard: &str, filled: &[(&'static str
     store.close().await.unwrap();
 }
 
-impl Way {
-    /// A disk with the old store.
+impl MoveRoute {
+    /// Returns a disk with the old store.
     async fn disk(self) -> FaultDisk {
-        let disk = self.setting.disk();
-        if self.is_across {
+        let disk = self.setup.disk();
+        if self.between_file_systems {
             disk.mount(NEW);
         }
         fill(&disk, OLD, "next-to-last/2", BLOCKS).await;
-        disk.reboot(Loss::None)
+        disk.reboot(DataLoss::None)
     }
 
-    /// A disk with the old store, and a new one that has these blocks.
+    /// Returns a disk with the old store, and a new store that has these blocks.
     async fn disk_with(self, found: &[(&'static str, &'static str)]) -> FaultDisk {
         let disk = self.disk().await;
         fill(&disk, NEW, "prefix/2", found).await;
-        disk.reboot(Loss::None)
+        disk.reboot(DataLoss::None)
     }
 }
 
@@ -89,21 +95,21 @@ async fn try_open(disk: &FaultDisk, root: &str) -> Result<FlatFs> {
         .await
 }
 
-fn whole() -> Blocks {
+fn whole() -> BlockMap {
     let blocks = BLOCKS.iter();
     let owned = blocks.map(|(key, value)| ((*key).to_owned(), Bytes::from(*value)));
     owned.collect()
 }
 
-impl Tool for Way {
+impl WholeStoreTool for MoveRoute {
     async fn run(&self, disk: &FaultDisk) -> Result<()> {
         move_all(disk).await.map(drop)
     }
 
-    /// Every block is whole in one of the stores at least.
+    /// Every block is complete in at least one of the stores.
     async fn check_between(&self, found: &FaultDisk) {
-        let disk = found.reboot(Loss::None);
-        let mut union = Blocks::new();
+        let disk = found.reboot(DataLoss::None);
+        let mut union = BlockMap::new();
         for root in [OLD, NEW] {
             match try_open(&disk, root).await {
                 Ok(store) => union.extend(blocks(&store).await),
@@ -113,11 +119,11 @@ impl Tool for Way {
         assert_eq!(union, whole(), "{:?}", found.tree());
     }
 
-    /// The new store has everything, and the old one is no more.
+    /// The new store has all blocks, and the old store does not exist.
     async fn check_done(&self, found: &FaultDisk) {
         let left: Vec<_> = below(found, OLD);
         assert_eq!(left, [""; 0]);
-        assert_eq!(self.setting.recover(found).await, whole());
+        assert_eq!(self.setup.recover(found).await, whole());
     }
 }
 
@@ -130,37 +136,38 @@ fn below(disk: &FaultDisk, root: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_move_survives_a_crash_at_any_step() {
-    let mut tally = Tally::default();
-    for way in ways() {
-        survives_crashes(&way.disk().await, &way, 2, &mut tally).await;
+    let mut counts = CrashCounts::default();
+    for route in move_routes() {
+        survives_crashes(&route.disk().await, &route, 2, &mut counts).await;
     }
-    tally.print("move");
+    counts.print("move");
 }
 
 #[tokio::test]
-async fn a_move_that_fails_at_any_step_can_be_tried_again() {
-    let mut tally = Tally::default();
-    for (way, kind) in ways().zip([
+async fn a_move_that_fails_at_any_step_can_be_repeated() {
+    let mut counts = CrashCounts::default();
+    for (route, kind) in move_routes().zip([
         ErrorKind::Other,
         ErrorKind::StorageFull,
         ErrorKind::StorageFull,
         ErrorKind::Other,
     ]) {
-        survives_failures(&way.disk().await, &way, kind, &mut tally).await;
+        survives_failures(&route.disk().await, &route, kind, &mut counts).await;
     }
-    tally.print("move, failing");
+    counts.print("move, failing");
 }
 
-/// `AAB1` is there, `AAC1` is there cut short, and `BBC1` in a store of the same size but not the same.
+/// Blocks of the new store: `AAB1` is equal, `AAC1` is truncated, and `BBC1` has the same size but other
+/// contents.
 const FOUND: &[(&str, &str)] = &[("AAB1", "one"), ("AAC1", "tw"), ("BBC1", "FOUR")];
 
 #[tokio::test]
-async fn what_differs_in_the_new_store_is_kept_in_the_old_one_whatever_happens() {
+async fn a_block_that_differs_in_the_new_store_stays_in_the_old_one() {
     let differs = ["AC/AAC1", "BC/BBC1"].map(|name| format!("{OLD}/{name}.data"));
-    for way in ways() {
-        let base = way.disk_with(FOUND).await;
+    for route in move_routes() {
+        let base = route.disk_with(FOUND).await;
         crash_at_any_step(&base, move_all, async |steps, disk, done| {
-            let found = disk.reboot(Loss::Some(steps));
+            let found = disk.reboot(DataLoss::SomeUnflushed(steps));
             for (path, value) in differs.iter().zip(["two", "four"]) {
                 assert_eq!(found.read_live(path).as_deref(), Some(value.as_bytes()));
             }
@@ -173,8 +180,8 @@ async fn what_differs_in_the_new_store_is_kept_in_the_old_one_whatever_happens()
             kept.sort();
             assert_eq!(kept, differs.each_ref().map(Path::new));
             assert!(done.kept.iter().all(|kept| kept.why == SkipReason::Differs));
-            let new = way.setting.open(&found).await;
-            assert_eq!(counted(&new).await.bytes, usage(&found));
+            let new = route.setup.open(&found).await;
+            assert_eq!(exact_usage(&new).await.bytes, true_usage(&found));
             let mut expected = whole();
             expected.insert("AAC1".to_owned(), "tw".into());
             expected.insert("BBC1".to_owned(), "FOUR".into());
@@ -187,38 +194,38 @@ async fn what_differs_in_the_new_store_is_kept_in_the_old_one_whatever_happens()
 }
 
 #[tokio::test]
-async fn what_was_there_already_and_is_the_same_is_a_duplicate() {
-    for way in ways() {
-        let disk = way.disk_with(&[("AAB1", "one"), ("Z", "")]).await;
+async fn an_equal_block_in_the_new_store_is_a_duplicate() {
+    for route in move_routes() {
+        let disk = route.disk_with(&[("AAB1", "one"), ("Z", "")]).await;
         let done = move_all(&disk).await.unwrap();
         assert_eq!(
             (done.blocks, done.duplicates, done.skipped_count),
             (4, 2, 0)
         );
         assert_eq!(done.bytes, 16, "two, three, four and five");
-        way.check_done(&disk.reboot(Loss::All)).await;
+        route.check_done(&disk.reboot(DataLoss::AllUnflushed)).await;
     }
 }
 
 #[tokio::test]
-async fn a_move_that_is_done_has_nothing_to_do() {
-    for way in ways() {
-        let disk = way.disk().await;
+async fn a_repeated_move_has_nothing_to_do() {
+    for route in move_routes() {
+        let disk = route.disk().await;
         let done = move_all(&disk).await.unwrap();
         assert_eq!((done.blocks, done.bytes, done.emptied), (6, 19, true));
         let again = move_all(&disk).await.unwrap();
         assert_eq!((again.blocks, again.emptied), (0, true));
-        way.check_done(&disk).await;
+        route.check_done(&disk).await;
     }
 }
 
 #[tokio::test]
-async fn a_move_that_is_stopped_goes_on_where_it_was() {
-    for way in ways() {
-        let base = way.disk().await;
+async fn a_stopped_move_can_be_resumed() {
+    for route in move_routes() {
+        let base = route.disk().await;
         let mut stops = 0;
         for last in 1.. {
-            let disk = base.reboot(Loss::None);
+            let disk = base.reboot(DataLoss::None);
             let mut calls = 0;
             let stopped = Move::new().on_progress(move |_| {
                 calls += 1;
@@ -236,29 +243,30 @@ async fn a_move_that_is_stopped_goes_on_where_it_was() {
                 }
             }
             stops += 1;
-            way.check_between(&disk).await;
+            route.check_between(&disk).await;
             let _ = run(Move::new(), &disk).await.unwrap();
-            way.check_done(&disk).await;
+            route.check_done(&disk).await;
         }
         assert!(stops >= 4, "{stops}");
     }
 }
 
 #[tokio::test]
-async fn a_dropped_move_stops_and_the_same_call_completes_it() {
-    for way in ways() {
-        let disk = way.disk().await;
-        let held = disk.hold(|op, path| op == Op::Rename && path.ends_with("CA/CAA1.data"));
+async fn a_dropped_move_stops_and_a_second_call_completes_it() {
+    for route in move_routes() {
+        let disk = route.disk().await;
+        let breakpoint =
+            disk.set_breakpoint(|op, path| op == DiskOp::Rename && path.ends_with("CA/CAA1.data"));
         let task = tokio::spawn({
             let disk = disk.clone();
             async move { move_all(&disk).await }
         });
-        held.reached().await;
+        breakpoint.reached().await;
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
         let locked = move_all(&disk).await.unwrap_err();
-        assert!(locked.is_locked(), "the step that is under way goes on");
-        drop(held);
+        assert!(locked.is_locked(), "the current step continues");
+        drop(breakpoint);
         let done = loop {
             match move_all(&disk).await {
                 Err(error) if error.is_locked() => tokio::task::yield_now().await,
@@ -266,16 +274,17 @@ async fn a_dropped_move_stops_and_the_same_call_completes_it() {
             }
         };
         let _ = done.unwrap();
-        way.check_done(&disk).await;
+        route.check_done(&disk).await;
     }
 }
 
-/// A copy that is not durable must not cost the original its life.
+/// Otherwise a power cut could lose both the copy and the original.
 #[tokio::test]
-async fn the_copy_of_a_block_is_durable_before_the_original_goes() {
-    for way in ways().filter(|way| way.is_across) {
-        let disk = way.disk().await;
-        let removed = disk.hold(|op, path| op == Op::RemoveFile && path.starts_with(OLD));
+async fn the_copy_of_a_block_is_durable_before_the_original_is_removed() {
+    for route in move_routes().filter(|route| route.between_file_systems) {
+        let disk = route.disk().await;
+        let removed =
+            disk.set_breakpoint(|op, path| op == DiskOp::RemoveFile && path.starts_with(OLD));
         let task = tokio::spawn({
             let disk = disk.clone();
             async move { move_all(&disk).await }
@@ -284,8 +293,8 @@ async fn the_copy_of_a_block_is_durable_before_the_original_goes() {
         disk.crash_after(0);
         drop(removed);
         task.await.unwrap().unwrap_err();
-        let found = disk.reboot(Loss::All);
-        way.check_between(&found).await;
+        let found = disk.reboot(DataLoss::AllUnflushed);
+        route.check_between(&found).await;
         let new = try_open(&found, NEW).await.unwrap();
         assert!(!blocks(&new).await.is_empty());
     }

@@ -1,30 +1,31 @@
-//! A crash after every single step of the recovery from a crash after every single step.
+//! A crash after each step of the recovery from a crash after each step of a commit.
 
 use std::io::ErrorKind;
 
-use super::commit_failures::{BEFORE, commit};
-use super::fixture::{Setting, Tally, settings};
-use super::model::Model;
+use super::commit_failures::{INITIAL, commit};
+use super::crashes::CrashCounts;
+use super::model::StoreModel;
+use super::setup::{StoreSetup, all_setups};
 use crate::store::{Durability, Purpose};
-use crate::testing::fault_disk::{FaultDisk, Loss, Op};
+use crate::testing::fault_disk::{DataLoss, DiskOp, FaultDisk};
 
-/// Cuts the power at each step of the recovery of what a crash left, and then recovers.
+/// Cuts the power at each step of the recovery from a crash, and then recovers again.
 async fn crash_again(
-    setting: Setting,
+    setup: StoreSetup,
     left: &FaultDisk,
-    model: &Model,
+    model: &StoreModel,
     cuts: u64,
-    tally: &mut Tally,
+    counts: &mut CrashCounts,
 ) {
     for steps in 0.. {
-        let disk = left.reboot(Loss::None);
+        let disk = left.reboot(DataLoss::None);
         disk.crash_after(steps);
-        let opened = setting.begin(&disk, Purpose::Open).await;
-        tally.points += 1;
+        let opened = setup.open_as(&disk, Purpose::Open).await;
+        counts.crash_points += 1;
         for seed in 0..cuts {
-            let loss = Loss::Some(steps * cuts + seed);
-            setting.check(&disk.reboot(loss), model, loss).await;
-            tally.survived(loss);
+            let loss = DataLoss::SomeUnflushed(steps * cuts + seed);
+            setup.check(&disk.reboot(loss), model, loss).await;
+            counts.survived(loss);
         }
         match opened {
             Ok(_) => return,
@@ -35,55 +36,55 @@ async fn crash_again(
 
 #[tokio::test]
 async fn a_commit_is_whole_or_absent_after_a_crash_at_any_step_of_its_recovery() {
-    let mut tally = Tally::default();
-    let safe = settings().filter(|setting| setting.durability == Durability::EveryWrite);
-    for setting in safe {
-        let base = setting.closed_with(BEFORE).await;
+    let mut counts = CrashCounts::default();
+    let safe = all_setups().filter(|setup| setup.durability == Durability::EveryWrite);
+    for setup in safe {
+        let base = setup.closed_with(INITIAL).await;
         for steps in 0.. {
-            let disk = base.reboot(Loss::None);
-            let store = setting.open(&disk).await;
-            let mut model = Model::new(setting.durability, BEFORE);
+            let disk = base.reboot(DataLoss::None);
+            let store = setup.open(&disk).await;
+            let mut model = StoreModel::new(setup.durability, INITIAL);
             disk.crash_after(steps);
             match commit().run(&store).await {
                 Ok(()) => model.acknowledged(&commit()),
                 Err(_) => model.unacknowledged(&commit()),
             }
-            // After a power cut all that is found is durable.
-            for (first, cuts) in [(Loss::None, 4), (Loss::Some(steps), 1)] {
-                crash_again(setting, &disk.reboot(first), &model, cuts, &mut tally).await;
-                tally.survived(first);
+            // Everything that is found after a power cut is durable.
+            for (first, cuts) in [(DataLoss::None, 4), (DataLoss::SomeUnflushed(steps), 1)] {
+                crash_again(setup, &disk.reboot(first), &model, cuts, &mut counts).await;
+                counts.survived(first);
             }
             if !disk.has_crashed() {
                 break;
             }
         }
     }
-    tally.print("recovery");
+    counts.print("recovery");
 }
 
 #[tokio::test]
-async fn a_recovery_that_fails_at_any_step_can_be_tried_again() {
-    let mut tally = Tally::default();
-    for setting in settings() {
-        let (disk, store) = setting.store_with(BEFORE).await;
+async fn a_recovery_that_fails_at_any_step_can_be_repeated() {
+    let mut counts = CrashCounts::default();
+    for setup in all_setups() {
+        let (disk, store) = setup.store_with(INITIAL).await;
         let refusal = disk.refuse(|op, path| {
-            (op == Op::Rename && path.ends_with("CC1.data")).then_some(ErrorKind::Other)
+            (op == DiskOp::Rename && path.ends_with("CC1.data")).then_some(ErrorKind::Other)
         });
         commit().run(&store).await.unwrap_err();
         drop((refusal, store));
-        let mut model = Model::new(setting.durability, BEFORE);
+        let mut model = StoreModel::new(setup.durability, INITIAL);
         model.acknowledged(&commit());
         for steps in 0.. {
-            let disk = disk.reboot(Loss::None);
+            let disk = disk.reboot(DataLoss::None);
             disk.fail_after(steps, ErrorKind::Other);
-            if setting.begin(&disk, Purpose::Open).await.is_ok() {
+            if setup.open_as(&disk, Purpose::Open).await.is_ok() {
                 break;
             }
-            tally.points += 1;
-            setting.check(&disk, &model, Loss::None).await;
-            tally.survived(Loss::None);
+            counts.crash_points += 1;
+            setup.check(&disk, &model, DataLoss::None).await;
+            counts.survived(DataLoss::None);
         }
-        assert!(tally.points > 0);
+        assert!(counts.crash_points > 0);
     }
-    tally.print("recovery, failing");
+    counts.print("recovery, failing");
 }

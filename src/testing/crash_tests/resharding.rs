@@ -1,4 +1,4 @@
-//! A crash, a failure and a full disk at every single step of a re-sharding.
+//! A crash, a failure or a full disk at each step of a re-sharding.
 
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
@@ -7,17 +7,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::fixture::{
-    Blocks, SAFE, STORE, Setting, Tally, Tool, blocks, counted, crash_at_any_step,
-    safe_with_and_without_syncfs, survives_crashes, survives_failures, usage,
+use super::calls::{BatchWrite, StoreCall};
+use super::crashes::CrashCounts;
+use super::inspect::{BlockMap, STORE_PATH, blocks, exact_usage, true_usage};
+use super::setup::{DURABLE, StoreSetup, durable_with_and_without_syncfs};
+use super::whole_store_tool::{
+    WholeStoreTool, crash_at_any_step, survives_crashes, survives_failures,
 };
 use crate::Shard;
 use crate::error::{Error, Result};
 use crate::maintenance::{Reshard, Resharded};
 use crate::store::Purpose;
-use crate::testing::fault_disk::{FaultDisk, Loss, Op};
+use crate::testing::fault_disk::{DataLoss, DiskOp, FaultDisk};
 
-const BEFORE: &[(&str, &str)] = &[
+const INITIAL: &[(&str, &str)] = &[
     ("AAB1", "one"),
     ("AAC1", "two"),
     ("AABC", "three"),
@@ -26,34 +29,36 @@ const BEFORE: &[(&str, &str)] = &[
     ("Z", ""),
 ];
 
-/// `AABC` and `AAC1` stay where they are, in a way: their old shard is the new one of others.
+/// Returns the new function, with which some blocks get the old shard directory of others.
 fn target() -> Shard {
     "prefix/2".parse().unwrap()
 }
 
-fn whole() -> Blocks {
-    let blocks = BEFORE.iter();
+fn whole() -> BlockMap {
+    let blocks = INITIAL.iter();
     let owned = blocks.map(|(key, value)| ((*key).to_owned(), Bytes::from(*value)));
     owned.collect()
 }
 
 async fn reshard(disk: &FaultDisk, to: Shard) -> Result<Resharded> {
     let disk = Arc::new(disk.clone());
-    Reshard::new(to).run_on(disk, PathBuf::from(STORE)).await
+    Reshard::new(to)
+        .run_on(disk, PathBuf::from(STORE_PATH))
+        .await
 }
 
-/// A re-sharding to the target.
-struct ToTarget(Setting);
+/// The re-sharding to the target function, as a tool.
+struct ReshardToTarget(StoreSetup);
 
-impl Tool for ToTarget {
+impl WholeStoreTool for ReshardToTarget {
     async fn run(&self, disk: &FaultDisk) -> Result<()> {
         reshard(disk, target()).await.map(drop)
     }
 
-    /// The store either is what it was, or what it is to be, or says that it is between.
+    /// The store opens with its old or its new function, or reports that it is being re-sharded.
     async fn check_between(&self, found: &FaultDisk) {
-        let disk = found.reboot(Loss::None);
-        match self.0.begin(&disk, Purpose::Either).await {
+        let disk = found.reboot(DataLoss::None);
+        match self.0.open_as(&disk, Purpose::Either).await {
             Ok(store) => assert_eq!(blocks(&store).await, whole()),
             Err(error) => assert!(matches!(error, Error::Resharding { .. }), "{error}"),
         }
@@ -64,13 +69,13 @@ impl Tool for ToTarget {
     }
 }
 
-async fn check_whole(setting: Setting, disk: &FaultDisk, shard: Shard) {
-    let store = setting.open(disk).await;
+async fn check_whole(setup: StoreSetup, disk: &FaultDisk, shard: Shard) {
+    let store = setup.open(disk).await;
     assert_eq!(store.shard(), shard);
     assert_eq!(blocks(&store).await, whole());
     assert_eq!(
-        counted(&store).await.bytes,
-        usage(disk),
+        exact_usage(&store).await.bytes,
+        true_usage(disk),
         "{:?}",
         disk.tree()
     );
@@ -79,63 +84,69 @@ async fn check_whole(setting: Setting, disk: &FaultDisk, shard: Shard) {
 
 #[tokio::test]
 async fn a_resharding_survives_a_crash_at_any_step() {
-    let mut tally = Tally::default();
-    for setting in safe_with_and_without_syncfs() {
-        let base = setting.closed_with(BEFORE).await;
-        survives_crashes(&base, &ToTarget(setting), 3, &mut tally).await;
+    let mut counts = CrashCounts::default();
+    for setup in durable_with_and_without_syncfs() {
+        let base = setup.closed_with(INITIAL).await;
+        survives_crashes(&base, &ReshardToTarget(setup), 3, &mut counts).await;
     }
-    tally.print("reshard");
+    counts.print("reshard");
 }
 
 #[tokio::test]
-async fn an_interrupted_resharding_is_completed_to_another_function_or_undone() {
+async fn an_interrupted_resharding_can_be_continued_to_another_function_or_undone() {
     let old = Shard::default();
     let other: Shard = "suffix/1".parse().unwrap();
-    let base = SAFE.closed_with(BEFORE).await;
+    let base = DURABLE.closed_with(INITIAL).await;
     let to_target = async |disk: &FaultDisk| reshard(disk, target()).await;
     crash_at_any_step(&base, to_target, async |steps, disk, done| {
         if done.is_ok() {
             return;
         }
         for shard in [old, other] {
-            let found = disk.reboot(Loss::Some(steps));
+            let found = disk.reboot(DataLoss::SomeUnflushed(steps));
             let _ = reshard(&found, shard).await.unwrap();
-            check_whole(SAFE, &found.reboot(Loss::All), shard).await;
+            check_whole(DURABLE, &found.reboot(DataLoss::AllUnflushed), shard).await;
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_completion_survives_a_crash_at_any_step() {
-    let half = SAFE.closed_with(BEFORE).await;
+async fn a_resumed_resharding_survives_a_crash_at_any_step() {
+    let half = DURABLE.closed_with(INITIAL).await;
     let mut moved = 0;
     let refusal = half.refuse(move |op, path| {
         let is_block = path.extension().is_some_and(|end| end == "data");
-        let moves = op == Op::Rename && is_block;
+        let moves = op == DiskOp::Rename && is_block;
         moved += u32::from(moves);
         (moves && moved > 2).then_some(ErrorKind::Other)
     });
     reshard(&half, target()).await.unwrap_err();
     drop(refusal);
-    survives_crashes(&half, &ToTarget(SAFE), 1, &mut Tally::default()).await;
+    survives_crashes(
+        &half,
+        &ReshardToTarget(DURABLE),
+        1,
+        &mut CrashCounts::default(),
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn a_resharding_that_fails_at_any_step_can_be_tried_again() {
-    let mut tally = Tally::default();
+async fn a_resharding_that_fails_at_any_step_can_be_repeated() {
+    let mut counts = CrashCounts::default();
     for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
-        for setting in safe_with_and_without_syncfs() {
-            let base = setting.closed_with(BEFORE).await;
-            survives_failures(&base, &ToTarget(setting), kind, &mut tally).await;
+        for setup in durable_with_and_without_syncfs() {
+            let base = setup.closed_with(INITIAL).await;
+            survives_failures(&base, &ReshardToTarget(setup), kind, &mut counts).await;
         }
     }
-    tally.print("reshard, failing");
+    counts.print("reshard, failing");
 }
 
 #[tokio::test]
-async fn one_that_is_stopped_goes_on_where_it_was() {
-    let disk = SAFE.closed_with(BEFORE).await;
+async fn a_stopped_resharding_can_be_resumed() {
+    let disk = DURABLE.closed_with(INITIAL).await;
     let mut calls = 0;
     let stopped = Reshard::new(target()).on_progress(move |_| {
         calls += 1;
@@ -144,17 +155,19 @@ async fn one_that_is_stopped_goes_on_where_it_was() {
             _ => ControlFlow::Continue(()),
         }
     });
-    let error = stopped.run_on(Arc::new(disk.clone()), STORE.into()).await;
+    let error = stopped
+        .run_on(Arc::new(disk.clone()), STORE_PATH.into())
+        .await;
     assert!(matches!(error, Err(Error::Stopped)), "{error:?}");
-    ToTarget(SAFE).check_between(&disk).await;
+    ReshardToTarget(DURABLE).check_between(&disk).await;
     let _ = reshard(&disk, target()).await.unwrap();
-    check_whole(SAFE, &disk, target()).await;
+    check_whole(DURABLE, &disk, target()).await;
 }
 
 #[tokio::test]
-async fn a_shard_that_can_not_be_read_is_told_before_anything_is_changed() {
-    for refused in [Op::List, Op::Stat] {
-        let disk = SAFE.closed_with(BEFORE).await;
+async fn a_shard_that_cannot_be_read_is_reported_before_anything_is_changed() {
+    for refused in [DiskOp::List, DiskOp::Stat] {
+        let disk = DURABLE.closed_with(INITIAL).await;
         let refusal = disk.refuse(move |op, path| {
             let path = path.to_string_lossy();
             let is_shard = path.ends_with("/AA") || path.ends_with("/AA/.");
@@ -166,24 +179,25 @@ async fn a_shard_that_can_not_be_read_is_told_before_anything_is_changed() {
             "{error:?}"
         );
         drop(refusal);
-        check_whole(SAFE, &disk, Shard::default()).await;
+        check_whole(DURABLE, &disk, Shard::default()).await;
     }
 }
 
 #[tokio::test]
-async fn a_dropped_future_stops_the_work_and_the_same_call_completes_it() {
-    let disk = SAFE.closed_with(BEFORE).await;
-    let held = disk.hold(|op, path| op == Op::Rename && path.ends_with("CA/CAA1.data"));
+async fn a_dropped_resharding_stops_and_a_second_call_completes_it() {
+    let disk = DURABLE.closed_with(INITIAL).await;
+    let breakpoint =
+        disk.set_breakpoint(|op, path| op == DiskOp::Rename && path.ends_with("CA/CAA1.data"));
     let task = tokio::spawn({
         let disk = disk.clone();
         async move { reshard(&disk, target()).await }
     });
-    held.reached().await;
+    breakpoint.reached().await;
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     let locked = reshard(&disk, target()).await.unwrap_err();
-    assert!(locked.is_locked(), "the step that is under way goes on");
-    drop(held);
+    assert!(locked.is_locked(), "the current step continues");
+    drop(breakpoint);
     let done = loop {
         match reshard(&disk, target()).await {
             Err(error) if error.is_locked() => tokio::task::yield_now().await,
@@ -191,24 +205,26 @@ async fn a_dropped_future_stops_the_work_and_the_same_call_completes_it() {
         }
     };
     let _ = done.unwrap();
-    check_whole(SAFE, &disk, target()).await;
+    check_whole(DURABLE, &disk, target()).await;
 }
 
 #[tokio::test]
-async fn a_commit_that_was_cut_short_is_carried_out_before() {
-    use super::fixture::{Change, Write};
-    let disk = SAFE.closed_with(BEFORE).await;
-    let store = SAFE.open(&disk).await;
+async fn a_pending_commit_is_applied_before_a_resharding() {
+    let disk = DURABLE.closed_with(INITIAL).await;
+    let store = DURABLE.open(&disk).await;
     let refusal = disk.refuse(|op, path| {
-        (op == Op::Rename && path.ends_with("QQ/QQQ1.data")).then_some(ErrorKind::Other)
+        (op == DiskOp::Rename && path.ends_with("QQ/QQQ1.data")).then_some(ErrorKind::Other)
     });
-    let commit = Write::Commit(vec![Change::Put("QQQ1", "six"), Change::Delete("Z")]);
+    let commit = StoreCall::Commit(vec![
+        BatchWrite::Put("QQQ1", "six"),
+        BatchWrite::Delete("Z"),
+    ]);
     commit.run(&store).await.unwrap_err();
     drop(refusal);
-    let found = disk.reboot(Loss::All);
+    let found = disk.reboot(DataLoss::AllUnflushed);
     let _ = reshard(&found, target()).await.unwrap();
     let mut expected = whole();
     expected.remove("Z");
     expected.insert("QQQ1".to_owned(), "six".into());
-    assert_eq!(blocks(&SAFE.open(&found).await).await, expected);
+    assert_eq!(blocks(&DURABLE.open(&found).await).await, expected);
 }

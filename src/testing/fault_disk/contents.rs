@@ -2,14 +2,14 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::data_loss::{Fate, Remains};
+use super::data_loss::{LossModel, SurvivingContents};
 
-/// The bytes of a file. It starts empty, and that is durable.
+/// The bytes of a file. A new file is empty, and that is durable.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Contents {
     live: Bytes,
     durable: Bytes,
-    spoilt: bool,
+    flush_failed: bool,
 }
 
 impl Contents {
@@ -25,37 +25,37 @@ impl Contents {
 
     /// Makes the contents durable, unless an earlier flush of them failed.
     pub(super) fn flush(&mut self) {
-        if !self.spoilt {
+        if !self.flush_failed {
             self.durable = self.live.clone();
         }
     }
 
-    /// The kernel forgets what it could not flush: it takes the pages for clean, so that no later
-    /// flush writes them.
+    /// Fails to flush the contents. The kernel marks pages as clean when it fails to write them, so
+    /// no later flush writes them.
     pub(super) fn fail_to_flush(&mut self) {
-        self.spoilt |= self.live != self.durable;
+        self.flush_failed |= self.live != self.durable;
     }
 
-    /// What is found after a power cut.
-    pub(super) fn after_power_cut(&self, fate: &mut Fate) -> Contents {
+    /// Returns the contents that are found after a power cut.
+    pub(super) fn after_power_cut(&self, loss: &mut LossModel) -> Contents {
         let found = if self.live == self.durable {
             self.durable.clone()
         } else {
-            self.left_by(fate.remains(self.live.len()))
+            self.surviving(loss.surviving_contents(self.live.len()))
         };
         Contents {
             live: found.clone(),
             durable: found,
-            spoilt: false,
+            flush_failed: false,
         }
     }
 
-    fn left_by(&self, remains: Remains) -> Bytes {
-        match remains {
-            Remains::Whole => self.live.clone(),
-            Remains::Durable => self.durable.clone(),
-            Remains::Cut(len) => self.live.slice(..len),
-            Remains::Zeroed(from) => {
+    fn surviving(&self, contents: SurvivingContents) -> Bytes {
+        match contents {
+            SurvivingContents::Live => self.live.clone(),
+            SurvivingContents::Durable => self.durable.clone(),
+            SurvivingContents::Truncated(len) => self.live.slice(..len),
+            SurvivingContents::ZeroFilled(from) => {
                 let mut found = BytesMut::from(&self.live[..from]);
                 found.resize(self.live.len(), 0);
                 found.freeze()

@@ -1,62 +1,64 @@
-//! [`Loss`]: what a crash takes, and the [`Fate`] that decides it thing by thing.
+//! [`DataLoss`]: what a crash destroys, and the [`LossModel`] that decides it for each change and file.
 
 use proptest::prelude::RngExt;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-/// What is lost in a crash.
+/// What a crash destroys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// Nothing: the process was killed. What wasn't durable still isn't.
+pub(crate) enum DataLoss {
+    /// Nothing: the process was killed. What wasn't durable still isn't durable.
     None,
-    /// All that wasn't durable: a power cut.
-    All,
-    /// Of what wasn't durable each thing by itself, as the seed has it: a power cut in the middle of
-    /// writing it back.
-    Some(u64),
+    /// Everything that wasn't durable: a power cut.
+    AllUnflushed,
+    /// A part of what wasn't durable, chosen by this seed: a power cut while the system was writing it
+    /// back.
+    SomeUnflushed(u64),
 }
 
-/// Decides what a power cut leaves of one thing after the other.
-pub(super) enum Fate {
-    LosesAll,
-    Rolls(Box<TestRng>),
+/// Decides, for one change or file after the other, what a power cut leaves of it.
+pub(super) enum LossModel {
+    LoseAll,
+    Random(Box<TestRng>),
 }
 
-/// What a power cut leaves of the contents of a file that weren't durable.
+/// What a power cut leaves of file contents that weren't durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Remains {
-    Whole,
+pub(super) enum SurvivingContents {
+    /// The live contents, complete.
+    Live,
+    /// The contents that were durable before.
     Durable,
-    /// The first bytes.
-    Cut(usize),
-    /// The first bytes, and zeros to the full length.
-    Zeroed(usize),
+    /// This number of bytes of the live contents.
+    Truncated(usize),
+    /// This number of bytes of the live contents, then zeros up to their full length.
+    ZeroFilled(usize),
 }
 
-impl Fate {
+impl LossModel {
     pub(super) fn seeded(seed: u64) -> Self {
         let seed = [seed.to_le_bytes(); 4];
-        let dice = TestRng::from_seed(RngAlgorithm::ChaCha, seed.as_flattened());
-        Fate::Rolls(Box::new(dice))
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, seed.as_flattened());
+        LossModel::Random(Box::new(rng))
     }
 
-    /// Whether the next change of an entry is kept.
-    pub(super) fn keeps(&mut self) -> bool {
+    /// Returns whether the next change of an entry survives.
+    pub(super) fn change_survives(&mut self) -> bool {
         match self {
-            Fate::LosesAll => false,
-            Fate::Rolls(dice) => dice.random_bool(0.5),
+            LossModel::LoseAll => false,
+            LossModel::Random(rng) => rng.random_bool(0.5),
         }
     }
 
-    /// What is left of the next contents.
-    pub(super) fn remains(&mut self, len: usize) -> Remains {
-        let Fate::Rolls(dice) = self else {
-            return Remains::Durable;
+    /// Returns what survives of the next file's contents, which are `len` bytes long.
+    pub(super) fn surviving_contents(&mut self, len: usize) -> SurvivingContents {
+        let LossModel::Random(rng) = self else {
+            return SurvivingContents::Durable;
         };
-        match dice.random_range(0..4) {
-            0 => Remains::Whole,
-            1 => Remains::Durable,
-            2 => Remains::Cut(dice.random_range(0..=len)),
-            _ => Remains::Zeroed(dice.random_range(0..=len)),
+        match rng.random_range(0..4) {
+            0 => SurvivingContents::Live,
+            1 => SurvivingContents::Durable,
+            2 => SurvivingContents::Truncated(rng.random_range(0..=len)),
+            _ => SurvivingContents::ZeroFilled(rng.random_range(0..=len)),
         }
     }
 }

@@ -1,23 +1,23 @@
-//! [`Faults`]: what is to go wrong, and the count of the steps.
+//! [`Faults`]: the crash and the failures that a test has scheduled, and the count of the steps.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-use super::{FaultDisk, Op};
+use super::{DiskOp, FaultDisk};
 
-type Refuses = Box<dyn FnMut(Op, &Path) -> Option<io::ErrorKind> + Send>;
+type RefusalRule = Box<dyn FnMut(DiskOp, &Path) -> Option<io::ErrorKind> + Send>;
 
-/// What is to go wrong on a disk.
+/// The faults that are scheduled on a disk.
 #[derive(Default)]
 pub(super) struct Faults {
-    /// How many steps have been tried.
+    /// The number of steps that have been tried.
     steps: u64,
-    /// With this many steps tried the machine is dead.
+    /// The machine is dead once this number of steps has been tried.
     crash_at: Option<u64>,
     failures: BTreeMap<u64, io::ErrorKind>,
-    refusals: BTreeMap<u64, Refuses>,
+    refusals: BTreeMap<u64, RefusalRule>,
     last_refusal: u64,
 }
 
@@ -34,13 +34,13 @@ impl Faults {
         self.failures.insert(self.steps + steps + 1, kind);
     }
 
-    pub(super) fn refuse(&mut self, refuses: Refuses) -> u64 {
+    pub(super) fn refuse(&mut self, refuses: RefusalRule) -> u64 {
         self.last_refusal += 1;
         self.refusals.insert(self.last_refusal, refuses);
         self.last_refusal
     }
 
-    fn accept(&mut self, refusal: u64) {
+    fn stop_refusing(&mut self, refusal: u64) {
         self.refusals.remove(&refusal);
     }
 
@@ -55,8 +55,8 @@ impl Faults {
         Ok(())
     }
 
-    /// Whether an operation may be done that changes nothing.
-    pub(super) fn permit(&mut self, op: Op, path: &Path) -> io::Result<()> {
+    /// Checks that an operation that changes nothing is not refused.
+    pub(super) fn permit(&mut self, op: DiskOp, path: &Path) -> io::Result<()> {
         let mut refusals = self.refusals.values_mut();
         match refusals.find_map(|refuses| refuses(op, path)) {
             Some(kind) => Err(kind.into()),
@@ -64,8 +64,8 @@ impl Faults {
         }
     }
 
-    /// Counts a step that is about to be done, and says whether it may be.
-    pub(super) fn step(&mut self, op: Op, path: &Path) -> io::Result<()> {
+    /// Counts a step that is about to be done, and fails if the step is to fail.
+    pub(super) fn step(&mut self, op: DiskOp, path: &Path) -> io::Result<()> {
         self.steps += 1;
         if let Some(kind) = self.failures.remove(&self.steps) {
             return Err(kind.into());
@@ -74,7 +74,7 @@ impl Faults {
     }
 }
 
-/// Makes operations fail until it is dropped.
+/// Makes operations fail until this guard is dropped.
 #[must_use = "the disk accepts the operations again when this is dropped"]
 pub(crate) struct Refusal {
     pub(super) disk: FaultDisk,
@@ -89,6 +89,6 @@ impl fmt::Debug for Refusal {
 
 impl Drop for Refusal {
     fn drop(&mut self) {
-        self.disk.state().faults.accept(self.id);
+        self.disk.state().faults.stop_refusing(self.id);
     }
 }

@@ -1,4 +1,4 @@
-//! [`Image`]: what is on the disk, live and durable.
+//! [`Image`]: everything that is on the disk, live and durable.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -7,25 +7,25 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::contents::Contents;
-use super::data_loss::{Fate, Loss};
+use super::data_loss::{DataLoss, LossModel};
 use super::journal::Journal;
-use super::tree::{Change, Id, Node, ROOT, Tree};
+use super::tree::{EntryChange, Inode, InodeId, ROOT, Tree};
 use crate::disk::Kind;
 
-/// The inodes and their names. Operations see the live state; a power cut leaves the durable one.
+/// The iinodes and their names. Operations see the live state; a power cut leaves the durable one.
 ///
-/// What an operation will change is worked out apart from the change, with the errors of an operating
-/// system, so that a fault can come between.
+/// Planning a change is separate from applying it, so that a fault can be injected between the two. The
+/// plan fails with the errors of an operating system.
 #[derive(Clone, Debug)]
 pub(super) struct Image {
     live: Tree,
     journal: Journal,
-    files: BTreeMap<Id, Contents>,
-    last_id: Id,
+    files: BTreeMap<InodeId, Contents>,
+    last_id: InodeId,
 }
 
 impl Image {
-    /// An empty file system.
+    /// Creates an empty file system.
     pub(super) fn new() -> Self {
         let live = Tree::new();
         Image {
@@ -40,13 +40,13 @@ impl Image {
         &self.live
     }
 
-    pub(super) fn find(&self, path: &Path) -> io::Result<Node> {
+    pub(super) fn find(&self, path: &Path) -> io::Result<Inode> {
         self.live.resolve(path)
     }
 
-    pub(super) fn find_dir(&self, path: &Path) -> io::Result<Id> {
+    pub(super) fn find_dir(&self, path: &Path) -> io::Result<InodeId> {
         match self.find(path)? {
-            Node {
+            Inode {
                 kind: Kind::Dir,
                 id,
             } => Ok(id),
@@ -54,41 +54,41 @@ impl Image {
         }
     }
 
-    pub(super) fn find_file(&self, path: &Path) -> io::Result<Id> {
+    pub(super) fn find_file(&self, path: &Path) -> io::Result<InodeId> {
         match self.find(path)? {
-            Node {
+            Inode {
                 kind: Kind::File,
                 id,
             } => Ok(id),
-            node => Err(not_a_file(node)),
+            inode => Err(not_a_file(inode)),
         }
     }
 
-    /// A new inode at a path that is free.
-    pub(super) fn plan_new(&mut self, path: &Path, kind: Kind) -> io::Result<Change> {
-        let at = self.live.place(path)?;
+    /// Plans a new inode at a path where nothing is.
+    pub(super) fn plan_new(&mut self, path: &Path, kind: Kind) -> io::Result<EntryChange> {
+        let at = self.live.entry_name(path)?;
         if self.live.get(&at).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.last_id += 1;
         let id = self.last_id;
-        let node = Node { id, kind };
-        Ok(Change::Link { node, at })
+        let inode = Inode { id, kind };
+        Ok(EntryChange::Link { inode, at })
     }
 
-    pub(super) fn plan_rename(&self, from: &Path, to: &Path) -> io::Result<Change> {
-        // As an operating system does, it looks for both directories before it looks for the file.
-        let (from, to) = (self.live.place(from)?, self.live.place(to)?);
-        let node = self.live.get(&from).ok_or(io::ErrorKind::NotFound)?;
+    pub(super) fn plan_rename(&self, from: &Path, to: &Path) -> io::Result<EntryChange> {
+        // Like an operating system, look up both directories before the file.
+        let (from, to) = (self.live.entry_name(from)?, self.live.entry_name(to)?);
+        let inode = self.live.get(&from).ok_or(io::ErrorKind::NotFound)?;
         let displaced = self.live.get(&to);
-        if let Some(dir) = [Some(node), displaced].into_iter().flatten().find(is_dir) {
+        if let Some(dir) = [Some(inode), displaced].into_iter().flatten().find(is_dir) {
             return Err(not_a_file(dir));
         }
-        Ok(Change::Move { node, from, to })
+        Ok(EntryChange::Move { inode, from, to })
     }
 
-    pub(super) fn plan_rename_new(&self, from: &Path, to: &Path) -> io::Result<Change> {
-        let (source, target) = (self.live.place(from)?, self.live.place(to)?);
+    pub(super) fn plan_rename_new(&self, from: &Path, to: &Path) -> io::Result<EntryChange> {
+        let (source, target) = (self.live.entry_name(from)?, self.live.entry_name(to)?);
         self.live.get(&source).ok_or(io::ErrorKind::NotFound)?;
         if self.live.get(&target).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -96,54 +96,54 @@ impl Image {
         self.plan_rename(from, to)
     }
 
-    pub(super) fn plan_link(&self, from: &Path, to: &Path) -> io::Result<Change> {
-        let node = self.find(from)?;
-        let at = self.live.place(to)?;
+    pub(super) fn plan_link(&self, from: &Path, to: &Path) -> io::Result<EntryChange> {
+        let inode = self.find(from)?;
+        let at = self.live.entry_name(to)?;
         if self.live.get(&at).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        if is_dir(&node) {
-            return Err(not_a_file(node));
+        if is_dir(&inode) {
+            return Err(not_a_file(inode));
         }
-        Ok(Change::Link { node, at })
+        Ok(EntryChange::Link { inode, at })
     }
 
-    /// Whether both are names of one file: then a rename does nothing, says rename(2).
+    /// Returns whether both are names of one file: then a rename does nothing, as rename(2) says.
     pub(super) fn are_same(&self, one: &Path, other: &Path) -> bool {
         let (one, other) = (self.find_file(one), self.find_file(other));
         one.is_ok_and(|one| other.is_ok_and(|other| one == other))
     }
 
-    pub(super) fn plan_remove_file(&self, path: &Path) -> io::Result<Change> {
-        let node = self.find(path)?;
-        if is_dir(&node) {
-            return Err(not_a_file(node));
+    pub(super) fn plan_remove_file(&self, path: &Path) -> io::Result<EntryChange> {
+        let inode = self.find(path)?;
+        if is_dir(&inode) {
+            return Err(not_a_file(inode));
         }
-        let at = self.live.place(path)?;
-        Ok(Change::Unlink { node, at })
+        let at = self.live.entry_name(path)?;
+        Ok(EntryChange::Unlink { inode, at })
     }
 
-    pub(super) fn plan_remove_dir(&self, path: &Path) -> io::Result<Change> {
+    pub(super) fn plan_remove_dir(&self, path: &Path) -> io::Result<EntryChange> {
         let id = self.find_dir(path)?;
         if self.live.entries(id).next().is_some() {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
-        let (node, at) = (self.find(path)?, self.live.place(path)?);
-        Ok(Change::Unlink { node, at })
+        let (inode, at) = (self.find(path)?, self.live.entry_name(path)?);
+        Ok(EntryChange::Unlink { inode, at })
     }
 
-    /// Does what was planned. Nothing of it is durable yet.
-    pub(super) fn apply(&mut self, change: Change) -> Id {
-        let node = change.node();
-        if let (Change::Link { .. }, Kind::File) = (&change, node.kind) {
-            self.files.entry(node.id).or_default();
+    /// Applies a planned change, which is not durable yet.
+    pub(super) fn apply(&mut self, change: EntryChange) -> InodeId {
+        let inode = change.inode();
+        if let (EntryChange::Link { .. }, Kind::File) = (&change, inode.kind) {
+            self.files.entry(inode.id).or_default();
         }
         self.live.apply(&change);
         self.journal.append(change);
-        node.id
+        inode.id
     }
 
-    /// Puts something there that is durable.
+    /// Creates an inode and makes it durable.
     pub(super) fn plant(&mut self, path: &Path, kind: Kind) -> io::Result<()> {
         let change = self.plan_new(path, kind)?;
         let dirs = HashSet::from(change.dirs());
@@ -152,39 +152,39 @@ impl Image {
         Ok(())
     }
 
-    /// The contents of a file.
-    pub(super) fn read(&self, file: Id) -> Bytes {
+    /// Returns the contents of a file.
+    pub(super) fn read(&self, file: InodeId) -> Bytes {
         let contents = self.files.get(&file);
         contents.map_or_else(Bytes::new, |contents| contents.live().clone())
     }
 
-    pub(super) fn append(&mut self, file: Id, bytes: &[u8]) {
+    pub(super) fn append(&mut self, file: InodeId, bytes: &[u8]) {
         self.files.entry(file).or_default().append(bytes);
     }
 
-    /// The contents of one file.
-    pub(super) fn scope_of_file(&self, path: &Path) -> io::Result<Scope> {
-        Ok(Scope::contents(self.find_file(path)?))
+    /// Returns the scope of a flush of one file's contents.
+    pub(super) fn scope_of_file(&self, path: &Path) -> io::Result<FlushScope> {
+        Ok(FlushScope::contents(self.find_file(path)?))
     }
 
-    /// The entries of one directory.
-    pub(super) fn scope_of_dir(&self, path: &Path) -> io::Result<Scope> {
+    /// Returns the scope of a flush of one directory's entries.
+    pub(super) fn scope_of_dir(&self, path: &Path) -> io::Result<FlushScope> {
         let (files, dirs) = (Vec::new(), HashSet::from([self.find_dir(path)?]));
-        Ok(Scope { files, dirs })
+        Ok(FlushScope { files, dirs })
     }
 
-    /// All contents and entries below a path.
-    pub(super) fn scope_below(&self, path: &Path) -> io::Result<Scope> {
-        let nodes = self.live.walk(self.find(path)?);
-        let of = |kind| nodes.iter().filter(move |node| node.kind == kind);
-        Ok(Scope {
-            files: of(Kind::File).map(|node| node.id).collect(),
-            dirs: of(Kind::Dir).map(|node| node.id).collect(),
+    /// Returns the scope of a flush of all contents and entries below a path.
+    pub(super) fn scope_below(&self, path: &Path) -> io::Result<FlushScope> {
+        let inodes = self.live.walk(self.find(path)?);
+        let of = |kind| inodes.iter().filter(move |inode| inode.kind == kind);
+        Ok(FlushScope {
+            files: of(Kind::File).map(|inode| inode.id).collect(),
+            dirs: of(Kind::Dir).map(|inode| inode.id).collect(),
         })
     }
 
     /// Makes durable what can still be made so.
-    pub(super) fn flush(&mut self, scope: Scope) {
+    pub(super) fn flush(&mut self, scope: FlushScope) {
         for file in scope.files {
             self.files.entry(file).or_default().flush();
         }
@@ -192,27 +192,27 @@ impl Image {
     }
 
     /// Makes nothing durable, now or later, of what [`flush`](Image::flush) would have.
-    pub(super) fn fail_to_flush(&mut self, scope: Scope) {
+    pub(super) fn fail_to_flush(&mut self, scope: FlushScope) {
         for file in scope.files {
             self.files.entry(file).or_default().fail_to_flush();
         }
         self.journal.fail_to_flush(scope.dirs);
     }
 
-    /// What is found after a crash.
-    pub(super) fn after(&self, loss: Loss) -> Image {
+    /// Returns the image that is found after a crash.
+    pub(super) fn after(&self, loss: DataLoss) -> Image {
         match loss {
-            Loss::None => self.clone(),
-            Loss::All => self.after_power_cut(Fate::LosesAll),
-            Loss::Some(seed) => self.after_power_cut(Fate::seeded(seed)),
+            DataLoss::None => self.clone(),
+            DataLoss::AllUnflushed => self.after_power_cut(LossModel::LoseAll),
+            DataLoss::SomeUnflushed(seed) => self.after_power_cut(LossModel::seeded(seed)),
         }
     }
 
-    fn after_power_cut(&self, mut fate: Fate) -> Image {
-        let live = self.journal.after_power_cut(&mut fate);
+    fn after_power_cut(&self, mut loss: LossModel) -> Image {
+        let live = self.journal.after_power_cut(&mut loss);
         let files = self.files.iter();
-        let files = files.filter(|(id, _)| live.links(**id));
-        let files = files.map(|(id, contents)| (*id, contents.after_power_cut(&mut fate)));
+        let files = files.filter(|(id, _)| live.has_name(**id));
+        let files = files.map(|(id, contents)| (*id, contents.after_power_cut(&mut loss)));
         Image {
             journal: Journal::new(live.clone()),
             files: files.collect(),
@@ -222,26 +222,26 @@ impl Image {
     }
 }
 
-/// What one flush is about: the contents of files and the entries of directories.
-pub(super) struct Scope {
-    files: Vec<Id>,
-    dirs: HashSet<Id>,
+/// What one flush makes durable: the contents of files and the entries of directories.
+pub(super) struct FlushScope {
+    files: Vec<InodeId>,
+    dirs: HashSet<InodeId>,
 }
 
-impl Scope {
-    pub(super) fn contents(file: Id) -> Self {
+impl FlushScope {
+    pub(super) fn contents(file: InodeId) -> Self {
         let (files, dirs) = (vec![file], HashSet::new());
-        Scope { files, dirs }
+        FlushScope { files, dirs }
     }
 }
 
-fn is_dir(node: &Node) -> bool {
-    node.kind == Kind::Dir
+fn is_dir(inode: &Inode) -> bool {
+    inode.kind == Kind::Dir
 }
 
-/// The error of an operation on files for what isn't one.
-fn not_a_file(node: Node) -> io::Error {
-    if is_dir(&node) {
+/// Returns the error of a file operation on something that is not a file.
+fn not_a_file(inode: Inode) -> io::Error {
+    if is_dir(&inode) {
         io::ErrorKind::IsADirectory.into()
     } else {
         io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")

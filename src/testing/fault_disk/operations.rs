@@ -1,4 +1,4 @@
-//! The operations of a [`FaultDisk`].
+//! The operations of a [`FaultDisk`]: each waits at breakpoints, plans, counts its steps and applies.
 
 use std::io;
 use std::path::Path;
@@ -6,75 +6,79 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::image::{Image, Scope};
-use super::tree::{Change, Id};
-use super::{FaultDisk, Op, State};
+use super::image::{FlushScope, Image};
+use super::tree::{EntryChange, InodeId};
+use super::{DiskOp, DiskState, FaultDisk};
 use crate::disk::{Disk, Kind, Listed, Listing, LockGuard, Stat};
 
-/// What a file system says of the size of a directory.
+/// The size that a file system reports for a directory.
 const DIR_LEN: u64 = 4096;
 
 impl Disk for FaultDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.change(Op::CreateDir, dir, |image| image.plan_new(dir, Kind::Dir))?;
+        self.change(DiskOp::CreateDir, dir, |image| {
+            image.plan_new(dir, Kind::Dir)
+        })?;
         Ok(())
     }
 
     fn write_new(&self, file: &Path, contents: &[u8], _mode: u32, sync: bool) -> io::Result<()> {
-        let id = self.change(Op::CreateFile, file, |image| {
+        let id = self.change(DiskOp::CreateFile, file, |image| {
             image.plan_new(file, Kind::File)
         })?;
         let (first, second) = contents.split_at(contents.len() / 2);
         for half in [first, second].into_iter().filter(|half| !half.is_empty()) {
-            let mut state = self.enter(Op::Write, file)?;
-            state.faults.step(Op::Write, file)?;
+            let mut state = self.enter(DiskOp::Write, file)?;
+            state.faults.step(DiskOp::Write, file)?;
             state.image.append(id, half);
         }
         if sync {
-            self.flush(Op::SyncFile, file, |_| Ok(Scope::contents(id)))?;
+            self.flush(DiskOp::SyncFile, file, |_| Ok(FlushScope::contents(id)))?;
         }
         Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.check_same_mount(from, to)?;
-        let mut state = self.enter(Op::Rename, to)?;
+        let mut state = self.enter(DiskOp::Rename, to)?;
         if state.image.are_same(from, to) {
-            return state.faults.permit(Op::Rename, to);
+            return state.faults.permit(DiskOp::Rename, to);
         }
         let change = state.image.plan_rename(from, to)?;
-        state.faults.step(Op::Rename, to)?;
+        state.faults.step(DiskOp::Rename, to)?;
         state.image.apply(change);
         Ok(())
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.check_same_mount(from, to)?;
-        self.change(Op::Rename, to, |image| image.plan_rename_new(from, to))?;
+        self.change(DiskOp::Rename, to, |image| image.plan_rename_new(from, to))?;
         Ok(())
     }
 
     fn link_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        if !self.shared.abilities.links {
+        if !self.shared.capabilities.links {
             return self.rename_new(from, to);
         }
         self.check_same_mount(from, to)?;
-        self.change(Op::Rename, to, |image| image.plan_link(from, to))?;
+        self.change(DiskOp::Rename, to, |image| image.plan_link(from, to))?;
         Ok(())
     }
 
     fn remove_file(&self, file: &Path) -> io::Result<()> {
-        self.change(Op::RemoveFile, file, |image| image.plan_remove_file(file))?;
+        self.change(DiskOp::RemoveFile, file, |image| {
+            image.plan_remove_file(file)
+        })?;
         Ok(())
     }
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        self.change(Op::RemoveDir, dir, |image| image.plan_remove_dir(dir))?;
+        self.change(DiskOp::RemoveDir, dir, |image| image.plan_remove_dir(dir))?;
         Ok(())
     }
 
     fn read(&self, file: &Path) -> io::Result<Bytes> {
-        let state = self.look(Op::Read, file)?;
+        let state = self.enter_for_read(DiskOp::Read, file)?;
         let id = state.image.find_file(file)?;
         Ok(state.image.read(id))
     }
@@ -86,24 +90,24 @@ impl Disk for FaultDisk {
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
-        let state = self.look(Op::Stat, path)?;
-        let node = state.image.find(path)?;
-        let len = match node.kind {
+        let state = self.enter_for_read(DiskOp::Stat, path)?;
+        let inode = state.image.find(path)?;
+        let len = match inode.kind {
             Kind::Dir => DIR_LEN,
-            _ => state.image.read(node.id).len() as u64,
+            _ => state.image.read(inode.id).len() as u64,
         };
         Ok(Stat {
-            kind: node.kind,
+            kind: inode.kind,
             len,
         })
     }
 
-    /// The entries as they are now, sorted. They are looked at and read by their paths.
+    /// Returns the entries as they are now, sorted. Each is examined and read by its path.
     fn list(&self, dir: &Path) -> io::Result<Listing> {
-        let state = self.look(Op::List, dir)?;
+        let state = self.enter_for_read(DiskOp::List, dir)?;
         let id = state.image.find_dir(dir)?;
-        let entries = state.image.live().entries(id).map(|(name, node)| {
-            let (name, kind) = (name.to_owned(), node.kind);
+        let entries = state.image.live().entries(id).map(|(name, inode)| {
+            let (name, kind) = (name.to_owned(), inode.kind);
             Ok(Listed { name, kind })
         });
         let (disk, dir) = (Arc::new(self.clone()), dir.to_owned());
@@ -111,48 +115,48 @@ impl Disk for FaultDisk {
     }
 
     fn sync_file(&self, file: &Path) -> io::Result<()> {
-        self.flush(Op::SyncFile, file, |image| image.scope_of_file(file))
+        self.flush(DiskOp::SyncFile, file, |image| image.scope_of_file(file))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.flush(Op::SyncDir, dir, |image| image.scope_of_dir(dir))
+        self.flush(DiskOp::SyncDir, dir, |image| image.scope_of_dir(dir))
     }
 
     fn sync_all(&self, root: &Path) -> io::Result<()> {
-        self.flush(Op::SyncAll, root, |image| image.scope_below(root))
+        self.flush(DiskOp::SyncAll, root, |image| image.scope_below(root))
     }
 
     fn syncs_all_at_once(&self) -> bool {
-        self.shared.abilities.syncfs
+        self.shared.capabilities.syncfs
     }
 
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
-        let made = self.change(Op::CreateFile, file, |image| {
+        let made = self.change(DiskOp::CreateFile, file, |image| {
             image.plan_new(file, Kind::File)
         });
         match made {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => _ = made?,
         }
-        let mut state = self.look(Op::Lock, file)?;
+        let mut state = self.enter_for_read(DiskOp::Lock, file)?;
         let id = state.image.find_file(file)?;
         if !state.locks.insert(id) {
             return Ok(None);
         }
         let disk = self.clone();
-        Ok(Some(Box::new(Lock { disk, id })))
+        Ok(Some(Box::new(FaultDiskLock { disk, id })))
     }
 }
 
 #[derive(Debug)]
-struct Lock {
+struct FaultDiskLock {
     disk: FaultDisk,
-    id: Id,
+    id: InodeId,
 }
 
-impl LockGuard for Lock {}
+impl LockGuard for FaultDiskLock {}
 
-impl Drop for Lock {
+impl Drop for FaultDiskLock {
     fn drop(&mut self) {
         self.disk.state().locks.remove(&self.id);
     }
@@ -170,44 +174,44 @@ impl FaultDisk {
         Ok(())
     }
 
-    /// The disk as soon as nothing holds the operation back, if the machine is alive then.
-    fn enter(&self, op: Op, path: &Path) -> io::Result<MutexGuard<'_, State>> {
+    /// Waits until no breakpoint stops the operation, and returns the disk if the machine is alive then.
+    fn enter(&self, op: DiskOp, path: &Path) -> io::Result<MutexGuard<'_, DiskState>> {
         let state = self.state();
         state.faults.check_alive()?;
-        let arrived_at = state.holds.arrive(op, path);
-        let released = &self.shared.released;
-        let state = released.wait_while(state, |state| state.holds.hold_back(&arrived_at));
+        let arrived_at = state.breakpoints.arrive(op, path);
+        let removed = &self.shared.breakpoint_removed;
+        let state = removed.wait_while(state, |state| state.breakpoints.any_set(&arrived_at));
         let state = state.unwrap_or_else(PoisonError::into_inner);
         state.faults.check_alive()?;
         Ok(state)
     }
 
-    /// The disk for an operation that changes nothing.
-    fn look(&self, op: Op, path: &Path) -> io::Result<MutexGuard<'_, State>> {
+    /// Returns the disk for an operation that changes nothing.
+    fn enter_for_read(&self, op: DiskOp, path: &Path) -> io::Result<MutexGuard<'_, DiskState>> {
         let mut state = self.enter(op, path)?;
         state.faults.permit(op, path)?;
         Ok(state)
     }
 
-    /// Changes the entries in one step; the inode that it is about.
+    /// Changes the entries in one step, and returns the inode whose entry changes.
     fn change(
         &self,
-        op: Op,
+        op: DiskOp,
         path: &Path,
-        plan: impl FnOnce(&mut Image) -> io::Result<Change>,
-    ) -> io::Result<Id> {
+        plan: impl FnOnce(&mut Image) -> io::Result<EntryChange>,
+    ) -> io::Result<InodeId> {
         let mut state = self.enter(op, path)?;
         let change = plan(&mut state.image)?;
         state.faults.step(op, path)?;
         Ok(state.image.apply(change))
     }
 
-    /// Makes things durable in one step.
+    /// Makes everything in a scope durable in one step.
     fn flush(
         &self,
-        op: Op,
+        op: DiskOp,
         path: &Path,
-        scope: impl FnOnce(&Image) -> io::Result<Scope>,
+        scope: impl FnOnce(&Image) -> io::Result<FlushScope>,
     ) -> io::Result<()> {
         let mut state = self.enter(op, path)?;
         let scope = scope(&state.image)?;

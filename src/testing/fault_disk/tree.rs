@@ -1,7 +1,7 @@
-//! [`Tree`]: which names lead to which inodes, and the [`Change`]s of that.
+//! [`Tree`]: which names refer to which iinodes, and how an [`EntryChange`] changes that.
 //!
-//! A directory has one name at most, a file may have several. Moving it takes its old name away in the
-//! same change.
+//! A directory has at most one name, a file may have several. A move removes the old name in the same
+//! change.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -10,61 +10,71 @@ use std::path::{Component, Path};
 
 use crate::disk::Kind;
 
-/// The number of an inode. It is never used again for another one.
-pub(super) type Id = u64;
+/// The number of an inode. It is never reused for another inode.
+pub(super) type InodeId = u64;
 
-/// An inode, as an entry names it.
+/// An inode, as a directory entry refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Node {
-    pub(super) id: Id,
+pub(super) struct Inode {
+    pub(super) id: InodeId,
     pub(super) kind: Kind,
 }
 
 /// The directory `/`.
-pub(super) const ROOT: Node = Node {
+pub(super) const ROOT: Inode = Inode {
     id: 0,
     kind: Kind::Dir,
 };
 
-/// A name in a directory, taken or not.
+/// A name in a directory, whether an entry has it or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) dir: Id,
+pub(super) struct EntryName {
+    pub(super) dir: InodeId,
     pub(super) name: OsString,
 }
 
-/// What one step does to the entries. It is done whole or not at all.
+/// A change of directory entries, which is made as a whole or not at all.
 #[derive(Clone, Debug)]
-pub(super) enum Change {
-    Link { node: Node, at: Place },
-    Move { node: Node, from: Place, to: Place },
-    Unlink { node: Node, at: Place },
+pub(super) enum EntryChange {
+    Link {
+        inode: Inode,
+        at: EntryName,
+    },
+    Move {
+        inode: Inode,
+        from: EntryName,
+        to: EntryName,
+    },
+    Unlink {
+        inode: Inode,
+        at: EntryName,
+    },
 }
 
-impl Change {
-    pub(super) fn node(&self) -> Node {
+impl EntryChange {
+    pub(super) fn inode(&self) -> Inode {
         match self {
-            Change::Link { node, .. } | Change::Move { node, .. } | Change::Unlink { node, .. } => {
-                *node
-            }
+            EntryChange::Link { inode, .. }
+            | EntryChange::Move { inode, .. }
+            | EntryChange::Unlink { inode, .. } => *inode,
         }
     }
 
-    /// The directories whose flush makes this change durable. The removal of a directory is one of
-    /// its own changes too: what was moved out of it must be durable before.
-    pub(super) fn dirs(&self) -> [Id; 2] {
+    /// Returns the directories whose flush makes this change durable. The removal of a directory is also
+    /// a change of that directory: what was moved out of it must be durable first.
+    pub(super) fn dirs(&self) -> [InodeId; 2] {
         match self {
-            Change::Link { at, .. } => [at.dir, at.dir],
-            Change::Move { from, to, .. } => [from.dir, to.dir],
-            Change::Unlink { node, at } => [at.dir, node.id],
+            EntryChange::Link { at, .. } => [at.dir, at.dir],
+            EntryChange::Move { from, to, .. } => [from.dir, to.dir],
+            EntryChange::Unlink { inode, at } => [at.dir, inode.id],
         }
     }
 
-    /// Where something else that stands there is displaced.
-    fn target(&self) -> &Place {
+    /// Returns the name where the change displaces another entry.
+    fn target(&self) -> &EntryName {
         match self {
-            Change::Link { at, .. } | Change::Unlink { at, .. } => at,
-            Change::Move { to, .. } => to,
+            EntryChange::Link { at, .. } | EntryChange::Unlink { at, .. } => at,
+            EntryChange::Move { to, .. } => to,
         }
     }
 }
@@ -72,71 +82,71 @@ impl Change {
 /// The directories that can be reached from `/`, with their entries.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
-    dirs: HashMap<Id, BTreeMap<OsString, Node>>,
-    /// The names of each inode that has one, in the order in which it got them.
-    places: HashMap<Id, Vec<Place>>,
+    dirs: HashMap<InodeId, BTreeMap<OsString, Inode>>,
+    /// The names of each inode that has at least one, oldest first.
+    names: HashMap<InodeId, Vec<EntryName>>,
 }
 
 impl Tree {
-    /// Nothing but `/`.
+    /// Creates a tree with nothing but `/`.
     pub(super) fn new() -> Self {
         Tree {
             dirs: HashMap::from([(ROOT.id, BTreeMap::new())]),
-            places: HashMap::new(),
+            names: HashMap::new(),
         }
     }
 
-    /// Whether the inode has a name.
-    pub(super) fn links(&self, id: Id) -> bool {
-        self.places.contains_key(&id)
+    /// Returns whether the inode has a name.
+    pub(super) fn has_name(&self, id: InodeId) -> bool {
+        self.names.contains_key(&id)
     }
 
-    fn names(&self, id: Id) -> &[Place] {
-        self.places.get(&id).map_or(&[], Vec::as_slice)
+    fn names_of(&self, id: InodeId) -> &[EntryName] {
+        self.names.get(&id).map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn get(&self, place: &Place) -> Option<Node> {
-        self.dirs.get(&place.dir)?.get(&place.name).copied()
+    pub(super) fn get(&self, entry: &EntryName) -> Option<Inode> {
+        self.dirs.get(&entry.dir)?.get(&entry.name).copied()
     }
 
-    /// The entries of a directory, sorted; none if it can't be reached.
-    pub(super) fn entries(&self, dir: Id) -> impl Iterator<Item = (&OsStr, Node)> {
+    /// Returns the entries of a directory, sorted; none if the directory can't be reached.
+    pub(super) fn entries(&self, dir: InodeId) -> impl Iterator<Item = (&OsStr, Inode)> {
         let entries = self.dirs.get(&dir).into_iter().flatten();
-        entries.map(|(name, node)| (name.as_os_str(), *node))
+        entries.map(|(name, inode)| (name.as_os_str(), *inode))
     }
 
-    /// A directory and all that is below it.
-    pub(super) fn walk(&self, top: Node) -> Vec<Node> {
-        let mut nodes = vec![top];
+    /// Returns a directory and everything below it.
+    pub(super) fn walk(&self, top: Inode) -> Vec<Inode> {
+        let mut inodes = vec![top];
         let mut next = 0;
-        while let Some(node) = nodes.get(next).copied() {
-            nodes.extend(self.entries(node.id).map(|(_, child)| child));
+        while let Some(inode) = inodes.get(next).copied() {
+            inodes.extend(self.entries(inode.id).map(|(_, child)| child));
             next += 1;
         }
-        nodes
+        inodes
     }
 
-    /// What is at a path.
-    pub(super) fn resolve(&self, path: &Path) -> io::Result<Node> {
-        let mut node = ROOT;
+    /// Returns the inode at a path.
+    pub(super) fn resolve(&self, path: &Path) -> io::Result<Inode> {
+        let mut inode = ROOT;
         for component in path.components() {
             match component {
                 Component::RootDir => {}
                 Component::Normal(name) => {
                     let entries = self
                         .dirs
-                        .get(&node.id)
+                        .get(&inode.id)
                         .ok_or(io::ErrorKind::NotADirectory)?;
-                    node = *entries.get(name).ok_or(io::ErrorKind::NotFound)?;
+                    inode = *entries.get(name).ok_or(io::ErrorKind::NotFound)?;
                 }
                 _ => return Err(io::ErrorKind::InvalidInput.into()),
             }
         }
-        Ok(node)
+        Ok(inode)
     }
 
-    /// The place that a path names, in a directory that is there.
-    pub(super) fn place(&self, path: &Path) -> io::Result<Place> {
+    /// Returns the name that a path stands for, in a directory that exists.
+    pub(super) fn entry_name(&self, path: &Path) -> io::Result<EntryName> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
@@ -145,63 +155,68 @@ impl Tree {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         let (dir, name) = (dir.id, name.to_owned());
-        Ok(Place { dir, name })
+        Ok(EntryName { dir, name })
     }
 
-    /// Applies a change whose forerunners have all been applied.
-    pub(super) fn apply(&mut self, change: &Change) {
-        self.apply_beside(change, |_| false);
+    /// Applies a change after all the changes that came before it.
+    pub(super) fn apply(&mut self, change: &EntryChange) {
+        self.apply_if_possible(change, |_| false);
     }
 
-    /// Applies a change some of whose forerunners may have been lost, unless it can't be without
-    /// them: its directory is not there, or it would take away a directory with entries, or an
-    /// inode that is `needed` under another name.
-    pub(super) fn apply_beside(&mut self, change: &Change, needed: impl Fn(Id) -> bool) {
+    /// Applies a change although earlier changes may have been lost.
+    ///
+    /// Does nothing if the change depends on them: its directory does not exist, or it would remove a
+    /// directory with entries, or the last name of an inode that is `needed`.
+    pub(super) fn apply_if_possible(
+        &mut self,
+        change: &EntryChange,
+        needed: impl Fn(InodeId) -> bool,
+    ) {
         let target = change.target();
         if !self.dirs.contains_key(&target.dir) {
             return;
         }
         if let Some(taken) = self.get(target) {
-            let is_last = taken != change.node() && self.names(taken.id).len() == 1;
+            let is_last = taken != change.inode() && self.names_of(taken.id).len() == 1;
             if self.entries(taken.id).next().is_some() || (is_last && needed(taken.id)) {
                 return;
             }
         }
         self.detach(target);
         match change {
-            Change::Link { node, at } => self.attach(*node, at),
-            Change::Move { node, from, to } => {
-                if self.get(from) == Some(*node) {
+            EntryChange::Link { inode, at } => self.attach(*inode, at),
+            EntryChange::Move { inode, from, to } => {
+                if self.get(from) == Some(*inode) {
                     self.detach(from);
                 } else {
-                    let names = self.names(node.id).to_vec();
+                    let names = self.names_of(inode.id).to_vec();
                     names.iter().for_each(|name| self.detach(name));
                 }
-                self.attach(*node, to);
+                self.attach(*inode, to);
             }
-            Change::Unlink { .. } => {}
+            EntryChange::Unlink { .. } => {}
         }
     }
 
-    fn detach(&mut self, place: &Place) {
-        let entries = self.dirs.get_mut(&place.dir);
-        if let Some(node) = entries.and_then(|entries| entries.remove(&place.name)) {
-            let names = self.places.entry(node.id).or_default();
-            names.retain(|name| name != place);
+    fn detach(&mut self, entry: &EntryName) {
+        let entries = self.dirs.get_mut(&entry.dir);
+        if let Some(inode) = entries.and_then(|entries| entries.remove(&entry.name)) {
+            let names = self.names.entry(inode.id).or_default();
+            names.retain(|name| name != entry);
             if names.is_empty() {
-                self.places.remove(&node.id);
-                self.dirs.remove(&node.id);
+                self.names.remove(&inode.id);
+                self.dirs.remove(&inode.id);
             }
         }
     }
 
-    fn attach(&mut self, node: Node, place: &Place) {
-        if let Some(entries) = self.dirs.get_mut(&place.dir) {
-            entries.insert(place.name.clone(), node);
+    fn attach(&mut self, inode: Inode, entry: &EntryName) {
+        if let Some(entries) = self.dirs.get_mut(&entry.dir) {
+            entries.insert(entry.name.clone(), inode);
         }
-        self.places.entry(node.id).or_default().push(place.clone());
-        if node.kind == Kind::Dir {
-            self.dirs.insert(node.id, BTreeMap::new());
+        self.names.entry(inode.id).or_default().push(entry.clone());
+        if inode.kind == Kind::Dir {
+            self.dirs.insert(inode.id, BTreeMap::new());
         }
     }
 }

@@ -224,6 +224,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn damage_is_an_error_or_another_car_and_never_a_panic(
             damage in proptest::collection::vec((0_usize..200, any::<u8>()), 1..8),

@@ -173,6 +173,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn the_spread_is_that_of_the_sorted_sizes(
             mut sizes in proptest::collection::vec(0_u64..50, 1..40),

@@ -1,11 +1,11 @@
-//! Crashes and failures on demand.
+//! Scheduled crashes, failures and refusals.
 
 use std::io::{ErrorKind, Result};
 use std::path::Path;
 
 use super::{files, rename, sync_dir, two_dirs, two_dirs_with, write};
 use crate::disk::{Disk, Kind};
-use crate::testing::fault_disk::{Abilities, FaultDisk, Loss, Op};
+use crate::testing::fault_disk::{Capabilities, DataLoss, DiskOp, FaultDisk};
 
 fn write_durably(disk: &FaultDisk) -> Result<()> {
     disk.write_new(Path::new("/a/x"), b"contents", 0o600, true)
@@ -37,7 +37,7 @@ fn steps_are_counted() {
 }
 
 #[test]
-fn what_changes_nothing_is_no_step() {
+fn an_operation_that_changes_nothing_is_not_a_step() {
     let disk = two_dirs_with(&["/a/x"]);
     let before = disk.steps();
     let [file, absent] = ["/a/x", "/a/absent"].map(Path::new);
@@ -51,7 +51,7 @@ fn what_changes_nothing_is_no_step() {
 }
 
 #[test]
-fn a_crash_in_the_middle_of_a_write_leaves_half_a_file() {
+fn a_crash_during_a_write_leaves_half_a_file() {
     let left = |steps| {
         let disk = two_dirs();
         disk.crash_after(steps);
@@ -68,7 +68,7 @@ fn a_crash_in_the_middle_of_a_write_leaves_half_a_file() {
 }
 
 #[test]
-fn nothing_works_on_a_dead_machine() {
+fn every_operation_fails_after_a_crash() {
     let disk = two_dirs_with(&["/a/x"]);
     assert!(!disk.has_crashed());
     disk.crash_after(0);
@@ -95,7 +95,7 @@ fn nothing_works_on_a_dead_machine() {
 }
 
 #[test]
-fn a_step_fails_once() {
+fn a_scheduled_failure_happens_once() {
     let disk = two_dirs();
     disk.fail_after(1, ErrorKind::PermissionDenied);
     let [x, y] = ["/a/x", "/a/y"].map(Path::new);
@@ -122,19 +122,19 @@ fn a_write_that_fails_may_leave_its_file_behind() {
 }
 
 #[test]
-fn a_failed_flush_of_contents_is_not_made_good_by_a_later_one() {
+fn a_later_flush_does_not_repair_a_failed_flush_of_contents() {
     let disk = two_dirs();
     disk.fail_after(3, ErrorKind::Other);
     write_durably(&disk).unwrap_err();
     disk.sync_file(Path::new("/a/x")).unwrap();
     disk.sync_all(Path::new("/")).unwrap();
     assert_eq!(disk.read(Path::new("/a/x")).unwrap(), "contents");
-    let found = disk.reboot(Loss::All);
+    let found = disk.reboot(DataLoss::AllUnflushed);
     assert_eq!(files(&found), [("/a/x".into(), String::new())]);
 }
 
 #[test]
-fn a_failed_flush_of_a_directory_is_not_made_good_by_a_later_one() {
+fn a_later_flush_does_not_repair_a_failed_flush_of_a_directory() {
     let disk = two_dirs_with(&["/b/x"]);
     rename(&disk, "/b/x", "/a/x");
     disk.fail_after(0, ErrorKind::Other);
@@ -142,13 +142,13 @@ fn a_failed_flush_of_a_directory_is_not_made_good_by_a_later_one() {
     sync_dir(&disk, "/a");
     disk.sync_all(Path::new("/")).unwrap();
     assert_eq!(
-        files(&disk.reboot(Loss::All)),
+        files(&disk.reboot(DataLoss::AllUnflushed)),
         [("/b/x".into(), "/b/x".into())]
     );
 }
 
 #[test]
-fn a_failed_flush_of_everything_is_not_made_good_by_a_later_one() {
+fn a_later_flush_does_not_repair_a_failed_flush_of_everything() {
     let disk = two_dirs();
     write(&disk, "/a/x");
     sync_dir(&disk, "/a");
@@ -156,24 +156,24 @@ fn a_failed_flush_of_everything_is_not_made_good_by_a_later_one() {
     disk.fail_after(0, ErrorKind::Other);
     disk.sync_all(Path::new("/")).unwrap_err();
     disk.sync_all(Path::new("/")).unwrap();
-    let found = disk.reboot(Loss::All);
+    let found = disk.reboot(DataLoss::AllUnflushed);
     assert_eq!(files(&found), [("/a/x".into(), String::new())]);
 }
 
 #[test]
-fn a_failed_flush_harms_neither_what_was_durable_nor_what_comes_later() {
+fn a_failed_flush_affects_neither_durable_data_nor_later_writes() {
     let disk = two_dirs_with(&["/a/x"]);
     disk.fail_after(0, ErrorKind::Other);
     disk.sync_all(Path::new("/")).unwrap_err();
     write(&disk, "/a/y");
     disk.sync_all(Path::new("/")).unwrap();
-    assert_eq!(files(&disk.reboot(Loss::All)), files(&disk));
+    assert_eq!(files(&disk.reboot(DataLoss::AllUnflushed)), files(&disk));
 }
 
 #[test]
 fn a_refusal_lasts_until_it_is_dropped() {
     let disk = two_dirs();
-    let full = disk.refuse(|op, _| (op == Op::Write).then_some(ErrorKind::StorageFull));
+    let full = disk.refuse(|op, _| (op == DiskOp::Write).then_some(ErrorKind::StorageFull));
     for _ in 0..2 {
         let error = write_durably(&disk).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::StorageFull);
@@ -187,7 +187,7 @@ fn a_refusal_lasts_until_it_is_dropped() {
 fn reads_can_be_refused_by_path() {
     let disk = two_dirs_with(&["/a/x", "/a/y"]);
     let _refusal = disk.refuse(|op, path| {
-        let is_x = op == Op::Read && path.ends_with("x");
+        let is_x = op == DiskOp::Read && path.ends_with("x");
         is_x.then_some(ErrorKind::InvalidData)
     });
     let error = disk.read(Path::new("/a/x")).unwrap_err();
@@ -200,7 +200,7 @@ fn reads_can_be_refused_by_path() {
 fn a_rename_is_refused_by_its_new_name() {
     let disk = two_dirs_with(&["/a/x"]);
     let _refusal = disk.refuse(|op, path| {
-        let is_y = op == Op::Rename && path.ends_with("y");
+        let is_y = op == DiskOp::Rename && path.ends_with("y");
         is_y.then_some(ErrorKind::PermissionDenied)
     });
     let [x, y] = ["/a/x", "/b/y"].map(Path::new);
@@ -210,19 +210,23 @@ fn a_rename_is_refused_by_its_new_name() {
 }
 
 #[test]
-fn a_reboot_frees_the_locks_and_takes_away_what_was_to_go_wrong() {
-    let disk = FaultDisk::with(Abilities {
+fn a_reboot_releases_locks_and_clears_scheduled_faults() {
+    let disk = FaultDisk::with(Capabilities {
         syncfs: false,
-        ..Abilities::ALL
+        ..Capabilities::ALL
     });
     let lock = Path::new("/disk/lock");
     let _guard = disk.lock(lock).unwrap();
     let _refusal = disk.refuse(|_, _| Some(ErrorKind::Other));
     disk.fail_after(0, ErrorKind::Other);
     disk.crash_after(0);
-    let disk = disk.reboot(Loss::None);
+    let disk = disk.reboot(DataLoss::None);
     assert!(disk.lock(lock).unwrap().is_some());
     disk.create_dir(Path::new("/disk/store")).unwrap();
     assert!(!disk.syncs_all_at_once());
-    assert!(FaultDisk::new().reboot(Loss::All).syncs_all_at_once());
+    assert!(
+        FaultDisk::new()
+            .reboot(DataLoss::AllUnflushed)
+            .syncs_all_at_once()
+    );
 }

@@ -1,18 +1,18 @@
-//! The rules of the fault disk, each by a test.
+//! Tests of the fault disk itself: each of its rules has a test.
 
-mod beside_os_disk;
 mod breakpoints;
+mod crash_properties;
 mod faults;
 mod operations;
+mod os_disk_equivalence;
 mod power_cut;
-mod property;
 
 use std::path::Path;
 
-use super::{FaultDisk, Loss};
+use super::{DataLoss, FaultDisk};
 use crate::disk::Disk;
 
-/// A disk with the empty directories `/a` and `/b`, all durable.
+/// Returns a disk with the empty directories `/a` and `/b`, all durable.
 fn two_dirs() -> FaultDisk {
     let disk = FaultDisk::new();
     disk.create_dir(Path::new("/a")).unwrap();
@@ -21,7 +21,7 @@ fn two_dirs() -> FaultDisk {
     disk
 }
 
-/// The same with files of which all is durable. Their contents are their names.
+/// Returns the same disk with durable files. The contents of each are its name.
 fn two_dirs_with(files: &[&str]) -> FaultDisk {
     let disk = two_dirs();
     for file in files {
@@ -31,7 +31,7 @@ fn two_dirs_with(files: &[&str]) -> FaultDisk {
     disk
 }
 
-/// Writes a file and flushes neither it nor its name. Its contents are its name.
+/// Writes a file whose contents are its name, and flushes neither.
 fn write(disk: &FaultDisk, file: &str) {
     let written = disk.write_new(Path::new(file), file.as_bytes(), 0o600, false);
     written.unwrap();
@@ -45,7 +45,7 @@ fn sync_dir(disk: &FaultDisk, dir: &str) {
     disk.sync_dir(Path::new(dir)).unwrap();
 }
 
-/// The files that are there, with their contents.
+/// Returns all files with their contents.
 fn files(disk: &FaultDisk) -> Vec<(String, String)> {
     let files = disk.tree().into_iter().filter(|path| !path.ends_with('/'));
     let files = files.map(|file| {
@@ -55,8 +55,10 @@ fn files(disk: &FaultDisk) -> Vec<(String, String)> {
     files.collect()
 }
 
-/// What each of many power cuts leaves.
+/// Returns what each of many power cuts leaves.
 fn power_cuts(disk: &FaultDisk) -> impl Iterator<Item = FaultDisk> {
-    let losses = (0..200).map(Loss::Some).chain([Loss::All]);
+    let losses = (0..200)
+        .map(DataLoss::SomeUnflushed)
+        .chain([DataLoss::AllUnflushed]);
     losses.map(|loss| disk.reboot(loss))
 }

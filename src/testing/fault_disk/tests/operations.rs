@@ -1,4 +1,4 @@
-//! What the operations do and refuse, as an operating system does.
+//! The operations succeed and fail as those of an operating system do.
 
 use std::io::{ErrorKind, Result};
 use std::path::Path;
@@ -16,7 +16,7 @@ fn write_new(disk: &FaultDisk, file: &str) -> Result<()> {
 }
 
 #[test]
-fn a_new_disk_holds_an_empty_directory_for_stores() {
+fn a_new_disk_has_one_empty_directory() {
     assert_eq!(FaultDisk::new().tree(), ["/disk/"]);
 }
 
@@ -28,7 +28,7 @@ fn clones_are_the_same_disk() {
 }
 
 #[test]
-fn a_written_file_is_read_sized_and_listed() {
+fn a_written_file_can_be_read_and_is_listed_with_its_size() {
     let disk = two_dirs();
     write(&disk, "/a/z");
     write(&disk, "/a/x");
@@ -85,7 +85,7 @@ fn files_and_empty_directories_are_removed() {
 }
 
 #[test]
-fn what_is_absent_is_not_found() {
+fn an_absent_path_is_not_found() {
     let disk = two_dirs_with(&["/a/x"]);
     let [absent, present] = ["/a/absent", "/a/x"].map(Path::new);
     let orphan = Path::new("/absent/x");
@@ -110,7 +110,7 @@ fn what_is_absent_is_not_found() {
 }
 
 #[test]
-fn what_is_there_is_not_made_again() {
+fn an_existing_path_is_not_created_again() {
     let disk = two_dirs_with(&["/a/x"]);
     for path in ["/a", "/a/x"] {
         let made = disk.create_dir(Path::new(path));
@@ -121,7 +121,7 @@ fn what_is_there_is_not_made_again() {
 }
 
 #[test]
-fn a_directory_is_no_file() {
+fn file_operations_fail_on_a_directory() {
     let disk = two_dirs_with(&["/a/x"]);
     let (dir, file) = (Path::new("/b"), Path::new("/a/x"));
     let errors = [
@@ -136,7 +136,7 @@ fn a_directory_is_no_file() {
 }
 
 #[test]
-fn a_file_is_no_directory() {
+fn directory_operations_fail_on_a_file() {
     let disk = two_dirs_with(&["/a/x"]);
     let (file, below) = (Path::new("/a/x"), Path::new("/a/x/y"));
     let errors = [
@@ -151,7 +151,7 @@ fn a_file_is_no_directory() {
 }
 
 #[test]
-fn a_planted_link_is_seen_but_not_followed() {
+fn a_planted_symlink_is_visible_but_not_followed() {
     let disk = two_dirs();
     disk.plant("/a/link", Kind::Symlink);
     let link = Path::new("/a/link");
@@ -163,7 +163,7 @@ fn a_planted_link_is_seen_but_not_followed() {
 }
 
 #[test]
-fn nothing_is_renamed_to_another_file_system() {
+fn a_rename_to_another_file_system_fails() {
     let disk = two_dirs();
     disk.mount("/b");
     disk.plant("/a/x", Kind::File);

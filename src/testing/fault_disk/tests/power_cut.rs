@@ -1,28 +1,31 @@
-//! What a crash leaves.
+//! What the disk contains after a power cut.
 
 use std::collections::HashSet;
 use std::path::Path;
 
 use super::{files, power_cuts, rename, sync_dir, two_dirs, two_dirs_with, write};
 use crate::disk::{Disk, Kind};
-use crate::testing::fault_disk::{FaultDisk, Loss};
+use crate::testing::fault_disk::{DataLoss, FaultDisk};
 
-/// The files that a power cut leaves of what isn't durable if it takes all it can.
+/// Returns the files after a power cut that destroys everything that wasn't durable.
 fn files_after_loss(disk: &FaultDisk) -> Vec<(String, String)> {
-    files(&disk.reboot(Loss::All))
+    files(&disk.reboot(DataLoss::AllUnflushed))
 }
 
 #[test]
-fn a_name_that_was_not_flushed_is_gone() {
+fn a_name_that_was_not_flushed_is_lost() {
     let disk = two_dirs();
     write(&disk, "/a/x");
     disk.sync_file(Path::new("/a/x")).unwrap();
     disk.create_dir(Path::new("/a/y")).unwrap();
-    assert_eq!(disk.reboot(Loss::All).tree(), two_dirs().tree());
+    assert_eq!(
+        disk.reboot(DataLoss::AllUnflushed).tree(),
+        two_dirs().tree()
+    );
 }
 
 #[test]
-fn a_file_whose_name_is_durable_but_not_its_contents_is_empty() {
+fn a_file_with_a_durable_name_and_unflushed_contents_is_empty() {
     let disk = two_dirs();
     write(&disk, "/a/x");
     sync_dir(&disk, "/a");
@@ -30,7 +33,7 @@ fn a_file_whose_name_is_durable_but_not_its_contents_is_empty() {
 }
 
 #[test]
-fn a_file_is_whole_when_it_and_its_name_have_been_flushed() {
+fn a_file_survives_once_its_contents_and_name_are_flushed() {
     let disk = two_dirs();
     let contents = b"whole";
     disk.write_new(Path::new("/a/x"), contents, 0o600, true)
@@ -46,7 +49,7 @@ fn a_file_is_whole_when_it_and_its_name_have_been_flushed() {
 }
 
 #[test]
-fn a_flushed_name_is_there_whatever_was_not_flushed_before_it() {
+fn a_flushed_name_survives_whatever_else_was_not_flushed() {
     let disk = two_dirs();
     write(&disk, "/b/x");
     write(&disk, "/a/x");
@@ -63,20 +66,26 @@ fn flushing_a_directory_does_not_flush_its_own_name() {
     disk.create_dir(Path::new("/a/new")).unwrap();
     write(&disk, "/a/new/x");
     sync_dir(&disk, "/a/new");
-    assert_eq!(disk.reboot(Loss::All).tree(), two_dirs().tree());
+    assert_eq!(
+        disk.reboot(DataLoss::AllUnflushed).tree(),
+        two_dirs().tree()
+    );
     sync_dir(&disk, "/a");
-    assert_eq!(disk.reboot(Loss::All).tree(), disk.tree());
+    assert_eq!(disk.reboot(DataLoss::AllUnflushed).tree(), disk.tree());
 }
 
 #[test]
-fn flushing_everything_below_a_directory_leaves_out_its_own_name_and_its_neighbours() {
+fn flushing_everything_below_a_directory_flushes_neither_its_name_nor_its_siblings() {
     let disk = two_dirs();
     disk.create_dir(Path::new("/a/new")).unwrap();
     disk.create_dir(Path::new("/a/new/deep")).unwrap();
     write(&disk, "/a/new/deep/x");
     write(&disk, "/b/x");
     disk.sync_all(Path::new("/a/new")).unwrap();
-    assert_eq!(disk.reboot(Loss::All).tree(), two_dirs().tree());
+    assert_eq!(
+        disk.reboot(DataLoss::AllUnflushed).tree(),
+        two_dirs().tree()
+    );
     sync_dir(&disk, "/a");
     assert_eq!(
         files_after_loss(&disk),
@@ -90,29 +99,32 @@ fn a_removal_that_was_not_flushed_is_undone() {
     disk.remove_file(Path::new("/a/x")).unwrap();
     disk.remove_dir(Path::new("/b")).unwrap();
     assert_eq!(
-        disk.reboot(Loss::All).tree(),
+        disk.reboot(DataLoss::AllUnflushed).tree(),
         two_dirs_with(&["/a/x"]).tree()
     );
     disk.sync_all(Path::new("/")).unwrap();
-    assert_eq!(disk.reboot(Loss::All).tree(), ["/a/", "/disk/"]);
+    assert_eq!(
+        disk.reboot(DataLoss::AllUnflushed).tree(),
+        ["/a/", "/disk/"]
+    );
 }
 
 #[test]
-fn a_killed_process_loses_nothing_and_flushes_nothing() {
+fn killing_the_process_loses_nothing_and_flushes_nothing() {
     let disk = two_dirs();
     write(&disk, "/a/x");
-    let disk = disk.reboot(Loss::None);
+    let disk = disk.reboot(DataLoss::None);
     assert_eq!(files(&disk), [("/a/x".into(), "/a/x".into())]);
     assert_eq!(files_after_loss(&disk), []);
 }
 
 #[test]
-fn what_a_power_cut_has_left_is_durable() {
+fn what_survives_one_power_cut_is_durable() {
     let disk = two_dirs_with(&["/a/x", "/a/y"]);
     write(&disk, "/b/x");
     rename(&disk, "/a/x", "/b/y");
     for found in power_cuts(&disk) {
-        let again = found.reboot(Loss::All);
+        let again = found.reboot(DataLoss::AllUnflushed);
         assert_eq!(files(&again), files(&found));
     }
 }
@@ -130,7 +142,7 @@ fn a_rename_is_undone_until_one_of_its_directories_is_flushed() {
 }
 
 #[test]
-fn a_rename_is_never_half_there() {
+fn a_rename_survives_as_a_whole_or_not_at_all() {
     let disk = two_dirs_with(&["/a/x", "/b/y"]);
     rename(&disk, "/a/x", "/b/y");
     let (before, after) = (files(&two_dirs_with(&["/a/x", "/b/y"])), files(&disk));
@@ -139,7 +151,7 @@ fn a_rename_is_never_half_there() {
 }
 
 #[test]
-fn a_rename_moves_a_file_also_if_its_first_name_was_never_durable() {
+fn a_rename_of_a_file_that_was_never_durable_can_survive() {
     let disk = two_dirs();
     write(&disk, "/a/x");
     disk.sync_file(Path::new("/a/x")).unwrap();
@@ -150,7 +162,7 @@ fn a_rename_moves_a_file_also_if_its_first_name_was_never_durable() {
 }
 
 #[test]
-fn a_file_that_was_moved_into_a_lost_directory_is_where_it_was() {
+fn a_file_that_was_moved_into_a_lost_directory_keeps_its_old_name() {
     let disk = two_dirs_with(&["/a/x"]);
     disk.create_dir(Path::new("/b/new")).unwrap();
     rename(&disk, "/a/x", "/b/new/x");
@@ -165,7 +177,7 @@ fn a_file_that_was_moved_into_a_lost_directory_is_where_it_was() {
 }
 
 #[test]
-fn a_file_whose_place_was_taken_after_it_moved_on_is_kept() {
+fn a_moved_file_survives_when_another_takes_its_old_name() {
     let disk = two_dirs_with(&["/a/x", "/a/y"]);
     rename(&disk, "/a/x", "/b/x");
     rename(&disk, "/a/y", "/a/x");
@@ -180,7 +192,7 @@ fn a_file_whose_place_was_taken_after_it_moved_on_is_kept() {
 }
 
 #[test]
-fn a_link_that_was_not_flushed_is_gone_and_the_first_name_stays() {
+fn a_link_that_was_not_flushed_is_lost_and_the_first_name_survives() {
     let disk = two_dirs_with(&["/a/x"]);
     disk.link_new(Path::new("/a/x"), Path::new("/b/x")).unwrap();
     let name = |file: &str| (file.to_owned(), "/a/x".to_owned());
@@ -194,7 +206,7 @@ fn a_link_that_was_not_flushed_is_gone_and_the_first_name_stays() {
 }
 
 #[test]
-fn a_file_may_be_lost_whose_first_name_is_gone_before_its_second_is_durable() {
+fn a_file_is_lost_if_its_first_name_is_removed_before_its_second_is_durable() {
     let disk = two_dirs_with(&["/a/x"]);
     disk.link_new(Path::new("/a/x"), Path::new("/b/x")).unwrap();
     disk.remove_file(Path::new("/a/x")).unwrap();
@@ -211,7 +223,7 @@ fn a_rename_to_another_name_of_the_file_does_nothing() {
 }
 
 #[test]
-fn a_directory_is_not_gone_before_what_was_moved_out_of_it() {
+fn a_directory_is_not_removed_before_moves_out_of_it_are_durable() {
     let disk = two_dirs_with(&["/a/x"]);
     rename(&disk, "/a/x", "/b/x");
     disk.remove_dir(Path::new("/a")).unwrap();
@@ -219,11 +231,14 @@ fn a_directory_is_not_gone_before_what_was_moved_out_of_it() {
         assert_eq!(files(&found).len(), 1);
     }
     sync_dir(&disk, "/");
-    assert_eq!(disk.reboot(Loss::All).tree(), ["/b/", "/b/x", "/disk/"]);
+    assert_eq!(
+        disk.reboot(DataLoss::AllUnflushed).tree(),
+        ["/b/", "/b/x", "/disk/"]
+    );
 }
 
 #[test]
-fn changes_of_a_directory_become_durable_in_their_order() {
+fn changes_of_a_directory_become_durable_in_order() {
     let disk = two_dirs_with(&["/a/x", "/b/y"]);
     disk.remove_file(Path::new("/b/y")).unwrap();
     rename(&disk, "/a/x", "/b/x");
@@ -233,14 +248,18 @@ fn changes_of_a_directory_become_durable_in_their_order() {
 }
 
 #[test]
-fn a_power_cut_may_leave_any_part_of_what_was_not_durable() {
+fn a_power_cut_can_preserve_any_part_of_unflushed_data() {
     let disk = two_dirs();
     write(&disk, "/a/x");
     write(&disk, "/b/y");
     let found = power_cuts(&disk)
         .map(|disk| disk.tree())
         .collect::<HashSet<_>>();
-    assert_eq!(found.len(), 4, "each name is kept or lost by itself");
+    assert_eq!(
+        found.len(),
+        4,
+        "each name survives or is lost independently"
+    );
     sync_dir(&disk, "/a");
     let found: HashSet<_> = power_cuts(&disk)
         .map(|disk| disk.read_live("/a/x").unwrap().to_vec())
@@ -251,19 +270,19 @@ fn a_power_cut_may_leave_any_part_of_what_was_not_durable() {
 }
 
 #[test]
-fn a_seed_stands_for_one_outcome() {
+fn one_seed_gives_one_outcome() {
     let disk = two_dirs();
     for name in 0..32 {
         write(&disk, &format!("/a/{name}"));
     }
-    let outcome = |seed| files(&disk.reboot(Loss::Some(seed)));
+    let outcome = |seed| files(&disk.reboot(DataLoss::SomeUnflushed(seed)));
     assert_eq!(outcome(7), outcome(7));
     assert_ne!(outcome(7), outcome(8));
 }
 
 #[test]
-fn what_was_planted_is_durable() {
+fn a_planted_entry_is_durable() {
     let disk = two_dirs();
     disk.plant("/a/link", Kind::Symlink);
-    assert_eq!(disk.reboot(Loss::All).tree(), disk.tree());
+    assert_eq!(disk.reboot(DataLoss::AllUnflushed).tree(), disk.tree());
 }
