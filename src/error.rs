@@ -65,6 +65,13 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// kubo, or another process that holds kubo's lock, is running on the repo that the store belongs to.
+    #[error("kubo is running on the repo {}: stop it first, with `ipfs shutdown`", path.display())]
+    KuboRunning {
+        /// The directory of the repo.
+        path: PathBuf,
+    },
+
     /// A key that this datastore can't hold. Only writes say so: a read answers "not there".
     #[error("invalid key {key:?}: {reason}")]
     InvalidKey {
@@ -286,6 +293,7 @@ impl Error {
             | Error::Full { path, .. }
             | Error::ReadOnly { path }
             | Error::Locked { path }
+            | Error::KuboRunning { path }
             | Error::NotAStore { path, .. }
             | Error::Exists { path }
             | Error::ShardMismatch { path, .. }
@@ -331,10 +339,10 @@ impl Error {
         matches!(self, Error::Closed)
     }
 
-    /// Whether another writer has the store open.
+    /// Whether another writer has the store open, or kubo is running on its repo.
     #[must_use]
     pub fn is_locked(&self) -> bool {
-        matches!(self, Error::Locked { .. })
+        matches!(self, Error::Locked { .. } | Error::KuboRunning { .. })
     }
 
     /// Whether the disk or the quota is full, here or in the write that made a batch fail.
@@ -363,7 +371,7 @@ impl From<Error> for io::Error {
             (Error::Corrupt { .. }, _) => io::ErrorKind::InvalidData,
             (Error::Exists { .. }, _) => io::ErrorKind::AlreadyExists,
             (Error::ReadOnly { .. }, _) => io::ErrorKind::ReadOnlyFilesystem,
-            (Error::Locked { .. }, _) => io::ErrorKind::ResourceBusy,
+            (Error::Locked { .. } | Error::KuboRunning { .. }, _) => io::ErrorKind::ResourceBusy,
             _ => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)

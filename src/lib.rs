@@ -185,7 +185,7 @@ pub use crate::format::Shard;
 pub use crate::key::Key;
 pub use crate::memory::MemoryDatastore;
 pub use crate::query::{Entry, EntryStream, Query};
-pub use crate::store::{Durability, ExistingBlock, FlatFs, Options};
+pub use crate::store::{Durability, ExistingBlock, FlatFs, KuboLock, Options};
 
 /// Compiles and runs the examples of the README with the tests.
 #[cfg(doctest)]

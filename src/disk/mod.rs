@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 pub(crate) use self::listing::{Current, Listed, Listing};
-pub(crate) use self::os::{OsDisk, canonical, resolve};
+pub(crate) use self::os::{OsDisk, RecordLock, canonical, resolve};
 pub(crate) use self::publish::{Publish, clean_up, publish, remove_tree};
 use crate::error::Error;
 

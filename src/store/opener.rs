@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Options;
+use super::kubo_lock::KuboLock;
 use crate::blocking;
 use crate::disk::{Disk, Kind, LockGuard, OsDisk, if_there, resolve};
 use crate::error::{Error, Result};
@@ -87,6 +88,13 @@ impl Opener {
     pub(crate) fn lock(&self) -> Result<Box<dyn LockGuard>> {
         let path = self.root.join(LOCK);
         match self.disk.lock(&path) {
+            Ok(Some(lock)) if self.options.kubo_lock => {
+                let kubo = KuboLock::acquire_blocking(&self.root)?;
+                Ok(Box::new(BothLocks {
+                    _kubo: kubo,
+                    _store: lock,
+                }))
+            }
             Ok(Some(lock)) => Ok(lock),
             Ok(None) => Err(Error::Locked {
                 path: self.root.clone(),
@@ -198,6 +206,15 @@ impl Opener {
         })
     }
 }
+
+/// The locks of a writer whose store belongs to a kubo repo.
+#[derive(Debug)]
+struct BothLocks {
+    _kubo: Option<KuboLock>,
+    _store: Box<dyn LockGuard>,
+}
+
+impl LockGuard for BothLocks {}
 
 /// The path as an absolute one; where it is a symbolic link, what this leads to.
 pub(crate) async fn locate(path: &Path) -> Result<PathBuf> {

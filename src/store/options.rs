@@ -27,6 +27,7 @@ pub struct Options {
     pub(crate) write_concurrency: usize,
     pub(super) max_open_files: Option<usize>,
     pub(super) read_only: bool,
+    pub(super) kubo_lock: bool,
     pub(crate) file_mode: u32,
     pub(crate) existing_block: ExistingBlock,
 }
@@ -107,6 +108,7 @@ impl Options {
             write_concurrency: 16,
             max_open_files: None,
             read_only: false,
+            kubo_lock: false,
             file_mode: 0o600,
             existing_block: ExistingBlock::default(),
         }
@@ -153,6 +155,15 @@ impl Options {
     /// of a query; while a move runs, the blocks that have gone are just not there.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
+        self
+    }
+
+    /// Whether a writer also takes the lock of the kubo repo that the store belongs to, if it belongs to
+    /// one: see [`KuboLock`](crate::KuboLock). Then kubo refuses to start while the store is open, and an
+    /// open fails with [`Error::KuboRunning`] while kubo is running. The default is `false`. A store that is
+    /// opened [read-only](Options::read_only) takes no lock.
+    pub fn kubo_lock(mut self, kubo_lock: bool) -> Self {
+        self.kubo_lock = kubo_lock;
         self
     }
 

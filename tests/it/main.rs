@@ -32,6 +32,7 @@ mod fixtures;
 mod full_disk;
 mod keys;
 mod kill;
+mod kubo_lock;
 mod layers;
 mod limits;
 mod links;

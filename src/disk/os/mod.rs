@@ -3,6 +3,7 @@
 
 mod at;
 mod listing;
+mod record_lock;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
@@ -18,6 +19,7 @@ use rustix::io::Errno;
 
 pub(super) use self::at::At;
 use self::at::Root;
+pub(crate) use self::record_lock::RecordLock;
 use super::{Disk, Listing, LockGuard, Stat, create_by_temp, if_there, platform};
 use crate::observe::{self, target};
 
