@@ -333,6 +333,11 @@ impl Error {
         }
     }
 
+    /// Whether the I/O error behind this one is of this kind.
+    pub(crate) fn has_io_kind(&self, kind: io::ErrorKind) -> bool {
+        self.io_error().is_some_and(|error| error.kind() == kind)
+    }
+
     /// Whether the datastore has been closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {

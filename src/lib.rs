@@ -170,6 +170,7 @@ mod format;
 mod key;
 mod memory;
 mod store;
+mod sync;
 #[cfg(test)]
 mod testing;
 

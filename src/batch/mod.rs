@@ -26,7 +26,7 @@ use crate::format::BlockKey;
 use crate::key::Key;
 use crate::observe::{self, Operation, target};
 use crate::query::{EntryStream, Query};
-use crate::store::FlatFs;
+use crate::store::{FlatFs, WorkGuard};
 
 /// Writes to a [`FlatFs`] that take effect together, at the [commit](FlatBatch::commit).
 ///
@@ -73,12 +73,13 @@ impl FlatFs {
     ///
     /// There is no batch then. Its directory, if it was made, is removed in the background.
     pub async fn batch(&self) -> Result<FlatBatch> {
-        self.store.check_writable()?;
-        let permit = self.store.file_permit().await?;
-        let work = self.store.begin_write()?;
+        self.store.lifecycle.check_writable()?;
+        let guard = self.store.begin_write().await?;
         let stage = Stage::new(Arc::clone(&self.store));
         let stage = blocking::run(move || {
-            let _held = (work, permit);
+            let _guard = guard;
+            // Dropped before the guard after an error: a close waits until the directory is removed.
+            let stage = stage;
             stage.make_dir()?;
             Ok(Arc::new(stage))
         })
@@ -106,15 +107,14 @@ impl FlatBatch {
     ///
     /// The put is then in the batch as a whole or not at all.
     pub async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        self.flatfs.store.check_writable()?;
+        self.flatfs.store.lifecycle.check_writable()?;
         self.stage.check()?;
         let block = BlockKey::new(key)?;
         if self.stage.revive(&block) {
             return Ok(());
         }
         let permits = self.stage.permits().await?;
-        let work = self.flatfs.store.begin_write()?;
-        self.stage.begin_write(block, value, (permits, work))
+        self.stage.begin_write(block, value, permits)
     }
 
     /// Adds a delete.
@@ -128,7 +128,7 @@ impl FlatBatch {
     ///
     /// It doesn't wait for anything.
     pub async fn delete(&self, key: &Key) -> Result<()> {
-        self.flatfs.store.check_writable()?;
+        self.flatfs.store.lifecycle.check_writable()?;
         self.stage.check()?;
         if let Ok(block) = BlockKey::new(key) {
             self.stage.delete(block);
@@ -146,7 +146,7 @@ impl FlatBatch {
     ///
     /// It changes nothing.
     pub async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        self.flatfs.store.check_open()?;
+        self.flatfs.store.lifecycle.check_open()?;
         self.stage.check()?;
         match self.stage.staged(key) {
             None => self.flatfs.get(key).await,
@@ -179,7 +179,7 @@ impl FlatBatch {
     ///
     /// It changes nothing.
     pub async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        self.flatfs.store.check_open()?;
+        self.flatfs.store.lifecycle.check_open()?;
         self.stage.check()?;
         match self.stage.staged(key) {
             None => self.flatfs.get_size(key).await,
@@ -201,9 +201,7 @@ impl FlatBatch {
     ///
     /// It changes nothing.
     pub async fn query(&self, query: Query) -> Result<EntryStream> {
-        let work = self.flatfs.store.begin_read()?;
-        self.stage.check()?;
-        scan::query(&self.flatfs, &self.stage, query, work).await
+        scan::query(&self.flatfs, &self.stage, query).await
     }
 
     /// Makes everything in the batch take effect: waits for the writes, and gives all blocks their
@@ -249,11 +247,11 @@ impl FlatBatch {
     ///
     /// The batch is then discarded in the background.
     pub async fn discard(self) -> Result<()> {
-        let work = self.flatfs.store.begin_clean_up();
-        self.stage.settled().await?;
-        let stage = self.stage;
+        // Before the wait: a close waits until the directory is removed.
+        let token = self.flatfs.store.lifecycle.begin_clean_up();
+        let stage = WorkGuard::new(self.stage, None, token);
+        stage.settled().await?;
         blocking::run(move || {
-            let _work = work;
             stage.remove_dir()?;
             tracing::debug!(target: target::BATCH, batch = %observe::name(&stage.dir()), "discarded");
             Ok(())

@@ -129,7 +129,7 @@ impl PutSet {
     }
 
     /// Everything in it, sorted, for a commit once all writes have ended.
-    pub(super) fn into_intent(self) -> CommitRecord {
+    pub(super) fn into_record(self) -> CommitRecord {
         drop(self.keys);
         let mut intent = CommitRecord::default();
         for (block, op) in self.ops {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_intent_has_every_key_once_and_sorted() {
+    fn a_record_has_every_key_once_and_sorted() {
         let mut set = PutSet::default();
         for name in ["C", "A", "B"] {
             set.put(block(name), "value".into());
@@ -197,7 +197,7 @@ mod tests {
         for name in ["B", "E", "D"] {
             set.delete(block(name));
         }
-        let intent = set.into_intent();
+        let intent = set.into_record();
         let puts: Vec<_> = intent.puts.iter().map(|put| put.block.name()).collect();
         let deletes: Vec<_> = intent.deletes.iter().map(BlockKey::name).collect();
         assert_eq!((puts, deletes), (vec!["A", "C"], vec!["B", "D", "E"]));

@@ -5,7 +5,6 @@ use std::future::ready;
 use std::sync::Arc;
 
 use futures::stream::{self, Stream, StreamExt};
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::put_set::Staged;
 use super::staging::Stage;
@@ -13,18 +12,19 @@ use crate::blocking;
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{self, Entry, EntryStream, Needs, Query};
-use crate::store::{FlatFs, walk};
+use crate::store::{FlatFs, WorkGuard, walk};
 
 pub(super) async fn query(
     flatfs: &FlatFs,
     stage: &Arc<Stage>,
     query: Query,
-    work: TaskTrackerToken,
 ) -> Result<EntryStream> {
+    let token = flatfs.store.lifecycle.begin_read()?;
+    stage.check()?;
     if !query.prefix.is_root() {
         return Ok(stream::empty().boxed());
     }
-    let own = Own::of(stage, work).await?;
+    let own = Own::of(WorkGuard::new(Arc::clone(stage), None, token)).await?;
     let entries = merged(flatfs, stage, own, query.needs());
     Ok(query::apply(query, entries))
 }
@@ -37,9 +37,8 @@ struct Own {
 
 impl Own {
     /// Copies it on the pool: a batch may have millions of keys.
-    async fn of(stage: &Arc<Stage>, work: TaskTrackerToken) -> Result<Self> {
+    async fn of(stage: WorkGuard<Arc<Stage>>) -> Result<Self> {
         const SOME: usize = 1024;
-        let stage = Arc::clone(stage);
         blocking::run(move || {
             let all = stage.len();
             let mut own = Own {
@@ -53,9 +52,6 @@ impl Own {
                     own.writes.push((key, staged));
                 }
             }
-            // A close may wait for `work`, and then nobody may have the store.
-            drop(stage);
-            drop(work);
             Ok(own)
         })
         .await

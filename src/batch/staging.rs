@@ -4,11 +4,10 @@ use std::fmt;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use uuid::Uuid;
 
 use super::put_set::{PutSet, Staged, StagedFile};
@@ -20,7 +19,8 @@ use crate::format::CommitRecord;
 use crate::format::{BlockKey, StagingDir};
 use crate::key::Key;
 use crate::observe;
-use crate::store::Store;
+use crate::store::{Store, WorkGuard};
+use crate::sync::lock;
 
 /// What a batch has collected. The directory goes with it, unless a commit has taken it over.
 pub(super) struct Stage {
@@ -36,8 +36,8 @@ pub(super) struct Stage {
 struct State {
     set: PutSet,
     lanes: StagingDirs,
-    /// How many writes are under way.
-    under_way: usize,
+    /// How many writes run.
+    running: usize,
     /// What writes that have ended held. It goes back in portions: who waits for a permit is woken less
     /// often then, and finds several.
     spent: Vec<Permits>,
@@ -45,14 +45,13 @@ struct State {
     failure: Option<Arc<Error>>,
 }
 
-/// What a write needs until it has ended.
-type Held = (Permits, TaskTrackerToken);
-type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+/// What a write needs until it has ended: one of the batch, and one to have a file open.
+pub(super) type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl Stage {
     pub(super) fn new(store: Arc<Store>) -> Self {
         Stage {
-            dir: store.layout.batch_dir(Uuid::new_v4()),
+            dir: store.blocks.layout().batch_dir(Uuid::new_v4()),
             writes: Arc::new(Semaphore::new(store.options.write_concurrency)),
             state: Mutex::default(),
             has_left_dir: AtomicBool::new(false),
@@ -60,19 +59,19 @@ impl Stage {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     pub(super) fn make_dir(&self) -> Result<()> {
-        self.store.in_temp(|| {
-            let made = self.store.disk.create_dir(&self.dir);
+        self.store.blocks.temp_files().with_dir(|| {
+            let made = self.store.blocks.disk().create_dir(&self.dir);
             made.map_err(|error| Error::io("create", &self.dir, error))
         })
     }
 
     pub(super) fn remove_dir(&self) -> Result<()> {
-        remove_tree(&*self.store.disk, &self.dir)?;
+        remove_tree(self.store.blocks.disk(), &self.dir)?;
         self.leave_dir();
         Ok(())
     }
@@ -88,46 +87,46 @@ impl Stage {
 
     /// Says whether a write has failed.
     pub(super) fn check(&self) -> Result<()> {
-        failed(&self.state())
+        failed(&lock(&self.state))
     }
 
     /// What the batch has of a key, `None` if nothing.
     pub(super) fn staged(&self, key: &Key) -> Option<Staged> {
         let block = BlockKey::new(key).ok()?;
-        self.state().set.get(&block)
+        lock(&self.state).set.get(&block)
     }
 
     /// How many keys the batch has.
     pub(super) fn len(&self) -> usize {
-        self.state().set.len()
+        lock(&self.state).set.len()
     }
 
     /// What the batch has of some of its keys: the first ones but for `from`, and no more than `most`.
     /// All of them at once would keep everybody else from the batch for too long.
     pub(super) fn part(&self, from: usize, most: usize) -> Vec<(BlockKey, Staged)> {
-        self.state().set.part(from, most)
+        lock(&self.state).set.part(from, most)
     }
 
     /// Everything that the batch has, taken out of it for its commit.
-    pub(super) fn take_intent(&self) -> CommitRecord {
-        let set = mem::take(&mut self.state().set);
-        set.into_intent()
+    pub(super) fn take_record(&self) -> CommitRecord {
+        let set = mem::take(&mut lock(&self.state).set);
+        set.into_record()
     }
 
     /// If a value of this block is there already, lets it count.
     pub(super) fn revive(&self, block: &BlockKey) -> bool {
-        self.state().set.revive(block)
+        lock(&self.state).set.revive(block)
     }
 
     pub(super) fn delete(&self, block: BlockKey) {
-        self.state().set.delete(block);
+        lock(&self.state).set.delete(block);
     }
 
     /// Waits until one more write may be under way, in this batch and in the store.
     pub(super) async fn permits(&self) -> Result<Permits> {
         let writes = Arc::clone(&self.writes);
         let write = writes.acquire_owned().await.map_err(|_| Error::Closed)?;
-        Ok((write, self.store.file_permit().await?))
+        Ok((write, self.store.open_files.permit().await?))
     }
 
     /// Waits until no write is under way.
@@ -139,45 +138,47 @@ impl Stage {
         }
     }
 
-    /// Begins to write a block in the background.
+    /// Starts to write a block in the background.
     pub(super) fn begin_write(
         self: &Arc<Self>,
         block: BlockKey,
         value: Bytes,
-        (permits, work): Held,
+        permits: Permits,
     ) -> Result<()> {
-        let mut state = self.state();
+        let token = self.store.lifecycle.begin_write()?;
+        let mut state = lock(&self.state);
         failed(&state)?;
         // Another task may have put it while this one waited.
         if state.set.revive(&block) {
             return Ok(());
         }
         state.set.put(block.clone(), value.clone());
-        state.under_way += 1;
+        state.running += 1;
         drop(state);
-        let write = Write {
+        let write = BlockWrite {
             stage: Arc::clone(self),
             block,
             value,
             permits: Some(permits),
-            _work: work,
         };
-        self.store.crew.begin(move || write.run())
+        let mut write = WorkGuard::new(write, None, token);
+        self.store.work_queue.start(move || write.run())
     }
 
     /// What a write does on disk.
     fn write(&self, block: &BlockKey, value: &Bytes) -> Result<StagedFile> {
         let (lane, is_new) = {
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             failed(&state)?;
             state.lanes.take()
         };
         if is_new {
             let dir = lane.dir(&self.dir);
-            let made = self.store.disk.create_dir(&dir);
+            let made = self.store.blocks.disk().create_dir(&dir);
             made.map_err(|error| Error::io("create", dir, error))?;
         }
-        self.store.stage(&lane.file(&self.dir, block), value)?;
+        let file = lane.file(&self.dir, block);
+        self.store.blocks.temp_files().write(&file, value)?;
         observe::bytes_written(value.len());
         Ok(StagedFile {
             size: value.len() as u64,
@@ -193,7 +194,7 @@ impl Stage {
         permits: Option<Permits>,
     ) -> Vec<Permits> {
         let portion = self.store.options.write_concurrency.div_ceil(4);
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         match written {
             Ok(file) => {
                 state.lanes.give_back(file.lane);
@@ -201,50 +202,58 @@ impl Stage {
             }
             Err(error) => state.fail(error),
         }
-        state.under_way -= 1;
+        state.running -= 1;
         state.spent.extend(permits);
-        if state.under_way == 0 || state.spent.len() >= portion {
+        if state.running == 0 || state.spent.len() >= portion {
             mem::take(&mut state.spent)
         } else {
             Vec::new()
         }
     }
 
-    /// Reads a block that the batch has on disk. If the batch was committed since, it is in the
-    /// store.
+    /// Reads a block that the batch has on disk. If the batch was committed since, the block is in the store.
     pub(super) async fn read(
         stage: &Arc<Self>,
         key: &Key,
         lane: StagingDir,
     ) -> Result<Option<Bytes>> {
         let block = BlockKey::new(key)?;
-        let permit = stage.store.file_permit().await?;
-        let work = stage.store.begin_read()?;
-        let stage = Arc::clone(stage);
+        let permit = stage.store.open_files.permit().await?;
+        let token = stage.store.lifecycle.begin_read()?;
+        let stage = WorkGuard::new(Arc::clone(stage), Some(permit), token);
         blocking::run(move || {
-            let _held = (work, permit);
-            match stage.store.read_at(lane.file(&stage.dir, &block))? {
-                None => stage.store.read_block(&block),
+            let blocks = &stage.store.blocks;
+            match blocks.read_at(lane.file(&stage.dir, &block))? {
+                None => blocks.read(&block),
                 found => Ok(found),
             }
         })
         .await
     }
+
+    /// Removes the directory of a batch that is over, and then drops `rest`, after the caller has its result.
+    /// A close waits for it, and the store keeps its lock until then.
+    pub(super) fn remove_in_background(&self, dir: PathBuf, rest: impl Send + 'static) {
+        let token = self.store.lifecycle.begin_clean_up();
+        let guard = WorkGuard::new(Arc::clone(&self.store), None, token);
+        blocking::detach(move || {
+            guard.commit_log.remove_dir(&dir);
+            drop(rest);
+        });
+    }
 }
 
 /// A write in the background.
-struct Write {
+struct BlockWrite {
     stage: Arc<Stage>,
     block: BlockKey,
     value: Bytes,
     /// Until the write has ended.
     permits: Option<Permits>,
-    /// Last, because this may be the last to have the stage, and a close has to wait until that is gone.
-    _work: TaskTrackerToken,
 }
 
-impl Write {
-    fn run(mut self) {
+impl BlockWrite {
+    fn run(&mut self) {
         let written = self.stage.write(&self.block, &self.value);
         self.end(written);
     }
@@ -256,7 +265,7 @@ impl Write {
 }
 
 /// A write that its runtime gave up, because it shuts down.
-impl Drop for Write {
+impl Drop for BlockWrite {
     fn drop(&mut self) {
         if self.permits.is_some() {
             self.end(Err(Error::Runtime));
@@ -285,14 +294,14 @@ impl Drop for Stage {
         if self.has_left_dir.load(Ordering::SeqCst) {
             return;
         }
-        let state = mem::take(&mut *self.state());
-        self.store.remove_behind(self.dir.clone(), state);
+        let state = mem::take(&mut *lock(&self.state));
+        self.remove_in_background(self.dir.clone(), state);
     }
 }
 
 impl fmt::Debug for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state();
+        let state = lock(&self.state);
         f.debug_struct("Stage")
             .field("dir", &self.dir)
             .field("keys", &state.set.len())

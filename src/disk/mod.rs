@@ -26,7 +26,7 @@ use bytes::Bytes;
 
 pub(crate) use self::listing::{Current, Listed, Listing};
 pub(crate) use self::os::{OsDisk, RecordLock, canonical, resolve};
-pub(crate) use self::publish::{Publish, clean_up, publish, remove_tree};
+pub(crate) use self::publish::{Publish, clean_up, create_dir_if_absent, publish, remove_tree};
 use crate::error::Error;
 
 /// A file system, as the operations of a store see it. No operation follows a symbolic link in the

@@ -1,5 +1,6 @@
 //! Steps that belong together, so that no call site can forget one.
 
+use std::io;
 use std::path::Path;
 
 use super::{Disk, Kind, if_there};
@@ -54,6 +55,16 @@ pub(crate) fn publish(
         Some(dir) if how == Publish::Durably => disk
             .sync_dir(dir)
             .map_err(|error| Error::io("sync", dir, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Creates a directory, unless it exists.
+pub(crate) fn create_dir_if_absent(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    match disk.create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Error::io("create", dir, error))
+        }
         _ => Ok(()),
     }
 }

@@ -22,10 +22,10 @@ pub(super) enum Placed {
 /// directory is made if need be.
 pub(super) fn place(store: &Store, from: &Path, shard: &str, to: &Path) -> Result<Placed> {
     let move_it = || {
-        let moved = store.disk.rename_new(from, to);
+        let moved = store.blocks.disk().rename_new(from, to);
         moved.map_err(|error| Error::io("move a block to", to, error))
     };
-    match store.in_shard(shard, move_it) {
+    match store.blocks.shards().with_dir(shard, move_it) {
         Ok(()) => Ok(Placed::Moved),
         Err(error) => match error.io_error().map(io::Error::kind) {
             Some(io::ErrorKind::AlreadyExists) => Ok(Placed::Taken),

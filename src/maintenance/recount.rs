@@ -54,7 +54,7 @@ pub(crate) fn run(opening: Opener, watcher: Watcher) -> Result<DiskUsage> {
     let store = opening.run(Purpose::Open)?;
     let counted = count(&store, watcher);
     if let Ok(figure) = counted {
-        store.set_counted_usage(figure);
+        store.saved_usage.set_counted(figure);
     }
     let closed = store.close();
     let figure = counted?;
@@ -63,19 +63,28 @@ pub(crate) fn run(opening: Opener, watcher: Watcher) -> Result<DiskUsage> {
 }
 
 fn count(store: &Store, watcher: Watcher) -> Result<DiskUsage> {
-    let dirs = store.meter.begin_count(&*store.disk, &store.layout)?;
+    let dirs = store
+        .blocks
+        .usage()
+        .begin_count(store.blocks.disk(), store.blocks.layout())?;
     let telling = Telling::new(watcher, dirs.len() as u64);
     telling.tell();
     telling.check()?;
     for dir in dirs {
         let stop = || telling.one_more_block();
-        count_dir(&store.meter, &*store.disk, &store.layout, &dir, stop)?;
+        count_dir(
+            store.blocks.usage(),
+            store.blocks.disk(),
+            store.blocks.layout(),
+            &dir,
+            stop,
+        )?;
         telling.check()?;
         telling.one_more_shard();
         telling.check()?;
     }
-    store.meter.finish_count();
-    Ok(store.meter.figure())
+    store.blocks.usage().finish_count();
+    Ok(store.blocks.usage().figure())
 }
 
 /// Tells the watcher how far the count is, which asks before each block whether to stop.

@@ -26,7 +26,7 @@ use crate::format::ReshardMarker;
 use crate::format::Shard;
 use crate::format::{BlockKey, Layout, SET_ASIDE};
 use crate::observe::target;
-use crate::store::{Opener, Store, Target, locate};
+use crate::store::{FlushTarget, Opener, Store, locate};
 
 /// Gives a store another shard function, in place: no block is copied, each is renamed.
 ///
@@ -184,7 +184,7 @@ impl Resharder {
             return store.close().and(Err(error));
         }
         store.begin_resharding(resharding)?;
-        let layout = |shard| Layout::new(store.layout.root().to_owned(), shard);
+        let layout = |shard| Layout::new(store.blocks.layout().root().to_owned(), shard);
         Ok(Some(Resharder {
             from: layout(resharding.from),
             to: layout(to),
@@ -197,7 +197,7 @@ impl Resharder {
     }
 
     fn finish(&self) -> Result<Resharded> {
-        remove_empty_shards(&*self.store.disk, self.store.layout.root())?;
+        remove_empty_shards(self.store.blocks.disk(), self.store.blocks.layout().root())?;
         self.store.finish_resharding(self.resharding)?;
         self.close()?;
         let kept = self.work.take_kept();
@@ -225,13 +225,13 @@ impl Resharder {
         self.usage.after(&self.store, 0)?;
         if self.duplicates.load(Ordering::Relaxed) > 0 {
             // Their sizes are not known any more.
-            self.store.mark_usage_stale();
+            self.store.saved_usage.mark_stale();
         }
         self.store.close()
     }
 
     fn path(&self, shard: &str, block: &BlockKey) -> PathBuf {
-        let mut path = self.store.layout.at_root(shard);
+        let mut path = self.store.blocks.layout().at_root(shard);
         path.push(block.file_name());
         path
     }
@@ -246,7 +246,7 @@ impl Resharder {
         let mut settled = 0;
         for block in twice {
             let (old, new) = (self.path(shard, block), self.to.block(block));
-            if self.store.is_same(&old, &new)? {
+            if self.store.blocks.is_same(&old, &new)? {
                 same.push((old, new));
             } else if self.from.shard_of(block) == shard && self.set_aside(&new)? {
                 // The next pass moves the old one.
@@ -263,7 +263,7 @@ impl Resharder {
     /// Makes room for the block that the store had; whether that could be done.
     fn set_aside(&self, new: &Path) -> Result<bool> {
         let aside = new.with_extension(SET_ASIDE);
-        match if_there(self.store.disk.rename_new(new, &aside)) {
+        match if_there(self.store.blocks.disk().rename_new(new, &aside)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             moved => {
                 moved.map_err(|error| Error::io("set aside", new, error))?;
@@ -274,12 +274,15 @@ impl Resharder {
 
     /// Removes the first of each two equal files, once the second one is durable.
     fn remove_second_copies(&self, same: &[(PathBuf, PathBuf)]) -> Result<()> {
-        let files = same.iter().map(|(_, new)| Target::File(new.clone()));
-        self.store.flush(&files.collect::<Vec<_>>())?;
+        let files = same.iter().map(|(_, new)| FlushTarget::File(new.clone()));
+        self.store
+            .blocks
+            .flusher()
+            .flush(&files.collect::<Vec<_>>())?;
         let shards = same.iter().filter_map(|(_, new)| new.parent());
-        self.store.flush_shards(shards.map(Path::to_owned))?;
+        self.store.blocks.flush_shards(shards.map(Path::to_owned))?;
         for (old, _) in same {
-            if_there(self.store.disk.remove_file(old))
+            if_there(self.store.blocks.disk().remove_file(old))
                 .map_err(|error| Error::io("remove", old, error))?;
         }
         self.duplicates
@@ -291,10 +294,10 @@ impl Resharder {
 /// Whether every shard directory can be listed and entered: what can be known to be in the way is told
 /// while the store can still be used.
 fn check_access(store: &Store, work: &Work) -> Result<()> {
-    for_each_shard(&*store.disk, store.layout.root(), |dir| {
+    for_each_shard(store.blocks.disk(), store.blocks.layout().root(), |dir| {
         work.check()?;
-        if_there(store.disk.list(dir)).map_err(|error| Error::io("list", dir, error))?;
-        let entered = if_there(store.disk.stat(&dir.join(".")));
+        if_there(store.blocks.disk().list(dir)).map_err(|error| Error::io("list", dir, error))?;
+        let entered = if_there(store.blocks.disk().stat(&dir.join(".")));
         entered.map_err(|error| Error::io("enter", dir, error))?;
         Ok(())
     })
@@ -304,7 +307,7 @@ impl Sweeper for Resharder {
     type Gathered<'a> = ();
 
     fn place(&self) -> (&dyn Disk, &Path) {
-        (&*self.store.disk, self.store.layout.root())
+        (self.store.blocks.disk(), self.store.blocks.layout().root())
     }
 
     fn work(&self) -> &Work {

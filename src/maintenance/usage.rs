@@ -15,19 +15,19 @@ pub(super) struct Usage {
 impl Usage {
     pub(super) fn before(store: &Store) -> Result<Self> {
         Ok(Usage {
-            figure: store.meter.figure(),
-            frame: disk_usage::count_overhead(&*store.disk, &store.layout)?,
+            figure: store.blocks.usage().figure(),
+            frame: disk_usage::count_overhead(store.blocks.disk(), store.blocks.layout())?,
         })
     }
 
     /// Lets the store know its figure: the blocks are so many bytes more, or fewer; what holds them is
     /// counted anew.
     pub(super) fn after(self, store: &Store, blocks: i64) -> Result<()> {
-        let frame = disk_usage::count_overhead(&*store.disk, &store.layout)?;
+        let frame = disk_usage::count_overhead(store.blocks.disk(), store.blocks.layout())?;
         let old = self.figure.bytes.saturating_sub(self.frame);
         let blocks = old.saturating_add_signed(blocks);
         let figure = DiskUsage::new(frame + blocks, self.figure.accuracy);
-        store.meter.set(figure);
+        store.blocks.usage().set(figure);
         Ok(())
     }
 }

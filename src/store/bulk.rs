@@ -7,26 +7,27 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures::future::join_all;
 use futures::stream::{self, Fuse, StreamExt};
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::read::Lookup;
-use super::{FlatFs, Store};
+use super::blocks::Lookup;
+use super::flatfs::FlatFs;
+use super::read::BlockRead;
+use super::shared::{Store, StoreGuard};
 use crate::blocking;
 use crate::datastore::{KeyStream, ResultStream};
 use crate::error::Result;
 use crate::format::BlockKey;
 use crate::key::Key;
 
-/// How many keys are taken ahead at most,
-const KEYS: usize = 1024;
-/// and how many of these are for the disk;
-const FROM_DISK: usize = 128;
-/// and how many bytes of blocks wait for their turn, but for the last block of each job.
-const BYTES: usize = 4 << 20;
-/// How many jobs the reads from disk are shared by: a disk serves several readers at once.
-const JOBS: usize = 8;
-/// A job with less than so many blocks costs more than it saves.
-const SHARE: usize = 8;
+/// How many keys are taken ahead at most.
+const MAX_KEYS: usize = 1024;
+/// How many of these have to be read from disk.
+const MAX_ON_DISK: usize = 128;
+/// How many bytes of blocks are read ahead, not counting the last block of each job.
+const MAX_BYTES: usize = 4 << 20;
+/// How many jobs share the reads from disk: a disk serves several readers at once.
+const MAX_JOBS: usize = 8;
+/// A job for fewer blocks costs more than it saves.
+const MIN_BLOCKS_PER_JOB: usize = 8;
 
 impl FlatFs {
     /// The blocks of many keys, each with its key, in the order of the keys. A key that no block can have
@@ -45,7 +46,7 @@ impl FlatFs {
     ///
     /// It changes nothing. Dropping the stream ends the reads.
     pub fn get_many<'a>(&self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
-        answers(&self.store, keys, Lookup::BLOCK)
+        results(&self.store, keys, BlockRead::VALUE)
     }
 
     /// Whether the blocks of many keys are there; as [`get_many`](FlatFs::get_many), but without their
@@ -59,116 +60,117 @@ impl FlatFs {
     ///
     /// It changes nothing. Dropping the stream ends the reads.
     pub fn has_many<'a>(&self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
-        let sizes = answers(&self.store, keys, Lookup::size("has"));
+        let sizes = results(&self.store, keys, BlockRead::size("has"));
         sizes
             .map(|(key, size)| (key, size.map(|size| size.is_some())))
             .boxed()
     }
 }
 
-/// How a block is looked up, and where.
+/// A kind of read, and the store that it reads from.
 struct Reader<T> {
     store: Arc<Store>,
-    lookup: Lookup<T>,
+    read: BlockRead<T>,
 }
 
-/// How far a key has come that was taken.
-enum Found<T> {
-    Answer(Result<Option<T>>),
-    /// Memory didn't know.
+/// How far the read of a key that was taken has come.
+enum Progress<T> {
+    Done(Result<Option<T>>),
+    /// Memory didn't know it.
     OnDisk(BlockKey),
 }
 
-/// Where the reads of many blocks stand.
-struct Reads<'a, T> {
+/// The reads of many blocks, as a stream.
+struct BulkRead<'a, T> {
     reader: Reader<T>,
     keys: Fuse<KeyStream<'a>>,
     /// Keys that were taken, in their order.
-    taken: VecDeque<(Key, Found<T>)>,
+    taken: VecDeque<(Key, Progress<T>)>,
 }
 
-fn answers<'a, T: Send + Sync + 'static>(
+fn results<'a, T: Send + Sync + 'static>(
     store: &Arc<Store>,
     keys: KeyStream<'a>,
-    lookup: Lookup<T>,
+    read: BlockRead<T>,
 ) -> ResultStream<'a, Option<T>> {
     let store = Arc::clone(store);
-    let reads = Reads {
-        reader: Reader { store, lookup },
+    let reads = BulkRead {
+        reader: Reader { store, read },
         keys: keys.fuse(),
         taken: VecDeque::new(),
     };
-    let answers = stream::unfold(reads, |mut reads| async move {
-        let answer = reads.next().await?;
-        Some((answer, reads))
+    let results = stream::unfold(reads, |mut reads| async move {
+        let result = reads.next().await?;
+        Some((result, reads))
     });
-    answers.fuse().boxed()
+    results.fuse().boxed()
 }
 
-impl<T: Send + Sync + 'static> Reads<'_, T> {
+impl<T: Send + Sync + 'static> BulkRead<'_, T> {
     async fn next(&mut self) -> Option<(Key, Result<Option<T>>)> {
         loop {
-            let (key, found) = match self.taken.pop_front() {
+            let (key, progress) = match self.taken.pop_front() {
                 Some(first) => first,
                 None => {
                     let key = self.keys.next().await?;
-                    let found = self.reader.ask_memory(&key).await;
-                    (key, found)
+                    let progress = self.reader.read_cached(&key).await;
+                    (key, progress)
                 }
             };
-            match found {
-                Found::Answer(answer) => return Some((key, answer)),
-                Found::OnDisk(_) => self.taken.push_front((key, found)),
+            match progress {
+                Progress::Done(result) => return Some((key, result)),
+                Progress::OnDisk(_) => self.taken.push_front((key, progress)),
             }
             self.take_more().await;
             self.read().await;
         }
     }
 
-    /// Takes the keys that are ready, within the limits. It waits for none: who makes them may wait for
-    /// the answers.
+    /// Takes the keys that are ready, within the limits. It waits for none: the caller may need results to
+    /// produce the next key.
     async fn take_more(&mut self) {
         let (mut bytes, mut on_disk) = (0, 0);
-        for (_, found) in &self.taken {
-            bytes += self.reader.weight(found);
-            on_disk += usize::from(found.is_on_disk());
+        for (_, progress) in &self.taken {
+            bytes += self.reader.weight(progress);
+            on_disk += usize::from(progress.is_on_disk());
         }
-        while self.taken.len() < KEYS && on_disk < FROM_DISK && bytes < BYTES {
+        while self.taken.len() < MAX_KEYS && on_disk < MAX_ON_DISK && bytes < MAX_BYTES {
             let Poll::Ready(Some(key)) = futures::poll!(self.keys.next()) else {
                 return;
             };
-            let found = self.reader.ask_memory(&key).await;
-            bytes += self.reader.weight(&found);
-            on_disk += usize::from(found.is_on_disk());
-            self.taken.push_back((key, found));
+            let progress = self.reader.read_cached(&key).await;
+            bytes += self.reader.weight(&progress);
+            on_disk += usize::from(progress.is_on_disk());
+            self.taken.push_back((key, progress));
         }
     }
 
     /// Reads from disk what memory didn't know: the first of these keys, and as many others as there are
     /// permits and limits for.
     async fn read(&mut self) {
-        let found = self.taken.iter_mut().map(|(_, found)| found);
-        let mut wanted: Vec<_> = found.filter(|found| found.is_on_disk()).collect();
-        let share = wanted.len().div_ceil(JOBS).max(SHARE);
+        let taken = self.taken.iter_mut().map(|(_, progress)| progress);
+        let mut wanted: Vec<_> = taken.filter(|progress| progress.is_on_disk()).collect();
+        let chunk = wanted.len().div_ceil(MAX_JOBS).max(MIN_BLOCKS_PER_JOB);
         let mut jobs = Vec::new();
-        for share in wanted.chunks_mut(share) {
-            // Only the first job waits for a permit: a consumer who takes his time must not hold places
-            // in the queue beside permits.
-            let permit = if jobs.is_empty() {
-                self.reader.store.file_permit().await
+        for chunk in wanted.chunks_mut(chunk) {
+            let store = &self.reader.store;
+            // Only the first job waits for a permit: a slow consumer must not wait in the queue for one while it
+            // has others.
+            let guard = if jobs.is_empty() {
+                store.begin_read().await
             } else {
-                match Arc::clone(&self.reader.store.files).try_acquire_owned() {
-                    Ok(permit) => Ok(permit),
-                    Err(_) => break,
+                match store.open_files.try_permit() {
+                    Some(permit) => store.begin_read_with(permit),
+                    None => break,
                 }
             };
-            let blocks = share.iter().filter_map(|found| found.block());
-            let reading = self.reader.read(permit, blocks.cloned().collect());
+            let blocks = chunk.iter().filter_map(|progress| progress.block());
+            let reading = read_chunk(guard, self.reader.read, blocks.cloned().collect());
             jobs.push(async move {
-                // An error of the job is the answer of its first block.
-                let answers = reading.await.unwrap_or_else(|error| vec![Err(error)]);
-                for (found, answer) in share.iter_mut().zip(answers) {
-                    **found = Found::Answer(answer);
+                // An error of the job is the result of its first block.
+                let results = reading.await.unwrap_or_else(|error| vec![Err(error)]);
+                for (progress, result) in chunk.iter_mut().zip(results) {
+                    **progress = Progress::Done(result);
                 }
             });
         }
@@ -176,11 +178,11 @@ impl<T: Send + Sync + 'static> Reads<'_, T> {
     }
 }
 
-impl<T> Found<T> {
+impl<T> Progress<T> {
     fn block(&self) -> Option<&BlockKey> {
         match self {
-            Found::Answer(_) => None,
-            Found::OnDisk(block) => Some(block),
+            Progress::Done(_) => None,
+            Progress::OnDisk(block) => Some(block),
         }
     }
 
@@ -190,55 +192,50 @@ impl<T> Found<T> {
 }
 
 impl<T: Send + 'static> Reader<T> {
-    async fn ask_memory(&self, key: &Key) -> Found<T> {
+    async fn read_cached(&self, key: &Key) -> Progress<T> {
         // A task that finds everything in memory would never let others run.
         tokio::task::consume_budget().await;
-        if let Err(closed) = self.store.check_open() {
-            return Found::Answer(Err(closed));
+        if let Err(closed) = self.store.lifecycle.check_open() {
+            return Progress::Done(Err(closed));
         }
         let Ok(block) = BlockKey::new(key) else {
-            return Found::Answer(self.lookup.remembered(key, None));
+            return Progress::Done(self.read.report_cached(key, None));
         };
-        match (self.lookup.from_memory)(&self.store, &block) {
-            Some(found) => Found::Answer(self.lookup.remembered(key, found)),
-            None => Found::OnDisk(block),
+        match (self.read.from_memory)(self.store.blocks.cached(), &block) {
+            Lookup::Found(found) => Progress::Done(self.read.report_cached(key, Some(found))),
+            Lookup::Absent => Progress::Done(self.read.report_cached(key, None)),
+            Lookup::Unknown => Progress::OnDisk(block),
         }
     }
 
-    fn weight(&self, found: &Found<T>) -> usize {
-        match found {
-            Found::Answer(answer) => self.lookup.weight(answer),
-            Found::OnDisk(_) => 0,
+    fn weight(&self, progress: &Progress<T>) -> usize {
+        match progress {
+            Progress::Done(result) => self.read.weight(result),
+            Progress::OnDisk(_) => 0,
         }
     }
+}
 
-    /// Reads blocks one after the other as one job: the first of them, and as many others as its part of
-    /// the bytes allows.
-    fn read(
-        &self,
-        permit: Result<OwnedSemaphorePermit>,
-        blocks: Vec<BlockKey>,
-    ) -> impl Future<Output = Result<Vec<Result<Option<T>>>>> + use<T> {
-        let (store, lookup) = (Arc::clone(&self.store), self.lookup);
-        async move {
-            let held = (permit?, store.begin_read()?);
-            blocking::run(move || {
-                let mut answers = Vec::with_capacity(blocks.len());
-                let mut bytes = 0;
-                for block in &blocks {
-                    let answer = lookup.read(&store, block);
-                    bytes += lookup.weight(&answer);
-                    answers.push(answer);
-                    if bytes >= BYTES / JOBS {
-                        break;
-                    }
-                }
-                // A close may wait for what is held, and then nobody may have the store.
-                drop(store);
-                drop(held);
-                Ok(answers)
-            })
-            .await
+/// Reads blocks one after the other as one job: the first of them, and as many others as its part of the
+/// bytes allows.
+async fn read_chunk<T: Send + 'static>(
+    guard: Result<StoreGuard>,
+    read: BlockRead<T>,
+    blocks: Vec<BlockKey>,
+) -> Result<Vec<Result<Option<T>>>> {
+    let guard = guard?;
+    blocking::run(move || {
+        let mut results = Vec::with_capacity(blocks.len());
+        let mut bytes = 0;
+        for block in &blocks {
+            let result = read.run(&guard.blocks, block);
+            bytes += read.weight(&result);
+            results.push(result);
+            if bytes >= MAX_BYTES / MAX_JOBS {
+                break;
+            }
         }
-    }
+        Ok(results)
+    })
+    .await
 }

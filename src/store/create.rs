@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::opener::{DirState, Opener};
-use crate::disk::{Disk, LockGuard, Publish, publish, remove_tree};
+use crate::disk::{Disk, LockGuard, Publish, create_dir_if_absent, publish, remove_tree};
 use crate::error::{Error, Result};
 use crate::format::Shard;
 use crate::format::{README, SHARDING, TEMP};
@@ -21,7 +21,7 @@ Programs rely on these names. Please don't add, rename or edit files here by han
 
 impl Opener {
     fn create_root(&self) -> Result<()> {
-        match self.create_dir(&self.root) {
+        match create_dir_if_absent(&*self.disk, &self.root) {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 Err(self.not_a_store("the directory above it is missing; create that first"))
             }
@@ -67,7 +67,7 @@ impl Opener {
         // It may be a symbolic link, whose target is not ours to remove.
         self.ensure_temp(&temp)?;
         remove_tree(&*self.disk, &temp)?;
-        self.create_dir(&temp)?;
+        create_dir_if_absent(&*self.disk, &temp)?;
         if shard == Shard::default() {
             publish_readme(&*self.disk, &temp.join(README), &self.root)?;
         }

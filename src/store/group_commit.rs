@@ -1,43 +1,45 @@
-//! Puts and deletes that are durable when they are acknowledged, in groups.
+//! [`GroupCommit`]: puts and deletes that are durable when they are acknowledged, in groups.
 //!
-//! A flush costs about as much for many files as for one. So all writes that have come while a flush
-//! ran are one group: their temp files are written, then flushed together, then moved to their
-//! places, and then the directories are flushed together.
+//! A flush costs about as much for many files as for one. So all writes that arrive while a flush runs are
+//! one group: their temp files are written, then flushed together, then published, and then the
+//! directories are flushed together.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::Store;
-use super::block::is_already_there;
-use super::flusher::{FEW, Target};
+use super::blocks::{Blocks, FlushTarget, MAX_SINGLE_FLUSHES, NewBlock};
+use super::commit_log::CommitLog;
 use super::key_locks::{KeyLock, WriteOp};
-use crate::blocking;
+use crate::blocking::{self, GroupQueue};
 use crate::disk::clean_up;
 use crate::error::{Error, Result};
 use crate::format::BlockKey;
 
-/// How many writes are a group at most: so many blocks may wait for each other.
-pub(super) const GROUP: usize = 64;
+/// How many writes are in a group at most, each of which waits for all the others.
+const MAX_GROUP: usize = 64;
 /// How many writes may wait for their group or be in it, each with its block in memory: one group that is
-/// at work and one that gathers.
-pub(super) const MOST_QUEUED: usize = 2 * GROUP;
+/// being written and one that is to be the next.
+const MAX_QUEUED: usize = 2 * MAX_GROUP;
 
-/// What a write holds until it has ended. The permit is one to queue: it has no file open while it waits,
-/// and what the crew opens for a group is set aside for it.
-type Held = (OwnedSemaphorePermit, TaskTrackerToken);
+/// Writes groups of durable writes, one after the other. `G` is what a write holds until it has ended,
+/// and keeps the store open.
+pub(crate) struct GroupCommit<G> {
+    blocks: Arc<Blocks>,
+    commit_log: Arc<CommitLog>,
+    queue: Arc<GroupQueue<DurableWrite<G>>>,
+    permits: Arc<Semaphore>,
+}
 
-/// A write that waits for its group, and later for the rest of it.
-#[derive(Debug)]
-pub(crate) struct DurableWrite {
+/// One write of a group.
+struct DurableWrite<G> {
     block: BlockKey,
-    effect: WriteOp,
-    turn: KeyLock,
-    held: Held,
-    answer: oneshot::Sender<Result<()>>,
+    op: WriteOp,
+    key_lock: KeyLock,
+    guard: G,
+    done: oneshot::Sender<Result<()>>,
 }
 
 /// How far a write of a group has come.
@@ -50,161 +52,177 @@ enum Step {
     Unneeded,
 }
 
-impl Store {
-    /// The right to queue with a durable write.
-    pub(super) async fn durable_permit(&self) -> Result<OwnedSemaphorePermit> {
-        let queued = Arc::clone(&self.durable_writes);
-        queued.acquire_owned().await.map_err(|_| Error::Closed)
+impl<G: Send + Sync + 'static> GroupCommit<G> {
+    pub(super) fn new(blocks: Arc<Blocks>, commit_log: Arc<CommitLog>) -> Arc<Self> {
+        Arc::new(GroupCommit {
+            blocks,
+            commit_log,
+            queue: GroupQueue::new(MAX_GROUP),
+            permits: Arc::new(Semaphore::new(MAX_QUEUED)),
+        })
     }
 
-    pub(super) async fn write_durably(
+    /// Waits for the permit to queue a write. It stands for a block in memory and not for an open file: those
+    /// of a group are set aside.
+    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        let permits = Arc::clone(&self.permits);
+        permits.acquire_owned().await.map_err(|_| Error::Closed)
+    }
+
+    /// Makes one write in the next group, and returns when it is durable.
+    pub(super) async fn write(
         self: &Arc<Self>,
         block: BlockKey,
-        effect: WriteOp,
-        turn: KeyLock,
-        held: Held,
+        op: WriteOp,
+        key_lock: KeyLock,
+        guard: G,
     ) -> Result<()> {
-        let (answer, answered) = oneshot::channel();
+        let (done, outcome) = oneshot::channel();
         let write = DurableWrite {
             block,
-            effect,
-            turn,
-            held,
-            answer,
+            op,
+            key_lock,
+            guard,
+            done,
         };
-        // Weak, so that the queue doesn't keep alive the store that has it.
-        let store = Arc::downgrade(self);
-        self.durable_crew.submit(write, move |mut group| {
-            if let Some(store) = store.upgrade() {
-                let results = store.write_group(&mut group);
-                drop(store);
+        // Weak: between two groups, when no guard keeps a close waiting, the worker must not keep the files of
+        // the store open.
+        let group_commit = Arc::downgrade(self);
+        self.queue.submit(write, move |mut group| {
+            if let Some(group_commit) = group_commit.upgrade() {
+                let results = group_commit.write_group(&mut group);
+                drop(group_commit);
                 acknowledge(group, results);
             }
-            Vec::new()
         })?;
-        answered.await.unwrap_or(Err(Error::Runtime))
+        outcome.await.unwrap_or(Err(Error::Runtime))
     }
 
-    fn write_group(&self, group: &mut [DurableWrite]) -> Vec<Result<()>> {
-        group.iter_mut().for_each(|write| write.turn.begin());
-        let mut steps = self.begin_steps(group);
+    /// Writes a group, and returns a result for each write.
+    fn write_group(&self, group: &mut [DurableWrite<G>]) -> Vec<Result<()>> {
+        group.iter_mut().for_each(|write| write.key_lock.begin());
+        let mut steps = self.stage_all(group);
         for (write, step) in group.iter().zip(&mut steps) {
-            if let Ok(Step::Staged(temp)) = step {
-                let applied = self.apply(write, temp);
-                *step = applied.map(|()| Step::Applied);
+            if let (Ok(Step::Staged(path)), WriteOp::Put(value)) = (&*step, &write.op) {
+                let size = value.len() as u64;
+                let published = self
+                    .blocks
+                    .publish(&write.block, NewBlock::TempFile { path, size });
+                *step = published.map(|()| Step::Applied);
             }
         }
+        // After all blocks are published, and before any write is acknowledged: a power cut may take away names
+        // that are not flushed, or bring back those that were removed.
         self.flush_applied(group, &mut steps);
         steps.into_iter().map(|step| step.map(drop)).collect()
     }
 
-    /// Writes the temp files, and makes their contents durable: each on its own where there are few.
-    fn begin_steps(&self, group: &[DurableWrite]) -> Vec<Result<Step>> {
-        let begin = |writes: &[DurableWrite], sync| -> Vec<Result<Step>> {
-            let steps = writes.iter().map(|write| self.begin_step(write, sync));
-            steps.collect()
-        };
-        if group.len() <= FEW {
-            let shares = blocking::parallel_chunks(group, 1, |write| begin(write, true));
-            return shares.into_iter().flatten().collect();
+    /// Writes the temp files and makes their contents durable, before one of them is published: a name may
+    /// become durable at any time after that, and must not lead to lost contents.
+    fn stage_all(&self, group: &[DurableWrite<G>]) -> Vec<Result<Step>> {
+        if group.len() <= MAX_SINGLE_FLUSHES {
+            let staged = blocking::parallel_chunks(group, 1, |writes| {
+                let steps = writes.iter().map(|write| self.stage(write, true));
+                steps.collect::<Vec<_>>()
+            });
+            return staged.into_iter().flatten().collect();
         }
-        let mut steps = begin(group, false);
+        let steps = group.iter().map(|write| self.stage(write, false));
+        let mut steps = steps.collect::<Vec<_>>();
         self.flush_staged(&mut steps);
         steps
     }
 
-    /// Writes the temp file of a put, durably if `sync` says so; a delete is done at once.
-    fn begin_step(&self, write: &DurableWrite, sync: bool) -> Result<Step> {
-        self.finish_commits_of(&write.block)?;
-        let WriteOp::Put(value) = &write.effect else {
-            self.remove(&write.block)?;
+    /// Writes the temp file of a put; a delete is applied at once.
+    fn stage(&self, write: &DurableWrite<G>, durably: bool) -> Result<Step> {
+        let blocks = &self.blocks;
+        // A pending commit that was applied later would undo this write.
+        self.commit_log.roll_forward_key(&write.block)?;
+        let WriteOp::Put(value) = &write.op else {
+            blocks.remove(&write.block)?;
             return Ok(Step::Applied);
         };
-        if self.keeps(&write.block, value.len() as u64)? {
-            // The block that is there may be the one whose flush has failed.
-            return self.flush_failed().map_or(Ok(Step::Unneeded), Err);
+        if blocks.keeps(&write.block, value.len() as u64)? {
+            // The block that exists may be the one whose flush has failed.
+            return blocks.flusher().check().map(|()| Step::Unneeded);
         }
-        let temp = self.next_temp_file();
-        let staged = if sync {
-            self.stage_durably(&temp, value)
+        let path = blocks.temp_files().next();
+        let written = if durably {
+            blocks.temp_files().write_durably(&path, value)
         } else {
-            self.stage(&temp, value)
+            blocks.temp_files().write(&path, value)
         };
-        match staged {
-            Ok(()) => Ok(Step::Staged(temp)),
+        match written {
+            Ok(()) => Ok(Step::Staged(path)),
             Err(error) => {
-                clean_up(&*self.disk, &temp);
+                clean_up(blocks.disk(), &path);
                 Err(error)
             }
         }
     }
 
-    /// Makes the contents of the temp files durable.
     fn flush_staged(&self, steps: &mut [Result<Step>]) {
         let staged = steps.iter().filter_map(|step| match step {
-            Ok(Step::Staged(temp)) => Some(Target::File(temp.clone())),
+            Ok(Step::Staged(path)) => Some(FlushTarget::File(path.clone())),
             _ => None,
         });
-        let targets: Vec<Target> = staged.collect();
-        let mut flushed = self.flush_each(&targets).into_iter();
+        let targets: Vec<FlushTarget> = staged.collect();
+        let mut flushed = self.blocks.flusher().flush_each(&targets).into_iter();
         for step in steps {
-            if let Ok(Step::Staged(temp)) = step
+            if let Ok(Step::Staged(path)) = step
                 && let Some(Err(error)) = flushed.next()
             {
-                clean_up(&*self.disk, temp);
+                clean_up(self.blocks.disk(), path);
                 *step = Err(error);
             }
         }
     }
 
-    fn apply(&self, write: &DurableWrite, temp: &Path) -> Result<()> {
-        let WriteOp::Put(value) = &write.effect else {
-            return Ok(());
-        };
-        let size = value.len() as u64;
-        let placed = match self.place_new(temp, &write.block, size) {
-            Err(error) if is_already_there(&error) => self.place_over(temp, &write.block, size),
-            placed => placed,
-        };
-        if placed.is_err() {
-            clean_up(&*self.disk, temp);
-        }
-        placed
-    }
-
     /// Makes the names of the blocks, or their absence, durable.
-    fn flush_applied(&self, group: &[DurableWrite], steps: &mut [Result<Step>]) {
+    fn flush_applied(&self, group: &[DurableWrite<G>], steps: &mut [Result<Step>]) {
         let mut dirs = BTreeSet::new();
         for (write, step) in group.iter().zip(steps.iter_mut()) {
             if let Ok(Step::Applied) = step {
-                match self.shards_of([&write.block]) {
+                match self.blocks.shards().dirs_of([&write.block]) {
                     Ok(shard) => dirs.extend(shard),
                     Err(error) => *step = Err(error),
                 }
             }
         }
-        let Err(error) = self.flush_shards(dirs.into_iter()) else {
+        let Err(error) = self.blocks.flush_shards(dirs.into_iter()) else {
             return;
         };
         let mut first = Some(error);
-        for step in steps
-            .iter_mut()
-            .filter(|step| matches!(step, Ok(Step::Applied)))
-        {
-            let error = first.take().or_else(|| self.flush_failed());
-            *step = Err(error.unwrap_or(Error::Closed));
+        for step in steps.iter_mut() {
+            if let Ok(Step::Applied) = step {
+                let error = first.take().or_else(|| self.blocks.flusher().check().err());
+                *step = Err(error.unwrap_or(Error::Closed));
+            }
         }
+    }
+
+    /// The number of writes that wait for their group.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.waiting()
     }
 }
 
-fn acknowledge(group: Vec<DurableWrite>, results: Vec<Result<()>>) {
+fn acknowledge<G>(group: Vec<DurableWrite<G>>, results: Vec<Result<()>>) {
     for (write, result) in group.into_iter().zip(results) {
         match result {
-            Ok(()) => write.turn.done(write.effect),
-            Err(_) => drop(write.turn),
+            Ok(()) => write.key_lock.succeeded(write.op),
+            Err(_) => drop(write.key_lock),
         }
-        drop(write.held);
-        // Nobody may be there any more to hear it.
-        let _ = write.answer.send(result);
+        // Before the result is sent: a caller that hears of it may close the store at once.
+        drop(write.guard);
+        // The caller may be gone.
+        let _ = write.done.send(result);
+    }
+}
+
+impl<G> std::fmt::Debug for GroupCommit<G> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GroupCommit").finish_non_exhaustive()
     }
 }

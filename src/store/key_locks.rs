@@ -1,18 +1,19 @@
 //! [`KeyLocks`]: one write of a key at a time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::format::BlockKey;
+use crate::sync::lock;
 
-/// The keys that are being written or waited for.
+/// The keys that are locked or waited for.
 ///
-/// Writes of one key take turns, in the order in which they came. A write that finds that the one
-/// before it succeeded in doing just the same needs not run: both were under way at the same time, so
-/// nobody can tell. After a failure, or a write of something else, it runs.
+/// The lock of a key is given in the order of the calls. A write that finds that the one before it
+/// succeeded in doing the same need not run: both were running at the same time, so no caller can tell the
+/// difference. After a failure, or a write of something else, it runs.
 #[derive(Debug, Default)]
 pub(crate) struct KeyLocks {
     slots: Mutex<HashMap<BlockKey, Slot>>,
@@ -28,60 +29,55 @@ pub(crate) enum WriteOp {
 }
 
 impl KeyLocks {
-    /// Waits for the turn to write this key. Whoever takes several turns takes them in the order of
-    /// the keys, or two of them could wait for each other.
+    /// Waits for the lock of this key. A caller that takes several locks takes them in the order of the keys,
+    /// or two callers could wait for each other.
     ///
-    /// Dropping the future gives up the place in the queue.
-    pub(crate) async fn take(self: &Arc<Self>, block: &BlockKey) -> KeyLock {
-        let mut turn = KeyLock {
-            turns: Arc::clone(self),
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future gives up the place in the queue.
+    pub(crate) async fn lock(self: &Arc<Self>, block: &BlockKey) -> KeyLock {
+        let mut key_lock = KeyLock {
+            key_locks: Arc::clone(self),
             block: block.clone(),
-            held: None,
+            last: None,
         };
-        let slot = Arc::clone(self.slots().entry(block.clone()).or_default());
-        turn.held = Some(slot.lock_owned().await);
-        turn
+        let slot = Arc::clone(lock(&self.slots).entry(block.clone()).or_default());
+        key_lock.last = Some(slot.lock_owned().await);
+        key_lock
     }
 
-    /// Whether a write of this key is under way.
-    pub(crate) fn is_taken(&self, block: &BlockKey) -> bool {
-        self.slots().contains_key(block)
-    }
-
-    fn slots(&self) -> MutexGuard<'_, HashMap<BlockKey, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether a write of this key runs or waits.
+    pub(crate) fn is_locked(&self, block: &BlockKey) -> bool {
+        lock(&self.slots).contains_key(block)
     }
 }
 
-/// The right to write one key, until it is dropped.
+/// The lock of one key, until it is dropped.
 #[derive(Debug)]
-#[must_use = "the turn ends when this is dropped"]
+#[must_use = "the key is unlocked when this is dropped"]
 pub(crate) struct KeyLock {
-    turns: Arc<KeyLocks>,
+    key_locks: Arc<KeyLocks>,
     block: BlockKey,
-    /// Absent while the turn is waited for.
-    held: Option<OwnedMutexGuard<Option<WriteOp>>>,
+    /// What the write before did; absent while the lock is waited for.
+    last: Option<OwnedMutexGuard<Option<WriteOp>>>,
 }
 
 impl KeyLock {
-    /// Whether the write before this turn, which this one waited for, did just this.
-    pub(crate) fn is_done(&self, effect: &WriteOp) -> bool {
-        match &self.held {
-            Some(last) => last.as_ref() == Some(effect),
-            None => false,
+    /// Whether the write before, which this one waited for, did just this.
+    pub(crate) fn did(&self, op: &WriteOp) -> bool {
+        self.last.as_ref().and_then(|last| last.as_ref()) == Some(op)
+    }
+
+    /// Releases the lock after a write that succeeded.
+    pub(crate) fn succeeded(mut self, op: WriteOp) {
+        if let Some(last) = &mut self.last {
+            **last = Some(op);
         }
     }
 
-    /// Ends the turn after a write that succeeded.
-    pub(crate) fn done(mut self, effect: WriteOp) {
-        if let Some(last) = &mut self.held {
-            **last = Some(effect);
-        }
-    }
-
-    /// Forgets what the write before did, since this one may change it and fail.
+    /// Forgets what the write before did, since this one may change the block and then fail.
     pub(crate) fn begin(&mut self) {
-        if let Some(last) = &mut self.held {
+        if let Some(last) = &mut self.last {
             **last = None;
         }
     }
@@ -89,9 +85,9 @@ impl KeyLock {
 
 impl Drop for KeyLock {
     fn drop(&mut self) {
-        let mut slots = self.turns.slots();
-        self.held = None;
-        // Handles are taken under this lock only, so if the map has the last one nobody waits.
+        let mut slots = lock(&self.key_locks.slots);
+        self.last = None;
+        // Slots are cloned under this lock only, so if the map has the only one no other write waits.
         if slots
             .get(&self.block)
             .is_some_and(|slot| Arc::strong_count(slot) == 1)
@@ -120,57 +116,57 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiting_write_of_the_same_needs_not_run_and_one_of_another_does() {
-        let turns = Arc::new(KeyLocks::default());
+    async fn a_waiting_write_of_the_same_value_need_not_run_and_one_of_another_value_must() {
+        let key_locks = Arc::new(KeyLocks::default());
         let key = block("A");
-        let first = turns.take(&key).await;
-        let mut second = Box::pin(turns.take(&key));
+        let first = key_locks.lock(&key).await;
+        let mut second = Box::pin(key_locks.lock(&key));
         assert!(second.as_mut().now_or_never().is_none());
-        first.done(put("one"));
+        first.succeeded(put("one"));
         let second = second.await;
-        assert!(second.is_done(&put("one")));
-        assert!(!second.is_done(&put("two")));
-        assert!(!second.is_done(&WriteOp::Delete));
+        assert!(second.did(&put("one")));
+        assert!(!second.did(&put("two")));
+        assert!(!second.did(&WriteOp::Delete));
     }
 
     #[tokio::test]
-    async fn a_write_after_a_failed_one_runs() {
-        let turns = Arc::new(KeyLocks::default());
+    async fn a_write_after_a_failed_one_must_run() {
+        let key_locks = Arc::new(KeyLocks::default());
         let key = block("A");
-        let mut first = turns.take(&key).await;
-        let mut second = Box::pin(turns.take(&key));
+        let mut first = key_locks.lock(&key).await;
+        let mut second = Box::pin(key_locks.lock(&key));
         assert!(second.as_mut().now_or_never().is_none());
         first.begin();
         drop(first);
-        assert!(!second.await.is_done(&put("one")));
+        assert!(!second.await.did(&put("one")));
     }
 
     #[tokio::test]
-    async fn other_keys_need_not_wait() {
-        let turns = Arc::new(KeyLocks::default());
-        let _first = turns.take(&block("A")).await;
-        assert!(turns.take(&block("B")).now_or_never().is_some());
+    async fn locks_of_other_keys_are_independent() {
+        let key_locks = Arc::new(KeyLocks::default());
+        let _first = key_locks.lock(&block("A")).await;
+        assert!(key_locks.lock(&block("B")).now_or_never().is_some());
     }
 
     #[tokio::test]
-    async fn a_dropped_wait_leaves_nothing_behind() {
-        let turns = Arc::new(KeyLocks::default());
+    async fn a_dropped_future_leaves_no_lock_behind() {
+        let key_locks = Arc::new(KeyLocks::default());
         let key = block("A");
-        let first = turns.take(&key).await;
-        let mut second = Box::pin(turns.take(&key));
+        let first = key_locks.lock(&key).await;
+        let mut second = Box::pin(key_locks.lock(&key));
         assert!(second.as_mut().now_or_never().is_none());
         drop(first);
         drop(second);
-        assert!(turns.slots().is_empty());
+        assert!(lock(&key_locks.slots).is_empty());
     }
 
     #[tokio::test]
-    async fn turns_that_end_at_the_same_time_leave_nothing_behind() {
-        let turns = Arc::new(KeyLocks::default());
+    async fn locks_that_are_released_at_the_same_time_leave_nothing_behind() {
+        let key_locks = Arc::new(KeyLocks::default());
         let key = block("A");
         for _ in 0..5_000 {
-            let first = turns.take(&key).await;
-            let mut second = Box::pin(turns.take(&key));
+            let first = key_locks.lock(&key).await;
+            let mut second = Box::pin(key_locks.lock(&key));
             assert!(second.as_mut().now_or_never().is_none());
             let together = Barrier::new(2);
             thread::scope(|scope| {
@@ -181,7 +177,7 @@ mod tests {
                 together.wait();
                 drop(second);
             });
-            assert!(turns.slots().is_empty());
+            assert!(lock(&key_locks.slots).is_empty());
         }
     }
 }

@@ -2,28 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
-use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
-use super::commit_log::Unfinished;
-use super::flusher::{FEW, Flusher, SIDE_BY_SIDE};
-use super::group_commit::{GROUP, MOST_QUEUED};
-use super::key_locks::KeyLocks;
-use super::lifecycle::Lifecycle;
+use super::background;
+use super::blocks::Blocks;
+use super::flatfs::FlatFs;
 use super::opener::{DirState, Opener, locate};
-use super::options::LEAST_FILES;
-use super::shard_dirs::ShardDirs;
-use super::{FlatFs, Options, Store, Target};
+use super::options::Options;
+use super::shared::Store;
 use crate::blocking;
-use crate::blocking::Crew;
 use crate::datastore::{Accuracy, DiskUsage};
 use crate::disk::{Disk, Kind, LockGuard, OsDisk, clean_up, if_there};
-use crate::disk_usage::{self, UsageTracker, cache};
+use crate::disk_usage::{self, cache};
 use crate::error::{Error, Result};
-use crate::format::Shard;
-use crate::format::{DISK_USAGE, Layout, TEMP, UNCLEAN};
+use crate::format::{DISK_USAGE, Layout, Shard, TEMP, UNCLEAN};
 use crate::observe::{Operation, target};
 
 impl Options {
@@ -108,11 +101,11 @@ impl Options {
             options: self,
         };
         let store = Arc::new(blocking::run(move || opening.run(purpose)).await?);
-        store.begin_background();
+        background::start(&store);
         tracing::debug!(
             target: target::STORE,
-            path = %store.layout.root().display(),
-            shard = %store.layout.shard(),
+            path = %store.blocks.layout().root().display(),
+            shard = %store.blocks.layout().shard(),
             read_only = store.options.read_only,
             "opened"
         );
@@ -192,15 +185,16 @@ impl Opener {
             Some(figure) => (figure, false),
             None => (stale_if(unclean, cached), unclean || has_no_figure),
         };
+        let relies_on_found_blocks = self.options.relies_on_found_blocks();
         let store = self.store(layout, figure, Some(lock), stale)?;
-        // What a session that crashed has left may not be durable, a commit's record neither: it has to
-        // be before anything is done on the strength of it. One that had no space for the mark has
-        // removed the figure. A session of another program leaves no mark, whether it flushed or not.
-        let keeps_what_it_finds = store.may_keep() && store.options.relies_on_found_blocks();
-        if unclean || has_no_figure || keeps_what_it_finds {
-            store.flush(&[Target::All])?;
+        // Before the recovery acts on what it finds, a commit record among it: what a session that crashed has
+        // left may not be durable. A session that had no space for the mark has removed the figure. One of
+        // another program leaves no mark, whether it flushed or not.
+        let keeps_found_blocks = relies_on_found_blocks && store.blocks.keeps_existing();
+        if unclean || has_no_figure || keeps_found_blocks {
+            store.blocks.flusher().flush_all()?;
         }
-        store.recover()?;
+        store.commit_log.recover()?;
         Ok(store)
     }
 
@@ -245,40 +239,10 @@ impl Opener {
         lock: Option<Box<dyn LockGuard>>,
         usage_is_stale: bool,
     ) -> Result<Store> {
-        let cached = self
-            .disk
-            .cached_reads(&self.root)
-            .map_err(|error| Error::io("open", &self.root, error))?;
-        let most = self.options.max_open_files.unwrap_or_else(most_files);
-        // A listing has the root and one shard open.
-        let listings = most / 8;
-        let most_files = most.saturating_sub(2 * listings + RESERVED);
-        Ok(Store {
-            crew: Crew::new(self.options.write_concurrency),
-            durable_crew: Crew::of_groups(GROUP),
-            durable_writes: Arc::new(Semaphore::new(MOST_QUEUED)),
-            disk: self.disk,
-            cached,
-            layout,
-            options: self.options,
-            turns: Arc::new(KeyLocks::default()),
-            meter: Arc::new(UsageTracker::new(figure)),
-            shards: ShardDirs::default(),
-            flusher: Flusher::default(),
-            life: Lifecycle::new(lock, usage_is_stale),
-            unfinished: Unfinished::default(),
-            files: Arc::new(Semaphore::new(most_files)),
-            most_files,
-            listings: Arc::new(Semaphore::new(listings)),
-            temp_files: AtomicU64::new(0),
-        })
+        let blocks = Blocks::new(self.disk, layout, &self.options, figure)?;
+        Ok(Store::new(blocks, self.options, lock, usage_is_stale))
     }
 }
-
-/// The files for which nobody takes a permit: of the lock and the root, which stay open, three; of a flush
-/// to the disk, of which one runs at a time, and of a group of durable writes; and one each for the
-/// checkpoint of the disk usage, the beginning of its count, a `sync` and a close.
-const RESERVED: usize = 3 + SIDE_BY_SIDE + FEW + 4;
 
 /// The cached figure, for what it is worth.
 fn stale_if(unclean: bool, cached: Option<DiskUsage>) -> DiskUsage {
@@ -287,12 +251,4 @@ fn stale_if(unclean: bool, cached: Option<DiskUsage>) -> DiskUsage {
         Some(figure) => figure,
         None => DiskUsage::new(0, Accuracy::Unknown),
     }
-}
-
-/// A quarter of what the process may have open, within reason.
-fn most_files() -> usize {
-    const MOST: u64 = 256;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let files = limit.current.unwrap_or(u64::MAX) / 4;
-    usize::try_from(files.min(MOST)).map_or(LEAST_FILES, |files| files.max(LEAST_FILES))
 }

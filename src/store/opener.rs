@@ -4,10 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Options;
 use super::kubo_lock::KuboLock;
+use super::options::Options;
 use crate::blocking;
-use crate::disk::{Disk, Kind, LockGuard, OsDisk, if_there, resolve};
+use crate::disk::{Disk, Kind, LockGuard, OsDisk, create_dir_if_absent, if_there, resolve};
 use crate::error::{Error, Result};
 use crate::format::Shard;
 use crate::format::{DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
@@ -106,15 +106,6 @@ impl Opener {
         }
     }
 
-    pub(super) fn create_dir(&self, dir: &Path) -> Result<()> {
-        match self.disk.create_dir(dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                Err(Error::io("create", dir, error))
-            }
-            _ => Ok(()),
-        }
-    }
-
     pub(crate) fn sync_dir(&self, dir: &Path) -> Result<()> {
         self.disk
             .sync_dir(dir)
@@ -140,7 +131,7 @@ impl Opener {
     pub(super) fn ensure_temp(&self, temp: &Path) -> Result<()> {
         let found = if_there(self.disk.stat(temp));
         match found.map_err(|error| Error::io("look at", temp, error))? {
-            None => self.create_dir(temp),
+            None => create_dir_if_absent(&*self.disk, temp),
             Some(stat) if stat.kind == Kind::Dir => Ok(()),
             Some(stat) => Err(stat.kind.unexpected(temp, "directory")),
         }

@@ -187,11 +187,11 @@ impl Options {
 
     pub(super) fn check(&self) -> Result<()> {
         let invalid = |option, reason| Err(Error::InvalidOption { option, reason });
-        if !(1..=MOST).contains(&self.write_concurrency) {
+        if !(1..=MAX).contains(&self.write_concurrency) {
             return invalid("write_concurrency", "it must be between 1 and 1048576");
         }
         let files = self.max_open_files;
-        if files.is_some_and(|files| !(LEAST_FILES..=MOST).contains(&files)) {
+        if files.is_some_and(|files| !(MIN_OPEN_FILES..=MAX).contains(&files)) {
             return invalid("max_open_files", "it must be between 32 and 1048576");
         }
         if self.file_mode & !0o777 != 0 || self.file_mode & 0o600 != 0o600 {
@@ -204,8 +204,8 @@ impl Options {
     }
 }
 
-pub(super) const LEAST_FILES: usize = 32;
-const MOST: usize = 1 << 20;
+pub(super) const MIN_OPEN_FILES: usize = 32;
+const MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -1,15 +1,13 @@
 //! Reads of one block.
 
-use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use super::{FlatFs, Store};
+use super::blocks::{Blocks, CachedBlocks, Lookup};
+use super::flatfs::FlatFs;
 use crate::blocking;
-use crate::disk::{Kind, if_there};
-use crate::error::{Error, Result};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 use crate::format::BlockKey;
 use crate::key::Key;
 use crate::observe::{self, Operation, Source};
@@ -28,7 +26,7 @@ impl FlatFs {
     ///
     /// It changes nothing.
     pub async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        self.read(key, Lookup::BLOCK).await
+        self.read(key, BlockRead::VALUE).await
     }
 
     /// Whether the block of `key` is there.
@@ -41,7 +39,7 @@ impl FlatFs {
     ///
     /// It changes nothing.
     pub async fn has(&self, key: &Key) -> Result<bool> {
-        let size = self.read(key, Lookup::size("has")).await?;
+        let size = self.read(key, BlockRead::size("has")).await?;
         Ok(size.is_some())
     }
 
@@ -55,152 +53,96 @@ impl FlatFs {
     ///
     /// It changes nothing.
     pub async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        self.read(key, Lookup::size("get_size")).await
+        self.read(key, BlockRead::size("get_size")).await
     }
 
     /// Tries what memory knows, here and now, and then asks the disk as one job.
-    async fn read<T>(&self, key: &Key, lookup: Lookup<T>) -> Result<Option<T>>
+    async fn read<T>(&self, key: &Key, read: BlockRead<T>) -> Result<Option<T>>
     where
         T: Send + 'static,
     {
-        self.store.check_open()?;
+        self.store.lifecycle.check_open()?;
         let Ok(block) = BlockKey::new(key) else {
-            return lookup.remembered(key, None);
+            return read.report_cached(key, None);
         };
-        if self.store.cached.is_some() {
+        let cached = self.store.blocks.cached();
+        if cached.is_available() {
             // A task that finds everything in memory would never let others run.
             tokio::task::consume_budget().await;
-            if let Some(found) = (lookup.from_memory)(&self.store, &block) {
-                return lookup.remembered(key, found);
+            match (read.from_memory)(cached, &block) {
+                Lookup::Found(found) => return read.report_cached(key, Some(found)),
+                Lookup::Absent => return read.report_cached(key, None),
+                Lookup::Unknown => {}
             }
         }
-        let permit = self.store.file_permit().await?;
-        let work = self.store.begin_read()?;
-        let store = Arc::clone(&self.store);
-        blocking::run(move || {
-            let read = lookup.read(&store, &block);
-            drop((permit, work));
-            read
-        })
-        .await
+        let guard = self.store.begin_read().await?;
+        blocking::run(move || read.run(&guard.blocks, &block)).await
     }
 }
 
-/// How one block is looked up.
-pub(super) struct Lookup<T> {
+/// A kind of read of one block.
+pub(super) struct BlockRead<T> {
     /// The operation, as it is reported.
     name: &'static str,
-    pub(super) from_memory: fn(&Store, &BlockKey) -> Option<Option<T>>,
-    from_disk: fn(&Store, &BlockKey) -> Result<Option<T>>,
+    pub(super) from_memory: fn(&CachedBlocks, &BlockKey) -> Lookup<T>,
+    from_disk: fn(&Blocks, &BlockKey) -> Result<Option<T>>,
     /// How many bytes a value takes.
     weigh: fn(&T) -> usize,
 }
 
-impl Lookup<Bytes> {
-    pub(super) const BLOCK: Self = Lookup {
+impl BlockRead<Bytes> {
+    pub(super) const VALUE: Self = BlockRead {
         name: "get",
-        from_memory: Store::cached_block,
-        from_disk: Store::read_block,
+        from_memory: CachedBlocks::value,
+        from_disk: Blocks::read,
         weigh: Bytes::len,
     };
 }
 
-impl Lookup<u64> {
+impl BlockRead<u64> {
     pub(super) const fn size(name: &'static str) -> Self {
-        Lookup {
+        BlockRead {
             name,
-            from_memory: Store::cached_size,
-            from_disk: |store, block| Ok(store.stat_block(block)?.map(|stat| stat.len)),
+            from_memory: CachedBlocks::size,
+            from_disk: |blocks, block| Ok(blocks.stat(block)?.map(|stat| stat.len)),
             weigh: |_| 0,
         }
     }
 }
 
-impl<T> Lookup<T> {
-    /// What memory knew of a key, reported.
-    pub(super) fn remembered(&self, key: &Key, found: Option<T>) -> Result<Option<T>> {
-        let answer = Ok(found);
-        observe::read(
-            self.name,
-            Source::Memory,
-            key,
-            self.weight(&answer),
-            &answer,
-        );
-        answer
+impl<T> BlockRead<T> {
+    /// Reports and returns what memory knew of a key.
+    pub(super) fn report_cached(&self, key: &Key, found: Option<T>) -> Result<Option<T>> {
+        let result = Ok(found);
+        let bytes = self.weight(&result);
+        observe::read(self.name, Source::Memory, key, bytes, &result);
+        result
     }
 
-    /// Asks the disk, and reports it.
-    pub(super) fn read(&self, store: &Store, block: &BlockKey) -> Result<Option<T>> {
+    /// Reads from disk, and reports the result.
+    pub(super) fn run(&self, blocks: &Blocks, block: &BlockKey) -> Result<Option<T>> {
         let operation = Operation::begin(self.name);
-        let answer = (self.from_disk)(store, block).and_then(|found| match found {
-            None => store.check_absence().map(|()| None),
+        let result = (self.from_disk)(blocks, block).and_then(|found| match found {
+            None => blocks.cached().check_absence().map(|()| None),
             found => Ok(found),
         });
-        operation.end_read(block.key(), self.weight(&answer), &answer);
-        answer
+        operation.end_read(block.key(), self.weight(&result), &result);
+        result
     }
 
-    /// How many bytes an answer takes.
-    pub(super) fn weight(&self, answer: &Result<Option<T>>) -> usize {
-        match answer {
+    /// How many bytes a result takes.
+    pub(super) fn weight(&self, result: &Result<Option<T>>) -> usize {
+        match result {
             Ok(Some(value)) => (self.weigh)(value),
             _ => 0,
         }
     }
 }
 
-impl<T> Clone for Lookup<T> {
+impl<T> Clone for BlockRead<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for Lookup<T> {}
-
-impl Store {
-    pub(super) fn cached_block(&self, block: &BlockKey) -> Option<Option<Bytes>> {
-        let cached = self.cached.as_deref()?;
-        let read = found(cached.read(&self.layout.below_root(block))?)?;
-        (read.is_some() || self.is_surely_absent()).then_some(read)
-    }
-
-    pub(super) fn cached_size(&self, block: &BlockKey) -> Option<Option<u64>> {
-        let cached = self.cached.as_deref()?;
-        match found(cached.stat(&self.layout.below_root(block))?)? {
-            // Anything but a file is an error, which the disk tells better.
-            Some(stat) => (stat.kind == Kind::File).then_some(Some(stat.len)),
-            None => self.is_surely_absent().then_some(None),
-        }
-    }
-
-    /// The block, `None` if it isn't there.
-    pub(crate) fn read_block(&self, block: &BlockKey) -> Result<Option<Bytes>> {
-        let shard = self.layout.shard_of(block);
-        if !self.shards.is_there(&*self.disk, &self.layout, &shard)? {
-            return Ok(None);
-        }
-        self.read_at(self.layout.block(block))
-    }
-
-    /// The contents of the file at a block's place, or where one is staged, `None` if there is none.
-    pub(crate) fn read_at(&self, path: PathBuf) -> Result<Option<Bytes>> {
-        if_there(self.disk.read(&path)).map_err(|error| self.not_read(path, error))
-    }
-
-    /// Why what stands at a block's place could not be read.
-    pub(super) fn not_read(&self, path: PathBuf, error: io::Error) -> Error {
-        match self.disk.stat(&path) {
-            Ok(stat) if stat.kind != Kind::File => stat.kind.unexpected(path, "block"),
-            _ => Error::io("read", path, error),
-        }
-    }
-}
-
-fn found<T>(answer: io::Result<T>) -> Option<Option<T>> {
-    match answer {
-        Ok(found) => Some(Some(found)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(None),
-        Err(_) => None,
-    }
-}
+impl<T> Copy for BlockRead<T> {}

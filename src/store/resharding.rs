@@ -3,7 +3,7 @@
 
 use super::create::{publish_readme, publish_sharding};
 use super::opener::{DirState, Opener};
-use super::{Store, Target};
+use super::shared::Store;
 use crate::disk::if_there;
 use crate::error::{Error, Result};
 use crate::format::README;
@@ -32,7 +32,7 @@ impl Opener {
             DirState::Store(found) if found == to => Ok(None),
             DirState::Store(from) => {
                 let store = self.open_to_write(from, lock)?;
-                store.finish_commits()?;
+                store.commit_log.roll_forward()?;
                 Ok(Some((store, ReshardMarker { from, to })))
             }
             DirState::Resharding(ReshardMarker { from, .. }) => {
@@ -53,22 +53,28 @@ impl Store {
 
     /// Says in `SHARDING` that every block stands where the new function says, once that is durable.
     pub(crate) fn finish_resharding(&self, resharding: ReshardMarker) -> Result<()> {
-        self.flush(&[Target::All])?;
+        self.blocks.flusher().flush_all()?;
         let ReshardMarker { from, to } = resharding;
         let default = Shard::default();
         if to == default {
-            publish_readme(&*self.disk, &self.next_temp_file(), self.layout.root())?;
+            let temp = self.blocks.temp_files().next();
+            publish_readme(self.blocks.disk(), &temp, self.blocks.layout().root())?;
         } else if from == default {
             // It explains the old function.
-            let readme = self.layout.at_root(README);
-            if_there(self.disk.remove_file(&readme))
+            let readme = self.blocks.layout().at_root(README);
+            if_there(self.blocks.disk().remove_file(&readme))
                 .map_err(|error| Error::io("remove", readme, error))?;
         }
         self.write_sharding(&format!("{to}\n"))
     }
 
     fn write_sharding(&self, contents: &str) -> Result<()> {
-        let temp = self.next_temp_file();
-        publish_sharding(&*self.disk, &temp, self.layout.root(), contents)
+        let temp = self.blocks.temp_files().next();
+        publish_sharding(
+            self.blocks.disk(),
+            &temp,
+            self.blocks.layout().root(),
+            contents,
+        )
     }
 }

@@ -1,5 +1,6 @@
-//! What a store that is open read-only must look at, since it has no lock: it may be re-sharded or moved
-//! away under it. Its blocks are then somewhere else, and "not there" would be a lie.
+//! [`StaleCheck`]: what a store that is open read-only must look at, since it has no lock: it may be
+//! re-sharded or moved away while it is open. Its blocks are then somewhere else, and "absent" would be
+//! wrong.
 //!
 //! Both rewrite or remove `SHARDING` before the last block that this store knew of is somewhere else; a
 //! re-sharding does so before the first one.
@@ -7,41 +8,45 @@
 use std::str;
 use std::sync::Arc;
 
-use super::Store;
 use super::opener::{DirState, Opener};
+use crate::disk::{CachedReads, Disk};
 use crate::error::Result;
-use crate::format::SHARDING;
-use crate::format::Shard;
+use crate::format::{Layout, SHARDING, Shard};
 
-impl Store {
-    /// Whether memory knows that a block which isn't found isn't there.
-    pub(super) fn is_surely_absent(&self) -> bool {
-        if !self.options.read_only {
-            return true;
+/// Tells whether a store is still where and what it was when it was opened.
+pub(crate) struct StaleCheck {
+    opener: Opener,
+    shard: Shard,
+}
+
+impl StaleCheck {
+    pub(super) fn new(disk: Arc<dyn Disk>, layout: &Layout) -> Self {
+        StaleCheck {
+            opener: Opener::on(disk, layout.root().to_owned()),
+            shard: layout.shard(),
         }
-        let cached = self.cached.as_deref();
-        let Some(Ok(contents)) = cached.and_then(|cached| cached.read(SHARDING)) else {
+    }
+
+    /// Whether memory knows that the store is what it was.
+    pub(super) fn is_current(&self, cached: &dyn CachedReads) -> bool {
+        let Some(Ok(contents)) = cached.read(SHARDING) else {
             return false;
         };
         let shard = str::from_utf8(&contents).ok().map(Shard::from_identifier);
-        matches!(shard, Some(Ok(shard)) if shard == self.layout.shard())
+        matches!(shard, Some(Ok(shard)) if shard == self.shard)
     }
 
-    /// Checks that what wasn't found isn't there.
+    /// Checks on disk that the store is what it was.
     ///
     /// # Errors
     ///
-    /// As an open would say now.
-    pub(super) fn check_absence(&self) -> Result<()> {
-        if !self.options.read_only {
-            return Ok(());
-        }
-        let root = self.layout.root().to_owned();
-        let now = Opener::on(Arc::clone(&self.disk), root);
-        match now.read_sharding()? {
-            Some(DirState::Store(shard)) => now.check_shard(shard, Some(self.layout.shard())),
-            Some(place) => Err(now.refusal(&place)),
-            None => Err(now.not_a_store("its SHARDING has gone since it was opened")),
+    /// Those of opening the store now.
+    pub(super) fn check(&self) -> Result<()> {
+        let opener = &self.opener;
+        match opener.read_sharding()? {
+            Some(DirState::Store(shard)) => opener.check_shard(shard, Some(self.shard)),
+            Some(state) => Err(opener.refusal(&state)),
+            None => Err(opener.not_a_store("its SHARDING was removed since it was opened")),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A store that is emptied, and is none any more in the end.
 
+use super::open::Purpose;
 use super::opener::{DirState, Opener};
-use super::{Purpose, Store, Target};
+use super::shared::Store;
 use crate::disk::{Disk, if_there, remove_tree};
 use crate::error::{Error, Result};
 use crate::format::Shard;
@@ -42,15 +43,15 @@ impl Store {
     ///
     /// Durable when it returns, and what was removed before too.
     pub(crate) fn end(&self) -> Result<bool> {
-        let root = self.layout.root();
+        let root = self.blocks.layout().root();
         let failed = |error| Error::io("list", root, error);
-        for listed in self.disk.list(root).map_err(failed)? {
+        for listed in self.blocks.disk().list(root).map_err(failed)? {
             if !format::is_known(&listed.map_err(failed)?.name) {
                 return Ok(false);
             }
         }
-        self.flush(&[Target::All])?;
-        remove_own(&*self.disk, root)?;
+        self.blocks.flusher().flush_all()?;
+        remove_own(self.blocks.disk(), root)?;
         Ok(true)
     }
 }

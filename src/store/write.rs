@@ -1,15 +1,12 @@
 //! Puts and deletes, each in its key's turn: by the store's crew where nothing is to be flushed, else
 //! [in groups](super::group_commit).
 
-use std::path::Path;
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use super::block::is_already_there;
+use super::blocks::NewBlock;
+use super::flatfs::FlatFs;
 use super::key_locks::{KeyLock, WriteOp};
-use super::{FlatFs, Store};
-use crate::disk::clean_up;
+use super::shared::Store;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
@@ -67,84 +64,60 @@ impl FlatFs {
     /// As the [`Durability`](crate::Durability) of the store says. It works on a full disk.
     pub async fn delete(&self, key: &Key) -> Result<()> {
         let Ok(block) = BlockKey::new(key) else {
-            return self.store.check_writable();
+            return self.store.lifecycle.check_writable();
         };
         let operation = Operation::begin("delete");
         let delete = self.write(block, WriteOp::Delete).await;
         operation.end_write(key, 0, delete)
     }
 
-    /// Runs one write of a key in its turn. Once it has begun it owns all that it needs.
-    async fn write(&self, block: BlockKey, effect: WriteOp) -> Result<()> {
-        self.store.check_writable()?;
-        let mut turn: KeyLock = self.store.turns.take(&block).await;
-        if turn.is_done(&effect) {
+    /// Waits for the lock of a key, and then makes one write of it.
+    async fn write(&self, block: BlockKey, op: WriteOp) -> Result<()> {
+        let store = &self.store;
+        store.lifecycle.check_writable()?;
+        let mut key_lock: KeyLock = store.key_locks.lock(&block).await;
+        if key_lock.did(&op) {
             return Ok(());
         }
-        let is_durable = self.store.options.durability.syncs_writes();
-        let permit = if is_durable {
-            self.store.durable_permit().await?
-        } else {
-            self.store.file_permit().await?
-        };
-        // Last, so that a future which nobody polls doesn't keep a close waiting.
-        let held = (permit, self.store.begin_write()?);
-        if is_durable {
-            return self.store.write_durably(block, effect, turn, held).await;
+        if store.options.durability.syncs_writes() {
+            let permit = store.group_commit.permit().await?;
+            let guard = store.begin_write_with(permit)?;
+            return store.group_commit.write(block, op, key_lock, guard).await;
         }
-        let store = Arc::clone(&self.store);
+        let guard = store.begin_write().await?;
         let job = move || {
-            turn.begin();
-            store.finish_commits_of(&block)?;
-            match &effect {
-                WriteOp::Put(value) => store.put_lazily(&block, value)?,
-                WriteOp::Delete => store.remove(&block)?,
+            key_lock.begin();
+            // A pending commit that was applied later would undo this write.
+            guard.commit_log.roll_forward_key(&block)?;
+            match &op {
+                WriteOp::Put(value) => guard.put_lazily(&block, value)?,
+                WriteOp::Delete => guard.blocks.remove(&block)?,
             }
-            turn.done(effect);
-            // A close may wait for the rest of what is held, and then nobody may have the store.
-            drop(store);
-            drop(held);
+            key_lock.succeeded(op);
             Ok(())
         };
-        self.store.crew.run(job).await
+        store.work_queue.run(job).await
     }
 }
 
 impl Store {
     /// Puts a block, and leaves it to the system when it reaches the disk.
     fn put_lazily(&self, block: &BlockKey, value: &Bytes) -> Result<()> {
-        if self.keeps(block, value.len() as u64)? {
+        if self.blocks.keeps(block, value.len() as u64)? {
             return Ok(());
         }
-        match self.create(block, value) {
-            Err(error) if is_already_there(&error) => {}
-            created => return created,
-        }
-        // One that can't be read is replaced.
-        if self.holds(block, value).unwrap_or(false) {
-            return Ok(());
-        }
-        let temp = self.next_temp_file();
-        let replaced = self.replace(&temp, block, value);
-        if replaced.is_err() {
-            clean_up(&*self.disk, &temp);
-        }
-        replaced
+        self.blocks.publish(block, NewBlock::Value(value))
     }
 
-    fn replace(&self, temp: &Path, block: &BlockKey, value: &Bytes) -> Result<()> {
-        self.stage_durably(temp, value)?;
-        self.place_over(temp, block, value.len() as u64)
-    }
-
-    /// Whether memory knows that a block is there that is to be kept, as durable as the mode asks:
-    /// once it has been seen, no write of it is under way any more, nor left to be finished, nor failed.
+    /// Whether memory knows that a put leaves the block that exists as it is, and that this is as durable as
+    /// the mode asks: once it was seen, no write of it runs any more, or is left to a pending commit, or has
+    /// failed.
     fn is_surely_kept(&self, block: &BlockKey, value: &Bytes) -> bool {
-        self.may_keep()
-            && self.check_writable().is_ok()
-            && self.cached_size(block) == Some(Some(value.len() as u64))
-            && !self.turns.is_taken(block)
-            && self.has_no_unfinished_commits()
-            && !self.is_poisoned()
+        self.lifecycle.check_writable().is_ok()
+            && self.blocks.keeps_cached(block, value.len() as u64)
+            // In this order: a commit becomes pending before it releases its key locks.
+            && !self.key_locks.is_locked(block)
+            && !self.commit_log.has_pending()
+            && !self.blocks.flusher().is_poisoned()
     }
 }

@@ -7,7 +7,7 @@ use super::mover::BlockMove;
 use crate::disk::{clean_up, if_there};
 use crate::error::{Error, Result};
 use crate::maintenance::move_file::{Placed, place};
-use crate::store::{Store, Target};
+use crate::store::{FlushTarget, Store};
 
 /// So much is copied before it is made durable: enough that this takes little of the time, and little
 /// enough that a stop needs not wait long.
@@ -55,12 +55,12 @@ impl<'a> Copies<'a> {
 
     /// Copies a block to a temp file. One that has gone meanwhile is left out.
     pub(super) fn copy(&mut self, passenger: BlockMove) -> Result<()> {
-        let temp = self.new.next_temp_file();
+        let temp = self.new.blocks.temp_files().next();
         self.staged.push(Staged { passenger, temp });
         let Some(Staged { passenger, temp }) = self.staged.last_mut() else {
             return Ok(());
         };
-        let copied = if_there(self.new.disk.copy_new(&passenger.from, temp));
+        let copied = if_there(self.new.blocks.disk().copy_new(&passenger.from, temp));
         let copied = copied.map_err(|error| Error::io("copy a block to", &*temp, error))?;
         match copied {
             Some(len) => {
@@ -74,7 +74,11 @@ impl<'a> Copies<'a> {
 
     /// Takes note of a block that is in the new store already, with the same contents.
     pub(super) fn found(&mut self, mut passenger: BlockMove) -> Result<()> {
-        passenger.len = self.new.stat_at(&passenger.to)?.map_or(0, |stat| stat.len);
+        passenger.len = self
+            .new
+            .blocks
+            .stat_at(&passenger.to)?
+            .map_or(0, |stat| stat.len);
         self.found.push(passenger);
         Ok(())
     }
@@ -90,17 +94,21 @@ impl<'a> Copies<'a> {
         }
         let copied = self.staged.iter().map(|staged| &staged.temp);
         let found = self.found.iter().map(|found| &found.to);
-        let contents = copied.chain(found).cloned().map(Target::File);
-        self.new.flush(&contents.collect::<Vec<_>>())?;
+        let contents = copied.chain(found).cloned().map(FlushTarget::File);
+        self.new
+            .blocks
+            .flusher()
+            .flush(&contents.collect::<Vec<_>>())?;
         let placed = self.place_all()?;
         let both = placed.iter().chain(&self.found);
         let shards: BTreeSet<&Path> = both.clone().filter_map(|one| one.to.parent()).collect();
         if !shards.is_empty() {
             self.new
+                .blocks
                 .flush_shards(shards.into_iter().map(Path::to_owned))?;
         }
         for BlockMove { from, .. } in both {
-            if_there(self.old.disk.remove_file(from))
+            if_there(self.old.blocks.disk().remove_file(from))
                 .map_err(|error| Error::io("remove", from, error))?;
         }
         let settled = Settled {
@@ -125,7 +133,7 @@ impl<'a> Copies<'a> {
             match place(self.new, temp, shard, to)? {
                 Placed::Moved => placed.push(passenger.clone()),
                 // A second copy in another shard was faster. The next pass sees whether they are equal.
-                Placed::Taken => clean_up(&*self.new.disk, temp),
+                Placed::Taken => clean_up(self.new.blocks.disk(), temp),
                 Placed::Elsewhere | Placed::Gone => {
                     let lost = std::io::ErrorKind::NotFound.into();
                     return Err(Error::io("find the copy of", from, lost));
@@ -139,7 +147,7 @@ impl<'a> Copies<'a> {
 impl Drop for Copies<'_> {
     fn drop(&mut self) {
         for Staged { temp, .. } in &self.staged {
-            clean_up(&*self.new.disk, temp);
+            clean_up(self.new.blocks.disk(), temp);
         }
     }
 }

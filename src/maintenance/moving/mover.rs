@@ -16,7 +16,7 @@ use crate::maintenance::skipped::SkipReason;
 use crate::maintenance::usage::Usage;
 use crate::maintenance::work::Work;
 use crate::observe::target;
-use crate::store::{DirState, Opener, Store, Target};
+use crate::store::{DirState, Opener, Store};
 
 /// A move that is under way.
 #[derive(Debug)]
@@ -54,9 +54,9 @@ impl Mover {
             check_was_moved(path, &new)?;
             return Ok(None);
         };
-        let new = new.open_or_create(old.layout.shard())?;
-        old.finish_commits()?;
-        new.finish_commits()?;
+        let new = new.open_or_create(old.blocks.layout().shard())?;
+        old.commit_log.roll_forward()?;
+        new.commit_log.roll_forward()?;
         Ok(Some(Mover {
             old_usage: Usage::before(&old)?,
             new_usage: Usage::before(&new)?,
@@ -68,9 +68,9 @@ impl Mover {
     }
 
     pub(super) fn finish(&self) -> Result<Moved> {
-        self.new.flush(&[Target::All])?;
+        self.new.blocks.flusher().flush_all()?;
         self.close_new()?;
-        remove_empty_shards(&*self.old.disk, self.old.layout.root())?;
+        remove_empty_shards(self.old.blocks.disk(), self.old.blocks.layout().root())?;
         let emptied = self.old.end()?;
         if !emptied {
             self.close_old()?;
@@ -90,7 +90,7 @@ impl Mover {
     /// Lets a work that was stopped be taken up without a count of the disk usage.
     pub(super) fn interrupt(&self, error: &Error) {
         if matches!(error, Error::Stopped) {
-            let closed = self.new.flush(&[Target::All]);
+            let closed = self.new.blocks.flusher().flush_all();
             let closed = closed.and_then(|()| self.close_new());
             if let Err(error) = closed.and_then(|()| self.close_old()) {
                 tracing::warn!(target: target::MAINTENANCE, %error, "cannot close the stores; the next open cleans up behind them");
@@ -107,7 +107,7 @@ impl Mover {
     fn close_old(&self) -> Result<()> {
         let gone = self.work.progress().bytes + self.duplicates.bytes.load(Ordering::Relaxed);
         self.old_usage.after(&self.old, -signed(gone))?;
-        self.old.flush(&[Target::All])?;
+        self.old.blocks.flusher().flush_all()?;
         self.old.close()
     }
 
@@ -118,10 +118,10 @@ impl Mover {
             path.push(&file_name);
             path
         };
-        let new_shard = self.new.layout.shard_of(block);
+        let new_shard = self.new.blocks.layout().shard_of(block);
         BlockMove {
-            from: at(self.old.layout.root(), shard),
-            to: at(self.new.layout.root(), &new_shard),
+            from: at(self.old.blocks.layout().root(), shard),
+            to: at(self.new.blocks.layout().root(), &new_shard),
             shard: new_shard.into_owned(),
             len: 0,
         }
@@ -130,8 +130,12 @@ impl Mover {
     /// Whether a block stands in a shard that is not its own while its key has a block in the right one,
     /// which is the one to be moved.
     fn is_second(&self, shard: &str, block: &BlockKey) -> Result<bool> {
-        Ok(*self.old.layout.shard_of(block) != *shard
-            && self.old.stat_at(&self.old.layout.block(block))?.is_some())
+        Ok(*self.old.blocks.layout().shard_of(block) != *shard
+            && self
+                .old
+                .blocks
+                .stat_at(&self.old.blocks.layout().block(block))?
+                .is_some())
     }
 
     fn try_rename(
@@ -142,14 +146,14 @@ impl Mover {
     ) -> Result<Placed> {
         match place(&self.new, from, shard, to)? {
             // That is said before anybody looks whether there is something already.
-            Placed::Elsewhere if self.new.stat_at(to)?.is_some() => Ok(Placed::Taken),
+            Placed::Elsewhere if self.new.blocks.stat_at(to)?.is_some() => Ok(Placed::Taken),
             placed => Ok(placed),
         }
     }
 
     /// How long a block is that has just been moved.
     fn len_of(&self, moved: &Path) -> Result<u64> {
-        Ok(self.new.stat_at(moved)?.map_or(0, |stat| stat.len))
+        Ok(self.new.blocks.stat_at(moved)?.map_or(0, |stat| stat.len))
     }
 
     /// Settles what was copied and what was there already; answers how many blocks these are.
@@ -189,7 +193,7 @@ impl Mover {
                     renamed.bytes += self.len_of(to)?;
                 }
                 Placed::Elsewhere => copies.copy(passenger)?,
-                Placed::Taken if self.new.is_same(from, to)? => copies.found(passenger)?,
+                Placed::Taken if self.new.blocks.is_same(from, to)? => copies.found(passenger)?,
                 Placed::Taken => self.work.keep(passenger.from, SkipReason::Differs),
                 Placed::Gone => {}
             }
@@ -206,7 +210,7 @@ impl Sweeper for Mover {
     type Gathered<'a> = Copies<'a>;
 
     fn place(&self) -> (&dyn Disk, &Path) {
-        (&*self.old.disk, self.old.layout.root())
+        (self.old.blocks.disk(), self.old.blocks.layout().root())
     }
 
     fn work(&self) -> &Work {
@@ -236,7 +240,7 @@ impl Sweeper for Mover {
 
     /// It tells which blocks the old store lost, so it is not for a tool to remove.
     fn quarantine(&self, dir: &Path) -> Result<()> {
-        if !remove_if_empty(&*self.old.disk, dir)? {
+        if !remove_if_empty(self.old.blocks.disk(), dir)? {
             self.work.keep(dir.to_owned(), SkipReason::Quarantine);
         }
         Ok(())

@@ -75,7 +75,7 @@ async fn fill(
         for key in missing(mender, batch, &cid).await? {
             let checked = check(cid, block.clone()).await?;
             let at = BlockKey::new(&key)?;
-            let path = mender.flatfs.store.layout.block(&at);
+            let path = mender.flatfs.store.blocks.layout().block(&at);
             found.push(match checked {
                 Ok(()) => {
                     bytes += block.len();

@@ -128,7 +128,7 @@ impl Repair {
         let mender = Arc::new(RepairMover::new(flatfs.clone()));
         let passes = passes(&mender, &examiner, &teller, jobs);
         let store = &flatfs.store;
-        let lost = quarantine::lost(Arc::clone(&store.disk), store.layout.clone());
+        let lost = quarantine::lost(store.blocks.shared_disk(), store.blocks.layout().clone());
         let work = each(Ok(recovered))
             .chain(passes)
             .chain(copies::restore(mender, self.copies))
@@ -188,9 +188,9 @@ fn passes(
     );
     let store = Arc::clone(&mender.flatfs.store);
     let walk = move || {
-        let layout = &store.layout;
+        let layout = store.blocks.layout();
         let root = layout.root().to_owned();
-        Walk::new(Arc::clone(&store.disk), root, Some(layout.clone()))
+        Walk::new(store.blocks.shared_disk(), root, Some(layout.clone()))
     };
     let stopped = Arc::clone(&examiner.stopped);
     let again = Teller {

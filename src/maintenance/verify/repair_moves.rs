@@ -11,7 +11,7 @@ use crate::disk::{Kind, if_there};
 use crate::disk_usage::Change;
 use crate::error::{Error, Result};
 use crate::format::{BlockKey, QUARANTINE};
-use crate::store::{FlatFs, Target};
+use crate::store::{FlatFs, FlushTarget};
 
 /// Moves files of a store that is open to write, and that nobody else uses.
 pub(super) struct RepairMover {
@@ -45,17 +45,17 @@ impl RepairMover {
     pub(super) fn quarantine(&self, file: &BlockFile) -> Result<Option<Remedy>> {
         let store = &self.flatfs.store;
         let _moving = self.moving();
-        let mut dirs = quarantines(store.layout.root());
+        let mut dirs = quarantines(store.blocks.layout().root());
         while let (Some(size), Some(dir)) = (self.size(&file.path)?, dirs.next()) {
             self.ensure_dir(&dir)?;
             let to = dir.join(file.block.file_name());
-            let moved = store.meter.track(&file.dir, &file.block, || {
+            let moved = store.blocks.usage().track(&file.dir, &file.block, || {
                 rename(self, &file.path, &to).map(|()| Change::removed(size))
             });
             match moved {
                 Ok(()) => {
                     // What damaged the block may have changed its size.
-                    store.mark_usage_stale();
+                    store.saved_usage.mark_stale();
                     return Ok(Some(Remedy::Quarantined(to)));
                 }
                 Err(error) if is(&error, io::ErrorKind::AlreadyExists) => {}
@@ -70,15 +70,16 @@ impl RepairMover {
     /// Moves a block to where it belongs.
     pub(super) fn put_in_place(&self, file: &BlockFile, to: &Path) -> Result<Placed> {
         let store = &self.flatfs.store;
-        let shard = store.layout.shard_of(&file.block);
+        let shard = store.blocks.layout().shard_of(&file.block);
         let _moving = self.moving();
-        store.ensure_shard(&shard)?;
+        store.blocks.shards().ensure(&shard)?;
         let Some(size) = self.size(&file.path)? else {
             return Ok(Placed::Gone);
         };
         let dirs = (&*file.dir, &*shard);
         let moved = store
-            .meter
+            .blocks
+            .usage()
             .track_move(dirs, &file.block, size, || rename(self, &file.path, to));
         match moved {
             Ok(()) => Ok(Placed::Moved(Remedy::Moved(to.to_owned()))),
@@ -99,34 +100,36 @@ impl RepairMover {
             let Some(to) = remedy.to() else { continue };
             dirs.extend([&finding.path, to].into_iter().filter_map(|it| it.parent()));
             match remedy {
-                Remedy::Moved(to) => blocks.push(Target::File(to.clone())),
+                Remedy::Moved(to) => blocks.push(FlushTarget::File(to.clone())),
                 // Its directories may be new.
                 _ => dirs.extend(
                     to.ancestors()
                         .skip(1)
-                        .take_while(|dir| dir.starts_with(store.layout.root())),
+                        .take_while(|dir| dir.starts_with(store.blocks.layout().root())),
                 ),
             }
         }
-        store.flush(&blocks)?;
-        store.flush_shards(dirs.into_iter().map(Path::to_owned))
+        store.blocks.flusher().flush(&blocks)?;
+        store
+            .blocks
+            .flush_shards(dirs.into_iter().map(Path::to_owned))
     }
 
     /// Whether a block has a copy in quarantine.
     pub(super) fn has_quarantined(&self, block: &BlockKey) -> Result<bool> {
-        let root = self.flatfs.store.layout.root();
+        let root = self.flatfs.store.blocks.layout().root();
         let copy = root.join(QUARANTINE).join(block.file_name());
         Ok(self.size(&copy)?.is_some())
     }
 
     fn size(&self, path: &Path) -> Result<Option<u64>> {
-        let found = if_there(self.flatfs.store.disk.stat(path));
+        let found = if_there(self.flatfs.store.blocks.disk().stat(path));
         let found = found.map_err(|error| Error::io("look at", path, error))?;
         Ok(found.map(|stat| stat.len))
     }
 
     fn ensure_dir(&self, dir: &Path) -> Result<()> {
-        let disk = &self.flatfs.store.disk;
+        let disk = self.flatfs.store.blocks.disk();
         let found = if_there(disk.stat(dir));
         match found.map_err(|error| Error::io("look at", dir, error))? {
             None => disk
@@ -149,7 +152,7 @@ fn quarantines(root: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 fn rename(mender: &RepairMover, from: &Path, to: &Path) -> Result<()> {
-    let disk = &mender.flatfs.store.disk;
+    let disk = mender.flatfs.store.blocks.disk();
     disk.rename_new(from, to)
         .map_err(|error| Error::io("move a block to", to, error))
 }

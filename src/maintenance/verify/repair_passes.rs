@@ -110,7 +110,7 @@ impl Misplaced {
 
 /// The close of the store waits for a job that holds this.
 fn begin(mender: &RepairMover) -> Result<Box<dyn Send>> {
-    Ok(Box::new(mender.flatfs.store.begin_write()?))
+    Ok(Box::new(mender.flatfs.store.lifecycle.begin_write()?))
 }
 
 fn quarantined(

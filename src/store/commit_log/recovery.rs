@@ -1,90 +1,88 @@
-//! Commits that a crash cut short, as they are found at an open.
+//! Recovery: commits that a crash interrupted, as an open finds them.
 
 use std::path::{Path, PathBuf};
 
-use super::{Attempt, CommittedBatch, incomplete};
+use super::apply::Attempt;
+use super::{CommitLog, CommittedBatch};
 use crate::disk::{Kind, if_there, remove_tree};
 use crate::error::{Error, Result};
-use crate::format::COMMIT;
-use crate::format::{CommitRecord, UnreadableRecord};
+use crate::format::{COMMIT, CommitRecord, UnreadableRecord};
 use crate::observe::{self, target};
-use crate::store::{Store, Target};
+use crate::store::blocks::FlushTarget;
 
-impl Store {
-    /// Cleans up behind a session that crashed, before anybody uses the store: carries committed
-    /// batches out, and removes everything else below `.temp`.
+impl CommitLog {
+    /// Cleans up after a session that crashed, before the store is used: applies committed batches, and removes
+    /// everything else below `.temp`.
     ///
     /// # Errors
     ///
-    /// If a record is of an unknown version or can't be read, or a step fails. Nothing is removed
-    /// then that a later try may need. A commit that finds no space left is no error: it stays
-    /// unfinished.
+    /// If a record is of an unknown version or can't be read, or a step fails. Nothing is removed then that
+    /// a later attempt may need. A commit that finds no space left is no error: it stays pending.
     pub(in crate::store) fn recover(&self) -> Result<()> {
-        let temp = self.layout.temp();
-        let failed = |error| Error::io("list", &temp, error);
+        // All records are read before the first step: one of an unknown version leaves everything as it is.
         let mut committed = Vec::new();
-        for entry in self.disk.list(&temp).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            if entry.kind == Kind::Dir
-                && let Some(batch) = self.committed_in(temp.join(&entry.name))?
+        for (path, kind) in self.temp_entries()? {
+            if kind == Kind::Dir
+                && let Some(batch) = self.read_batch(path)?
             {
                 committed.push(batch);
             }
         }
-        let mut unfinished = Vec::new();
+        let mut pending = Vec::new();
         for batch in committed {
             tracing::info!(target: target::BATCH, batch = %observe::name(&batch.dir), "completing a commit");
-            match self.finish(&batch, Attempt::Again) {
+            match self.try_apply(&batch, Attempt::Again) {
                 // To make room, blocks must be deleted, and for that the store must open.
                 Err(error) if error.is_full() => {
                     tracing::warn!(target: target::BATCH, batch = %observe::name(&batch.dir), %error, "no space left to complete a commit");
-                    unfinished.push(batch);
+                    pending.push(batch);
                 }
-                finished => finished.map_err(|error| incomplete(&batch, error))?,
+                applied => applied.map_err(|error| batch.incomplete(error))?,
             }
         }
-        for entry in self.disk.list(&temp).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let path = temp.join(&entry.name);
-            match entry.kind {
-                Kind::Dir if unfinished.iter().any(|batch| batch.dir == path) => {}
-                Kind::Dir => remove_tree(&*self.disk, &path)?,
-                _ => self
-                    .disk
-                    .remove_file(&path)
-                    .map_err(|error| Error::io("remove", &path, error))?,
+        // Only now: the directory of a batch that was not applied has the only copies of its blocks.
+        for (path, kind) in self.temp_entries()? {
+            match kind {
+                Kind::Dir if pending.iter().any(|batch| batch.dir == path) => {}
+                Kind::Dir => remove_tree(self.blocks.disk(), &path)?,
+                _ => self.remove_file(&path)?,
             }
         }
-        self.remember(unfinished);
+        self.add_pending(pending);
         Ok(())
     }
 
     /// Whether there is a batch with a record.
     pub(in crate::store) fn has_records(&self) -> Result<bool> {
-        let temp = self.layout.temp();
-        let failed = |error| Error::io("list", &temp, error);
-        let Some(entries) = if_there(self.disk.list(&temp)).map_err(failed)? else {
-            return Ok(false);
+        let has_record = |(path, kind): (PathBuf, _)| {
+            kind == Kind::Dir && self.blocks.disk().stat(&path.join(COMMIT)).is_ok()
         };
-        for entry in entries {
+        Ok(self.temp_entries()?.into_iter().any(has_record))
+    }
+
+    /// What is in the directory of temp files.
+    fn temp_entries(&self) -> Result<Vec<(PathBuf, Kind)>> {
+        let temp = self.blocks.layout().temp();
+        let failed = |error| Error::io("list", &temp, error);
+        let Some(listing) = if_there(self.blocks.disk().list(&temp)).map_err(failed)? else {
+            return Ok(Vec::new());
+        };
+        let entries = listing.map(|entry| {
             let entry = entry.map_err(failed)?;
-            let record = temp.join(&entry.name).join(COMMIT);
-            if entry.kind == Kind::Dir && self.disk.stat(&record).is_ok() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+            Ok((temp.join(&entry.name), entry.kind))
+        });
+        entries.collect()
     }
 
     /// The batch in `dir`, if it is committed.
-    fn committed_in(&self, dir: PathBuf) -> Result<Option<CommittedBatch>> {
+    fn read_batch(&self, dir: PathBuf) -> Result<Option<CommittedBatch>> {
         let path = dir.join(COMMIT);
-        let read = if_there(self.disk.read(&path));
-        let Some(record) = read.map_err(|error| Error::io("read", &path, error))? else {
+        let read = if_there(self.blocks.disk().read(&path));
+        let Some(contents) = read.map_err(|error| Error::io("read", &path, error))? else {
             return Ok(None);
         };
-        match CommitRecord::decode(&record) {
-            Ok(intent) if self.is_whole(&dir, &intent)? => Ok(Some(CommittedBatch { dir, intent })),
+        match CommitRecord::decode(&contents) {
+            Ok(record) if self.is_whole(&dir, &record)? => Ok(Some(CommittedBatch { dir, record })),
             Err(UnreadableRecord::Version(version)) => {
                 Err(Error::UnknownCommitRecord { path, version })
             }
@@ -95,26 +93,27 @@ impl Store {
                     "removing a batch that a crash of the machine cut short: \
                      it was committed without being made durable"
                 );
-                self.remove_record(dir, path)?;
+                // Durably, and before the blocks that it names: should this be interrupted, the record must
+                // not be found beside a part of them.
+                self.remove_file(&path)?;
+                self.blocks.flusher().flush(&[FlushTarget::Dir(dir)])?;
                 Ok(None)
             }
         }
     }
 
-    /// Removes a record before the blocks that it speaks of: should that be interrupted, the record
-    /// must not be found beside some of them.
-    fn remove_record(&self, dir: PathBuf, record: PathBuf) -> Result<()> {
-        if_there(self.disk.remove_file(&record))
-            .map_err(|error| Error::io("remove", record, error))?;
-        self.flush(&[Target::Dir(dir)])
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        let removed = if_there(self.blocks.disk().remove_file(path));
+        removed.map_err(|error| Error::io("remove", path, error))?;
+        Ok(())
     }
 
-    /// Whether the blocks that are still in the batch's directory are as long as they should be: a
-    /// block that is cut short must never get its final name.
-    fn is_whole(&self, dir: &Path, intent: &CommitRecord) -> Result<bool> {
-        for put in &intent.puts {
+    /// Whether the blocks that are still in the batch's directory have the sizes that the record says: a
+    /// block that is cut short must never be published.
+    fn is_whole(&self, dir: &Path, record: &CommitRecord) -> Result<bool> {
+        for put in &record.puts {
             let path = put.staged(dir);
-            let found = if_there(self.disk.stat(&path));
+            let found = if_there(self.blocks.disk().stat(&path));
             let found = found.map_err(|error| Error::io("look at", path, error))?;
             if found.is_some_and(|stat| stat.kind != Kind::File || stat.len != put.size) {
                 return Ok(false);

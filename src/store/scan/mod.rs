@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use self::values::{InMemory, with_values};
 use self::walk::Walk;
-use super::Store;
+use super::shared::Store;
 use crate::blocking;
 use crate::error::Result;
 use crate::query::{self, Entry, EntryStream, Needs, Query};
@@ -131,7 +131,7 @@ impl Walkers {
     async fn begin_steps(&mut self) {
         for walk in mem::take(&mut self.idle) {
             let store = Arc::clone(&walk.store);
-            let Ok(permit) = Arc::clone(&store.files).try_acquire_owned() else {
+            let Some(permit) = store.open_files.try_permit() else {
                 self.idle.push(walk);
                 continue;
             };
@@ -191,22 +191,22 @@ impl Part {
 }
 
 /// Runs a part of a query as one job.
-async fn run<T, F>(store: &Store, part: F) -> Result<T>
+async fn run<T, F>(store: &Arc<Store>, part: F) -> Result<T>
 where
     F: FnOnce() -> Result<T> + Send + 'static,
     T: Send + 'static,
 {
-    run_with(store.file_permit().await?, store, part).await
+    run_with(store.open_files.permit().await?, store, part).await
 }
 
-async fn run_with<T, F>(permit: OwnedSemaphorePermit, store: &Store, part: F) -> Result<T>
+async fn run_with<T, F>(permit: OwnedSemaphorePermit, store: &Arc<Store>, part: F) -> Result<T>
 where
     F: FnOnce() -> Result<T> + Send + 'static,
     T: Send + 'static,
 {
-    let work = store.begin_read()?;
+    let guard = store.begin_read_with(permit)?;
     blocking::run(move || {
-        let _held = (work, permit);
+        let _guard = guard;
         part()
     })
     .await

@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::format::BlockKey;
 use crate::query::{Entry, EntryStream, Needs};
 use crate::store::Store;
+use crate::store::blocks::Lookup;
 
 /// How many keys are kept to ask the disk for their values.
 const KEYS: usize = 128;
@@ -30,7 +31,9 @@ pub(super) struct InMemory(Arc<AtomicBool>);
 
 impl InMemory {
     pub(super) fn of(store: &Store) -> Self {
-        InMemory(Arc::new(AtomicBool::new(store.cached.is_some())))
+        InMemory(Arc::new(AtomicBool::new(
+            store.blocks.cached().is_available(),
+        )))
     }
 
     pub(super) fn is_likely(&self) -> bool {
@@ -91,11 +94,18 @@ impl Rest {
             if self.in_memory.is_likely() {
                 // A task that finds everything in memory would never let others run.
                 tokio::task::consume_budget().await;
-                self.store.check_open()?;
-                match self.store.cached_block(&BlockKey::new(&entry.key)?) {
-                    Some(Some(value)) => return Ok(Some(Ok(Entry::with_value(entry.key, value)))),
-                    Some(None) => continue,
-                    None => self.in_memory.give_up(),
+                self.store.lifecycle.check_open()?;
+                match self
+                    .store
+                    .blocks
+                    .cached()
+                    .value(&BlockKey::new(&entry.key)?)
+                {
+                    Lookup::Found(value) => {
+                        return Ok(Some(Ok(Entry::with_value(entry.key, value))));
+                    }
+                    Lookup::Absent => continue,
+                    Lookup::Unknown => self.in_memory.give_up(),
                 }
             }
             self.want(entry);
@@ -138,9 +148,9 @@ impl Rest {
 
 impl Store {
     fn with_value(&self, entry: Entry) -> Result<Option<Entry>> {
-        let value = self.read_block(&BlockKey::new(&entry.key)?)?;
+        let value = self.blocks.read(&BlockKey::new(&entry.key)?)?;
         if value.is_none() {
-            self.check_absence()?;
+            self.blocks.cached().check_absence()?;
         }
         Ok(value.map(|value| Entry::with_value(entry.key, value)))
     }

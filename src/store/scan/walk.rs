@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -14,6 +14,7 @@ use crate::format::{self, BlockKey, DISK_USAGE, README, SHARDING};
 use crate::observe::target;
 use crate::query::{Entry, Needs};
 use crate::store::Store;
+use crate::sync::lock;
 
 /// A walk through the shards of a query, as far as no other walk takes them.
 ///
@@ -39,7 +40,7 @@ impl Walk {
             store: Arc::clone(store),
             needs,
             in_memory,
-            held: Arc::clone(&store.listings).try_acquire_owned().ok(),
+            held: store.open_files.try_listing(),
             shards: Arc::default(),
             current: None,
         }
@@ -51,7 +52,7 @@ impl Walk {
             store: Arc::clone(&self.store),
             needs: self.needs,
             in_memory: self.in_memory.clone(),
-            held: Some(Arc::clone(&self.store.listings).try_acquire_owned().ok()?),
+            held: Some(self.store.open_files.try_listing()?),
             shards: Arc::clone(&self.shards),
             current: None,
         })
@@ -70,7 +71,8 @@ impl Walk {
                     Ok(Some(Ok(current))) => self.current = Some(current),
                     Ok(Some(Err(error))) => part.found.push(Err(error)),
                     Ok(None) => {
-                        part.found.extend(self.store.check_absence().err().map(Err));
+                        part.found
+                            .extend(self.store.blocks.cached().check_absence().err().map(Err));
                         return (part.found, None);
                     }
                     Err(error) => {
@@ -87,7 +89,7 @@ impl Walk {
                 }
                 Ok(None) => self.current = None,
                 Err(error) => {
-                    let dir = self.store.layout.at_root(shard);
+                    let dir = self.store.blocks.layout().at_root(shard);
                     part.found.push(Err(Error::io("list", dir, error)));
                     self.current = None;
                 }
@@ -99,7 +101,7 @@ impl Walk {
     /// The next shard directory with its entries, or why it can't be read.
     fn next_shard(&mut self) -> Result<Option<Result<(String, Listing)>>> {
         while let Some((shard, kind)) = self.take_shard()? {
-            let dir = self.store.layout.at_root(&shard);
+            let dir = self.store.blocks.layout().at_root(&shard);
             let listing = match kind {
                 Kind::Dir => self.list(dir),
                 kind => Err(Error::Unexpected {
@@ -117,8 +119,8 @@ impl Walk {
 
     /// The next one of the shards, which is then no other walk's.
     fn take_shard(&self) -> Result<Option<(String, Kind)>> {
-        let root = self.store.layout.root();
-        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let root = self.store.blocks.layout().root();
+        let mut shards = lock(&self.shards);
         if shards.is_none() {
             *shards = self.list(root.to_owned())?;
         }
@@ -134,12 +136,12 @@ impl Walk {
 
     /// Lists a directory, `None` if it has gone.
     fn list(&self, dir: PathBuf) -> Result<Option<Listing>> {
-        let listing = if_there(self.store.disk.list(&dir));
+        let listing = if_there(self.store.blocks.disk().list(&dir));
         let listing = listing.map_err(|error| Error::io("list", &dir, error))?;
         if self.held.is_some() {
             return Ok(listing);
         }
-        let in_memory = |all: Listing| all.into_memory(Arc::clone(&self.store.disk), dir);
+        let in_memory = |all: Listing| all.into_memory(self.store.blocks.shared_disk(), dir);
         Ok(listing.map(in_memory))
     }
 }
@@ -177,7 +179,7 @@ impl Store {
         listed: &Current<'_>,
         needs: Needs,
     ) -> Result<Option<Entry>> {
-        let path = || self.layout.at_root(shard).join(listed.name());
+        let path = || self.blocks.layout().at_root(shard).join(listed.name());
         let Some(block) = BlockKey::of_file(listed.name()) else {
             warn_foreign(&path());
             return Ok(None);
@@ -189,7 +191,7 @@ impl Store {
                 expected: "block",
             });
         }
-        if self.layout.shard_of(&block) != shard {
+        if self.blocks.layout().shard_of(&block) != shard {
             tracing::warn!(
                 target: target::QUERY,
                 path = %path().display(),
@@ -204,11 +206,12 @@ impl Store {
                 Ok(Some(stat)) if stat.kind == Kind::File => Some(Entry::with_size(key, stat.len)),
                 Ok(None) => None,
                 _ => self
+                    .blocks
                     .stat_at(&path())?
                     .map(|stat| Entry::with_size(key, stat.len)),
             },
             Needs::Value => if_there(listed.read())
-                .map_err(|error| self.not_read(path(), error))?
+                .map_err(|error| self.blocks.read_error(path(), error))?
                 .map(|value| Entry::with_value(key, value)),
         })
     }

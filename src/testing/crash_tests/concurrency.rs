@@ -41,7 +41,7 @@ async fn concurrent_durable_puts_share_a_flush() {
     let mut puts = vec![put(0)];
     breakpoint.reached().await;
     puts.extend((1..PUTS).map(put));
-    while store.store.durable_crew.waiting() < PUTS - 1 {
+    while store.store.group_commit.waiting() < PUTS - 1 {
         yield_to_pool().await;
     }
     drop(breakpoint);
@@ -61,7 +61,7 @@ async fn a_read_does_not_wait_for_queued_durable_puts() {
     });
     let puts: Vec<_> = puts.collect();
     breakpoint.reached().await;
-    while store.store.durable_crew.waiting() < store.store.file_permits() {
+    while store.store.group_commit.waiting() < store.store.open_files.available() {
         yield_to_pool().await;
     }
     let block = key(0);
@@ -145,7 +145,7 @@ fn a_query_and_a_commit_examine_the_keys_of_a_batch_on_the_blocking_pool() {
         let mut commit = Box::pin(batch.commit());
         assert!(commit.as_mut().now_or_never().is_none());
         let block = BlockKey::new(&key(1)).unwrap();
-        assert!(!store.store.turns.is_taken(&block));
+        assert!(!store.store.key_locks.is_locked(&block));
 
         drop(go);
         commit.await.unwrap();

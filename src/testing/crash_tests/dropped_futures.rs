@@ -73,7 +73,7 @@ impl Obstacle {
                 breakpoint.reached().await;
             }
             Obstacle::Permit => {
-                let permits = store.store.file_permits();
+                let permits = store.store.open_files.available();
                 for _ in 0..permits {
                     let store = store.clone();
                     tokio::spawn(async move { store.get(&Key::new("BB1")).await });

@@ -161,10 +161,10 @@ async fn a_count_that_fails_frees_its_memory() {
     let breakpoint = disk.set_breakpoint(lists_a_shard);
     let store = DURABLE.open(&disk).await;
     breakpoint.reached().await;
-    assert!(store.store.meter.is_counting());
+    assert!(store.store.blocks.usage().is_counting());
     drop(breakpoint);
     for _ in 0..100 {
-        if !store.store.meter.is_counting() {
+        if !store.store.blocks.usage().is_counting() {
             return;
         }
         yield_to_pool().await;

@@ -1,0 +1,194 @@
+//! [`GroupQueue`]: one worker, which takes everything that has arrived as one group.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::pool;
+use crate::error::Result;
+use crate::sync::lock;
+
+/// The longest time for which a group is delayed so that more tasks join it.
+const MAX_BATCHING_DELAY: Duration = Duration::from_millis(5);
+
+/// A queue of tasks that one worker, a job on the blocking pool, takes in groups. The worker ends when the
+/// queue is empty.
+pub(crate) struct GroupQueue<T> {
+    state: Mutex<State<T>>,
+    /// The queue has as many tasks as the worker waits for.
+    is_full: Condvar,
+    max_group: usize,
+}
+
+struct State<T> {
+    tasks: VecDeque<T>,
+    has_worker: bool,
+    /// How many tasks the worker waits for, 0 if it doesn't wait.
+    awaited: usize,
+}
+
+/// The size of a group, and how long its work took.
+type GroupTime = (usize, Duration);
+
+impl<T: Send + 'static> GroupQueue<T> {
+    /// A queue whose groups have up to `max_group` tasks.
+    pub(crate) fn new(max_group: usize) -> Arc<Self> {
+        Arc::new(GroupQueue {
+            state: Mutex::new(State {
+                tasks: VecDeque::new(),
+                has_worker: false,
+                awaited: 0,
+            }),
+            is_full: Condvar::new(),
+            max_group,
+        })
+    }
+
+    /// Adds a task to the queue; `work` is what a worker that this call has to start does with each group.
+    /// If the runtime shuts down first, the task is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Runtime`](crate::error::Error::Runtime) if there is no runtime; the task is dropped.
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        task: T,
+        work: impl Fn(Vec<T>) + Send + 'static,
+    ) -> Result<()> {
+        // Before the task is visible to the worker of another runtime: an error means that it doesn't run.
+        pool::runtime()?;
+        let mut state = lock(&self.state);
+        state.tasks.push_back(task);
+        if state.awaited == state.tasks.len() {
+            self.is_full.notify_one();
+        }
+        if state.has_worker {
+            return Ok(());
+        }
+        state.has_worker = true;
+        drop(state);
+        let worker = Worker {
+            queue: Arc::clone(self),
+            has_left: false,
+        };
+        pool::start(move || worker.run(work))
+    }
+
+    /// Waits until the queue has as many tasks as the last group had: their callers are likely to come
+    /// back. The wait is bounded by a quarter of the time that the last group took.
+    fn delay<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<T>>,
+        (size, took): GroupTime,
+    ) -> MutexGuard<'a, State<T>> {
+        let (begun, delay) = (Instant::now(), (took / 4).min(MAX_BATCHING_DELAY));
+        while state.tasks.len() < size
+            && let Some(left) = delay.checked_sub(begun.elapsed())
+        {
+            state.awaited = size;
+            let waited = self.is_full.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.awaited = 0;
+        state
+    }
+
+    /// The number of tasks in the queue.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.state).tasks.len()
+    }
+}
+
+/// The worker. If the runtime drops it before it has run, or it panics, the tasks in the queue are dropped
+/// with it.
+struct Worker<T> {
+    queue: Arc<GroupQueue<T>>,
+    has_left: bool,
+}
+
+impl<T: Send + 'static> Worker<T> {
+    fn run(mut self, work: impl Fn(Vec<T>)) {
+        let mut last = (0, Duration::ZERO);
+        while let Some(group) = self.next_group(last) {
+            let (size, begun) = (group.len(), Instant::now());
+            // The callers of a group that panics learn from the drop of their tasks that these didn't run.
+            let _ = catch_unwind(AssertUnwindSafe(|| work(group)));
+            last = (size, begun.elapsed());
+        }
+    }
+
+    /// The next group, or `None` if the queue is empty; there is then no worker any more.
+    fn next_group(&mut self, last: GroupTime) -> Option<Vec<T>> {
+        let queue = &*self.queue;
+        let mut state = lock(&queue.state);
+        if last.0 > 1 {
+            state = queue.delay(state, last);
+        }
+        let count = state.tasks.len().min(queue.max_group);
+        // Under the lock that the queue was found empty under: a task that is submitted after this sees
+        // that it needs a worker.
+        if count == 0 {
+            state.has_worker = false;
+            self.has_left = true;
+            return None;
+        }
+        Some(state.tasks.drain(..count).collect())
+    }
+}
+
+impl<T> Drop for Worker<T> {
+    fn drop(&mut self) {
+        if self.has_left {
+            return;
+        }
+        let mut state = lock(&self.queue.state);
+        state.has_worker = false;
+        let abandoned = std::mem::take(&mut state.tasks);
+        // Not under the lock: the drop of a task may wake a caller that submits another one.
+        drop(state);
+        drop(abandoned);
+    }
+}
+
+impl<T> fmt::Debug for GroupQueue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupQueue").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn tasks_that_arrive_while_the_worker_is_busy_are_the_next_group() {
+        let queue = GroupQueue::new(64);
+        let (groups, sizes) = mpsc::channel();
+        let (go, gone) = mpsc::channel::<()>();
+        let gone = Arc::new(Mutex::new(gone));
+        let (began, begun) = oneshot::channel();
+        let began = Arc::new(Mutex::new(Some(began)));
+        let work = move |group: Vec<u8>| {
+            if let Some(began) = began.lock().unwrap().take() {
+                began.send(()).unwrap();
+                let _ = gone.lock().unwrap().recv();
+            }
+            groups.send(group).unwrap();
+        };
+        queue.submit(0, work.clone()).unwrap();
+        begun.await.unwrap();
+        for task in 1..5 {
+            queue.submit(task, work.clone()).unwrap();
+        }
+        drop((go, work));
+        let groups = super::super::run(move || Ok(sizes.iter().collect::<Vec<_>>()));
+        assert_eq!(groups.await.unwrap(), [vec![0], vec![1, 2, 3, 4]]);
+    }
+}

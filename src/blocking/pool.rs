@@ -1,0 +1,98 @@
+//! Single jobs on tokio's blocking pool.
+
+use std::panic::resume_unwind;
+
+use tokio::runtime::Handle;
+use tracing::Span;
+
+use crate::error::{Error, Result};
+
+/// Runs one job on the blocking pool. A job that has started runs to its end, even if the future is
+/// dropped, so it must own what it needs. What it logs is in the span of the caller.
+///
+/// # Errors
+///
+/// The job's own, and [`Error::Runtime`] if there is no runtime, or it shuts down before the job
+/// starts.
+///
+/// # Panics
+///
+/// If the job panics, the panic resumes in the caller.
+pub(crate) async fn run<T, F>(job: F) -> Result<T>
+where
+    F: FnOnce() -> Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    let runtime = runtime()?;
+    let span = Span::current();
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    let running = runtime.spawn_blocking(move || span.in_scope(job));
+    match running.await {
+        Ok(result) => result,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => Err(Error::Runtime),
+        },
+    }
+}
+
+/// Starts a job and doesn't wait for it. If the runtime shuts down first, the job is dropped without
+/// having run.
+///
+/// # Errors
+///
+/// [`Error::Runtime`] if there is no runtime; the job is dropped.
+pub(super) fn start(job: impl FnOnce() + Send + 'static) -> Result<()> {
+    let runtime = runtime()?;
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    drop(runtime.spawn_blocking(job));
+    Ok(())
+}
+
+/// Starts a job and doesn't wait for it. Without a runtime the job runs on this thread.
+pub(crate) fn detach(job: impl FnOnce() + Send + 'static) {
+    match Handle::try_current() {
+        Ok(runtime) => {
+            #[expect(clippy::disallowed_methods, reason = "this is the door")]
+            drop(runtime.spawn_blocking(job));
+        }
+        Err(_) => job(),
+    }
+}
+
+/// The current runtime.
+///
+/// # Errors
+///
+/// [`Error::Runtime`] if there is none.
+pub(super) fn runtime() -> Result<Handle> {
+    Handle::try_current().map_err(|_| Error::Runtime)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn without_a_runtime_a_job_fails_and_does_not_panic() {
+        let done = run(|| Ok(())).now_or_never();
+        assert!(matches!(done, Some(Err(Error::Runtime))));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_has_started_runs_to_its_end_when_its_future_is_dropped() {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let mut job = Box::pin(run(move || {
+            let _ = gone.recv();
+            let _ = sender.send("done");
+            Ok(())
+        }));
+        assert!(job.as_mut().now_or_never().is_none());
+        drop(job);
+        drop(go);
+        assert_eq!(receiver.await, Ok("done"));
+    }
+}

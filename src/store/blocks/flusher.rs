@@ -1,0 +1,248 @@
+//! [`Flusher`]: makes writes durable, many at a time.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+
+use crate::blocking;
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::observe::{Flush, target};
+use crate::sync::lock;
+
+/// Up to this many files are flushed one by one, in parallel. More are flushed by one flush of the file
+/// system, where it has one: that also writes what other programs left to be written, but costs about as
+/// much for a thousand files as for one.
+pub(crate) const MAX_SINGLE_FLUSHES: usize = 4;
+/// How many files are flushed in parallel.
+pub(crate) const PARALLEL_FLUSHES: usize = 8;
+
+/// Makes files and directories durable.
+///
+/// Flushes run in rounds: a call that arrives while a round runs waits for the next one, which flushes
+/// everything that was asked for by then. So a flush always begins after its call.
+///
+/// A failed flush is final. The kernel reports it once, and drops what it could not write; a second
+/// flush would succeed without it. So once a flush has failed that acknowledged writes depend on, this
+/// flusher is poisoned: it never says again that something is durable.
+pub(crate) struct Flusher {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    rounds: Mutex<Rounds>,
+    /// A round has ended.
+    finished: Condvar,
+    failure: OnceLock<Arc<Error>>,
+}
+
+#[derive(Default)]
+struct Rounds {
+    is_running: bool,
+    next: Arc<Round>,
+}
+
+#[derive(Default)]
+struct Round {
+    targets: Mutex<BTreeSet<FlushTarget>>,
+    /// What could not be made durable, once the round has ended.
+    failures: OnceLock<Vec<FlushFailure>>,
+}
+
+/// What is to be made durable.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum FlushTarget {
+    /// Everything in the store.
+    All,
+    /// The entries of a directory.
+    Dir(PathBuf),
+    /// The contents of a file that no caller but this one knows of yet.
+    File(PathBuf),
+}
+
+struct FlushFailure {
+    target: FlushTarget,
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl Flusher {
+    pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf) -> Self {
+        Flusher {
+            disk,
+            root,
+            rounds: Mutex::default(),
+            finished: Condvar::new(),
+            failure: OnceLock::new(),
+        }
+    }
+
+    /// Makes everything in the store durable.
+    pub(crate) fn flush_all(&self) -> Result<()> {
+        self.flush(&[FlushTarget::All])
+    }
+
+    /// Makes `targets` durable as they are now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], and [`Error::FlushFailed`] once the flusher is poisoned.
+    pub(crate) fn flush(&self, targets: &[FlushTarget]) -> Result<()> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let round = self.join(targets);
+        self.result(&round, targets)
+    }
+
+    /// Makes `targets` durable as they are now, and returns a result for each.
+    pub(crate) fn flush_each(&self, targets: &[FlushTarget]) -> Vec<Result<()>> {
+        if targets.is_empty() {
+            return Vec::new();
+        }
+        let round = self.join(targets);
+        let results = targets.chunks(1).map(|one| self.result(&round, one));
+        results.collect()
+    }
+
+    /// Fails once the flusher is poisoned.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FlushFailed`].
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.failure.get() {
+            None => Ok(()),
+            Some(failure) => Err(Error::FlushFailed {
+                path: self.root.clone(),
+                source: Arc::clone(failure),
+            }),
+        }
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.failure.get().is_some()
+    }
+
+    /// Waits until a round has run that began after this call.
+    fn join(&self, targets: &[FlushTarget]) -> Arc<Round> {
+        let mut rounds = lock(&self.rounds);
+        let round = Arc::clone(&rounds.next);
+        lock(&round.targets).extend(targets.iter().cloned());
+        while round.failures.get().is_none() {
+            if rounds.is_running {
+                let waited = self.finished.wait(rounds);
+                rounds = waited.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            // No round runs and this one has not run, so it is the next one.
+            rounds.is_running = true;
+            rounds.next = Arc::default();
+            drop(rounds);
+            let running = RunningRound { flusher: self };
+            // The targets stay in the round: should this panic, the next caller of the round flushes them all.
+            let flush = Flush::begin();
+            let failures = self.flush_round(&lock(&round.targets));
+            flush.end(!failures.is_empty());
+            // Before the round has ended: no caller of it may find the flusher not poisoned.
+            self.poison(&failures);
+            let _ = round.failures.set(failures);
+            drop(running);
+            rounds = lock(&self.rounds);
+        }
+        round
+    }
+
+    fn result(&self, round: &Round, targets: &[FlushTarget]) -> Result<()> {
+        let failures = round.failures.get().map_or(&[][..], Vec::as_slice);
+        for failure in failures {
+            if failure.target == FlushTarget::All || targets.contains(&failure.target) {
+                return Err(failure.to_error());
+            }
+        }
+        self.check()
+    }
+
+    /// Remembers the first failure of a flush that acknowledged writes depend on. The failure to flush a
+    /// file concerns only the caller that is about to publish it.
+    fn poison(&self, failures: &[FlushFailure]) {
+        let shared = failures
+            .iter()
+            .find(|failure| !matches!(failure.target, FlushTarget::File(_)));
+        if let Some(failure) = shared {
+            tracing::error!(
+                target: target::STORE,
+                path = %self.root.display(),
+                error = %failure.error,
+                "a flush failed, the store takes no more writes"
+            );
+            let _ = self.failure.set(Arc::new(failure.to_error()));
+        }
+    }
+
+    fn flush_round(&self, targets: &BTreeSet<FlushTarget>) -> Vec<FlushFailure> {
+        let at_once = self.disk.syncs_all_at_once() && targets.len() > MAX_SINGLE_FLUSHES;
+        if at_once || targets.contains(&FlushTarget::All) {
+            return Vec::from_iter(self.flush_one(&FlushTarget::All));
+        }
+        let targets: Vec<&FlushTarget> = targets.iter().collect();
+        let chunk = targets.len().div_ceil(PARALLEL_FLUSHES).max(1);
+        let failures = blocking::parallel_chunks(&targets, chunk, |targets| {
+            let failures = targets.iter().filter_map(|target| self.flush_one(target));
+            failures.collect::<Vec<_>>()
+        });
+        failures.into_iter().flatten().collect()
+    }
+
+    fn flush_one(&self, target: &FlushTarget) -> Option<FlushFailure> {
+        let (path, flushed) = match target {
+            FlushTarget::All => (&self.root, self.disk.sync_all(&self.root)),
+            FlushTarget::Dir(dir) => (dir, self.disk.sync_dir(dir)),
+            FlushTarget::File(file) => (file, self.disk.sync_file(file)),
+        };
+        flushed.err().map(|error| FlushFailure {
+            target: target.clone(),
+            path: path.clone(),
+            error,
+        })
+    }
+}
+
+impl FlushFailure {
+    fn to_error(&self) -> Error {
+        let source = match self.error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(self.error.kind(), self.error.to_string()),
+        };
+        let (action, path) = ("sync", self.path.clone());
+        match self.target {
+            FlushTarget::File(_) => Error::io(action, path, source),
+            // Never `Full`, which says that blocks can still be deleted.
+            FlushTarget::All | FlushTarget::Dir(_) => Error::Io {
+                action,
+                path,
+                source,
+            },
+        }
+    }
+}
+
+/// Ends the running round, also if it panics.
+struct RunningRound<'a> {
+    flusher: &'a Flusher,
+}
+
+impl Drop for RunningRound<'_> {
+    fn drop(&mut self) {
+        lock(&self.flusher.rounds).is_running = false;
+        self.flusher.finished.notify_all();
+    }
+}
+
+impl fmt::Debug for Flusher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flusher")
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
+    }
+}

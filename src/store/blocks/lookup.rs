@@ -1,0 +1,94 @@
+//! Lookups of one block on disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::Blocks;
+use super::cached::Lookup;
+use crate::disk::{Kind, Stat, if_there};
+use crate::error::{Error, Result};
+use crate::format::BlockKey;
+
+impl Blocks {
+    /// The block, or `None` if it doesn't exist.
+    pub(crate) fn read(&self, block: &BlockKey) -> Result<Option<Bytes>> {
+        if !self.shards.exists(&self.layout.shard_of(block))? {
+            return Ok(None);
+        }
+        self.read_at(self.layout.block(block))
+    }
+
+    /// The contents of a block's file, or of a staged one, or `None` if it doesn't exist.
+    pub(crate) fn read_at(&self, path: PathBuf) -> Result<Option<Bytes>> {
+        if_there(self.disk.read(&path)).map_err(|error| self.read_error(path, error))
+    }
+
+    /// Why what is at a block's path could not be read.
+    pub(crate) fn read_error(&self, path: PathBuf, error: io::Error) -> Error {
+        match self.disk.stat(&path) {
+            Ok(stat) if stat.kind != Kind::File => stat.kind.unexpected(path, "block"),
+            _ => Error::io("read", path, error),
+        }
+    }
+
+    /// The block's file, or `None` if it doesn't exist.
+    pub(crate) fn stat(&self, block: &BlockKey) -> Result<Option<Stat>> {
+        if !self.shards.exists(&self.layout.shard_of(block))? {
+            return Ok(None);
+        }
+        self.stat_at(&self.layout.block(block))
+    }
+
+    /// The file at a block's path, or `None` if it doesn't exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unexpected`] if there is something that is not a file, and [`Error::Io`].
+    pub(crate) fn stat_at(&self, path: &Path) -> Result<Option<Stat>> {
+        let found = if_there(self.disk.stat(path));
+        match found.map_err(|error| Error::io("look at", path, error))? {
+            Some(stat) if stat.kind != Kind::File => Err(stat.kind.unexpected(path, "block")),
+            found => Ok(found),
+        }
+    }
+
+    /// Whether a put of a block of `size` bytes leaves the one that exists as it is.
+    pub(crate) fn keeps(&self, block: &BlockKey, size: u64) -> Result<bool> {
+        if !self.keeps_existing {
+            return Ok(false);
+        }
+        let found = self.stat(block)?;
+        Ok(found.is_some_and(|found| found.len == size))
+    }
+
+    /// Whether memory knows that a put of a block of `size` bytes leaves the one that exists as it is.
+    pub(crate) fn keeps_cached(&self, block: &BlockKey, size: u64) -> bool {
+        self.keeps_existing && self.cached.size(block) == Lookup::Found(size)
+    }
+
+    /// Whether the file at this path has just this value, as is usual where keys are hashes and a block is
+    /// put again.
+    pub(super) fn has_value(&self, path: &Path, value: &[u8]) -> Result<bool> {
+        if self.stat_at(path)?.map(|stat| stat.len) != Some(value.len() as u64) {
+            return Ok(false);
+        }
+        Ok(self
+            .read_at(path.to_owned())?
+            .is_some_and(|found| found == value))
+    }
+
+    /// Whether two files exist and have the same contents.
+    pub(crate) fn is_same(&self, one: &Path, other: &Path) -> Result<bool> {
+        let (Some(first), Some(second)) = (self.stat_at(one)?, self.stat_at(other)?) else {
+            return Ok(false);
+        };
+        if first.len != second.len {
+            return Ok(false);
+        }
+        self.disk
+            .is_same(one, other)
+            .map_err(|error| Error::io("compare", other, error))
+    }
+}

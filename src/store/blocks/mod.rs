@@ -1,0 +1,124 @@
+//! [`Blocks`]: the files of a store on disk. It knows how one block is looked up, staged, published,
+//! replaced, removed and compared, and which shard directories have to be flushed.
+
+mod cached;
+mod flusher;
+mod lookup;
+mod publish;
+mod shard_dirs;
+mod temp_files;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(crate) use self::cached::{CachedBlocks, Lookup};
+pub(crate) use self::flusher::{FlushTarget, Flusher, MAX_SINGLE_FLUSHES, PARALLEL_FLUSHES};
+pub(crate) use self::publish::NewBlock;
+use self::shard_dirs::ShardDirs;
+use self::temp_files::TempFiles;
+use super::{ExistingBlock, Options};
+use crate::datastore::DiskUsage;
+use crate::disk::Disk;
+use crate::disk_usage::UsageTracker;
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
+use crate::format::Layout;
+
+/// The files of a store.
+///
+/// Its methods block, but for those that read what memory has. A caller that changes a block holds the key
+/// lock, or has the store to itself.
+pub(crate) struct Blocks {
+    disk: Arc<dyn Disk>,
+    cached: CachedBlocks,
+    layout: Layout,
+    usage: Arc<UsageTracker>,
+    shards: ShardDirs,
+    temp_files: TempFiles,
+    flusher: Flusher,
+    /// Whether a put leaves a block of the same size as it is.
+    keeps_existing: bool,
+}
+
+impl Blocks {
+    /// The files of a store that is opened with these options; `figure` is its disk usage.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if its directory can't be opened.
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        layout: Layout,
+        options: &Options,
+        figure: DiskUsage,
+    ) -> Result<Self> {
+        let usage = Arc::new(UsageTracker::new(figure));
+        // Where a put relies on the durability of a block that it found, the open flushes them all, which is
+        // a walk through every file where the disk can't do it in one step. There blocks are replaced.
+        let keeps_existing = options.existing_block == ExistingBlock::Keep
+            && (disk.syncs_all_at_once() || !options.relies_on_found_blocks());
+        Ok(Blocks {
+            cached: CachedBlocks::new(&disk, &layout, options.read_only)?,
+            shards: ShardDirs::new(Arc::clone(&disk), layout.clone(), Arc::clone(&usage)),
+            temp_files: TempFiles::new(Arc::clone(&disk), layout.clone(), options.file_mode),
+            flusher: Flusher::new(Arc::clone(&disk), layout.root().to_owned()),
+            disk,
+            layout,
+            usage,
+            keeps_existing,
+        })
+    }
+
+    /// Whether a put may leave a block of the same size as it is.
+    pub(super) fn keeps_existing(&self) -> bool {
+        self.keeps_existing
+    }
+
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    pub(crate) fn shared_disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(crate) fn usage(&self) -> &Arc<UsageTracker> {
+        &self.usage
+    }
+
+    /// Reads that memory can answer.
+    pub(crate) fn cached(&self) -> &CachedBlocks {
+        &self.cached
+    }
+
+    pub(crate) fn shards(&self) -> &ShardDirs {
+        &self.shards
+    }
+
+    pub(crate) fn temp_files(&self) -> &TempFiles {
+        &self.temp_files
+    }
+
+    pub(crate) fn flusher(&self) -> &Flusher {
+        &self.flusher
+    }
+
+    /// Makes the entries of shard directories durable, and the names of new ones.
+    pub(crate) fn flush_shards(&self, dirs: impl Iterator<Item = PathBuf>) -> Result<()> {
+        self.shards.flush(&self.flusher, dirs)
+    }
+}
+
+impl fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blocks")
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
+    }
+}

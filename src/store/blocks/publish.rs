@@ -1,0 +1,140 @@
+//! Changes of one block: it is published, replaced or removed, each time with its entry in the disk usage.
+
+use std::io;
+use std::path::Path;
+
+use super::Blocks;
+use crate::disk::{clean_up, if_there};
+use crate::disk_usage::Change;
+use crate::error::{Error, Result};
+use crate::format::BlockKey;
+
+/// What is to become a block, and what is known of the durability of its contents.
+#[derive(Clone, Copy)]
+pub(crate) enum NewBlock<'a> {
+    /// A value in memory. It is not flushed, unless it replaces a block.
+    Value(&'a [u8]),
+    /// A temp file of `size` bytes whose contents are durable. It is moved; after an error it is removed.
+    TempFile { path: &'a Path, size: u64 },
+    /// A staged file of `size` bytes, which keeps its first name where the file system has hard links.
+    /// `flush` makes its contents durable, and is called if it replaces a block.
+    Staged {
+        path: &'a Path,
+        size: u64,
+        flush: &'a dyn Fn(&Path) -> Result<()>,
+    },
+}
+
+impl NewBlock<'_> {
+    /// In bytes.
+    fn size(&self) -> u64 {
+        match self {
+            NewBlock::Value(value) => value.len() as u64,
+            NewBlock::TempFile { size, .. } | NewBlock::Staged { size, .. } => *size,
+        }
+    }
+
+    fn action(&self) -> &'static str {
+        match self {
+            NewBlock::Value(_) => "write",
+            NewBlock::TempFile { .. } => "rename a temp file to",
+            NewBlock::Staged { .. } => "link a staged block to",
+        }
+    }
+}
+
+impl Blocks {
+    /// Publishes a block: readers see the old block, or none, and then the new one, whole. The name is
+    /// not flushed.
+    pub(crate) fn publish(&self, block: &BlockKey, new: NewBlock<'_>) -> Result<()> {
+        let path = self.layout.block(block);
+        // First as a new name. That needs no flush of the contents: what a power cut can take away was not
+        // there before, and a name that is to be durable is flushed after its contents.
+        let published = match self.create(block, &path, new) {
+            Err(error) if error.has_io_kind(io::ErrorKind::AlreadyExists) => {
+                self.replace(block, &path, new)
+            }
+            created => created,
+        };
+        if let (Err(_), NewBlock::TempFile { path, .. }) = (&published, new) {
+            clean_up(&*self.disk, path);
+        }
+        published
+    }
+
+    fn create(&self, block: &BlockKey, path: &Path, new: NewBlock<'_>) -> Result<()> {
+        self.change(block, || {
+            let created = match new {
+                NewBlock::Value(value) => {
+                    let (temp, mode) = (self.temp_files.next(), self.temp_files.mode());
+                    self.disk.create_whole(path, &temp, value, mode)
+                }
+                NewBlock::TempFile { path: temp, .. } => self.disk.rename_new(temp, path),
+                NewBlock::Staged { path: staged, .. } => self.disk.link_new(staged, path),
+            };
+            created.map_err(|error| Error::io(new.action(), path, error))?;
+            Ok(Change::new_file(new.size()))
+        })
+    }
+
+    /// Replaces a block. The contents of the new one are durable before the rename, since those of the old
+    /// one may be: a power cut that kept the rename alone would leave neither.
+    fn replace(&self, block: &BlockKey, path: &Path, new: NewBlock<'_>) -> Result<()> {
+        let size = new.size();
+        match new {
+            NewBlock::Value(value) => {
+                // A block that can't be read is replaced.
+                if self.has_value(path, value).unwrap_or(false) {
+                    return Ok(());
+                }
+                let temp = self.temp_files.next();
+                self.temp_files
+                    .write_durably(&temp, value)
+                    .and_then(|()| self.rename_over(block, path, &temp, size))
+                    .inspect_err(|_| clean_up(&*self.disk, &temp))
+            }
+            NewBlock::TempFile { path: temp, .. } => self.rename_over(block, path, temp, size),
+            NewBlock::Staged {
+                path: staged,
+                flush,
+                ..
+            } => {
+                flush(staged)?;
+                self.rename_over(block, path, staged, size)
+            }
+        }
+    }
+
+    fn rename_over(&self, block: &BlockKey, path: &Path, from: &Path, size: u64) -> Result<()> {
+        self.change(block, || {
+            let before = self.stat_at(path)?.map_or(0, |stat| stat.len);
+            let renamed = self.disk.rename(from, path);
+            renamed.map_err(|error| Error::io("rename a temp file to", path, error))?;
+            Ok(Change {
+                before,
+                after: size,
+            })
+        })
+    }
+
+    /// Removes a block, if it exists.
+    pub(crate) fn remove(&self, block: &BlockKey) -> Result<()> {
+        let Some(stat) = self.stat(block)? else {
+            return Ok(());
+        };
+        let (shard, path) = (self.layout.shard_of(block), self.layout.block(block));
+        self.usage.track(&shard, block, || {
+            let removed = if_there(self.disk.remove_file(&path));
+            let removed = removed.map_err(|error| Error::io("remove", &path, error))?;
+            Ok(removed.map_or(Change::NONE, |()| Change::removed(stat.len)))
+        })
+    }
+
+    /// Runs a step that changes a block's file, and takes the change into the disk usage. The shard
+    /// directory is created if it doesn't exist.
+    fn change(&self, block: &BlockKey, step: impl Fn() -> Result<Change>) -> Result<()> {
+        let shard = self.layout.shard_of(block);
+        self.shards
+            .with_dir(&shard, || self.usage.track(&shard, block, &step))
+    }
+}

@@ -1,0 +1,162 @@
+//! [`ShardDirs`]: the directories that blocks are in.
+
+use std::collections::{BTreeSet, HashSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, RwLock};
+
+use super::flusher::{FlushTarget, Flusher};
+use crate::disk::{Disk, Kind, if_there};
+use crate::disk_usage::{Change, UsageTracker};
+use crate::error::{Error, Result};
+use crate::format::{BlockKey, Layout};
+use crate::sync::{lock, read, write};
+
+/// The shard directories of a store: which ones are known to be directories, and whether the names of
+/// new ones are durable yet.
+#[derive(Debug)]
+pub(crate) struct ShardDirs {
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    usage: Arc<UsageTracker>,
+    known: RwLock<HashSet<String>>,
+    created: Mutex<CreatedDirs>,
+}
+
+/// How many directories were created, and how many of these are durable.
+#[derive(Debug, Default)]
+struct CreatedDirs {
+    all: u64,
+    durable: u64,
+}
+
+impl ShardDirs {
+    pub(super) fn new(disk: Arc<dyn Disk>, layout: Layout, usage: Arc<UsageTracker>) -> Self {
+        ShardDirs {
+            disk,
+            layout,
+            usage,
+            known: RwLock::default(),
+            created: Mutex::default(),
+        }
+    }
+
+    /// Whether the shard directory exists. Each one is looked up once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unexpected`] if there is something else at its path: a symbolic link could lead out of
+    /// the store.
+    pub(crate) fn exists(&self, shard: &str) -> Result<bool> {
+        if read(&self.known).contains(shard) {
+            return Ok(true);
+        }
+        let dir = self.layout.at_root(shard);
+        let found = if_there(self.disk.stat(&dir));
+        match found.map_err(|error| Error::io("look at", &dir, error))? {
+            None => Ok(false),
+            Some(stat) if stat.kind == Kind::Dir => {
+                self.remember(shard);
+                Ok(true)
+            }
+            Some(stat) => Err(stat.kind.unexpected(dir, "directory")),
+        }
+    }
+
+    /// Creates the shard directory if it doesn't exist.
+    pub(crate) fn ensure(&self, shard: &str) -> Result<()> {
+        if self.exists(shard)? {
+            return Ok(());
+        }
+        self.create(shard)
+    }
+
+    /// Runs a step that needs the shard directory, which is created if it doesn't exist.
+    pub(crate) fn with_dir(&self, shard: &str, step: impl Fn() -> Result<()>) -> Result<()> {
+        self.ensure(shard)?;
+        with_dir(step, || self.create(shard))
+    }
+
+    fn create(&self, shard: &str) -> Result<()> {
+        // Held while the directory is created: another thread that finds it and then asks what has to be
+        // flushed must learn that it is new, or its block would be durable in a directory that is not.
+        let mut created = lock(&self.created);
+        let dir = self.layout.at_root(shard);
+        self.usage.track_dir(|| match self.disk.create_dir(&dir) {
+            Ok(()) => {
+                created.all += 1;
+                let size = self.disk.stat(&dir).map_or(0, |stat| stat.len);
+                Ok(Change::new_file(size))
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Change::NONE),
+            Err(error) => Err(Error::io("create", &dir, error)),
+        })?;
+        drop(created);
+        self.exists(shard).map(drop)
+    }
+
+    /// The shard directories of these blocks, as far as they exist.
+    pub(crate) fn dirs_of<'a>(
+        &self,
+        blocks: impl IntoIterator<Item = &'a BlockKey>,
+    ) -> Result<BTreeSet<PathBuf>> {
+        let mut dirs = BTreeSet::new();
+        for block in blocks {
+            let shard = self.layout.shard_of(block);
+            if self.exists(&shard)? {
+                dirs.insert(self.layout.at_root(&shard));
+            }
+        }
+        Ok(dirs)
+    }
+
+    /// Makes the entries of these directories durable, and the names of new ones.
+    pub(super) fn flush(
+        &self,
+        flusher: &Flusher,
+        dirs: impl Iterator<Item = PathBuf>,
+    ) -> Result<()> {
+        let mut targets: Vec<FlushTarget> = dirs.map(FlushTarget::Dir).collect();
+        // Counted before the flush: a directory that is created while it runs is for the next one.
+        let created = lock(&self.created).not_durable();
+        if created.is_some() {
+            targets.push(FlushTarget::Dir(self.layout.root().to_owned()));
+        }
+        flusher.flush(&targets)?;
+        if let Some(count) = created {
+            let mut created = lock(&self.created);
+            created.durable = created.durable.max(count);
+        }
+        Ok(())
+    }
+
+    /// Bounded, for stores with a directory for each block.
+    fn remember(&self, shard: &str) {
+        const MAX_KNOWN: usize = 1 << 16;
+        let mut known = write(&self.known);
+        if known.len() < MAX_KNOWN {
+            known.insert(shard.to_owned());
+        }
+    }
+}
+
+impl CreatedDirs {
+    /// How many directories were created so far, if not all of them are durable.
+    fn not_durable(&self) -> Option<u64> {
+        (self.durable < self.all).then_some(self.all)
+    }
+}
+
+/// Runs a step in a directory. If another program removed that, it is created again.
+pub(super) fn with_dir(
+    step: impl Fn() -> Result<()>,
+    create: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    match step() {
+        Err(error) if error.has_io_kind(io::ErrorKind::NotFound) => {
+            create()?;
+            step()
+        }
+        done => done,
+    }
+}

@@ -1,0 +1,71 @@
+//! [`TempFiles`]: files that are written before they get their final names.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::shard_dirs::with_dir;
+use crate::disk::{Disk, create_dir_if_absent};
+use crate::error::{Error, Result};
+use crate::format::Layout;
+use crate::observe::Flush;
+
+/// The directory of temp files. It is made again if another program removed it.
+#[derive(Debug)]
+pub(crate) struct TempFiles {
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    mode: u32,
+    count: AtomicU64,
+}
+
+impl TempFiles {
+    /// `mode` is the permissions of the files.
+    pub(super) fn new(disk: Arc<dyn Disk>, layout: Layout, mode: u32) -> Self {
+        TempFiles {
+            disk,
+            layout,
+            mode,
+            count: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn mode(&self) -> u32 {
+        self.mode
+    }
+
+    /// The path of a temp file that no other caller uses.
+    pub(crate) fn next(&self) -> PathBuf {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        self.layout.temp_file(number)
+    }
+
+    /// Writes a file, and flushes nothing. On an error the file may be left behind, cut short.
+    pub(crate) fn write(&self, file: &Path, value: &[u8]) -> Result<()> {
+        self.write_new(file, value, false)
+    }
+
+    /// Writes a file and makes its contents durable. On an error the file may be left behind, cut short.
+    pub(crate) fn write_durably(&self, file: &Path, value: &[u8]) -> Result<()> {
+        let flush = Flush::begin();
+        // Flushed through the descriptor that wrote it: one that is opened later may not hear of a failure
+        // to write the file back, since the kernel can forget that with the file.
+        let written = self.write_new(file, value, true);
+        flush.end(written.is_err());
+        written
+    }
+
+    fn write_new(&self, file: &Path, value: &[u8], sync: bool) -> Result<()> {
+        self.with_dir(|| {
+            let written = self.disk.write_new(file, value, self.mode, sync);
+            written.map_err(|error| Error::io("write", file, error))
+        })
+    }
+
+    /// Runs a step that needs the directory.
+    pub(crate) fn with_dir(&self, step: impl Fn() -> Result<()>) -> Result<()> {
+        with_dir(step, || {
+            create_dir_if_absent(&*self.disk, &self.layout.temp())
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! The close of a store.
+
+use std::sync::Arc;
+
+use tracing::Instrument as _;
+
+use super::flatfs::FlatFs;
+use super::shared::Store;
+use crate::blocking;
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
+use crate::observe::{Operation, target};
+
+impl FlatFs {
+    /// Waits for what is under way, makes everything durable, writes the disk usage down (if it is not
+    /// known yet, after a count of a second at most) and releases the lock. Every later call on this handle or on a clone says [`Error::Closed`]; closing again
+    /// is no error.
+    ///
+    /// Batches that are not committed are lost; so are queries, which end with [`Error::Closed`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], [`Error::FlushFailed`] or [`Error::CommitIncomplete`] if something could not be
+    /// written. The store is closed and its lock released all the same. That there is no space to write
+    /// the disk usage down is no error: the next open counts it.
+    ///
+    /// # Cancel safety
+    ///
+    /// From the first poll on the store takes no more calls. If the future is dropped while it waits
+    /// for other work, call it again, or leave the rest to the last handle's drop: that loses
+    /// nothing, but the next open counts the disk usage anew.
+    pub async fn close(&self) -> Result<()> {
+        let path = self.path().display();
+        let span = tracing::info_span!(target: target::STORE, "close", %path);
+        let close = self.wait_and_close().instrument(span);
+        if self.store.lifecycle.is_closed() {
+            return close.await;
+        }
+        let operation = Operation::begin("close");
+        operation.end(close.await)
+    }
+
+    async fn wait_and_close(&self) -> Result<()> {
+        self.store.lifecycle.refuse_and_wait().await;
+        let store = Arc::clone(&self.store);
+        blocking::run(move || store.close()).await
+    }
+}
+
+impl Store {
+    /// The steps of a close, when no work runs any more.
+    pub(crate) fn close(&self) -> Result<()> {
+        // Held to the end: a second close waits here until the first one is done.
+        let mut held = self.lifecycle.lock();
+        // Dropped last, when nothing of the store changes any more: the next writer may open it then.
+        let Some(lock) = held.take() else {
+            return Ok(());
+        };
+        self.blocks.flusher().check()?;
+        let applied = self.commit_log.roll_forward();
+        // Before the disk usage is saved as that of a store which was closed: the mark that goes with it is what
+        // has the next open flush.
+        if !self.options.durability.syncs_writes() {
+            self.blocks.flusher().flush_all()?;
+        }
+        applied?;
+        self.saved_usage.finish()?;
+        drop(lock);
+        let path = self.blocks.layout().root().display();
+        tracing::debug!(target: target::STORE, %path, "closed");
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! [`Application`]: the steps that bring a committed batch into the store.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::committed_batch::CommittedBatch;
+use crate::blocking;
+use crate::disk::if_there;
+use crate::error::{Error, Result};
+use crate::format::Put;
+use crate::observe::target;
+use crate::store::Durability;
+use crate::store::blocks::{Blocks, FlushTarget, MAX_SINGLE_FLUSHES, NewBlock, PARALLEL_FLUSHES};
+
+/// A thread is worth starting for this many blocks. Fewer in tests, so that these see it.
+const MIN_BLOCKS_PER_THREAD: usize = if cfg!(test) { 2 } else { 512 };
+
+/// Whether a committed batch is applied for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    First,
+    /// A block that is not in the batch's directory any more was published before.
+    Again,
+}
+
+/// A committed batch that is being applied.
+pub(super) struct Application<'a> {
+    blocks: &'a Blocks,
+    durability: Durability,
+    batch: &'a CommittedBatch,
+    attempt: Attempt,
+    /// Whether the contents of all of its blocks are known to be durable.
+    is_flushed: AtomicBool,
+}
+
+impl<'a> Application<'a> {
+    pub(super) fn new(
+        blocks: &'a Blocks,
+        durability: Durability,
+        batch: &'a CommittedBatch,
+        attempt: Attempt,
+    ) -> Self {
+        Application {
+            blocks,
+            durability,
+            batch,
+            attempt,
+            is_flushed: AtomicBool::new(durability.syncs_commits()),
+        }
+    }
+
+    /// Publishes the blocks of the batch, applies its deletes, and removes the record.
+    pub(super) fn run(&self) -> Result<()> {
+        let record = &self.batch.record;
+        self.publish_all()?;
+        for block in &record.deletes {
+            self.blocks.remove(block)?;
+        }
+        // A batch that is applied again may be one that a durable session has acknowledged.
+        let durable = self.durability.syncs_commits() || self.attempt == Attempt::Again;
+        // Before the record goes: without it, nothing brings back a name that a power cut takes away.
+        if durable {
+            let dirs = self.blocks.shards().dirs_of(record.keys())?;
+            self.blocks.flush_shards(dirs.into_iter())?;
+        }
+        let path = self.batch.record_path();
+        if_there(self.blocks.disk().remove_file(&path))
+            .map_err(|error| Error::io("remove", path, error))?;
+        // Before the key locks are released: a record that comes back after a power cut would be applied over
+        // the writes that follow.
+        if durable {
+            let dir = FlushTarget::Dir(self.batch.dir.clone());
+            self.blocks.flusher().flush(&[dir])?;
+        }
+        Ok(())
+    }
+
+    /// Links the blocks to their final names, in parallel if there are many. The links in the batch's directory
+    /// stay until that is removed, after the commit is acknowledged: a rename would remove each at once, but
+    /// one between directories takes a lock of the whole file system.
+    fn publish_all(&self) -> Result<()> {
+        let puts = &self.batch.record.puts;
+        let threads = blocking::processors().min(PARALLEL_FLUSHES);
+        let chunk = puts.len().div_ceil(threads).max(MIN_BLOCKS_PER_THREAD);
+        let published = blocking::parallel_chunks(puts, chunk, |puts| {
+            puts.iter().try_for_each(|put| self.publish(put))
+        });
+        published.into_iter().collect()
+    }
+
+    fn publish(&self, put: &Put) -> Result<()> {
+        let block = &put.block;
+        // With `Commits`, a block that exists may be one of a put that was not flushed, and this commit has to
+        // be durable.
+        if self.durability != Durability::Commits && self.blocks.keeps(block, put.size)? {
+            return Ok(());
+        }
+        let published = self.blocks.publish(
+            block,
+            NewBlock::Staged {
+                path: &put.staged(&self.batch.dir),
+                size: put.size,
+                flush: &|path| self.flush_staged(path),
+            },
+        );
+        match published {
+            Err(Error::Io { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && self.attempt == Attempt::Again =>
+            {
+                if self.blocks.stat(block)?.is_none() {
+                    let key = block.key();
+                    tracing::error!(target: target::BATCH, %key, "a block of a committed batch was removed by another program");
+                }
+                Ok(())
+            }
+            published => published,
+        }
+    }
+
+    /// Makes the contents of a staged block durable, which is about to replace one. With the first of many
+    /// blocks it does so for all of them.
+    fn flush_staged(&self, path: &Path) -> Result<()> {
+        if self.is_flushed.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let (disk, flusher) = (self.blocks.disk(), self.blocks.flusher());
+        if !disk.syncs_all_at_once() || self.batch.record.puts.len() <= MAX_SINGLE_FLUSHES {
+            return flusher.flush(&[FlushTarget::File(path.to_owned())]);
+        }
+        flusher.flush_all()?;
+        self.is_flushed.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}

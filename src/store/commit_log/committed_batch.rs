@@ -1,0 +1,29 @@
+//! [`CommittedBatch`]: a batch on its way from its staged files to the store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::format::{COMMIT, CommitRecord};
+
+/// A batch's directory, and its commit record.
+#[derive(Debug)]
+pub(crate) struct CommittedBatch {
+    pub(crate) dir: PathBuf,
+    pub(crate) record: CommitRecord,
+}
+
+impl CommittedBatch {
+    /// The file of the commit record.
+    pub(super) fn record_path(&self) -> PathBuf {
+        self.dir.join(COMMIT)
+    }
+
+    /// The error of a commit that could not be applied, and will be tried again.
+    pub(super) fn incomplete(&self, error: Error) -> Error {
+        Error::CommitIncomplete {
+            record: self.record_path(),
+            source: Arc::new(error),
+        }
+    }
+}

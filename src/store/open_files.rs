@@ -1,0 +1,71 @@
+//! [`OpenFiles`]: how many files a store may have open.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::blocks::{MAX_SINGLE_FLUSHES, PARALLEL_FLUSHES};
+use super::options::MIN_OPEN_FILES;
+use crate::error::{Error, Result};
+use crate::observe;
+
+/// The files that no permit is taken for: three of the lock and the root, which stay open; those of a
+/// flush to the disk, of which one runs at a time, and of a group of durable writes; and one each for the
+/// checkpoint of the disk usage, the beginning of its count, a `sync` and a close.
+const RESERVED: usize = 3 + PARALLEL_FLUSHES + MAX_SINGLE_FLUSHES + 4;
+
+/// Permits for open files.
+#[derive(Debug)]
+pub(crate) struct OpenFiles {
+    /// For files that are open for the length of a job.
+    jobs: Arc<Semaphore>,
+    max_jobs: usize,
+    /// For listings that stay open between jobs.
+    listings: Arc<Semaphore>,
+}
+
+impl OpenFiles {
+    /// At most `max` files, or by default a part of what the process may have open.
+    pub(super) fn new(max: Option<usize>) -> Self {
+        let max = max.unwrap_or_else(default_max);
+        // A listing has the root and one shard open.
+        let listings = max / 8;
+        let max_jobs = max.saturating_sub(2 * listings + RESERVED);
+        OpenFiles {
+            jobs: Arc::new(Semaphore::new(max_jobs)),
+            max_jobs,
+            listings: Arc::new(Semaphore::new(listings)),
+        }
+    }
+
+    /// Waits for the permit to have a file open for the length of a job.
+    pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        let jobs = Arc::clone(&self.jobs);
+        observe::open_files(|| self.max_jobs - jobs.available_permits());
+        jobs.acquire_owned().await.map_err(|_| Error::Closed)
+    }
+
+    /// The permit to have a file open for the length of a job, if there is one at once.
+    pub(crate) fn try_permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.jobs).try_acquire_owned().ok()
+    }
+
+    /// The permit to keep a listing open between jobs, if there is one at once.
+    pub(crate) fn try_listing(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.listings).try_acquire_owned().ok()
+    }
+
+    /// How many permits for jobs there are now.
+    #[cfg(test)]
+    pub(crate) fn available(&self) -> usize {
+        self.jobs.available_permits()
+    }
+}
+
+/// A quarter of what the process may have open, within bounds.
+fn default_max() -> usize {
+    const MAX: u64 = 256;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let files = limit.current.unwrap_or(u64::MAX) / 4;
+    usize::try_from(files.min(MAX)).map_or(MIN_OPEN_FILES, |files| files.max(MIN_OPEN_FILES))
+}

@@ -1,0 +1,107 @@
+//! [`SavedUsage`]: the disk usage as the next session will find it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::blocks::Blocks;
+use crate::datastore::DiskUsage;
+use crate::disk::{Publish, if_there};
+use crate::disk_usage::{self, cache};
+use crate::error::{Error, Result};
+use crate::format::UNCLEAN;
+use crate::observe::target;
+
+/// Saves the disk usage, unless it is stale: taken over from a session that was not closed, or unknown, and
+/// not counted since. go-ds-flatfs would trust such a figure for ever.
+#[derive(Debug)]
+pub(crate) struct SavedUsage {
+    blocks: Arc<Blocks>,
+    is_stale: AtomicBool,
+}
+
+impl SavedUsage {
+    pub(super) fn new(blocks: Arc<Blocks>, is_stale: bool) -> Self {
+        SavedUsage {
+            blocks,
+            is_stale: AtomicBool::new(is_stale),
+        }
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.is_stale.load(Ordering::SeqCst)
+    }
+
+    /// Has the disk usage counted by the close or the next open: blocks were removed, or found to be
+    /// different from when they were counted.
+    pub(crate) fn mark_stale(&self) {
+        self.is_stale.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn mark_counted(&self) {
+        self.is_stale.store(false, Ordering::SeqCst);
+    }
+
+    /// Takes over a figure that was counted while nothing changed.
+    pub(crate) fn set_counted(&self, figure: DiskUsage) {
+        self.blocks.usage().set(figure);
+        self.mark_counted();
+    }
+
+    /// Saves the figure of the running session, without a flush.
+    pub(super) fn checkpoint(&self) -> Result<()> {
+        if self.is_stale() {
+            return Ok(());
+        }
+        self.write(Publish::Lazily)
+    }
+
+    /// Saves the figure at the end of a session, and removes the mark that the store was not closed. That there
+    /// is no space for it is no error: the next open counts.
+    pub(super) fn finish(&self) -> Result<()> {
+        self.count_quickly();
+        if self.is_stale() {
+            return Ok(());
+        }
+        match self.write(Publish::Durably) {
+            Err(error) if error.is_full() => {
+                tracing::warn!(target: target::STORE, %error, "the disk usage will be counted at the next open");
+                Ok(())
+            }
+            // The mark goes last: while it is there, a figure from before a crash is not trusted.
+            written => written.and_then(|()| self.remove_unclean_mark()),
+        }
+    }
+
+    /// Counts a stale disk usage, if that takes no longer than a second: sessions that are too short for
+    /// the count in the background would leave it stale for ever.
+    fn count_quickly(&self) {
+        const MAX_TIME: Duration = Duration::from_secs(1);
+        if !self.is_stale() {
+            return;
+        }
+        let begun = Instant::now();
+        let stop = || begun.elapsed() > MAX_TIME;
+        match disk_usage::count_all(self.blocks.disk(), self.blocks.layout(), stop) {
+            Ok(Some(figure)) => self.set_counted(figure),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(target: target::STORE, %error, "the disk usage will be counted at the next open");
+            }
+        }
+    }
+
+    fn write(&self, how: Publish) -> Result<()> {
+        let blocks = &self.blocks;
+        let figure = blocks.usage().checkpoint();
+        let temp = blocks.temp_files().next();
+        cache::write(blocks.disk(), blocks.layout(), &temp, figure, how)
+    }
+
+    fn remove_unclean_mark(&self) -> Result<()> {
+        let mark = self.blocks.layout().at_root(UNCLEAN);
+        let removed = if_there(self.blocks.disk().remove_file(&mark));
+        removed.map_err(|error| Error::io("remove", mark, error))?;
+        Ok(())
+    }
+}

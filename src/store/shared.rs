@@ -1,0 +1,103 @@
+//! [`Store`]: what all handles of a store share, and the order in which work takes it.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Options;
+use super::blocks::Blocks;
+use super::commit_log::CommitLog;
+use super::group_commit::GroupCommit;
+use super::key_locks::KeyLocks;
+use super::lifecycle::Lifecycle;
+use super::open_files::OpenFiles;
+use super::saved_usage::SavedUsage;
+use super::work_guard::WorkGuard;
+use crate::blocking::WorkQueue;
+use crate::disk::LockGuard;
+use crate::error::Result;
+
+/// What all handles of a store share.
+///
+/// Work takes what it needs in this order:
+///
+/// 1. The key lock, or the locks of all keys of a commit in the order of the keys. Two commits that took
+///    them in different orders could wait for each other.
+/// 2. A permit for an open file, or for a place in the queue of durable writes. A write that took it before its
+///    key lock would keep it while it waits for the lock, and writes of one key could take all permits
+///    while the write that has the lock waits for one.
+/// 3. The token that a close waits for. A future that is polled no more may wait for a lock or a permit for
+///    ever; without a token it doesn't keep a close waiting. A commit and a discard are the exception: they
+///    take the token first, since a close must not leave their directories behind.
+///
+/// The last two are in one [`WorkGuard`], which also has the job's handle to the store. A job, once it
+/// has started, runs to its end; it rolls pending commits of its keys forward before it changes one.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) blocks: Arc<Blocks>,
+    pub(crate) commit_log: Arc<CommitLog>,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) saved_usage: SavedUsage,
+    pub(crate) key_locks: Arc<KeyLocks>,
+    pub(crate) open_files: OpenFiles,
+    /// Runs the writes that flush nothing, and those of batches.
+    pub(crate) work_queue: Arc<WorkQueue>,
+    /// Runs the durable writes.
+    pub(crate) group_commit: Arc<GroupCommit<StoreGuard>>,
+    pub(crate) options: Options,
+}
+
+/// What a job of a store holds.
+pub(crate) type StoreGuard = WorkGuard<Arc<Store>>;
+
+impl Store {
+    /// A store that is open, before it is recovered. `lock` is what a writer has.
+    pub(super) fn new(
+        blocks: Blocks,
+        options: Options,
+        lock: Option<Box<dyn LockGuard>>,
+        usage_is_stale: bool,
+    ) -> Self {
+        let blocks = Arc::new(blocks);
+        let commit_log = Arc::new(CommitLog::new(Arc::clone(&blocks), options.durability));
+        Store {
+            lifecycle: Lifecycle::new(Arc::clone(&blocks), lock),
+            saved_usage: SavedUsage::new(Arc::clone(&blocks), usage_is_stale),
+            key_locks: Arc::default(),
+            open_files: OpenFiles::new(options.max_open_files),
+            work_queue: WorkQueue::new(options.write_concurrency),
+            group_commit: GroupCommit::new(Arc::clone(&blocks), Arc::clone(&commit_log)),
+            commit_log,
+            blocks,
+            options,
+        }
+    }
+
+    /// Waits for a file permit, and begins work that reads.
+    pub(crate) async fn begin_read(self: &Arc<Self>) -> Result<StoreGuard> {
+        self.begin_read_with(self.open_files.permit().await?)
+    }
+
+    /// Begins work that reads.
+    pub(crate) fn begin_read_with(
+        self: &Arc<Self>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<StoreGuard> {
+        let token = self.lifecycle.begin_read()?;
+        Ok(WorkGuard::new(Arc::clone(self), Some(permit), token))
+    }
+
+    /// Waits for a file permit, and begins work that writes.
+    pub(crate) async fn begin_write(self: &Arc<Self>) -> Result<StoreGuard> {
+        self.begin_write_with(self.open_files.permit().await?)
+    }
+
+    /// Begins work that writes.
+    pub(crate) fn begin_write_with(
+        self: &Arc<Self>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<StoreGuard> {
+        let token = self.lifecycle.begin_write()?;
+        Ok(WorkGuard::new(Arc::clone(self), Some(permit), token))
+    }
+}
