@@ -16,7 +16,7 @@ use self::modules::{Dependency, Modules, sibling_cycles};
 /// The modules at the root of the crate, the lowest layer first. The modules of one layer do not use each
 /// other.
 const LAYERS: &[&[&str]] = &[
-    &["key"],
+    &["key", "sync"],
     &["error"],
     &["query"],
     &["datastore"],
@@ -33,7 +33,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// The modules that any other module above them may use.
-const CONTRACT: &[&str] = &["key", "error", "query", "datastore"];
+const CONTRACT: &[&str] = &["key", "sync", "error", "query", "datastore"];
 
 /// Modules that work with any datastore, and what they use besides the contract.
 const CONTRACT_ONLY: &[(&str, &[&str])] = &[
