@@ -1,12 +1,13 @@
-//! Reads that memory can answer, on Linux: without a hop to the blocking pool, and without ever
-//! waiting for a disk.
+//! Reads that the kernel serves from memory, on Linux: without a hop to the blocking pool, and without
+//! ever waiting for a disk.
 //!
-//! openat2(2) with `RESOLVE_CACHED` (Linux 5.12) walks a path through the kernel's cache of names
-//! only, and preadv2(2) with `RWF_NOWAIT` (Linux 4.14) takes only what is in the page cache; where
-//! that is not enough both say `EAGAIN` at once. Between the two the file system is asked to open the
-//! file, which is why only local ones are. A read that has to note the time of access may wait for the
-//! file system's journal, so it is told not to (`O_NOATIME`), which the owner of the file may. Whatever else goes wrong, too, is for the pool to find out:
-//! a seccomp filter, a file system without these, a symbolic link, no free descriptor.
+//! openat2(2) with `RESOLVE_CACHED` (Linux 5.12) resolves a path through the kernel's cache of names
+//! only, and preadv2(2) with `RWF_NOWAIT` (Linux 4.14) reads from the page cache only. Where that is
+//! not enough, both return `EAGAIN` at once. Between the two, the file system itself opens the file,
+//! which is why only local file systems are read this way. A read that records the time of access may
+//! wait for the journal of the file system, so the file is opened with `O_NOATIME`, which its owner may
+//! do. Every other error is left to the blocking pool: a seccomp filter, a file system that lacks these
+//! calls, a symbolic link, no free descriptor.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -19,39 +20,43 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use super::{CachedReads, Kind, Stat, file_systems};
 
-/// Longer files go to the pool: a worker should not be busy for much longer than the hop takes. kubo's
-/// usual blocks, of 256 KiB and a few bytes, are copied in some 20 µs.
-const LONGEST: u64 = 512 * 1024;
+/// Longer files are read on the blocking pool: a worker should not copy for much longer than the hop
+/// takes. kubo's usual blocks, of 256 KiB and a few bytes, are copied in some 20 µs.
+const MAX_READ_LEN: u64 = 512 * 1024;
 
+/// Cached reads below one root.
 #[derive(Debug)]
 pub(super) struct LinuxCachedReads {
     root: File,
-    /// Whether the kernel has said that it can't do this, here or at all.
+    /// Whether the kernel has refused such an open, here or at all.
     cannot_open: AtomicBool,
-    /// Whether a file was found whose access time only its owner may leave alone.
-    is_of_others: AtomicBool,
+    /// Whether a file of another user was found, which cannot be opened with `O_NOATIME`.
+    has_foreign_files: AtomicBool,
+    /// Whether the kernel has refused such a read.
     cannot_read: AtomicBool,
 }
 
 impl LinuxCachedReads {
-    /// `None` if the file system may ask others, and so wait for them.
+    /// Returns `None` if the file system may ask a server, and so wait for it.
     pub(super) fn new(root: File) -> io::Result<Option<Self>> {
         let is_local = file_systems::opens_at_once(&root)?;
         Ok(is_local.then(|| LinuxCachedReads {
             root,
             cannot_open: AtomicBool::new(false),
-            is_of_others: AtomicBool::new(false),
+            has_foreign_files: AtomicBool::new(false),
             cannot_read: AtomicBool::new(false),
         }))
     }
 
-    /// Opens a file to read it, without a note of the time where that can be had.
+    /// Opens a file to read it, with `O_NOATIME` where that is allowed.
     fn open_file(&self, path: &str) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-        if !self.is_of_others.load(Ordering::Relaxed) {
+        if !self.has_foreign_files.load(Ordering::Relaxed) {
             match self.try_open(path, flags | OFlags::NOATIME) {
-                Err(Errno::PERM) => self.is_of_others.store(true, Ordering::Relaxed),
-                opened => return opened.inspect_err(|&error| give_up_on(error, &self.cannot_open)),
+                Err(Errno::PERM) => self.has_foreign_files.store(true, Ordering::Relaxed),
+                opened => {
+                    return opened.inspect_err(|&error| remember_refusal(error, &self.cannot_open));
+                }
             }
         }
         self.open(path, flags)
@@ -59,7 +64,7 @@ impl LinuxCachedReads {
 
     fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         self.try_open(path, flags)
-            .inspect_err(|&error| give_up_on(error, &self.cannot_open))
+            .inspect_err(|&error| remember_refusal(error, &self.cannot_open))
     }
 
     /// Opens a path below the root, through no symbolic link.
@@ -73,14 +78,14 @@ impl LinuxCachedReads {
         let file = self.open_file(path)?;
         let stat = stat(&file)?;
         let length = match usize::try_from(stat.len) {
-            Ok(length) if stat.kind == Kind::File && stat.len <= LONGEST => length,
+            Ok(length) if stat.kind == Kind::File && stat.len <= MAX_READ_LEN => length,
             _ => return Ok(None),
         };
         let mut contents = vec![0; length];
         if length > 0 {
             let mut buffers = [IoSliceMut::new(&mut contents)];
             let read = rustix::io::preadv2(&file, &mut buffers, 0, ReadWriteFlags::NOWAIT);
-            if read.inspect_err(|&error| give_up_on(error, &self.cannot_read))? != length {
+            if read.inspect_err(|&error| remember_refusal(error, &self.cannot_read))? != length {
                 return Ok(None);
             }
         }
@@ -93,19 +98,19 @@ impl CachedReads for LinuxCachedReads {
         if self.cannot_open.load(Ordering::Relaxed) || self.cannot_read.load(Ordering::Relaxed) {
             return None;
         }
-        answer(self.try_read(path).transpose()?)
+        if_certain(self.try_read(path).transpose()?)
     }
 
     fn stat(&self, path: &str) -> Option<io::Result<Stat>> {
         if self.cannot_open.load(Ordering::Relaxed) {
             return None;
         }
-        answer(self.open(path, OFlags::PATH).and_then(|file| stat(&file)))
+        if_certain(self.open(path, OFlags::PATH).and_then(|file| stat(&file)))
     }
 }
 
-/// That something isn't there is an answer; any other error is not.
-fn answer<T>(result: Result<T, Errno>) -> Option<io::Result<T>> {
+/// Returns what was found, or that it does not exist. Any other error says nothing about the file.
+fn if_certain<T>(result: Result<T, Errno>) -> Option<io::Result<T>> {
     match result {
         Ok(found) => Some(Ok(found)),
         Err(Errno::NOENT) => Some(Err(Errno::NOENT.into())),
@@ -113,7 +118,8 @@ fn answer<T>(result: Result<T, Errno>) -> Option<io::Result<T>> {
     }
 }
 
-fn give_up_on(error: Errno, flag: &AtomicBool) {
+/// Sets the flag if the error means that such calls never work here.
+fn remember_refusal(error: Errno, flag: &AtomicBool) {
     if matches!(
         error,
         Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP
@@ -122,7 +128,7 @@ fn give_up_on(error: Errno, flag: &AtomicBool) {
     }
 }
 
-/// What an open file is, as far as the kernel knows without asking a server.
+/// Returns what an open file is, as far as the kernel knows without asking a server.
 fn stat(file: impl AsFd) -> Result<Stat, Errno> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
     let found = rustix::fs::statx(file, c"", flags, StatxFlags::TYPE | StatxFlags::SIZE)?;
@@ -145,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    /// `None` where temp files aren't on a local file system.
+    /// Returns `None` where temp files are not on a local file system.
     fn reads() -> Option<(tempfile::TempDir, LinuxCachedReads)> {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("AB")).unwrap();
@@ -156,9 +162,9 @@ mod tests {
         Some((dir, reads))
     }
 
-    /// A kernel or file system that can't do this answers nothing, which is right too.
-    fn is_or_unknown<T: PartialEq>(answer: Option<io::Result<T>>, right: &T) -> bool {
-        answer.is_none_or(|found| found.is_ok_and(|found| found == *right))
+    /// `None` is right, too: the kernel or the file system may lack these calls.
+    fn is_or_unknown<T: PartialEq>(result: Option<io::Result<T>>, right: &T) -> bool {
+        result.is_none_or(|found| found.is_ok_and(|found| found == *right))
     }
 
     #[test]
@@ -171,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_answered_is_right() {
+    fn a_cached_read_returns_what_is_on_the_disk() {
         let Some((_dir, reads)) = reads() else {
             return;
         };
@@ -193,11 +199,11 @@ mod tests {
             return;
         };
         for path in ["AB/NONE.data", "NO/X.data"] {
-            if let Some(answer) = reads.read(path) {
-                assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::NotFound);
+            if let Some(result) = reads.read(path) {
+                assert_eq!(result.unwrap_err().kind(), io::ErrorKind::NotFound);
             }
-            if let Some(answer) = reads.stat(path) {
-                assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::NotFound);
+            if let Some(result) = reads.stat(path) {
+                assert_eq!(result.unwrap_err().kind(), io::ErrorKind::NotFound);
             }
         }
     }

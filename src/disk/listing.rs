@@ -1,4 +1,4 @@
-//! [`Listing`]: a walk through the entries of a directory.
+//! [`Listing`]: an iteration over the entries of a directory.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -13,34 +13,34 @@ use super::{Disk, Kind, Stat};
 
 /// The entries of a directory, one after another.
 ///
-/// [`next_entry`](Listing::next_entry) shows them where they are. As an iterator it copies the name of
-/// each. It ends with the first error.
+/// [`next_entry`](Listing::next_entry) borrows each entry; the iterator copies its name. Both end with
+/// the first error.
 pub(crate) struct Listing(Box<dyn Entries>);
 
-/// What a [`Listing`] walks through.
+/// A cursor over the entries of a directory.
 pub(super) trait Entries: Send {
-    /// Goes to the next entry; what it is, or `None` at the end. An error is the end, too.
+    /// Moves to the next entry and returns its kind, or `None` at the end. An error is the end, too.
     fn advance(&mut self) -> io::Result<Option<Kind>>;
 
-    /// The name of the entry that it stands at.
+    /// Returns the name of the current entry.
     fn name(&self) -> &OsStr;
 
-    /// What that name leads to now.
+    /// Returns what that name leads to now.
     fn stat(&self) -> io::Result<Stat>;
 
-    /// The contents of the regular file that it leads to now.
+    /// Returns the contents of the regular file that the name leads to now.
     fn read(&self) -> io::Result<Bytes>;
 }
 
-/// The entry at which a [`Listing`] stands.
-pub(crate) struct Current<'a> {
+/// The current entry of a [`Listing`].
+pub(crate) struct CurrentEntry<'a> {
     entries: &'a dyn Entries,
     pub(crate) kind: Kind,
 }
 
 /// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listed {
+pub(crate) struct DirEntry {
     pub(crate) name: OsString,
     pub(crate) kind: Kind,
 }
@@ -50,52 +50,54 @@ impl Listing {
         Listing(Box::new(entries))
     }
 
-    /// Goes to the next entry.
-    pub(crate) fn next_entry(&mut self) -> io::Result<Option<Current<'_>>> {
+    /// Returns the next entry.
+    pub(crate) fn next_entry(&mut self) -> io::Result<Option<CurrentEntry<'_>>> {
         let kind = self.0.advance()?;
         let entries = &*self.0;
-        Ok(kind.map(|kind| Current { entries, kind }))
+        Ok(kind.map(|kind| CurrentEntry { entries, kind }))
     }
 
-    /// The rest of it, with all names in memory and no file open; `dir` is the directory that it lists.
+    /// Reads the remaining names into memory, and closes the directory. `dir` is its path.
     pub(crate) fn into_memory(self, disk: Arc<dyn Disk>, dir: PathBuf) -> Self {
         let rest = self.collect();
         Listing::in_memory(disk, dir, rest)
     }
 
-    /// A listing of `dir` whose names were read before.
+    /// A listing of `dir` whose names have been read before.
     pub(crate) fn in_memory(
         disk: Arc<dyn Disk>,
         dir: PathBuf,
-        listed: Vec<io::Result<Listed>>,
+        entries: Vec<io::Result<DirEntry>>,
     ) -> Self {
-        Listing::new(InMemory::new(disk, dir, listed))
+        Listing::new(InMemory::new(disk, dir, entries))
     }
 }
 
 /// Like the methods of [`Disk`], these follow no symbolic link.
-impl<'a> Current<'a> {
+impl<'a> CurrentEntry<'a> {
+    /// Returns the name of the entry.
     pub(crate) fn name(&self) -> &'a OsStr {
         self.entries.name()
     }
 
-    /// What the name leads to now.
+    /// Returns what the name leads to now.
     pub(crate) fn stat(&self) -> io::Result<Stat> {
         self.entries.stat()
     }
 
-    /// The contents of the regular file that the name leads to now; any other kind of file is an error.
+    /// Returns the contents of the regular file that the name leads to now. Any other kind of file is
+    /// an error.
     pub(crate) fn read(&self) -> io::Result<Bytes> {
         self.entries.read()
     }
 }
 
 impl Iterator for Listing {
-    type Item = io::Result<Listed>;
+    type Item = io::Result<DirEntry>;
 
-    fn next(&mut self) -> Option<io::Result<Listed>> {
+    fn next(&mut self) -> Option<io::Result<DirEntry>> {
         let entry = self.next_entry().transpose()?;
-        Some(entry.map(|entry| Listed {
+        Some(entry.map(|entry| DirEntry {
             name: entry.name().to_owned(),
             kind: entry.kind,
         }))
@@ -108,21 +110,21 @@ impl fmt::Debug for Listing {
     }
 }
 
-/// Entries that were listed before, and are looked at by their paths.
+/// Entries whose names are in memory; the files are found by their paths.
 pub(super) struct InMemory {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     name: OsString,
-    rest: vec::IntoIter<io::Result<Listed>>,
+    rest: vec::IntoIter<io::Result<DirEntry>>,
 }
 
 impl InMemory {
-    fn new(disk: Arc<dyn Disk>, dir: PathBuf, listed: Vec<io::Result<Listed>>) -> Self {
+    fn new(disk: Arc<dyn Disk>, dir: PathBuf, entries: Vec<io::Result<DirEntry>>) -> Self {
         InMemory {
             disk,
             dir,
             name: OsString::new(),
-            rest: listed.into_iter(),
+            rest: entries.into_iter(),
         }
     }
 
@@ -134,9 +136,9 @@ impl InMemory {
 impl Entries for InMemory {
     fn advance(&mut self) -> io::Result<Option<Kind>> {
         let next = self.rest.next().transpose()?;
-        Ok(next.map(|listed| {
-            self.name = listed.name;
-            listed.kind
+        Ok(next.map(|entry| {
+            self.name = entry.name;
+            entry.kind
         }))
     }
 

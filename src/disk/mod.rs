@@ -1,16 +1,20 @@
-//! The only door to the file system: [`Disk`].
+//! [`Disk`]: the only way to the file system.
 //!
-//! Every step that the crate takes on disk is one call of this trait, by path. It blocks, so it is
-//! called on tokio's blocking pool only; reads that memory can answer have a door of their own,
-//! [`CachedReads`]. There are two implementations: the operating system, and for tests a disk that
-//! keeps what is live and what is durable apart, can crash after any step and can make any step fail.
+//! Every step that the crate takes on disk is one call of this trait, with absolute paths. The calls
+//! block, so they run on tokio's blocking pool only; reads that the kernel can serve from memory go
+//! through [`CachedReads`] instead. There are two implementations: [`OsDisk`] is the operating system's
+//! file systems, and the test disk keeps live and durable state apart, can crash after any step and can
+//! make any step fail.
 //!
-//! Errors are plain [`io::Error`]s; the caller knows what it was doing and adds that and the path.
+//! Errors are plain [`io::Error`]s. The caller knows which operation it was in, and adds that and the
+//! path.
 
 #[cfg(target_os = "linux")]
 mod cached;
 #[cfg(target_os = "linux")]
 mod file_systems;
+#[cfg(target_os = "linux")]
+mod linux;
 mod listing;
 mod os;
 #[path = "unix.rs"]
@@ -24,101 +28,159 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-pub(crate) use self::listing::{Current, Listed, Listing};
+pub(crate) use self::listing::{CurrentEntry, DirEntry, Listing};
 pub(crate) use self::os::{OsDisk, RecordLock, canonical, resolve};
 pub(crate) use self::publish::{Publish, clean_up, create_dir_if_absent, publish, remove_tree};
 use crate::error::Error;
 
-/// A file system, as the operations of a store see it. No operation follows a symbolic link in the
-/// last component of its path.
+/// A file system, as the operations of a store see it.
+///
+/// No method follows a symbolic link in the last component of its path, except where it says so. Each
+/// method names the system calls that [`OsDisk`] makes for it; section 2 of the manual describes them.
 pub(crate) trait Disk: fmt::Debug + Send + Sync {
-    /// Makes a directory, mode 0755 less umask. Its parent must be there.
+    /// Creates a directory with mode 0755 less the umask. Its parent must exist. mkdirat(2).
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Makes a file that isn't there yet and writes all of `contents` into it; flushes it to the
-    /// disk before the close if `sync` says so. On an error the file may be left behind, empty or
-    /// cut short.
+    /// Creates a file that must not exist and writes `contents` to it; with `sync` it also flushes
+    /// the file before it closes it. openat(2) with `O_CREAT | O_EXCL`, write(2), fsync(2), close(2).
+    ///
+    /// After an error the file may remain, empty or cut short.
     fn write_new(&self, file: &Path, contents: &[u8], mode: u32, sync: bool) -> io::Result<()>;
 
-    /// Makes a file with `contents`, whole or not at all as far as others can see;
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if there is one. It may write `temp` on the way,
-    /// which is gone afterwards. Nothing of it is flushed. The same holds for callers as for
-    /// [`rename_new`](Disk::rename_new).
+    /// Creates a file with `contents`, which other processes see whole or not at all. openat(2) with
+    /// `O_TMPFILE`, write(2) and linkat(2) where these work, otherwise [`write_new`](Disk::write_new)
+    /// of `temp` and [`rename_new`](Disk::rename_new).
+    ///
+    /// Nothing is flushed. `temp` does not exist afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `file` exists, with the same restriction for
+    /// the caller as [`rename_new`](Disk::rename_new) has.
     fn create_whole(&self, file: &Path, temp: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
         create_by_temp(self, file, temp, contents, mode)
     }
 
-    /// Moves a file in one step, in place of one that is there. It does nothing where both are names of
-    /// one file, as rename(2) says.
+    /// Moves a file in one step and replaces `to` if it exists. If both are names of one file, it does
+    /// nothing. renameat(2).
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Moves a file in one step, [`AlreadyExists`](io::ErrorKind::AlreadyExists) if there is one,
-    /// [`CrossesDevices`](io::ErrorKind::CrossesDevices) if it is on another file system. It may look
-    /// before it moves: callers keep others away from `to`.
+    /// Moves a file in one step to a name that must not exist. renameat2(2) with `RENAME_NOREPLACE`
+    /// where that works, otherwise fstatat(2) and renameat(2): the caller must keep other writers away
+    /// from `to`.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `to` exists,
+    /// [`CrossesDevices`](io::ErrorKind::CrossesDevices) if it is on another file system.
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Gives a file one more name in one step, [`AlreadyExists`](io::ErrorKind::AlreadyExists) if
-    /// there is something by that name. Where the file can have no second name, it is moved as
-    /// [`rename_new`](Disk::rename_new) does, so its first one may be gone then.
+    /// Gives a file a second name, which must not exist. linkat(2). Where the file cannot have a second
+    /// name, it is moved by [`rename_new`](Disk::rename_new), so `from` may not exist afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `to` exists.
     fn link_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a file.
+    /// Removes a file. unlinkat(2).
     fn remove_file(&self, file: &Path) -> io::Result<()>;
 
-    /// Removes an empty directory.
+    /// Removes an empty directory. unlinkat(2) with `AT_REMOVEDIR`.
     fn remove_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// The contents of a regular file; any other kind of file is an error.
+    /// Returns the contents of a regular file. openat(2), fstat(2), read(2).
+    ///
+    /// # Errors
+    ///
+    /// Any other kind of file is an error.
     fn read(&self, file: &Path) -> io::Result<Bytes>;
 
-    /// Makes a file that isn't there yet, with the contents and the permissions of another one, and
-    /// answers its length. Nothing is flushed. On an error the file may be left behind, cut short.
+    /// Returns the contents of a regular file of at most `max_len` bytes: for the small files of a
+    /// store, in whose place anything may have been put.
+    ///
+    /// # Errors
+    ///
+    /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) if the file is longer, of which at most one byte
+    /// more than `max_len` is read. Any other kind of file is an error.
+    fn read_at_most(&self, file: &Path, max_len: u64) -> io::Result<Bytes> {
+        let contents = self.read(file)?;
+        if contents.len() as u64 > max_len {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(contents)
+    }
+
+    /// Creates a file that must not exist, with the contents and the permissions of another one, and
+    /// returns its length. copy_file_range(2) or sendfile(2) on Linux, otherwise read(2) and write(2).
+    ///
+    /// Nothing is flushed. After an error the file may remain, cut short.
     fn copy_new(&self, from: &Path, to: &Path) -> io::Result<u64>;
 
-    /// Whether two regular files have the same contents.
+    /// Returns whether two regular files have the same contents.
     fn is_same(&self, one: &Path, other: &Path) -> io::Result<bool> {
         Ok(self.read(one)? == self.read(other)?)
     }
 
-    /// Opens a regular file to read it in parts, for files of any size; any other kind of file is an
-    /// error.
-    #[cfg_attr(not(feature = "verify"), allow(dead_code))]
+    /// Opens a regular file of any size to read it in parts. openat(2), fstat(2).
+    ///
+    /// # Errors
+    ///
+    /// Any other kind of file is an error.
     fn open(&self, file: &Path) -> io::Result<Box<dyn io::Read + Send>> {
         Ok(Box::new(io::Cursor::new(self.read(file)?)))
     }
 
-    /// What is at the path.
+    /// Returns what is at the path. fstatat(2) with `AT_SYMLINK_NOFOLLOW`.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
 
-    /// What is in a directory, without `.` and `..`, read while the listing is walked through. It keeps
-    /// one file open until it is dropped.
+    /// Lists a directory, without `.` and `..`. The entries are read while the listing is iterated,
+    /// which keeps one file open until it is dropped. openat(2), getdents64(2).
     fn list(&self, dir: &Path) -> io::Result<Listing>;
 
-    /// Makes the contents of a file durable: fsync.
+    /// Makes the contents of a file durable. openat(2), fsync(2).
+    ///
+    /// # Errors
+    ///
+    /// As for [`sync_dir`](Disk::sync_dir).
     fn sync_file(&self, file: &Path) -> io::Result<()>;
 
-    /// Makes the entries of a directory durable: fsync.
+    /// Makes the entries of a directory durable. openat(2), fsync(2).
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be opened, the error [says so](is_not_opened): nothing was flushed, and
+    /// nothing is known about the data. Any other error is what the file system says about the data.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Makes everything below `root` durable, contents and entries.
+    /// Makes everything below `root` durable, contents and entries. syncfs(2) where it can be trusted,
+    /// otherwise [`sync_file`](Disk::sync_file) and [`sync_dir`](Disk::sync_dir) for each.
+    ///
+    /// # Errors
+    ///
+    /// As for [`sync_dir`](Disk::sync_dir).
     fn sync_all(&self, root: &Path) -> io::Result<()>;
 
-    /// Whether [`sync_all`](Disk::sync_all) is one step of the file system, and not a walk through
-    /// every file. Known once a lock was taken; before, it is said not to be.
+    /// Returns whether [`sync_all`](Disk::sync_all) is one step of the file system, and not a walk
+    /// through every file. It is `false` until a lock has been taken, which tells what the file system
+    /// is.
     fn syncs_all_at_once(&self) -> bool;
 
-    /// Makes the file if it isn't there, and takes an exclusive advisory lock on it; `None` if
-    /// somebody else has it. The lock is released when the guard is dropped, or the process ends.
+    /// Creates the lock file if it does not exist, and takes an exclusive advisory lock on it. openat(2)
+    /// with mode 0600, flock(2) with `LOCK_EX | LOCK_NB`.
+    ///
+    /// Returns `None` if another writer, in this process or another one, has the lock. The lock is
+    /// released when the guard is dropped or the process ends.
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn LockGuard>>>;
 
-    /// Reads that need not block, if this disk has them.
+    /// Returns reads that do not block, if this disk has them.
     fn cached_reads(&self, root: &Path) -> io::Result<Option<Box<dyn CachedReads>>> {
         let _ = root;
         Ok(None)
     }
 }
 
-/// How every file system can make a file that others see whole or not at all.
+/// Creates a file that others see whole or not at all, by means that every file system has.
 fn create_by_temp<D: Disk + ?Sized>(
     disk: &D,
     file: &Path,
@@ -126,51 +188,71 @@ fn create_by_temp<D: Disk + ?Sized>(
     contents: &[u8],
     mode: u32,
 ) -> io::Result<()> {
-    let made = disk
+    let created = disk
         .write_new(temp, contents, mode, false)
         .and_then(|()| disk.rename_new(temp, file));
-    if made.is_err() {
+    if created.is_err() {
         clean_up(disk, temp);
     }
-    made
+    created
 }
 
-/// Reads below one root that memory can answer. These don't block, so they need no pool.
+/// Reads below one root that the kernel serves from memory. They do not block, so they need no
+/// blocking pool.
 ///
-/// `None` is no answer: the same read through the [`Disk`] has one. An error is always
-/// [`NotFound`](io::ErrorKind::NotFound). Paths are relative to the root.
+/// `None` means that memory does not have the result: the same read through the [`Disk`] has it. An
+/// error is always [`NotFound`](io::ErrorKind::NotFound). Paths are relative to the root.
 pub(crate) trait CachedReads: fmt::Debug + Send + Sync {
-    /// The contents of a regular file.
+    /// Returns the contents of a regular file.
     fn read(&self, path: &str) -> Option<io::Result<Bytes>>;
 
-    /// What is at the path.
+    /// Returns what is at the path.
     fn stat(&self, path: &str) -> Option<io::Result<Stat>>;
 }
 
-/// What an operation answered, or `None` if what it was about isn't there.
-pub(crate) fn if_there<T>(answer: io::Result<T>) -> io::Result<Option<T>> {
-    match answer {
+/// Returns `None` for [`NotFound`](io::ErrorKind::NotFound).
+pub(crate) fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Holds a lock until it is dropped.
+/// The error of a flush that did not begin, since what it was to flush could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct NotOpened(io::Error);
+
+impl NotOpened {
+    /// Wraps the error of an open. The result has the same kind and the same text.
+    fn wrap(error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), NotOpened(error))
+    }
+}
+
+/// Returns whether the error of a flush means that it did not begin: the file system has said nothing
+/// about the data. A later flush of the same can succeed.
+pub(crate) fn is_not_opened(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<NotOpened>())
+}
+
+/// An exclusive lock, which is released on drop.
 #[must_use = "the lock is released when this is dropped"]
 pub(crate) trait LockGuard: fmt::Debug + Send + Sync {}
 
-/// What a path leads to.
+/// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
     pub(crate) kind: Kind,
-    /// In bytes.
+    /// The size in bytes.
     pub(crate) len: u64,
 }
 
-/// The kinds of things that a directory can hold.
+/// The kinds of directory entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// A regular file.
     File,
     Dir,
     Symlink,
@@ -178,7 +260,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// As errors name it.
+    /// The name of the kind in error messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::File => "file",
@@ -188,7 +270,8 @@ impl Kind {
         }
     }
 
-    /// The error of finding this in the place of a block, a directory or whatever was expected.
+    /// The error for an entry of this kind at the path of a block, a directory or whatever else was
+    /// expected.
     pub(crate) fn unexpected(self, path: impl Into<PathBuf>, expected: &'static str) -> Error {
         Error::Unexpected {
             path: path.into(),

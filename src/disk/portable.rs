@@ -1,24 +1,13 @@
-//! What every operating system can do, for those that can't do better.
+//! Steps by means that every operating system has, for file systems and systems without better ones.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use super::os::{At, OsDisk};
 use super::{Disk, Kind};
 
-#[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux does better"))]
-pub(super) fn syncs_all_at_once(_: &File) -> io::Result<bool> {
-    Ok(false)
-}
-
-/// Only Linux has files without a name.
-#[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux does better"))]
-pub(super) fn create_nameless(_: &OsDisk, _: &Path, _: &[u8], _: u32) -> Option<io::Result<()>> {
-    None
-}
-
-/// Looks first, so it is only right where nobody else writes to `to` meanwhile.
+/// Moves a file to a name that must not exist. It looks before it moves, so the caller must keep other
+/// writers away from `to`.
 pub(super) fn rename_new(from: At<'_>, to: At<'_>) -> io::Result<()> {
     match to.stat() {
         Ok(_) => {
@@ -30,9 +19,10 @@ pub(super) fn rename_new(from: At<'_>, to: At<'_>) -> io::Result<()> {
     }
 }
 
-/// Goes through everything below `root`. A file that vanishes on the way needs no sync.
+/// Flushes everything below `root`, one file after another. A file that vanishes meanwhile needs no
+/// flush.
 pub(super) fn sync_all(disk: &OsDisk, root: &Path) -> io::Result<()> {
-    for entry in disk.list(root)? {
+    for entry in disk.list(root).map_err(super::NotOpened::wrap)? {
         let entry = entry?;
         let path = root.join(&entry.name);
         let synced = match entry.kind {
@@ -46,4 +36,30 @@ pub(super) fn sync_all(disk: &OsDisk, root: &Path) -> io::Result<()> {
         }
     }
     disk.sync_dir(root)
+}
+
+/// Stand-ins for what only Linux has.
+#[cfg(not(target_os = "linux"))]
+pub(super) mod fallback {
+    use std::fs::File;
+
+    use super::*;
+    use crate::disk::os::SyncMethod;
+
+    pub(in crate::disk) fn sync_method(_: &File) -> io::Result<SyncMethod> {
+        Ok(SyncMethod::EachFile)
+    }
+
+    pub(in crate::disk) fn create_unnamed(
+        _: &OsDisk,
+        _: &Path,
+        _: &[u8],
+        _: u32,
+    ) -> Option<io::Result<()>> {
+        None
+    }
+
+    pub(in crate::disk) fn sync_file_system(_: &File) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }

@@ -1,4 +1,4 @@
-//! Steps that belong together, so that no call site can forget one.
+//! Sequences of steps that belong together, as one function each, so that no caller can forget a step.
 
 use std::io;
 use std::path::Path;
@@ -10,15 +10,16 @@ use crate::observe::target;
 /// What [`publish`] makes durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Publish {
-    /// Nothing: for what may be lost.
+    /// Nothing: the file may be lost or empty after a power cut.
     Lazily,
-    /// The contents before the name: for a caller that syncs the directory itself.
+    /// The contents before the name: for a caller that flushes the directory itself.
     Contents,
     /// The contents, then the name.
     Durably,
 }
 
 impl Publish {
+    /// `Contents` if the caller's mode is durable, otherwise `Lazily`.
     pub(crate) fn contents(durable: bool) -> Self {
         if durable {
             Publish::Contents
@@ -28,10 +29,13 @@ impl Publish {
     }
 }
 
-/// Puts a file in its place in one step: whoever looks sees the old contents or the new ones, whole.
+/// Creates or replaces a file in one step: other processes see the old contents or the new ones, whole.
 ///
-/// Writes `temp`, which is on the same file system, and renames it to `file`. On an error `temp` is
-/// removed and `file` is what it was, unless the last step failed, the sync of its directory.
+/// It writes `temp`, which must be on the same file system, and renames it to `file`.
+///
+/// # Errors
+///
+/// `temp` is removed and `file` is unchanged, unless the last step failed, the flush of its directory.
 pub(crate) fn publish(
     disk: &dyn Disk,
     temp: &Path,
@@ -40,6 +44,8 @@ pub(crate) fn publish(
     mode: u32,
     how: Publish,
 ) -> Result<()> {
+    // The contents are flushed before the rename: a power cut between the two must not leave the name
+    // with an empty file where a good one was.
     let renamed = disk
         .write_new(temp, contents, mode, how != Publish::Lazily)
         .map_err(|error| Error::io("write", temp, error))
@@ -52,6 +58,7 @@ pub(crate) fn publish(
         return Err(error);
     }
     match file.parent() {
+        // Without this a power cut can take the name back.
         Some(dir) if how == Publish::Durably => disk
             .sync_dir(dir)
             .map_err(|error| Error::io("sync", dir, error)),
@@ -69,7 +76,7 @@ pub(crate) fn create_dir_if_absent(disk: &dyn Disk, dir: &Path) -> Result<()> {
     }
 }
 
-/// Removes a file that an error left behind. The error is what counts then, so this one is only
+/// Removes a temp file after an error. The caller reports that error, so a failure of this one is only
 /// logged.
 pub(crate) fn clean_up<D: Disk + ?Sized>(disk: &D, file: &Path) {
     if let Err(error) = if_there(disk.remove_file(file)) {
@@ -77,7 +84,7 @@ pub(crate) fn clean_up<D: Disk + ?Sized>(disk: &D, file: &Path) {
     }
 }
 
-/// Removes a directory and all that is in it. It is no error if it isn't there.
+/// Removes a directory and everything in it. It does nothing if the directory does not exist.
 pub(crate) fn remove_tree(disk: &dyn Disk, dir: &Path) -> Result<()> {
     let failed = |path: &Path| {
         let path = path.to_owned();

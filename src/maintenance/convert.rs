@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use crate::blocking;
-use crate::disk::{Kind, Listed, Listing, if_there};
+use crate::disk::{DirEntry, Kind, Listing, if_there};
 use crate::error::{Error, Result};
 use crate::format::Shard;
 use crate::format::{self, BlockKey, SHARDING, TEMP, UNCLEAN};
@@ -170,7 +170,7 @@ fn check_shard_dirs(opening: &Opener, shard: Shard) -> Result<()> {
     }
 }
 
-fn check_shard_dir(opening: &Opener, shard: Shard, entry: &Listed) -> Result<()> {
+fn check_shard_dir(opening: &Opener, shard: Shard, entry: &DirEntry) -> Result<()> {
     let path = opening.root.join(&entry.name);
     if entry.kind != Kind::Dir {
         return Err(entry.kind.unexpected(path, "directory"));

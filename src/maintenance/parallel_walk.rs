@@ -13,7 +13,7 @@ use futures::future::join_all;
 use super::skipped::SkipReason;
 use super::work::Work;
 use crate::blocking;
-use crate::disk::{Disk, Kind, Listed, Listing, if_there};
+use crate::disk::{DirEntry, Disk, Kind, Listing, if_there};
 use crate::error::{Error, Result};
 use crate::format::{self, BlockKey, QUARANTINE, SET_ASIDE};
 
@@ -118,7 +118,7 @@ fn work_off(sweeper: &impl Sweeper, walk: &Mutex<Walk>) -> Result<u64> {
 }
 
 /// The blocks among the entries of a shard; the others are kept.
-fn blocks_of(sweeper: &impl Sweeper, shard: &str, entries: Vec<Listed>) -> Vec<BlockKey> {
+fn blocks_of(sweeper: &impl Sweeper, shard: &str, entries: Vec<DirEntry>) -> Vec<BlockKey> {
     let blocks = entries.into_iter().filter_map(|listed| {
         let block = BlockKey::of_file(&listed.name).filter(|_| listed.kind == Kind::File);
         if block.is_none() {
@@ -137,7 +137,7 @@ fn blocks_of(sweeper: &impl Sweeper, shard: &str, entries: Vec<Listed>) -> Vec<B
     blocks.collect()
 }
 
-fn is_shard(listed: &Listed) -> bool {
+fn is_shard(listed: &DirEntry) -> bool {
     listed.kind == Kind::Dir && format::is_shard_name(&listed.name)
 }
 
@@ -152,7 +152,7 @@ struct Walk {
 
 impl Walk {
     /// Some entries of one shard; `None` after the last ones.
-    fn next(&mut self, sweeper: &impl Sweeper) -> Result<Option<(Arc<str>, Vec<Listed>)>> {
+    fn next(&mut self, sweeper: &impl Sweeper) -> Result<Option<(Arc<str>, Vec<DirEntry>)>> {
         loop {
             let Some((shard, listing)) = &mut self.current else {
                 self.current = self.next_shard(sweeper)?;

@@ -1,5 +1,5 @@
-//! The listings of [`OsDisk`](super::OsDisk): names are read many at a time, and files are looked at
-//! and opened relative to the open directory, which spares the walk through the path.
+//! The listings of [`OsDisk`](super::OsDisk). Names are read many at a time; files are looked up and
+//! opened relative to the open directory, which saves the walk through the path.
 
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
@@ -18,42 +18,42 @@ use crate::disk::listing::{Entries, Listing};
 use crate::disk::{Kind, Stat, if_there};
 
 #[cfg(target_os = "linux")]
-pub(super) type Platform = self::linux::Raw;
+pub(super) type PlatformNames = self::linux::Getdents;
 #[cfg(not(target_os = "linux"))]
-pub(super) type Platform = Dir;
+pub(super) type PlatformNames = Dir;
 
-/// The entries of an open directory.
-pub(super) fn list<S: Source + 'static>(dir: File) -> io::Result<Listing> {
+/// Lists an open directory.
+pub(super) fn list<N: ReadNames + 'static>(dir: File) -> io::Result<Listing> {
     Ok(Listing::new(OpenDir {
-        source: S::new(dir.into())?,
-        names: Names::new(),
+        reader: N::new(dir.into())?,
+        names: NameBuffer::new(),
         name: 0..0,
         at_end: false,
     }))
 }
 
-/// An open directory whose names come some at a time.
-pub(super) trait Source: Send + Sized {
+/// A reader of the names in an open directory.
+pub(super) trait ReadNames: Send + Sized {
     fn new(dir: OwnedFd) -> rustix::io::Result<Self>;
 
     fn dir(&self) -> rustix::io::Result<BorrowedFd<'_>>;
 
-    /// Reads some more names, none if that were all.
-    fn read_into(&mut self, names: &mut Names) -> rustix::io::Result<()>;
+    /// Reads the next names; none at the end.
+    fn read_names(&mut self, names: &mut NameBuffer) -> rustix::io::Result<()>;
 }
 
-/// Some names, one behind another.
-pub(super) struct Names {
+/// Names, stored one after another in one allocation.
+pub(super) struct NameBuffer {
     text: Vec<u8>,
     entries: Vec<(Range<usize>, FileType)>,
     /// How many of the entries have been taken.
     taken: usize,
 }
 
-impl Names {
-    /// With room for the names of some twenty blocks, so that it needn't grow for most directories.
+impl NameBuffer {
+    /// A buffer with room for the names of some twenty blocks, so that it rarely grows.
     fn new() -> Self {
-        Names {
+        NameBuffer {
             text: Vec::with_capacity(2048),
             entries: Vec::with_capacity(32),
             taken: 0,
@@ -82,15 +82,16 @@ impl Names {
     }
 }
 
-struct OpenDir<S> {
-    source: S,
-    names: Names,
-    /// Where the name of the entry stands that this stands at.
+/// A cursor over the entries of an open directory.
+struct OpenDir<N> {
+    reader: N,
+    names: NameBuffer,
+    /// The position of the current name in the buffer.
     name: Range<usize>,
     at_end: bool,
 }
 
-impl<S: Source> OpenDir<S> {
+impl<N: ReadNames> OpenDir<N> {
     fn next(&mut self) -> io::Result<Option<Kind>> {
         loop {
             let Some((name, file_type)) = self.names.take() else {
@@ -98,7 +99,7 @@ impl<S: Source> OpenDir<S> {
                     return Ok(None);
                 }
                 self.names.clear();
-                self.source.read_into(&mut self.names)?;
+                self.reader.read_names(&mut self.names)?;
                 self.at_end = self.names.entries.is_empty();
                 continue;
             };
@@ -106,24 +107,22 @@ impl<S: Source> OpenDir<S> {
             if file_type != FileType::Unknown {
                 return Ok(Some(kind(file_type)));
             }
-            // Not every file system lists what its entries are.
+            // Not every file system lists the types of its entries.
             if let Some(stat) = if_there(self.stat())? {
                 return Ok(Some(stat.kind));
             }
         }
     }
-}
 
-impl<S: Source> OpenDir<S> {
     fn at(&self) -> io::Result<At<'_>> {
         Ok(At {
-            dir: self.source.dir()?,
+            dir: self.reader.dir()?,
             path: Path::new(self.name()),
         })
     }
 }
 
-impl<S: Source> Entries for OpenDir<S> {
+impl<N: ReadNames> Entries for OpenDir<N> {
     fn advance(&mut self) -> io::Result<Option<Kind>> {
         self.next().inspect_err(|_| {
             self.names.clear();
@@ -144,8 +143,8 @@ impl<S: Source> Entries for OpenDir<S> {
     }
 }
 
-/// What every Unix can do: readdir(3).
-impl Source for Dir {
+/// readdir(3), which every Unix has.
+impl ReadNames for Dir {
     fn new(dir: OwnedFd) -> rustix::io::Result<Self> {
         Dir::new(dir)
     }
@@ -154,9 +153,9 @@ impl Source for Dir {
         self.fd()
     }
 
-    fn read_into(&mut self, names: &mut Names) -> rustix::io::Result<()> {
-        const SOME: usize = 256;
-        while names.entries.len() < SOME
+    fn read_names(&mut self, names: &mut NameBuffer) -> rustix::io::Result<()> {
+        const MAX_NAMES: usize = 256;
+        while names.entries.len() < MAX_NAMES
             && let Some(entry) = self.read().transpose()?
         {
             names.push(entry.file_name(), entry.file_type());
@@ -176,28 +175,28 @@ mod linux {
     use super::*;
 
     /// getdents64(2) into a buffer on the stack, so that no entry takes an allocation.
-    pub(in super::super) struct Raw(OwnedFd);
+    pub(in super::super) struct Getdents(OwnedFd);
 
     /// As much as the C library reads at once.
-    const BUFFER: usize = 32 * 1024;
+    const BUFFER_LEN: usize = 32 * 1024;
 
-    impl Source for Raw {
+    impl ReadNames for Getdents {
         fn new(dir: OwnedFd) -> rustix::io::Result<Self> {
-            Ok(Raw(dir))
+            Ok(Getdents(dir))
         }
 
         fn dir(&self) -> rustix::io::Result<BorrowedFd<'_>> {
             Ok(self.0.as_fd())
         }
 
-        fn read_into(&mut self, names: &mut Names) -> rustix::io::Result<()> {
-            let mut buffer = [MaybeUninit::uninit(); BUFFER];
+        fn read_names(&mut self, names: &mut NameBuffer) -> rustix::io::Result<()> {
+            let mut buffer = [MaybeUninit::uninit(); BUFFER_LEN];
             let mut entries = RawDir::new(&self.0, &mut buffer);
             while let Some(entry) = entries.next() {
                 match entry {
                     Ok(entry) => names.push(entry.file_name(), entry.file_type()),
                     Err(Errno::INTR) => {}
-                    // Somebody has removed the directory.
+                    // Another process has removed the directory.
                     Err(Errno::NOENT) => break,
                     Err(error) => return Err(error),
                 }

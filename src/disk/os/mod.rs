@@ -1,52 +1,91 @@
 //! [`OsDisk`]: the operating system's file systems.
-#![expect(clippy::disallowed_methods, reason = "this is the door to the disk")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the implementation of `Disk`"
+)]
 
 mod at;
+mod contents;
 mod listing;
+mod lock;
 mod record_lock;
+mod retry;
+#[cfg(test)]
+mod tests;
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 pub(super) use self::at::At;
 use self::at::Root;
 pub(crate) use self::record_lock::RecordLock;
-use super::{Disk, Listing, LockGuard, Stat, create_by_temp, if_there, platform};
-use crate::observe::{self, target};
+use super::{
+    Disk, Listing, LockGuard, NotOpened, Stat, create_by_temp, if_there, platform, portable,
+};
 
 /// The operating system's file systems.
 ///
-/// Where the process or the system has run out of file descriptors (EMFILE, ENFILE), it waits a
-/// little and tries again, for about two seconds in all.
+/// Where the process or the system has run out of file descriptors (`EMFILE`, `ENFILE`), it waits for a
+/// free one, for about two seconds in all.
 #[derive(Debug, Default)]
 pub(crate) struct OsDisk {
-    /// The directory of the lock, open since the lock was taken. Paths below it are looked up from it.
-    /// And the kernel tells each open directory of a failure to write back since it was opened; a new
-    /// one is not told of what others have heard already.
-    pub(super) root: OnceLock<Root>,
-    /// Whether one flush of the file system of the root reaches all of its files.
-    syncs_all_at_once: AtomicBool,
-    /// Whether files without a name have been found not to work.
+    /// The directory of the lock file, open since the lock was taken. Paths below it are resolved
+    /// relative to it.
+    ///
+    /// It stays open for syncfs(2), too: the kernel reports a failed write-back to each descriptor that
+    /// was open when it happened. A new descriptor does not learn of a failure that has been reported
+    /// to another one.
+    root: OnceLock<Root>,
+    /// Whether unnamed files have been found not to work here.
     #[cfg_attr(
         not(target_os = "linux"),
         allow(dead_code, reason = "only Linux has them")
     )]
-    pub(super) has_no_nameless_files: AtomicBool,
+    pub(super) lacks_unnamed_files: AtomicBool,
+}
+
+/// How everything in a store is made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SyncMethod {
+    /// By fsync(2) of each file and directory.
+    EachFile,
+    /// By syncfs(2).
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(dead_code, reason = "only Linux has it")
+    )]
+    FileSystem,
+    /// By syncfs(2) and then fsync(2) of the root directory, which does what syncfs(2) leaves out: it
+    /// flushes the cache of the device, or reports that the file system has failed before.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(dead_code, reason = "only Linux has it")
+    )]
+    FileSystemThenRoot,
 }
 
 impl OsDisk {
     pub(super) fn at<'a>(&'a self, path: &'a Path) -> At<'a> {
         let below_root = self.root.get().and_then(|root| root.at(path));
-        below_root.unwrap_or(At::anywhere(path))
+        below_root.unwrap_or(At::cwd(path))
+    }
+
+    /// Flushes something that cannot be opened because of `error`. Where one flush of the file system
+    /// reaches it, the descriptor of the root is enough for that.
+    fn sync_unopened(&self, path: &Path, error: io::Error) -> io::Result<()> {
+        let is_refused =
+            platform::is_out_of_files(&error) || error.kind() == io::ErrorKind::PermissionDenied;
+        let root = self.root.get().filter(|root| root.at(path).is_some());
+        match root {
+            Some(root) if is_refused && root.syncs_all_at_once() => root.sync_file_system(),
+            _ => Err(NotOpened::wrap(error)),
+        }
     }
 }
 
@@ -59,14 +98,14 @@ impl Disk for OsDisk {
         let mut file = self.at(file).create_file(mode)?;
         file.write_all(contents)?;
         if sync {
-            file.sync_all()?;
+            platform::sync(&file)?;
         }
         platform::close(file)
     }
 
     fn create_whole(&self, file: &Path, temp: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
-        match platform::create_nameless(self, file, contents, mode) {
-            Some(made) => made,
+        match platform::create_unnamed(self, file, contents, mode) {
+            Some(created) => created,
             None => create_by_temp(self, file, temp, contents, mode),
         }
     }
@@ -96,6 +135,10 @@ impl Disk for OsDisk {
         contents::read(self.at(file).open_file()?)
     }
 
+    fn read_at_most(&self, file: &Path, max_len: u64) -> io::Result<Bytes> {
+        contents::read_at_most(self.at(file).open_file()?, max_len)
+    }
+
     fn copy_new(&self, from: &Path, to: &Path) -> io::Result<u64> {
         contents::copy_new(self.at(from), self.at(to))
     }
@@ -114,43 +157,55 @@ impl Disk for OsDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Listing> {
-        listing::list::<listing::Platform>(self.at(dir).open_dir()?)
+        listing::list::<listing::PlatformNames>(self.at(dir).open_dir()?)
     }
 
     fn sync_file(&self, file: &Path) -> io::Result<()> {
-        self.at(file).open_file()?.sync_all()
+        match self.at(file).open_file() {
+            Ok(file) => platform::sync(&file),
+            Err(error) => self.sync_unopened(file, error),
+        }
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.at(dir).open_dir()?.sync_all()
+        match self.at(dir).open_dir() {
+            Ok(dir) => platform::sync(&dir),
+            Err(error) => self.sync_unopened(dir, error),
+        }
     }
 
     fn sync_all(&self, root: &Path) -> io::Result<()> {
-        platform::sync_all(self, root)
+        let opened;
+        let open = match self.root.get() {
+            Some(open) => open,
+            None => {
+                opened = Root::open(root).map_err(NotOpened::wrap)?;
+                &opened
+            }
+        };
+        if open.syncs_all_at_once() {
+            open.sync_file_system()
+        } else {
+            portable::sync_all(self, root)
+        }
     }
 
     fn syncs_all_at_once(&self) -> bool {
-        self.syncs_all_at_once.load(Ordering::Relaxed)
+        self.root.get().is_some_and(Root::syncs_all_at_once)
     }
 
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
         let root = match (file.parent(), self.root.get()) {
             (Some(dir), None) => Some(Root::open(dir)?),
             _ => None,
         };
-        // Both are of one directory, though somebody put another one in its place just now.
+        // The lock and the root are of one directory, even if another process has just put a different
+        // one in its place.
         let at = root.as_ref().and_then(|root| root.at(file));
-        let locked = at.unwrap_or(self.at(file)).open(flags, 0o666)?;
-        match locked.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        let lock = OsLock { file: locked };
+        let Some(lock) = lock::lock(at.unwrap_or(self.at(file)))? else {
+            return Ok(None);
+        };
         if let Some(root) = root {
-            let at_once = platform::syncs_all_at_once(&root.dir)?;
-            self.syncs_all_at_once.store(at_once, Ordering::Relaxed);
             let _ = self.root.set(root);
         }
         Ok(Some(Box::new(lock)))
@@ -164,41 +219,32 @@ impl Disk for OsDisk {
     }
 }
 
-/// What became of a link, or of a move instead where there are no hard links, or none to this file.
+/// Returns the result of a link, or moves the file instead where the link was refused.
+///
+/// File systems without hard links refuse them by many different errors, so only those are final that
+/// say why no name can be created at all. Every other error has the move tried, which fails by itself
+/// if it cannot be done either.
 fn link_or(
     linked: rustix::io::Result<()>,
     rename: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
     match linked {
-        Err(
-            Errno::PERM
-            | Errno::ACCESS
-            | Errno::OPNOTSUPP
-            | Errno::NOSYS
-            | Errno::INVAL
-            | Errno::XDEV
-            | Errno::MLINK,
-        ) => rename(),
-        linked => Ok(linked?),
+        Ok(()) => Ok(()),
+        Err(error) if is_final(error) => Err(error.into()),
+        Err(_) => rename(),
     }
 }
 
-#[derive(Debug)]
-struct OsLock {
-    file: File,
+/// Returns whether a step that creates a name failed for a reason that another kind of step would fail
+/// for, too: the name exists, a directory does not, or the disk takes nothing more.
+pub(super) fn is_final(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::EXIST | Errno::NOENT | Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::ROFS
+    )
 }
 
-impl LockGuard for OsLock {}
-
-impl Drop for OsLock {
-    fn drop(&mut self) {
-        // The close alone would leave the lock to a process that is just being forked and has
-        // inherited the file. If this fails the close is what there is.
-        let _ = self.file.unlock();
-    }
-}
-
-/// Where a path leads whose last component is a symbolic link; any other path as it is.
+/// Resolves a path whose last component is a symbolic link; returns any other path as it is.
 pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
     match fs::symlink_metadata(&path) {
         Ok(metadata) if metadata.is_symlink() => fs::canonicalize(path),
@@ -206,8 +252,8 @@ pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
     }
 }
 
-/// Where a path leads, with no symbolic link in it; the last component need not be there. A path in a
-/// directory that isn't there is left as it is.
+/// Resolves all symbolic links in a path, whose last component need not exist. A path in a directory
+/// that does not exist is returned as it is.
 pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
     match (fs::canonicalize(path), path.parent(), path.file_name()) {
         (Err(error), Some(parent), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
@@ -217,26 +263,3 @@ pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
         (found, _, _) => found,
     }
 }
-
-/// Opens something, and where there is no free file descriptor waits for one: 2, 4, 8… ms, about two
-/// seconds in all.
-pub(super) fn with_patience<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    const TRIES: u32 = 10;
-    for attempt in 1..=TRIES {
-        match open() {
-            Err(error) if platform::is_out_of_files(&error) => {
-                observe::file_retry();
-                if attempt == 1 {
-                    tracing::warn!(target: target::DISK, "out of file descriptors, waiting until one is free");
-                }
-                thread::sleep(Duration::from_millis(1 << attempt));
-            }
-            opened => return opened,
-        }
-    }
-    open()
-}
-
-mod contents;
-#[cfg(test)]
-mod tests;

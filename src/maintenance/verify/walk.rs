@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::finding::{Finding, Problem};
-use crate::disk::{Disk, Kind, Listed, Listing, if_there};
+use crate::disk::{DirEntry, Disk, Kind, Listing, if_there};
 use crate::error::{Error, Result};
 use crate::format::{
     self, BlockKey, DISK_USAGE, LOCK, Layout, QUARANTINE, README, SHARDING, TEMP, UNCLEAN,
@@ -119,7 +119,7 @@ impl Walk {
     }
 
     /// What stands in the root, unless it is as it should be. A shard directory is entered.
-    fn at_root(&mut self, listed: &Listed) -> Option<WalkItem> {
+    fn at_root(&mut self, listed: &DirEntry) -> Option<WalkItem> {
         let path = self.root.join(&listed.name);
         let finding = |problem| Some(WalkItem::Finding(Finding::new(&path, None, problem)));
         if let Some(expected) = expected_at_root(&listed.name) {
@@ -180,7 +180,7 @@ impl Walk {
 }
 
 /// What stands in a shard directory.
-fn in_shard(layout: Option<&Layout>, dir: &Dir, listed: &Listed) -> Option<WalkItem> {
+fn in_shard(layout: Option<&Layout>, dir: &Dir, listed: &DirEntry) -> Option<WalkItem> {
     let path = dir.path.join(&listed.name);
     let found = listed.kind.name();
     let Some(block) = BlockKey::of_file(&listed.name) else {

@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::values::InMemory;
 use super::{ENTRIES, Part};
-use crate::disk::{Current, Kind, Listed, Listing, if_there};
+use crate::disk::{CurrentEntry, DirEntry, Kind, Listing, if_there};
 use crate::error::{Error, Result};
 use crate::format::{self, BlockKey, DISK_USAGE, README, SHARDING};
 use crate::observe::target;
@@ -147,7 +147,7 @@ impl Walk {
 }
 
 /// The name of what is a shard directory, or stands in the place of one.
-fn shard_name(listed: &Listed) -> Option<String> {
+fn shard_name(listed: &DirEntry) -> Option<String> {
     let is_shard = format::is_shard_name(&listed.name)
         && listed.kind != Kind::File
         && listed.name != SHARDING
@@ -176,7 +176,7 @@ impl Store {
     fn listed_entry(
         &self,
         shard: &str,
-        listed: &Current<'_>,
+        listed: &CurrentEntry<'_>,
         needs: Needs,
     ) -> Result<Option<Entry>> {
         let path = || self.blocks.layout().at_root(shard).join(listed.name());

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::image::{FlushScope, Image};
 use super::tree::{EntryChange, InodeId};
 use super::{DiskOp, DiskState, FaultDisk};
-use crate::disk::{Disk, Kind, Listed, Listing, LockGuard, Stat};
+use crate::disk::{DirEntry, Disk, Kind, Listing, LockGuard, Stat};
 
 /// The size that a file system reports for a directory.
 const DIR_LEN: u64 = 4096;
@@ -108,7 +108,7 @@ impl Disk for FaultDisk {
         let id = state.image.find_dir(dir)?;
         let entries = state.image.live().entries(id).map(|(name, inode)| {
             let (name, kind) = (name.to_owned(), inode.kind);
-            Ok(Listed { name, kind })
+            Ok(DirEntry { name, kind })
         });
         let (disk, dir) = (Arc::new(self.clone()), dir.to_owned());
         Ok(Listing::in_memory(disk, dir, entries.collect()))

@@ -1,4 +1,4 @@
-//! Listings, by what this system has for them and by what every system has.
+//! Listings, by the reader of this system and by the one that every Unix has.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use rustix::fs::{Dir, FileType};
 
-use super::super::listing::{Names, Platform, Source, list};
+use super::super::listing::{NameBuffer, PlatformNames, ReadNames, list};
 use super::*;
 use crate::disk::{Kind, Listing};
 
 type List = fn(File) -> io::Result<Listing>;
 
-const LISTS: [List; 2] = [list::<Platform>, list::<Dir>];
+const LISTS: [List; 2] = [list::<PlatformNames>, list::<Dir>];
 
 fn listing(list: List, dir: &Path) -> Listing {
-    list(At::anywhere(dir).open_dir().unwrap()).unwrap()
+    list(At::cwd(dir).open_dir().unwrap()).unwrap()
 }
 
 fn names(listing: Listing) -> Vec<String> {
@@ -28,7 +28,7 @@ fn names(listing: Listing) -> Vec<String> {
 }
 
 #[test]
-fn a_directory_of_any_size_is_listed_once_and_whole() {
+fn every_entry_of_a_directory_of_any_size_is_listed_once() {
     for list in LISTS {
         for count in [0, 1, 3000] {
             let dir = dir();
@@ -43,7 +43,7 @@ fn a_directory_of_any_size_is_listed_once_and_whole() {
 }
 
 #[test]
-fn an_entry_is_looked_at_and_read_and_no_link_is_followed() {
+fn an_entry_can_be_looked_up_and_read_and_no_link_is_followed() {
     for list in LISTS {
         let dir = dir();
         file(&dir, "file");
@@ -95,19 +95,19 @@ fn a_directory_that_is_removed_while_it_is_listed_has_no_more_entries() {
     }
 }
 
-/// A file system that doesn't list what its entries are.
-struct Untold(Dir);
+/// A file system that does not list the types of its entries.
+struct WithoutTypes(Dir);
 
-impl Source for Untold {
+impl ReadNames for WithoutTypes {
     fn new(dir: OwnedFd) -> rustix::io::Result<Self> {
-        Dir::new(dir).map(Untold)
+        Dir::new(dir).map(WithoutTypes)
     }
 
     fn dir(&self) -> rustix::io::Result<BorrowedFd<'_>> {
         self.0.fd()
     }
 
-    fn read_into(&mut self, names: &mut Names) -> rustix::io::Result<()> {
+    fn read_names(&mut self, names: &mut NameBuffer) -> rustix::io::Result<()> {
         let mut entries = self.0.by_ref().peekable();
         if entries.peek().is_some() {
             names.push(c"removed meanwhile", FileType::Unknown);
@@ -120,18 +120,18 @@ impl Source for Untold {
 }
 
 #[test]
-fn what_is_not_listed_is_looked_up_and_what_has_gone_is_left_out() {
+fn a_type_that_is_not_listed_is_looked_up_and_a_removed_entry_is_left_out() {
     let dir = dir();
     file(&dir, "file");
     symlink("file", dir.path().join("link")).unwrap();
-    let listed = listing(list::<Untold>, dir.path()).map(|listed| listed.unwrap().kind);
+    let listed = listing(list::<WithoutTypes>, dir.path()).map(|listed| listed.unwrap().kind);
     let mut kinds: Vec<_> = listed.map(Kind::name).collect();
     kinds.sort_unstable();
     assert_eq!(kinds, ["file", "symbolic link"]);
 }
 
 #[test]
-fn a_listing_in_memory_reads_by_path() {
+fn a_listing_in_memory_reads_files_by_their_paths() {
     let dir = dir();
     file(&dir, "file");
     let listing = disk().list(dir.path()).unwrap();

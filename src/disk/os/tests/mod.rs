@@ -1,17 +1,21 @@
-//! What [`OsDisk`] makes of the operating system's calls, on the file system for temp files.
+//! [`OsDisk`] on the file system for temp files.
 
-// Other systems say the same with other errors.
+// Other systems return other errors for the same.
 #[cfg(target_os = "linux")]
 mod listing;
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process;
 use std::sync::atomic::Ordering;
 
 use tempfile::TempDir;
 
+use super::lock::OsLock;
+use super::retry::retry_while_out_of_descriptors;
 use super::*;
-use crate::disk::{Kind, portable};
+use crate::disk::{Kind, is_not_opened, portable};
 
 fn disk() -> OsDisk {
     OsDisk::default()
@@ -52,7 +56,7 @@ fn a_new_file_has_its_contents_and_its_mode() {
 }
 
 #[test]
-fn a_copy_has_the_contents_and_the_permissions_whatever_the_umask() {
+fn a_copy_has_the_contents_and_the_permissions_of_its_source_whatever_the_umask_is() {
     let dir = dir();
     let long: Vec<u8> = (0..200_000_u32).map(|byte| byte.to_le_bytes()[0]).collect();
     for (name, mode, contents) in [("a", 0o666, &long[..]), ("b", 0o400, b"")] {
@@ -100,7 +104,7 @@ fn files_that_differ_anywhere_are_not_the_same() {
 }
 
 #[test]
-fn a_canonical_path_goes_through_no_link_though_its_end_is_not_there() {
+fn a_canonical_path_has_no_link_in_it_even_if_its_last_component_does_not_exist() {
     let dir = dir();
     let real = fs::canonicalize(dir.path()).unwrap();
     fs::create_dir(real.join("store")).unwrap();
@@ -115,7 +119,7 @@ fn a_canonical_path_goes_through_no_link_though_its_end_is_not_there() {
 }
 
 #[test]
-fn a_file_that_is_there_is_not_written() {
+fn an_existing_file_is_not_written() {
     let dir = dir();
     let file = file(&dir, "a");
     let written = disk().write_new(&file, b"other", 0o600, false);
@@ -123,16 +127,16 @@ fn a_file_that_is_there_is_not_written() {
     assert_eq!(disk().read(&file).unwrap(), "a");
 }
 
-/// This disk, and it as it is on a file system that has no files without a name.
-fn with_and_without_nameless_files() -> [OsDisk; 2] {
+/// This disk, and one on a file system that has no unnamed files.
+fn with_and_without_unnamed_files() -> [OsDisk; 2] {
     let without = disk();
-    without.has_no_nameless_files.store(true, Ordering::Relaxed);
+    without.lacks_unnamed_files.store(true, Ordering::Relaxed);
     [disk(), without]
 }
 
 #[test]
-fn a_file_that_is_made_whole_has_its_contents_and_its_mode_and_leaves_nothing_else() {
-    for disk in with_and_without_nameless_files() {
+fn a_file_that_is_created_whole_has_its_contents_and_its_mode_and_leaves_nothing_else() {
+    for disk in with_and_without_unnamed_files() {
         let dir = dir();
         let [made, temp] = ["made", "temp"].map(|name| dir.path().join(name));
         disk.create_whole(&made, &temp, b"contents", 0o640).unwrap();
@@ -144,8 +148,8 @@ fn a_file_that_is_made_whole_has_its_contents_and_its_mode_and_leaves_nothing_el
 }
 
 #[test]
-fn a_file_that_can_not_be_made_whole_changes_nothing() {
-    for disk in with_and_without_nameless_files() {
+fn a_file_that_cannot_be_created_whole_changes_nothing() {
+    for disk in with_and_without_unnamed_files() {
         let dir = dir();
         let (taken, temp) = (file(&dir, "taken"), dir.path().join("temp"));
         let made = disk.create_whole(&taken, &temp, b"other", 0o600);
@@ -168,7 +172,7 @@ fn a_rename_to_a_new_name_replaces_nothing() {
         let dir = dir();
         let (from, taken) = (file(&dir, "from"), file(&dir, "taken"));
         let [free, absent] = ["free", "absent"].map(|name| dir.path().join(name));
-        let rename_new = |from, to| rename_new(At::anywhere(from), At::anywhere(to));
+        let rename_new = |from, to| rename_new(At::cwd(from), At::cwd(to));
         assert_eq!(kind_of(rename_new(&from, &taken)), ErrorKind::AlreadyExists);
         assert_eq!(kind_of(rename_new(&from, &from)), ErrorKind::AlreadyExists);
         assert_eq!(kind_of(rename_new(&absent, &taken)), ErrorKind::NotFound);
@@ -181,12 +185,12 @@ fn a_rename_to_a_new_name_replaces_nothing() {
 }
 
 #[test]
-fn a_rename_to_a_new_name_does_not_replace_a_link_that_leads_nowhere() {
+fn a_rename_to_a_new_name_does_not_replace_a_dangling_link() {
     for rename_new in RENAMES {
         let dir = dir();
         let (from, link) = (file(&dir, "from"), dir.path().join("link"));
         symlink("absent", &link).unwrap();
-        let renamed = rename_new(At::anywhere(&from), At::anywhere(&link));
+        let renamed = rename_new(At::cwd(&from), At::cwd(&link));
         assert_eq!(kind_of(renamed), ErrorKind::AlreadyExists);
         assert_eq!(disk().stat(&link).unwrap().kind, Kind::Symlink);
     }
@@ -194,14 +198,24 @@ fn a_rename_to_a_new_name_does_not_replace_a_link_that_leads_nowhere() {
 
 #[test]
 fn where_a_file_can_have_no_second_name_it_is_moved() {
+    // Also by errors that no list would have: file systems without links have many.
     for (errno, moves) in [
         (Errno::PERM, true),
+        (Errno::ACCESS, true),
         (Errno::OPNOTSUPP, true),
+        (Errno::NOTSUP, true),
+        (Errno::NOSYS, true),
+        (Errno::INVAL, true),
+        (Errno::XDEV, true),
         (Errno::MLINK, true),
+        (Errno::NOTTY, true),
+        (Errno::from_raw_os_error(45), true),
         (Errno::EXIST, false),
         (Errno::NOENT, false),
         (Errno::NOSPC, false),
+        (Errno::DQUOT, false),
         (Errno::IO, false),
+        (Errno::ROFS, false),
     ] {
         let mut is_moved = false;
         let done = link_or(Err(errno), || {
@@ -210,6 +224,64 @@ fn where_a_file_can_have_no_second_name_it_is_moved() {
         });
         assert_eq!((is_moved, done.is_ok()), (moves, moves), "{errno}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_cannot_be_unnamed_is_created_by_a_temp_file() {
+    use crate::disk::linux::{Refused, created_unnamed};
+    for (refused, by_temp, for_good) in [
+        (Refused::Open(Errno::OPNOTSUPP), true, true),
+        (Refused::Link(Errno::NOENT), true, true),
+        (Refused::Open(Errno::NOTTY), true, false),
+        (Refused::Link(Errno::ACCESS), true, false),
+        (Refused::Open(Errno::NOENT), false, false),
+        (Refused::Open(Errno::NOSPC), false, false),
+        (Refused::Link(Errno::EXIST), false, false),
+        (Refused::Link(Errno::IO), false, false),
+        (Refused::Write(Errno::IO.into()), false, false),
+    ] {
+        let (disk, shown) = (disk(), format!("{refused:?}"));
+        let created = created_unnamed(&disk, Err(refused));
+        assert_eq!(created.is_none(), by_temp, "{shown}");
+        let remembered = disk.lacks_unnamed_files.load(Ordering::Relaxed);
+        assert_eq!(remembered, for_good, "{shown}");
+    }
+}
+
+#[test]
+fn a_plain_flush_is_done_where_the_file_system_has_no_full_one() {
+    for (errno, falls_back) in [
+        (Errno::NOTSUP, true),
+        (Errno::NOTTY, true),
+        (Errno::INVAL, true),
+        (Errno::IO, false),
+        (Errno::NOSPC, false),
+    ] {
+        let mut is_synced = false;
+        let synced = platform::full_sync_or(Err(errno.into()), || {
+            is_synced = true;
+            Ok(())
+        });
+        let expected = (falls_back, falls_back);
+        assert_eq!((is_synced, synced.is_ok()), expected, "{errno}");
+    }
+}
+
+#[test]
+fn a_file_that_is_longer_than_expected_is_not_read() {
+    let dir = dir();
+    let short = file(&dir, "four");
+    assert_eq!(disk().read_at_most(&short, 4).unwrap(), "four");
+    let read = disk().read_at_most(&short, 3);
+    assert_eq!(kind_of(read), ErrorKind::FileTooLarge);
+    let sparse = dir.path().join("sparse");
+    File::create(&sparse).unwrap().set_len(1 << 40).unwrap();
+    let read = disk().read_at_most(&sparse, 4096);
+    assert_eq!(kind_of(read), ErrorKind::FileTooLarge);
+    let read = disk().read_at_most(dir.path(), 4096);
+    assert_eq!(kind_of(read), ErrorKind::IsADirectory);
+    assert!(disk().read_at_most(&fifo(&dir), 4096).is_err());
 }
 
 #[test]
@@ -242,7 +314,7 @@ fn a_link_to_a_directory_is_not_followed() {
 }
 
 #[test]
-fn a_link_is_resolved_and_any_other_path_stays() {
+fn a_link_is_resolved_and_any_other_path_stays_as_it_is() {
     let dir = dir();
     let real = fs::canonicalize(dir.path()).unwrap().join("real");
     let link = dir.path().join("link");
@@ -257,7 +329,7 @@ fn a_link_is_resolved_and_any_other_path_stays() {
 }
 
 #[test]
-fn nothing_waits_for_the_other_end_of_a_fifo() {
+fn no_operation_waits_for_the_other_end_of_a_fifo() {
     let dir = dir();
     let fifo = fifo(&dir);
     assert_eq!(disk().stat(&fifo).unwrap().kind, Kind::Other);
@@ -266,7 +338,7 @@ fn nothing_waits_for_the_other_end_of_a_fifo() {
 }
 
 #[test]
-fn everything_is_flushed_past_what_is_neither_file_nor_directory() {
+fn everything_is_flushed_beside_entries_that_are_neither_files_nor_directories() {
     let dir = dir();
     disk().create_dir(&dir.path().join("below")).unwrap();
     for name in ["a", "below/b"] {
@@ -295,23 +367,111 @@ fn a_lock_is_exclusive_until_it_is_dropped() {
 }
 
 #[test]
-fn a_lock_ends_though_a_forked_process_has_inherited_its_file() {
+fn a_lock_ends_with_its_guard_although_a_forked_process_has_inherited_the_descriptor() {
     let dir = dir();
     let path = file(&dir, "file");
     let file = File::open(&path).unwrap();
     file.try_lock().unwrap();
     let _inherited = file.try_clone().unwrap();
-    drop(OsLock { file });
+    drop(OsLock {
+        file,
+        process: process::id(),
+    });
     assert!(disk().lock(&path).unwrap().is_some());
     assert_eq!(disk().read(&path).unwrap(), "file");
 }
 
 #[test]
-fn only_a_lack_of_file_descriptors_is_waited_out() {
+fn a_forked_child_that_drops_the_guard_does_not_unlock_its_parent() {
+    let dir = dir();
+    let path = file(&dir, "file");
+    let file = File::open(&path).unwrap();
+    file.try_lock().unwrap();
+    // The guard as the child sees it: of its parent's process, with the same open file.
+    let in_the_child = OsLock {
+        file: file.try_clone().unwrap(),
+        process: process::id() + 1,
+    };
+    drop(in_the_child);
+    assert!(disk().lock(&path).unwrap().is_none());
+    drop(file);
+    assert!(disk().lock(&path).unwrap().is_some());
+}
+
+#[test]
+fn a_lock_file_is_of_its_owner_only_also_one_that_was_not() {
+    let dir = dir();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let new = dir.path().join("new");
+    let _guard = disk().lock(&new).unwrap().unwrap();
+    assert_eq!(mode(&new), 0o600);
+    let old = file(&dir, "old");
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o644)).unwrap();
+    let held = File::open(&old).unwrap();
+    held.try_lock_shared().unwrap();
+    assert!(disk().lock(&old).unwrap().is_none());
+    assert_eq!(mode(&old), 0o600, "the next user cannot open it");
+}
+
+/// A writer that tears a store down removes the lock file before it releases the lock.
+#[test]
+fn a_lock_of_a_file_that_has_been_removed_is_taken_anew() {
+    let dir = dir();
+    let (lock, moved) = (dir.path().join("lock"), dir.path().join("moved"));
+    for _ in 0..200 {
+        let first = disk().lock(&lock).unwrap().unwrap();
+        let second = std::thread::scope(|scope| {
+            let second = scope.spawn(|| {
+                loop {
+                    if let Some(guard) = disk().lock(&lock).unwrap() {
+                        return guard;
+                    }
+                }
+            });
+            fs::rename(&lock, &moved).unwrap();
+            drop(first);
+            second.join().unwrap()
+        });
+        // The file at the path is the one that is locked.
+        assert!(disk().lock(&lock).unwrap().is_none());
+        drop(second);
+    }
+}
+
+#[test]
+fn a_special_file_cannot_be_locked() {
+    let dir = dir();
+    assert_eq!(kind_of(disk().lock(&fifo(&dir))), ErrorKind::InvalidInput);
+    assert!(disk().lock(dir.path()).is_err());
+}
+
+#[test]
+fn a_flush_of_what_cannot_be_opened_says_so_unless_the_root_reaches_it() {
+    let dir = dir();
+    let disk = disk();
+    let (absent, out_of_files) = (dir.path().join("absent"), || Errno::MFILE.into());
+    for synced in [disk.sync_dir(&absent), disk.sync_file(&absent)] {
+        let error = synced.unwrap_err();
+        assert!(is_not_opened(&error) && error.kind() == ErrorKind::NotFound);
+    }
+    let unlocked = disk.sync_unopened(&absent, out_of_files());
+    assert!(is_not_opened(&unlocked.unwrap_err()));
+    let _guard = disk.lock(&dir.path().join("lock")).unwrap().unwrap();
+    let locked = disk.sync_unopened(&absent, out_of_files());
+    assert_eq!(locked.is_ok(), disk.syncs_all_at_once());
+    let outside = disk.sync_unopened(Path::new("/"), out_of_files());
+    assert!(is_not_opened(&outside.unwrap_err()));
+    let missing = disk.sync_unopened(&absent, Errno::NOENT.into());
+    assert!(is_not_opened(&missing.unwrap_err()));
+    assert!(!is_not_opened(&Errno::IO.into()));
+}
+
+#[test]
+fn only_a_lack_of_file_descriptors_is_waited_for() {
     use rustix::io::Errno;
     for (errno, tries) in [(Errno::MFILE, 3), (Errno::NFILE, 3), (Errno::ACCESS, 1)] {
         let mut tried = 0;
-        let opened = with_patience(|| {
+        let opened = retry_while_out_of_descriptors(|| {
             tried += 1;
             if tried < 3 { Err(errno.into()) } else { Ok(()) }
         });

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Result};
 use std::path::Path;
 
 use super::{files, rename, two_dirs, two_dirs_with, write};
-use crate::disk::{Disk, Kind, Listed, Stat};
+use crate::disk::{DirEntry, Disk, Kind, Stat};
 use crate::testing::fault_disk::FaultDisk;
 
 fn kind_of<T>(result: Result<T>) -> ErrorKind {
@@ -39,9 +39,9 @@ fn a_written_file_can_be_read_and_is_listed_with_its_size() {
     let (kind, len) = (Kind::Dir, 4096);
     assert_eq!(disk.stat(Path::new("/a")).unwrap(), Stat { kind, len });
     let listed = disk.list(Path::new("/a")).unwrap();
-    let listed: Vec<Listed> = listed.map(Result::unwrap).collect();
+    let listed: Vec<DirEntry> = listed.map(Result::unwrap).collect();
     let kinds = [("x", Kind::File), ("y", Kind::Dir), ("z", Kind::File)];
-    let expected = kinds.map(|(name, kind)| Listed {
+    let expected = kinds.map(|(name, kind)| DirEntry {
         name: name.into(),
         kind,
     });

@@ -1,0 +1,103 @@
+//! Steps that only Linux has.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{AtFlags, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::os::{At, OsDisk, is_final};
+use super::portable;
+
+pub(super) use super::file_systems::sync_method;
+
+/// Moves a file to a name that must not exist: renameat2(2), since Linux 3.15. Not every file system has
+/// `RENAME_NOREPLACE`.
+pub(super) fn rename_new(from: At<'_>, to: At<'_>) -> io::Result<()> {
+    let flags = RenameFlags::NOREPLACE;
+    match rustix::fs::renameat_with(from.dir, from.path, to.dir, to.path, flags) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => portable::rename_new(from, to),
+        result => Ok(result?),
+    }
+}
+
+/// Creates a file by open(2) with `O_TMPFILE` (Linux 3.11) and linkat(2) with `AT_EMPTY_PATH`, which
+/// since Linux 6.10 needs no privilege for a file that the process has opened itself.
+///
+/// An unnamed file needs no clean-up after a crash. And unlike a rename from another directory, the
+/// link does not take a lock of the whole file system.
+///
+/// Returns `None` where the kernel or the file system cannot do this. The first file finds that out.
+pub(super) fn create_unnamed(
+    disk: &OsDisk,
+    file: &Path,
+    contents: &[u8],
+    mode: u32,
+) -> Option<io::Result<()>> {
+    if disk.lacks_unnamed_files.load(Ordering::Relaxed) {
+        return None;
+    }
+    created_unnamed(disk, try_create_unnamed(disk.at(file), contents, mode))
+}
+
+/// Returns what became of an unnamed file, or `None` if the block has to be created by a temp file.
+pub(super) fn created_unnamed(
+    disk: &OsDisk,
+    created: Result<(), Refused>,
+) -> Option<io::Result<()>> {
+    match created {
+        Ok(()) => Some(Ok(())),
+        // EISDIR is what kernels and file systems without O_TMPFILE say. ENOENT is what linkat(2) says
+        // without the privilege; from openat(2) it means that the directory is missing.
+        Err(
+            Refused::Open(
+                Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS | Errno::PERM,
+            )
+            | Refused::Link(
+                Errno::NOENT
+                | Errno::PERM
+                | Errno::INVAL
+                | Errno::NOSYS
+                | Errno::OPNOTSUPP
+                | Errno::XDEV,
+            ),
+        ) => {
+            disk.lacks_unnamed_files.store(true, Ordering::Relaxed);
+            None
+        }
+        Err(Refused::Write(error)) => Some(Err(error)),
+        Err(Refused::Open(error) | Refused::Link(error)) if is_final(error) => {
+            Some(Err(error.into()))
+        }
+        // A file system may have an error of its own for this. The temp file is tried; if it cannot be
+        // created either, that says why.
+        Err(Refused::Open(_) | Refused::Link(_)) => None,
+    }
+}
+
+/// The step at which an unnamed file failed.
+#[derive(Debug)]
+pub(super) enum Refused {
+    Open(Errno),
+    Write(io::Error),
+    Link(Errno),
+}
+
+fn try_create_unnamed(file: At<'_>, contents: &[u8], mode: u32) -> Result<(), Refused> {
+    let opened = file.parent().open(OFlags::TMPFILE | OFlags::WRONLY, mode);
+    let mut unnamed =
+        opened.map_err(|error| Refused::Open(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+    unnamed.write_all(contents).map_err(Refused::Write)?;
+    // The close is not checked: file systems that report a failed write at the close have no unnamed
+    // files.
+    rustix::fs::linkat(&unnamed, c"", file.dir, file.path, AtFlags::EMPTY_PATH)
+        .map_err(Refused::Link)
+}
+
+/// Writes everything of a file system to the disk, and waits for it: syncfs(2). It reports what could
+/// not be written since the directory was opened.
+pub(super) fn sync_file_system(dir: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(dir)?)
+}
