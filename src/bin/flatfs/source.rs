@@ -55,6 +55,10 @@ pub(crate) async fn open(path: &Path) -> anyhow::Result<Source> {
             len: None,
         });
     }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an input is one file, which is only read, outside of any store"
+    )]
     let open = async {
         let mut file = File::open(path).await?;
         file.set_max_buf_size(BUFFER);
