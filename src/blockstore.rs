@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "Database reported unrecoverable error: \
-             the batch failed, nothing of it was committed: \
+             the batch failed, and nothing of it was committed: \
              cannot write /store/XY/KEY.data: permission denied"
         );
     }

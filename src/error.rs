@@ -1,4 +1,4 @@
-//! The one error type of the crate.
+//! [`Error`]: the error type of the crate.
 
 #[cfg(test)]
 mod tests;
@@ -14,35 +14,35 @@ use crate::key::Key;
 /// A [`Result`](std::result::Result) with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong in a datastore of this crate.
+/// The errors of the datastores of this crate.
 ///
-/// `Display` is one line that says what failed, where, and where it helps what to do about it. It
-/// does not repeat the [`source`](std::error::Error::source), so print the whole chain.
+/// `Display` writes one line: what failed, on which path or key, and where it helps, what to do about it.
+/// It does not repeat the [`source`](std::error::Error::source), so print the whole chain.
 ///
-/// That a block is absent is not an error: reads answer `None` or `false`.
+/// An absent block is not an error: reads return `None` or `false`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused a step.
+    /// An operation of the operating system failed.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was being done, as a verb: "read", "rename to".
+        /// The operation, as a verb: "read", "rename a temp file to".
         action: &'static str,
-        /// The file or directory it was being done to.
+        /// The file or directory that the operation was about.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 
-    /// The file system or the quota is full (`ENOSPC`, `EDQUOT`). The operation changed nothing.
-    /// Deleting blocks still works.
-    #[error("no space left to {action} {}: free some space, deleting blocks still works", path.display())]
+    /// The file system or the quota is full (`ENOSPC`, `EDQUOT`). The operation changed nothing. Blocks
+    /// can still be deleted.
+    #[error("no space left to {action} {}: free some space; blocks can still be deleted", path.display())]
     Full {
-        /// What was being done, as a verb.
+        /// The operation, as a verb.
         action: &'static str,
-        /// The file or directory it was being done to.
+        /// The file or directory that the operation was about.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 
@@ -50,14 +50,14 @@ pub enum Error {
     #[error("the datastore is closed")]
     Closed,
 
-    /// A write to a datastore that was opened for reading only.
+    /// A write to a datastore that is open read-only.
     #[error("the datastore at {} is open read-only", path.display())]
     ReadOnly {
         /// The store.
         path: PathBuf,
     },
 
-    /// Another writer, in this process or in another one, has the store open. To open it
+    /// Another writer, in this process or another one, has the store open. Opening it
     /// [read-only](crate::Options::read_only) takes no lock.
     #[error("the datastore at {} is locked by another writer, which must close it first", path.display())]
     Locked {
@@ -72,10 +72,11 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// A key that this datastore can't hold. Only writes say so: a read answers "not there".
+    /// A key that this datastore cannot store. Only writes return this error: for a read, the key is
+    /// absent.
     #[error("invalid key {key:?}: {reason}")]
     InvalidKey {
-        /// The key as it was given.
+        /// The key that was passed.
         key: String,
         /// The rule that it breaks.
         reason: &'static str,
@@ -84,31 +85,31 @@ pub enum Error {
     /// A directory that is not a datastore, or a path that is not a directory.
     #[error("{} is not a datastore: {reason}", path.display())]
     NotAStore {
-        /// What was to be opened.
+        /// The path that was to be opened.
         path: PathBuf,
-        /// What is missing or wrong there, and what to do.
+        /// What is missing or wrong there, and what to do about it.
         reason: &'static str,
     },
 
-    /// `create` on a directory that already holds a datastore.
+    /// A datastore already exists in the directory where one was to be created.
     #[error("there is already a datastore at {}: open it instead", path.display())]
     Exists {
         /// The store.
         path: PathBuf,
     },
 
-    /// A store whose shard function is not the one that was asked for.
+    /// The shard function of the store is not the requested one.
     #[error("the datastore at {} is sharded by {found}, which does not match {wanted}", path.display())]
     ShardMismatch {
         /// The store.
         path: PathBuf,
-        /// The shard function that the store has.
+        /// The shard function of the store.
         found: String,
-        /// The shard function that was asked for.
+        /// The requested shard function.
         wanted: String,
     },
 
-    /// Text that names no shard function.
+    /// A text that is not a shard function.
     #[error("invalid shard function {input:?}: {reason}")]
     InvalidShard {
         /// The text.
@@ -117,7 +118,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// An option whose value makes no sense.
+    /// An option with an invalid value.
     #[error("invalid option {option}: {reason}")]
     InvalidOption {
         /// The name of the option's setter.
@@ -126,60 +127,60 @@ pub enum Error {
         reason: &'static str,
     },
 
-    /// A symbolic link, device or other special file where the store keeps a directory or a block.
+    /// A symbolic link, device or other special file at the path of a directory or a block of the store.
     /// It is neither followed nor replaced.
-    #[error("{} is a {found} where the datastore keeps a {expected}: replace it by the real thing", path.display())]
+    #[error("{} is a {found}, but the datastore needs a {expected} there: move it away or replace it", path.display())]
     Unexpected {
-        /// Where it stands.
+        /// Its path.
         path: PathBuf,
-        /// What it is.
+        /// The kind of file that it is.
         found: &'static str,
-        /// What belongs there.
+        /// The kind that the store needs there.
         expected: &'static str,
     },
 
-    /// A write of this batch failed, or an earlier commit that has to be completed first could not be, and
-    /// the batch with it: nothing of it will be committed. Discard or drop it, and start a new one.
-    #[error("the batch failed, nothing of it was committed")]
+    /// A write of this batch failed, or an earlier commit that must be completed before this one could not
+    /// be. Nothing of the batch is or will be committed. Discard or drop it, and start a new one.
+    #[error("the batch failed, and nothing of it was committed")]
     BatchFailed {
-        /// The first failure.
+        /// The first error.
         source: Arc<Error>,
     },
 
-    /// A commit failed after its commit point: the batch is committed, but not all of it is in its
-    /// final place yet. The store completes it before it next writes one of the batch's keys, and at
+    /// A commit failed after its commit point: the batch is committed, but not all of its blocks are
+    /// published yet. The store completes the commit before the next write of one of its keys, and in
     /// `sync`, `close` and open.
-    #[error("the batch is committed but not yet in place; its record is {}", record.display())]
+    #[error("the batch is committed, but not all of it is published yet: the store will complete it from its record {}", record.display())]
     CommitIncomplete {
-        /// The intent record from which it will be completed.
+        /// The commit record from which it will be completed.
         record: PathBuf,
-        /// What stopped it.
+        /// The error that stopped it.
         source: Arc<Error>,
     },
 
-    /// A write was not made: a batch that was committed before has one of its keys, and has to be put in
-    /// place first, which could not be done. The next such write tries again.
-    #[error("nothing was written: an earlier batch has to be put in place first; its record is {}", record.display())]
+    /// A write was not made, since an earlier batch with one of its keys is committed and could not be
+    /// completed first. The next write of such a key tries again.
+    #[error("nothing was written: an earlier commit must be completed first, from its record {}", record.display())]
     EarlierCommit {
-        /// The intent record of the earlier batch.
+        /// The commit record of the earlier batch.
         record: PathBuf,
-        /// What stopped it.
+        /// The error that stopped it.
         source: Arc<Error>,
     },
 
-    /// A batch over several datastores was committed to some of them, and then to one more it could not
-    /// be: there and behind it nothing of the batch has taken effect.
-    #[error("the batch is committed to {}, but not to {failed} and what comes after it", committed.iter().join(", "))]
+    /// A batch over several datastores was committed to some of them, then one commit failed. In that
+    /// datastore and in those after it, nothing of the batch has taken effect.
+    #[error("the batch is committed to {}, but not to {failed} and the datastores after it", committed.iter().join(", "))]
     PartlyCommitted {
-        /// The prefixes of the datastores that have it.
+        /// The prefixes of the datastores to which it is committed.
         committed: Vec<Key>,
-        /// The prefix of the datastore that refused it.
+        /// The prefix of the datastore whose commit failed.
         failed: Key,
-        /// Why it did.
+        /// The error of that commit.
         source: Arc<Error>,
     },
 
-    /// An intent record that another version of this crate wrote. It is left as it is.
+    /// A commit record that another version of this crate wrote. It is left as it is.
     #[error("{} is a commit record of unknown version {version}: open the store once with the version of this crate that wrote it", path.display())]
     UnknownCommitRecord {
         /// The record.
@@ -188,87 +189,86 @@ pub enum Error {
         version: u32,
     },
 
-    /// A store whose shard function was being changed when that was interrupted: until it is completed,
-    /// nobody can tell where a block stands.
-    #[error("the datastore at {} is being re-sharded from {from} to {to}: if nobody is at it, complete that with `flatfs reshard {} {to}`", path.display(), path.display())]
+    /// A change of the store's shard function was interrupted, or is in progress. Until it is completed,
+    /// a block can be in the directory of either function.
+    #[error("the datastore at {} is being re-sharded from {from} to {to}: if no process is doing so now, complete it with `flatfs reshard {} {to}`", path.display(), path.display())]
     Resharding {
         /// The store.
         path: PathBuf,
-        /// The shard function that it had.
+        /// The old shard function.
         from: String,
-        /// The one that it is to have.
+        /// The new shard function.
         to: String,
     },
 
-    /// A store that another version of this crate was re-sharding. It is left as it is.
-    #[error("the datastore at {} is being re-sharded by unknown version {version} of that: complete it with the version of this crate that began it", path.display())]
+    /// Another version of this crate was re-sharding the store. It is left as it is.
+    #[error("the datastore at {} has a re-sharding marker of unknown version {version}: complete the re-sharding with the version of this crate that began it", path.display())]
     UnknownReshardMarker {
         /// The store.
         path: PathBuf,
-        /// The version that its `SHARDING` names.
+        /// The version in its `SHARDING`.
         version: u32,
     },
 
-    /// Two stores one of which is the other, or stands in it.
-    #[error("{} and {} are the same directory, or one is in the other", path.display(), other.display())]
+    /// Two stores that are the same directory, or one of which is inside the other.
+    #[error("{} and {} are the same directory, or one is inside the other", path.display(), other.display())]
     Overlap {
-        /// The one.
+        /// The first store.
         path: PathBuf,
-        /// The other.
+        /// The second store.
         other: PathBuf,
     },
 
-    /// An earlier flush to the disk failed, and nobody can tell what of the writes before it is
-    /// durable: the kernel reports such a failure once and then forgets it. The store takes no more
-    /// writes until it is opened again; check it before you trust it.
-    #[error("an earlier flush of the datastore at {} failed, it takes no more writes until it is opened again", path.display())]
+    /// An earlier flush to the disk failed, so it is unknown which of the writes before it are durable:
+    /// the kernel reports such a failure once and then forgets it. The store takes no more writes until
+    /// it is opened again. Check it before you rely on it.
+    #[error("an earlier flush of the datastore at {} failed: it takes no more writes until it is opened again", path.display())]
     FlushFailed {
         /// The store.
         path: PathBuf,
-        /// The failure.
+        /// The error of the flush.
         source: Arc<Error>,
     },
 
-    /// A block whose bytes don't have the hash that its key says.
+    /// A block whose bytes do not have the hash in its key.
     #[error("the block {key} is corrupt: {reason}")]
     Corrupt {
         /// The block's key.
         key: String,
-        /// What was found.
+        /// What is wrong with it.
         reason: String,
     },
 
-    /// A store, or what might be one, that can't be converted to the other version of its format.
-    /// Nothing was changed.
-    #[error("{} is in the way of a conversion: {reason}", path.display())]
+    /// A directory that cannot be converted to the other version of the format. Nothing was changed.
+    #[error("{} prevents the conversion: {reason}", path.display())]
     NotConvertible {
-        /// What is in the way.
+        /// The file or directory that prevents it.
         path: PathBuf,
-        /// Why, and what to do.
+        /// Why it does, and what to do about it.
         reason: String,
     },
 
-    /// A tool for whole stores was stopped by its own callback. Run it again to complete its work.
-    #[error("stopped before the end: run it again to complete it")]
+    /// A maintenance function was stopped by its callback. Run it again to complete its work.
+    #[error("stopped before the end: run it again to complete the work")]
     Stopped,
 
-    /// There is no tokio runtime, or it is shutting down and does not run blocking work any more, or the
-    /// work of others that this was to be done together with has panicked.
-    #[error("there is no tokio runtime to run the work, or it is shutting down or has lost it")]
+    /// There is no tokio runtime, or it is shutting down and runs no more blocking work, or a job that
+    /// included this operation has panicked.
+    #[error("there is no tokio runtime to run the work, it is shutting down, or the job panicked")]
     Runtime,
 
-    /// An error of another implementation of the traits.
+    /// An error of another implementation of the [`Datastore`](crate::Datastore) trait.
     #[error("{message}")]
     Backend {
         /// What failed.
         message: String,
-        /// The implementation's own error.
+        /// The error of the implementation.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
 }
 
 impl Error {
-    /// An error of the operating system, sorted into [`Error::Full`] or [`Error::Io`].
+    /// Wraps an error of the operating system as [`Error::Full`] or [`Error::Io`].
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
         match source.kind() {
@@ -285,7 +285,7 @@ impl Error {
         }
     }
 
-    /// The file, directory or store that the error is about, if it is about one.
+    /// Returns the file, directory or store that the error is about, if any.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
@@ -319,7 +319,7 @@ impl Error {
         }
     }
 
-    /// What the operating system said, wherever in the chain it stands.
+    /// Returns the error of the operating system, from wherever it is in the chain.
     #[must_use]
     pub fn io_error(&self) -> Option<&io::Error> {
         match self {
@@ -333,24 +333,24 @@ impl Error {
         }
     }
 
-    /// Whether the I/O error behind this one is of this kind.
+    /// Returns whether the I/O error behind this one is of this kind.
     pub(crate) fn has_io_kind(&self, kind: io::ErrorKind) -> bool {
         self.io_error().is_some_and(|error| error.kind() == kind)
     }
 
-    /// Whether the datastore has been closed.
+    /// Returns whether the datastore has been closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self, Error::Closed)
     }
 
-    /// Whether another writer has the store open, or kubo is running on its repo.
+    /// Returns whether another writer has the store open, or kubo is running on its repo.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         matches!(self, Error::Locked { .. } | Error::KuboRunning { .. })
     }
 
-    /// Whether the disk or the quota is full, here or in the write that made a batch fail.
+    /// Returns whether the disk or the quota is full, here or in the write that made a batch fail.
     #[must_use]
     pub fn is_full(&self) -> bool {
         match self {
@@ -364,8 +364,8 @@ impl Error {
     }
 }
 
-/// Keeps the [kind](io::ErrorKind) of what the operating system said, and the whole error as the
-/// inner one.
+/// Converts to an error of the same [kind](io::ErrorKind) as that of the operating system, with the whole
+/// error inside.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match (&error, error.io_error()) {

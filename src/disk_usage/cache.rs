@@ -1,5 +1,6 @@
 //! Reading and writing `diskUsage.cache`, the checkpoint of the disk usage.
 
+use std::io;
 use std::path::Path;
 
 use crate::datastore::DiskUsage;
@@ -15,11 +16,12 @@ use crate::observe::target;
 /// If the file is there and can't be read.
 pub(crate) fn read(disk: &dyn Disk, layout: &Layout) -> Result<Option<DiskUsage>> {
     let path = layout.at_root(DISK_USAGE);
-    let read = if_there(disk.read(&path));
-    let Some(contents) = read.map_err(|error| Error::io("read", &path, error))? else {
-        return Ok(None);
+    let figure = match if_there(disk.read_at_most(&path, usage_cache::MAX_LEN)) {
+        Ok(None) => return Ok(None),
+        Ok(Some(contents)) => usage_cache::decode(&contents),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => None,
+        Err(error) => return Err(Error::io("read", &path, error)),
     };
-    let figure = usage_cache::decode(&contents);
     if figure.is_none() {
         tracing::warn!(target: target::STORE, path = %path.display(), "ignoring a cached disk usage that makes no sense");
     }

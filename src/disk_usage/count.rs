@@ -69,8 +69,13 @@ impl Count {
     }
 
     fn add(&mut self, disk: &dyn Disk, path: &Path) -> Result<()> {
-        self.total += size(disk, path)?.map_or(0, |stat| signed(stat.len));
+        self.grow(size(disk, path)?.map_or(0, |stat| signed(stat.len)));
         Ok(())
+    }
+
+    /// Saturates: a few sparse files are enough for a sum that no number can hold.
+    fn grow(&mut self, bytes: i64) {
+        self.total = self.total.saturating_add(bytes);
     }
 
     pub(super) fn pending(&self) -> Vec<String> {
@@ -90,12 +95,12 @@ impl Count {
             Some(current) if current.shard == shard => {
                 let name = current.hasher.hash_one(block.file_name().as_bytes());
                 if current.settled.insert(name) {
-                    self.total += signed(change.after);
+                    self.grow(signed(change.after));
                 } else {
-                    self.total += change.delta();
+                    self.grow(change.delta());
                 }
             }
-            _ => self.total += change.delta(),
+            _ => self.grow(change.delta()),
         }
     }
 
@@ -117,7 +122,7 @@ impl Count {
             current.settled.reserve(seen.len());
             for file in seen.drain(..) {
                 if current.settled.insert(file.name) {
-                    self.total += signed(file.len);
+                    self.total = self.total.saturating_add(signed(file.len));
                 }
             }
         }
@@ -125,7 +130,7 @@ impl Count {
 
     /// A shard directory that was made while the count runs: it was not there when it began.
     pub(super) fn new_dir(&mut self, change: Change) {
-        self.total += change.delta();
+        self.grow(change.delta());
     }
 }
 
@@ -154,7 +159,7 @@ pub(crate) fn count_dir(
         return Ok(());
     };
     let len = size(disk, &dir)?.map_or(0, |stat| stat.len);
-    meter.step(|count| count.total += signed(len));
+    meter.step(|count| count.grow(signed(len)));
     let failed = |error| Error::io("list", &dir, error);
     let Some(mut listing) = if_there(disk.list(&dir)).map_err(failed)? else {
         return Ok(());

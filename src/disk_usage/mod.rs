@@ -153,13 +153,23 @@ impl UsageTracker {
             return Ok(());
         }
         let delta = change.delta();
-        let bytes = self.bytes.fetch_add(delta, Ordering::Relaxed) + delta;
+        let bytes = self.add(delta);
         if let Some(count) = counting.as_ref() {
             enter(&mut lock(count), change);
         }
         drop(counting);
         self.look_whether_due(bytes);
         Ok(())
+    }
+
+    /// Adds to the figure, and returns the new one. It saturates: a few sparse files are enough for a
+    /// sum that no number can hold.
+    fn add(&self, delta: i64) -> i64 {
+        let add = |bytes: i64| Some(bytes.saturating_add(delta));
+        let before = self
+            .bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        before.unwrap_or_else(|bytes| bytes).saturating_add(delta)
     }
 
     /// Begins to count, and answers the directories that are still to be counted with

@@ -8,7 +8,7 @@ fn denied() -> Error {
 }
 
 #[test]
-fn an_io_error_says_what_and_where_and_leaves_the_why_to_its_source() {
+fn an_io_error_names_the_action_and_the_path_and_leaves_the_reason_to_its_source() {
     let error = denied();
     assert_eq!(error.to_string(), "cannot read /store/SHARDING");
     assert_eq!(error.path(), Some(Path::new("/store/SHARDING")));
@@ -16,7 +16,7 @@ fn an_io_error_says_what_and_where_and_leaves_the_why_to_its_source() {
 }
 
 #[test]
-fn a_full_disk_is_its_own_error_also_inside_a_failed_batch() {
+fn a_full_disk_has_its_own_error_which_is_found_inside_a_failed_batch_too() {
     let full = Error::io("write", "/s/x", io::ErrorKind::StorageFull.into());
     assert!(full.is_full());
     let source = Arc::new(full);

@@ -1,27 +1,30 @@
-//! [`BlockKey`]: a key that a flatfs can hold, and the name of its file. No I/O.
+//! [`BlockKey`]: a key that a flatfs can store, and the name of its file. No I/O.
 
 use std::ffi::OsStr;
 
 use crate::error::{Error, Result};
 use crate::key::Key;
 
-/// How the name of a block file ends.
+/// The extension of block files.
 pub(super) const EXTENSION: &str = ".data";
 
-/// File names have at most 255 bytes on Linux, macOS and Windows file systems.
+/// Names of files have at most 255 bytes on the file systems of Linux, macOS and Windows.
 const MAX_NAME_LEN: usize = 255 - EXTENSION.len();
 
-/// A key that a flatfs can hold: one namespace of `0-9 A-Z + - _ =`, no longer than a file name may
-/// be.
+/// A key that a flatfs can store: one component of `0-9 A-Z + - _ =`, which fits into a file name.
 ///
-/// Such keys never collide on a file system that ignores case, and can't leave the store.
+/// Such keys never collide on a file system that ignores case, and never lead out of the store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct BlockKey(Key);
 
 impl BlockKey {
-    /// The key as a block's, or what is wrong with it.
+    /// Checks that a key is one of a block.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidKey`] names the rule that it breaks.
     pub(crate) fn new(key: &Key) -> Result<Self> {
-        match fault_of(name(key)) {
+        match broken_rule(name(key)) {
             Some(reason) => Err(Error::InvalidKey {
                 key: key.to_string(),
                 reason,
@@ -30,14 +33,14 @@ impl BlockKey {
         }
     }
 
-    /// The key of a block file, `None` if the file is not one.
+    /// Returns the key of a block file, `None` if the name is not that of a block file.
     pub(crate) fn of_file(file_name: &OsStr) -> Option<Self> {
         let name = file_name.to_str()?.strip_suffix(EXTENSION)?;
-        let is_block = fault_of(name).is_none();
+        let is_block = broken_rule(name).is_none();
         is_block.then(|| BlockKey(Key::from_clean_namespace(name)))
     }
 
-    /// The key's text without the `/`.
+    /// Returns the text of the key without the `/`.
     pub(crate) fn name(&self) -> &str {
         name(&self.0)
     }
@@ -50,20 +53,20 @@ impl BlockKey {
         self.0
     }
 
-    /// The name of the block's file.
+    /// Returns the name of the block's file.
     pub(crate) fn file_name(&self) -> String {
         [self.name(), EXTENSION].concat()
     }
 }
 
-/// Which rule a block's name breaks.
-fn fault_of(name: &str) -> Option<&'static str> {
+/// Returns the rule that the name of a block breaks.
+fn broken_rule(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("it is empty")
     } else if !is_allowed(name) {
-        Some("a block's key has the characters 0-9 A-Z + - _ = only, and no second /")
+        Some("the key of a block consists of 0-9 A-Z + - _ = and has no second /")
     } else if name.len() > MAX_NAME_LEN {
-        Some("a block's key has 250 characters at most")
+        Some("the key of a block has at most 250 characters")
     } else {
         None
     }
@@ -73,7 +76,8 @@ fn name(key: &Key) -> &str {
     key.as_str().strip_prefix('/').unwrap_or("")
 }
 
-/// Looks at every byte, also behind one that is not allowed: the compiler makes one step of many then.
+/// Returns whether every byte is allowed in the name of a block. It does not stop at the first one that
+/// is not, so that the compiler can check many bytes in one step.
 pub(super) fn is_allowed(name: &str) -> bool {
     let is_allowed = |byte| matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'+' | b'-' | b'_' | b'=');
     let bytes = name.bytes();
@@ -85,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_block_key_has_upper_case_digits_and_four_signs_only() {
+    fn a_block_key_consists_of_digits_upper_case_letters_and_four_signs() {
         for good in ["/A", "/0Z+-_=", "/CIQ"] {
             let block = BlockKey::new(&Key::new(good)).unwrap();
             assert_eq!(block.key().as_str(), good);
@@ -97,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn a_block_key_is_no_longer_than_a_file_name_may_be() {
+    fn a_block_key_fits_into_a_file_name() {
         assert!(BlockKey::new(&Key::new("A".repeat(250))).is_ok());
         assert!(BlockKey::new(&Key::new("A".repeat(251))).is_err());
     }
 
     #[test]
-    fn a_file_name_and_its_key_are_each_other_s() {
+    fn a_key_gives_a_file_name_and_the_name_gives_the_key() {
         let block = BlockKey::of_file(OsStr::new("CIQX.data")).unwrap();
         assert_eq!(block.key(), &Key::new("/CIQX"));
         assert_eq!(block.file_name(), "CIQX.data");

@@ -1,6 +1,6 @@
-//! [`CommitRecord`]: what a committed batch is going to do, as text. No I/O.
+//! [`CommitRecord`]: what a committed batch changes, as text. No I/O.
 //!
-//! The record is for people too, who may find one after a crash:
+//! Operators can read the record, too, should they find one after a crash:
 //!
 //! ```text
 //! flatfs commit 2
@@ -10,9 +10,10 @@
 //! crc32 0a1b2c3d
 //! ```
 //!
-//! The second block is in the directory `1` of the batch's directory.
+//! The second block is in the staging directory `1` of the batch.
 
 use std::fmt::{self, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::str::{self, FromStr};
 
@@ -21,37 +22,42 @@ use super::staging_dir::StagingDir;
 use crate::key::Key;
 
 const MAGIC: &str = "flatfs commit ";
-/// Version 1 knew no directories in the batch's directory.
+/// Version 1 had no staging directories.
 const VERSION: u32 = 2;
+const CHECKSUM: &str = "crc32 ";
 
-/// What a committed batch is going to do. No key is in both lists.
+/// The longest line of a record: `put`, a number of 20 digits, a staging directory of three, a key of 250
+/// characters, and what separates them.
+const MAX_LINE_LEN: u64 = 280;
+
+/// What a committed batch changes. Each key is in one of the lists only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CommitRecord {
-    /// The blocks in the batch's directory that get their places.
+    /// The staged blocks that are published.
     pub(crate) puts: Vec<Put>,
     pub(crate) deletes: Vec<BlockKey>,
 }
 
-/// A block that a batch has on disk.
+/// A block that a batch has staged.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Put {
     pub(crate) block: BlockKey,
-    /// In bytes.
+    /// The size in bytes.
     pub(crate) size: u64,
     pub(crate) lane: StagingDir,
 }
 
 impl Put {
-    /// Where the block was written.
+    /// Returns the path of the staged block; `batch` is the directory of the batch.
     pub(crate) fn staged(&self, batch: &Path) -> PathBuf {
         self.lane.file(batch, &self.block)
     }
 
     fn decode(text: &str) -> Option<Self> {
-        let (size, place) = text.split_once(' ')?;
-        let (lane, name) = match place.split_once('/') {
+        let (size, path) = text.split_once(' ')?;
+        let (lane, name) = match path.split_once('/') {
             Some((number, name)) => (StagingDir::new(number.parse().ok()?), name),
-            None => (StagingDir::FIRST, place),
+            None => (StagingDir::FIRST, path),
         };
         Some(Put {
             block: block(name)?,
@@ -61,7 +67,7 @@ impl Put {
     }
 }
 
-/// As it stands in the record.
+/// Writes the line of the record, without its end.
 impl fmt::Display for Put {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "put {} ", self.size)?;
@@ -73,12 +79,12 @@ impl fmt::Display for Put {
     }
 }
 
-/// Why a record can't be followed.
+/// The reason why a record cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnreadableRecord {
-    /// It is a record, but not of a version that this code knows.
+    /// It has a version that this code does not know.
     Version(u32),
-    /// It was never finished, or it was damaged.
+    /// It was not written to its end, or it was changed.
     Damaged,
 }
 
@@ -91,7 +97,7 @@ impl CommitRecord {
         self.puts.iter().map(|put| &put.block).chain(&self.deletes)
     }
 
-    /// The record's text.
+    /// Returns the text of the record.
     pub(crate) fn encode(&self) -> String {
         let mut text = format!("{MAGIC}{VERSION}\n");
         for put in &self.puts {
@@ -101,37 +107,100 @@ impl CommitRecord {
             let _ = writeln!(text, "delete {}", block.name());
         }
         let sum = crc32fast::hash(text.as_bytes());
-        let _ = writeln!(text, "crc32 {sum:08x}");
+        let _ = writeln!(text, "{CHECKSUM}{sum:08x}");
         text
     }
 
-    /// Reads a record. Its version is looked at first: what else stands in it depends on that.
+    /// Reads a record that is in memory.
     pub(crate) fn decode(record: &[u8]) -> Result<Self, UnreadableRecord> {
-        let text = str::from_utf8(record).map_err(|_| UnreadableRecord::Damaged)?;
-        let (first, _) = text.split_once('\n').ok_or(UnreadableRecord::Damaged)?;
-        match number::<u32>(first.strip_prefix(MAGIC))? {
-            1..=VERSION => CommitRecord::decode_lines(text).ok_or(UnreadableRecord::Damaged),
-            version => Err(UnreadableRecord::Version(version)),
-        }
+        CommitRecord::read(record).unwrap_or(Err(UnreadableRecord::Damaged))
     }
 
-    fn decode_lines(text: &str) -> Option<Self> {
-        let (summed, last) = text.strip_suffix('\n')?.rsplit_once('\n')?;
-        let sum = u32::from_str_radix(last.strip_prefix("crc32 ")?, 16).ok()?;
-        let summed = text.get(..summed.len() + 1)?;
-        if crc32fast::hash(summed.as_bytes()) != sum {
-            return None;
-        }
-        let mut intent = CommitRecord::default();
-        for line in summed.lines().skip(1) {
-            if let Some(put) = line.strip_prefix("put ") {
-                intent.puts.push(Put::decode(put)?);
-            } else {
-                intent.deletes.push(block(line.strip_prefix("delete ")?)?);
+    /// Reads a record, line by line, and stops at the first line that is not one of a record.
+    ///
+    /// So memory is bounded without a limit for the length of a record, which grows with its batch: a
+    /// file of any size that is not a record costs one line, and a record costs no more than its batch
+    /// did.
+    ///
+    /// # Errors
+    ///
+    /// Those of `source`. The version is read first, since what follows depends on it.
+    pub(crate) fn read(source: impl Read) -> io::Result<Result<Self, UnreadableRecord>> {
+        let mut lines = Lines {
+            source: BufReader::new(source),
+            line: Vec::new(),
+        };
+        let Some(first) = lines.next()? else {
+            return Ok(Err(UnreadableRecord::Damaged));
+        };
+        let version = number::<u32>(text(first).and_then(|text| text.strip_prefix(MAGIC)));
+        Ok(match version {
+            Ok(1..=VERSION) => {
+                let mut checksum = crc32fast::Hasher::new();
+                checksum.update(first);
+                CommitRecord::read_lines(lines, checksum)?.ok_or(UnreadableRecord::Damaged)
+            }
+            Ok(version) => Err(UnreadableRecord::Version(version)),
+            Err(unreadable) => Err(unreadable),
+        })
+    }
+
+    fn read_lines(
+        mut lines: Lines<impl BufRead>,
+        mut checksum: crc32fast::Hasher,
+    ) -> io::Result<Option<Self>> {
+        let mut record = CommitRecord::default();
+        while let Some(line) = lines.next()? {
+            let Some(text) = text(line) else {
+                return Ok(None);
+            };
+            if let Some(sum) = text.strip_prefix(CHECKSUM) {
+                let is_right = u32::from_str_radix(sum, 16) == Ok(checksum.finalize());
+                return Ok((is_right && lines.is_at_end()?).then_some(record));
+            }
+            checksum.update(line);
+            if !record.add(text) {
+                return Ok(None);
             }
         }
-        Some(intent)
+        Ok(None)
     }
+
+    /// Adds what a line says, if it is one of a record.
+    fn add(&mut self, line: &str) -> bool {
+        if let Some(put) = line.strip_prefix("put ") {
+            let put = Put::decode(put);
+            put.map(|put| self.puts.push(put)).is_some()
+        } else {
+            let deleted = line.strip_prefix("delete ").and_then(block);
+            deleted.map(|block| self.deletes.push(block)).is_some()
+        }
+    }
+}
+
+/// The lines of a record, one at a time in memory.
+struct Lines<R> {
+    source: R,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// Returns the next line with its end; `None` if there is no line, or it is too long.
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        self.line.clear();
+        let mut bounded = self.source.by_ref().take(MAX_LINE_LEN);
+        bounded.read_until(b'\n', &mut self.line)?;
+        Ok(self.line.ends_with(b"\n").then_some(&self.line))
+    }
+
+    fn is_at_end(&mut self) -> io::Result<bool> {
+        Ok(self.source.fill_buf()?.is_empty())
+    }
+}
+
+/// Returns the text of a line without its end.
+fn text(line: &[u8]) -> Option<&str> {
+    str::from_utf8(line).ok()?.strip_suffix('\n')
 }
 
 fn number<T: FromStr>(text: Option<&str>) -> Result<T, UnreadableRecord> {
@@ -147,6 +216,10 @@ fn block(name: &str) -> Option<BlockKey> {
 mod tests {
     use super::*;
 
+    fn decode(record: &[u8]) -> Result<CommitRecord, UnreadableRecord> {
+        CommitRecord::decode(record)
+    }
+
     fn put(name: &str, size: u64, lane: StagingDir) -> Put {
         Put {
             block: block(name).unwrap(),
@@ -155,7 +228,7 @@ mod tests {
         }
     }
 
-    fn intent() -> CommitRecord {
+    fn record() -> CommitRecord {
         CommitRecord {
             puts: vec![
                 put("CIQA", 4096, StagingDir::FIRST),
@@ -167,32 +240,29 @@ mod tests {
 
     #[test]
     fn a_record_is_read_back_as_it_was_written() {
-        for intent in [CommitRecord::default(), intent()] {
-            assert_eq!(CommitRecord::decode(intent.encode().as_bytes()), Ok(intent));
+        for record in [CommitRecord::default(), record()] {
+            assert_eq!(decode(record.encode().as_bytes()), Ok(record));
         }
     }
 
     #[test]
     fn a_record_that_is_cut_short_or_changed_anywhere_is_damaged() {
-        let record = intent().encode().into_bytes();
+        let record = record().encode().into_bytes();
         for end in 0..record.len() {
-            let cut = CommitRecord::decode(&record[..end]);
+            let cut = decode(&record[..end]);
             assert_eq!(cut, Err(UnreadableRecord::Damaged), "cut to {end}");
         }
         for at in MAGIC.len() + 1..record.len() {
             let mut changed = record.clone();
             changed[at] ^= 1;
-            assert!(CommitRecord::decode(&changed).is_err(), "changed at {at}");
+            assert!(decode(&changed).is_err(), "changed at {at}");
         }
     }
 
     #[test]
-    fn a_record_of_another_version_is_known_as_such_whatever_is_in_it() {
+    fn a_record_of_another_version_is_reported_by_its_version_whatever_follows() {
         let future = b"flatfs commit 3\nsomething else\n";
-        assert_eq!(
-            CommitRecord::decode(future),
-            Err(UnreadableRecord::Version(3))
-        );
+        assert_eq!(decode(future), Err(UnreadableRecord::Version(3)));
     }
 
     #[test]
@@ -200,7 +270,43 @@ mod tests {
         let text = "flatfs commit 1\nput 4096 CIQA\n";
         let sum = crc32fast::hash(text.as_bytes());
         let record = format!("{text}crc32 {sum:08x}\n");
-        let intent = CommitRecord::decode(record.as_bytes()).unwrap();
-        assert_eq!(intent.puts, [put("CIQA", 4096, StagingDir::FIRST)]);
+        let read = decode(record.as_bytes()).unwrap();
+        assert_eq!(read.puts, [put("CIQA", 4096, StagingDir::FIRST)]);
+    }
+
+    #[test]
+    fn the_longest_line_is_read_and_a_record_ends_with_its_checksum() {
+        let longest = CommitRecord {
+            puts: vec![put(&"A".repeat(250), u64::MAX, StagingDir::new(255))],
+            deletes: Vec::new(),
+        };
+        let text = longest.encode();
+        let line = text.lines().nth(1).unwrap();
+        assert_eq!(line.len() as u64 + 1, MAX_LINE_LEN);
+        assert_eq!(decode(text.as_bytes()), Ok(longest));
+        let longer = format!("{text}\n");
+        assert_eq!(decode(longer.as_bytes()), Err(UnreadableRecord::Damaged));
+    }
+
+    /// A source of zeros that knows how many were read.
+    struct Zeros(u64);
+
+    impl Read for Zeros {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            buffer.fill(0);
+            self.0 += buffer.len() as u64;
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn a_file_of_any_size_that_is_not_a_record_is_not_read_to_its_end() {
+        let mut endless = Zeros(0);
+        let read = CommitRecord::read(&mut endless).unwrap();
+        assert_eq!(read, Err(UnreadableRecord::Damaged));
+        let head = format!("{MAGIC}{VERSION}\nput 1 CIQA\n");
+        let read = CommitRecord::read(head.as_bytes().chain(&mut endless)).unwrap();
+        assert_eq!(read, Err(UnreadableRecord::Damaged));
+        assert!(endless.0 < 1 << 16, "{} bytes", endless.0);
     }
 }

@@ -9,7 +9,7 @@ use super::block_key::{BlockKey, EXTENSION};
 use super::names::TEMP;
 use super::shard::Shard;
 
-const BATCH: &str = "batch-";
+const BATCH_PREFIX: &str = "batch-";
 
 /// The paths of one store.
 #[derive(Clone, Debug)]
@@ -31,22 +31,22 @@ impl Layout {
         self.shard
     }
 
-    /// Something that stands in the root.
+    /// Returns the path of an entry of the root.
     pub(crate) fn at_root(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// The name of the block's shard directory.
+    /// Returns the name of the block's shard directory.
     pub(crate) fn shard_of<'a>(&self, block: &'a BlockKey) -> Cow<'a, str> {
         self.shard.dir_of(block.name())
     }
 
-    /// Where the block stands.
+    /// Returns the path of the block's file.
     pub(crate) fn block(&self, block: &BlockKey) -> PathBuf {
         self.at_root(&self.below_root(block))
     }
 
-    /// Where the block stands, seen from the root.
+    /// Returns the path of the block's file relative to the root.
     pub(crate) fn below_root(&self, block: &BlockKey) -> String {
         [&self.shard_of(block), "/", block.name(), EXTENSION].concat()
     }
@@ -55,13 +55,13 @@ impl Layout {
         self.at_root(TEMP)
     }
 
-    /// A temp file for the `number`th write since the store was opened.
+    /// Returns the path of a temp file, for the `number`th write since the store was opened.
     pub(crate) fn temp_file(&self, number: u64) -> PathBuf {
         self.temp().join(format!("write-{number}"))
     }
 
-    /// A batch's directory.
+    /// Returns the path of a batch's directory.
     pub(crate) fn batch_dir(&self, id: Uuid) -> PathBuf {
-        self.temp().join(format!("{BATCH}{id}"))
+        self.temp().join(format!("{BATCH_PREFIX}{id}"))
     }
 }

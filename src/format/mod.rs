@@ -1,4 +1,4 @@
-//! The format of a store on disk: names, paths and the texts of its small files. No I/O.
+//! The format of a store on disk: names, paths, and the text of its small files. No I/O.
 
 mod block_key;
 mod commit_record;

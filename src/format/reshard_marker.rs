@@ -1,8 +1,8 @@
-//! [`Resharding`]: what stands in `SHARDING` while a store is re-sharded, as text. No I/O.
+//! [`ReshardMarker`]: the text of `SHARDING` while a store is re-sharded. No I/O.
 //!
-//! It takes the place of the shard function in one step, and gives it up to the new one in one step:
-//! so there is no moment at which a program could open the store and miss blocks. go-ds-flatfs and
-//! kubo refuse it as an "invalid shard identifier", and print the line, which is for people too:
+//! The marker replaces the old shard function in one step, and the new one replaces the marker in one
+//! step. So at no moment can a program open the store and miss blocks. go-ds-flatfs and kubo refuse the
+//! marker as an "invalid shard identifier", and print the line, so it tells their users what to do:
 //!
 //! ```text
 //! /repo/flatfs/shard/resharding/1 from next-to-last/2 to prefix/3; run "flatfs reshard" again to complete it
@@ -15,8 +15,8 @@ const MAGIC: &str = "/repo/flatfs/shard/resharding/";
 const VERSION: u32 = 1;
 const ADVICE: &str = r#"run "flatfs reshard" again to complete it"#;
 
-/// A change of a store's shard function that is under way, or was interrupted: each block stands where
-/// one of the two says.
+/// A change of a store's shard function that is in progress, or was interrupted. Each block is in the
+/// directory that one of the two functions gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReshardMarker {
     pub(crate) from: Shard,
@@ -29,11 +29,11 @@ impl ReshardMarker {
         format!("{MAGIC}{VERSION} from {from} to {to}; {ADVICE}\n")
     }
 
-    /// Reads it; `None` if the text is none, and should be a shard function.
+    /// Parses a marker. Returns `None` if the text is not a marker, and should be a shard function.
     ///
     /// # Errors
     ///
-    /// The version that it names if that is not known, else [`Error::InvalidShard`].
+    /// The version that the marker names if it is unknown, otherwise [`Error::InvalidShard`].
     pub(crate) fn decode(text: &str) -> Result<Option<Self>, UnreadableMarker> {
         let Some(text) = text.trim().strip_prefix(MAGIC) else {
             return Ok(None);
@@ -58,18 +58,19 @@ impl ReshardMarker {
     }
 }
 
-/// Why it can't be followed.
+/// The reason why a marker cannot be read.
 #[derive(Debug)]
 pub(crate) enum UnreadableMarker {
-    /// It is not of a version that this code knows.
+    /// It has a version that this code does not know.
     Version(u32),
+    /// It does not name two shard functions.
     Damaged(Error),
 }
 
 fn damaged(text: &str) -> UnreadableMarker {
     UnreadableMarker::Damaged(Error::InvalidShard {
         input: text.chars().take(80).collect(),
-        reason: "it does not say from which function to which the store is re-sharded".to_owned(),
+        reason: "it does not name the old and the new shard function of the re-sharding".to_owned(),
     })
 }
 
@@ -85,15 +86,15 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_back_as_it_was_written() {
+    fn a_marker_is_read_back_as_it_was_written() {
         let text = resharding().encode();
         assert_eq!(ReshardMarker::decode(&text).unwrap(), Some(resharding()));
         assert_eq!(text.lines().count(), 1);
     }
 
-    /// Its parser wants three parts after the prefix, and the first of them to be v1.
+    /// Its parser expects three parts after the prefix, the first of which is v1.
     #[test]
-    fn go_ds_flatfs_does_not_take_it_for_a_shard_function() {
+    fn go_ds_flatfs_does_not_take_a_marker_for_a_shard_function() {
         let text = resharding().encode();
         let parts = text.strip_prefix("/repo/flatfs/shard/").unwrap().split('/');
         assert_ne!(parts.count(), 3);
@@ -101,20 +102,20 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_function_is_none() {
+    fn a_shard_function_is_not_a_marker() {
         let text = Shard::default().to_string();
         assert_eq!(ReshardMarker::decode(&text).unwrap(), None);
     }
 
     #[test]
-    fn one_of_another_version_is_known_as_such_whatever_is_in_it() {
+    fn a_marker_of_another_version_is_reported_by_its_version_whatever_follows() {
         let future = "/repo/flatfs/shard/resharding/2 something else";
         let unreadable = ReshardMarker::decode(future).unwrap_err();
         assert!(matches!(unreadable, UnreadableMarker::Version(2)));
     }
 
     #[test]
-    fn one_that_is_damaged_is_refused() {
+    fn a_damaged_marker_is_refused() {
         let text = resharding().encode();
         for end in MAGIC.len()..text.find(';').unwrap() {
             let cut = ReshardMarker::decode(&text[..end]);

@@ -1,4 +1,4 @@
-//! [`Shard`]: the function that tells in which directory a block stands.
+//! [`Shard`]: the function that maps a key to the directory of its block.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,18 +13,18 @@ use crate::error::{Error, Result};
 const IDENTIFIER: &str = "/repo/flatfs/shard/";
 const VERSION: &str = "v1";
 
-/// A shard function: it picks the directory of a block by some characters of its key.
+/// A shard function: it picks the directory of a block by some characters of the key.
 ///
-/// Of a key without its `/`, filled up with `_` where it is too short:
+/// The key is taken without its `/`, and padded with `_` if it is too short:
 ///
-/// | function | directory of `CIQABC` |
+/// | function | directory of `/CIQABC` |
 /// | --- | --- |
 /// | [`prefix/2`](Shard::prefix): the first characters | `CI` |
 /// | [`suffix/2`](Shard::suffix): the last characters | `BC` |
-/// | [`next-to-last/2`](Shard::next_to_last): the ones before the last one | `AB` |
+/// | [`next-to-last/2`](Shard::next_to_last): the characters before the last one | `AB` |
 ///
-/// The default is kubo's `next-to-last/2`. `Display` writes the identifier as it stands in a store's
-/// `SHARDING` file; `FromStr` takes it with or without its first parts, and so does serde.
+/// The default is kubo's `next-to-last/2`. `Display` writes the identifier as it is in a store's
+/// `SHARDING` file. `FromStr` and serde parse it with or without its first parts.
 ///
 /// ```
 /// use ds_flatfs::Shard;
@@ -49,7 +49,7 @@ enum Function {
     NextToLast,
 }
 
-/// The default of kubo: `next-to-last/2`.
+/// Returns the default of kubo, `next-to-last/2`.
 impl Default for Shard {
     fn default() -> Self {
         const TWO: NonZeroU8 = NonZeroU8::MIN.saturating_add(1);
@@ -61,16 +61,16 @@ impl Default for Shard {
 }
 
 impl Shard {
-    /// The first `length` characters of the key.
+    /// Takes the first `length` characters of the key.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidShard`] if `length` is 0 or more than 255, the length of a file name.
+    /// [`Error::InvalidShard`] if `length` is 0 or greater than 255, the maximum length of a file name.
     pub fn prefix(length: usize) -> Result<Self> {
         Shard::new(Function::Prefix, length)
     }
 
-    /// The last `length` characters of the key.
+    /// Takes the last `length` characters of the key.
     ///
     /// # Errors
     ///
@@ -79,8 +79,8 @@ impl Shard {
         Shard::new(Function::Suffix, length)
     }
 
-    /// The `length` characters before the last one of the key: the last one of a base32 text doesn't
-    /// take every value, so these spread blocks more evenly.
+    /// Takes the `length` characters before the last one of the key. They spread blocks more evenly: the
+    /// last character of a base32 text does not take every value.
     ///
     /// # Errors
     ///
@@ -99,11 +99,11 @@ impl Shard {
         }
     }
 
-    /// Reads an identifier as it stands in a `SHARDING` file; white space around it is ignored.
+    /// Parses an identifier as it is in a `SHARDING` file. White space around it is ignored.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidShard`] if it isn't one, or its length is 0 or more than 255.
+    /// [`Error::InvalidShard`] if the text is not an identifier, or its length is 0 or greater than 255.
     pub fn from_identifier(text: &str) -> Result<Self> {
         let trimmed = text.trim();
         let invalid = |reason: &str| Error::InvalidShard {
@@ -122,7 +122,7 @@ impl Shard {
         }
         let Some((name, length)) = rest.split_once('/') else {
             return Err(invalid(
-                "it does not end with a function and a length, as next-to-last/2",
+                "it does not end with a function and a length, such as next-to-last/2",
             ));
         };
         let function = match name {
@@ -131,7 +131,7 @@ impl Shard {
             "next-to-last" => Function::NextToLast,
             _ => {
                 return Err(invalid(
-                    "its function is none of prefix, suffix, next-to-last",
+                    "its function is not prefix, suffix or next-to-last",
                 ));
             }
         };
@@ -144,13 +144,14 @@ impl Shard {
         }
     }
 
-    /// The function and its length alone: `next-to-last/2`.
+    /// Returns the function and its length alone, such as `next-to-last/2`.
     #[must_use]
     pub fn short(&self) -> String {
         format!("{}/{}", self.function.name(), self.length)
     }
 
-    /// How many characters of a key the function takes, 1 to 255: the length of its directories' names.
+    /// Returns how many characters of a key the function takes, 1 to 255. This is the length of the names
+    /// of its directories.
     ///
     /// ```
     /// # use ds_flatfs::Shard;
@@ -161,13 +162,13 @@ impl Shard {
         usize::from(self.length.get())
     }
 
-    /// The name of the directory for a key, which is given without its `/`.
+    /// Returns the name of the directory for a key, which is given without its `/`.
     #[must_use]
     pub fn dir(&self, name: &str) -> String {
         self.dir_of(name).into_owned()
     }
 
-    /// The same, as a part of the key where it is long enough, as keys mostly are.
+    /// Like [`dir`](Shard::dir), but borrows from the key if it needs no padding, as is usual.
     pub(crate) fn dir_of<'a>(&self, name: &'a str) -> Cow<'a, str> {
         let length = self.length();
         let part = match self.function {
@@ -177,17 +178,19 @@ impl Shard {
         };
         match part {
             Some(part) if name.is_ascii() => Cow::Borrowed(part),
-            _ => Cow::Owned(self.filled_up(name)),
+            _ => Cow::Owned(self.padded(name)),
         }
     }
 
-    fn filled_up(&self, name: &str) -> String {
+    fn padded(&self, name: &str) -> String {
         let length = self.length();
-        let fill = iter::repeat('_');
+        let padding = iter::repeat('_');
         match self.function {
-            Function::Prefix => name.chars().chain(fill).take(length).collect(),
-            Function::Suffix => reversed(name.chars().rev().chain(fill).take(length)),
-            Function::NextToLast => reversed(name.chars().rev().skip(1).chain(fill).take(length)),
+            Function::Prefix => name.chars().chain(padding).take(length).collect(),
+            Function::Suffix => reversed(name.chars().rev().chain(padding).take(length)),
+            Function::NextToLast => {
+                reversed(name.chars().rev().skip(1).chain(padding).take(length))
+            }
         }
     }
 }
@@ -219,13 +222,13 @@ fn bad_length(input: &str) -> Error {
     }
 }
 
-/// Garbage in an error message is worth a line, not a page.
+/// Shortens a text for an error message.
 fn shortened(text: &str) -> String {
-    const ENOUGH: usize = 80;
-    if text.chars().count() <= ENOUGH {
+    const MAX_CHARS: usize = 80;
+    if text.chars().count() <= MAX_CHARS {
         return text.to_owned();
     }
-    text.chars().take(ENOUGH).chain("…".chars()).collect()
+    text.chars().take(MAX_CHARS).chain("…".chars()).collect()
 }
 
 impl fmt::Display for Shard {
@@ -235,7 +238,7 @@ impl fmt::Display for Shard {
     }
 }
 
-/// Takes the three spellings that go-ds-flatfs takes: `next-to-last/2`, `v1/next-to-last/2` and the
+/// Parses the three spellings that go-ds-flatfs accepts: `next-to-last/2`, `v1/next-to-last/2` and the
 /// whole identifier.
 impl FromStr for Shard {
     type Err = Error;
@@ -292,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_no_directory_name_can_have_is_refused() {
+    fn a_length_that_is_not_that_of_a_directory_name_is_refused() {
         for length in [0, 256, usize::MAX] {
             assert!(Shard::prefix(length).is_err(), "{length}");
         }
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn every_directory_of_a_function_has_a_name_of_its_length() {
+    fn the_names_of_all_directories_have_the_length_of_the_function() {
         for text in ["prefix/3", "suffix/1", "next-to-last/255"] {
             let shard: Shard = text.parse().unwrap();
             for key in ["A", "CIQABCDEF"] {
@@ -319,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_shown_shortened() {
+    fn a_long_text_is_shortened_in_the_error() {
         let error = Shard::from_identifier(&"x".repeat(5000)).unwrap_err();
         assert!(error.to_string().len() < 300);
     }

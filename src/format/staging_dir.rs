@@ -1,20 +1,21 @@
-//! [`StagingDir`]: one of the directories that a batch writes its blocks to. No I/O.
+//! [`StagingDir`]: one of the directories to which a batch writes its blocks. No I/O.
 
 use std::path::{Path, PathBuf};
 
 use super::block_key::BlockKey;
 
-/// Which of a batch's directories a block was written to. The creation of a file locks its directory, so
-/// writes that run side by side have one each: two threads create small files in half the time then.
+/// One of the staging directories of a batch.
 ///
-/// The first one is the batch's directory itself, the others are in it.
+/// The kernel locks a directory while it creates a file in it, so writes that run in parallel use a
+/// directory each: two threads then create small files in half the time. The first staging directory is
+/// the batch's directory itself, the others are in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StagingDir(u8);
 
 impl StagingDir {
     pub(crate) const FIRST: Self = StagingDir(0);
 
-    /// Which one it is, counted from 0.
+    /// Returns its number, counted from 0.
     pub(crate) fn number(self) -> u8 {
         self.0
     }
@@ -23,7 +24,7 @@ impl StagingDir {
         StagingDir(number)
     }
 
-    /// The directory, in that of its batch.
+    /// Returns its path; `batch` is the directory of the batch.
     pub(crate) fn dir(self, batch: &Path) -> PathBuf {
         match self {
             StagingDir::FIRST => batch.to_owned(),
@@ -31,7 +32,7 @@ impl StagingDir {
         }
     }
 
-    /// Where a block is staged.
+    /// Returns the path of a block that is staged in it.
     pub(crate) fn file(self, batch: &Path, block: &BlockKey) -> PathBuf {
         let mut file = self.dir(batch);
         file.push(block.file_name());

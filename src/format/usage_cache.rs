@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::datastore::{Accuracy, DiskUsage};
 
+/// The longest text that is read as a cached disk usage. go-ds-flatfs writes some 60 bytes.
+pub(crate) const MAX_LEN: u64 = 4096;
+
+/// Figures above this are not those of any file system: 4 EiB.
+const MAX_BYTES: i64 = 1 << 62;
+
 #[derive(Serialize, Deserialize)]
 struct UsageCache {
     #[serde(rename = "diskUsage")]
@@ -12,19 +18,17 @@ struct UsageCache {
     accuracy: String,
 }
 
-/// The disk usage that the text of the file says, or `None` if it makes no sense.
+/// Parses the text of the file. Returns `None` if it is not a disk usage, or cannot be a right one: then
+/// the store has to be counted anew.
 pub(crate) fn decode(contents: &[u8]) -> Option<DiskUsage> {
     let cache: UsageCache = serde_json::from_slice(contents).ok()?;
-    let bytes = u64::try_from(cache.disk_usage)
-        .ok()
-        .filter(|&bytes| bytes > 0)?;
-    Some(DiskUsage::new(
-        bytes,
-        cache.accuracy.parse().unwrap_or(Accuracy::Unknown),
-    ))
+    let is_plausible = (1..=MAX_BYTES).contains(&cache.disk_usage);
+    let bytes = u64::try_from(cache.disk_usage).ok()?;
+    let accuracy = cache.accuracy.parse().unwrap_or(Accuracy::Unknown);
+    is_plausible.then(|| DiskUsage::new(bytes, accuracy))
 }
 
-/// The text of the file for this disk usage.
+/// Returns the text of the file for a disk usage.
 pub(crate) fn encode(figure: DiskUsage) -> serde_json::Result<Vec<u8>> {
     let cache = UsageCache {
         disk_usage: i64::try_from(figure.bytes).unwrap_or(i64::MAX),
@@ -40,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_figure_is_read_as_go_ds_flatfs_writes_it() {
+    fn a_figure_is_read_as_go_ds_flatfs_writes_it() {
         let figure = decode(b"{\"diskUsage\":1086954,\"accuracy\":\"initial-exact\"}\n");
         assert_eq!(figure, Some(DiskUsage::new(1_086_954, Accuracy::Exact)));
         let vague = decode(b"{\"diskUsage\":1,\"accuracy\":\"\"}").unwrap();
@@ -50,13 +54,15 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_that_makes_no_sense_is_none() {
+    fn a_text_that_cannot_be_a_disk_usage_is_ignored() {
         for garbage in [
             "",
             "null",
             "{}",
             "{\"diskUsage\":0}",
             "{\"diskUsage\":-5}",
+            "{\"diskUsage\":9223372036854775807}",
+            "{\"diskUsage\":9223372036854775808}",
             "\0\0\0\0",
         ] {
             assert_eq!(decode(garbage.as_bytes()), None, "{garbage:?}");

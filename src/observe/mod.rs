@@ -1,60 +1,61 @@
-//! What can be observed of a store: [tracing](https://docs.rs/tracing) events and spans, and with the
-//! feature `metrics` figures for the recorder of the [metrics](https://docs.rs/metrics) facade.
+//! What a store reports: [tracing](https://docs.rs/tracing) events and spans, and with the feature
+//! `metrics` figures for the recorder of the [metrics](https://docs.rs/metrics) facade.
 //!
-//! The names on this page are part of the crate's interface. More may come.
+//! The names on this page are part of the crate's interface. More may be added.
 //!
 //! # Events and spans
 //!
 //! | target | level | event | fields |
 //! | --- | --- | --- | --- |
-//! | `ds_flatfs::store` | debug | a store was opened or closed | `path`, `shard`, `read_only` |
-//! | | info | the last session was not closed, its traces are cleaned up | `path` |
-//! | | debug | a `sync` is done | `path` |
-//! | | warn | the disk usage can't be kept, or makes no sense | `error`, `path` |
+//! | `ds_flatfs::store` | debug | a store has been opened or closed | `path`, `shard`, `read_only` |
+//! | | info | the last session did not close the store, what it left is cleaned up | `path` |
+//! | | debug | a `sync` has ended | `path` |
+//! | | warn | the disk usage cannot be written, or the cached one is invalid | `error`, `path` |
 //! | | error | a flush failed | `path`, `error` |
-//! | `ds_flatfs::read` | trace | a `get`, `has` or `get_size` of a block is answered | `operation`, `key`, `source`, `bytes`, `outcome` |
-//! | `ds_flatfs::write` | trace | a `put` or `delete` of a block is done | `operation`, `key`, `bytes`, `outcome` |
-//! | `ds_flatfs::batch` | debug | a batch was begun, committed or discarded | `batch`, `puts`, `deletes`, `bytes` |
+//! | `ds_flatfs::read` | trace | a `get`, `has` or `get_size` of a block has ended | `operation`, `key`, `source`, `bytes`, `outcome` |
+//! | `ds_flatfs::write` | trace | a `put` or `delete` of a block has ended | `operation`, `key`, `bytes`, `outcome` |
+//! | `ds_flatfs::batch` | debug | a batch has been begun, committed or discarded | `batch`, `puts`, `deletes`, `bytes` |
 //! | | info | a commit that was interrupted is completed | `batch` |
-//! | | warn | a commit stays incomplete, or something is left behind | `batch`, `error` |
-//! | | error | a block of a committed batch is gone | `key` |
+//! | | warn | a commit stays incomplete, or a directory cannot be removed | `batch`, `error` |
+//! | | error | a block of a committed batch is missing | `key` |
 //! | `ds_flatfs::query` | debug | a query begins | `query` |
-//! | | warn | something in the store is no block | `path` |
-//! | `ds_flatfs::disk` | warn | there is no free file descriptor, or a temp file can't be removed | `path`, `error` |
-//! | `ds_flatfs::maintenance` | warn | a store can't be closed after its maintenance was stopped | `error` |
-//! | `ds_flatfs::wrappers` | warn | something went wrong that no caller is told | `error`, `key` |
+//! | | warn | a file in the store is not a block | `path` |
+//! | `ds_flatfs::disk` | debug | the permissions of the lock file cannot be restricted | `error` |
+//! | | warn | no file descriptor is free, or a temp file cannot be removed | `path`, `error` |
+//! | `ds_flatfs::maintenance` | warn | a store cannot be closed after its maintenance was stopped | `error` |
+//! | `ds_flatfs::wrappers` | warn | an operation failed of which no caller waits for the result | `error`, `key` |
 //!
-//! There are spans for what takes several steps: `open` (info) and `close` (info) with `path`, `sync`
-//! (debug) with `path`, all of the target `ds_flatfs::store`, and `commit` (debug) with `batch`, of the target
-//! `ds_flatfs::batch`. What is done for them on the blocking pool is in the span too. `batch` is the name of
-//! the batch's directory below `.temp`. Values are never part of an event.
+//! Operations of several steps have spans: `open` (info) and `close` (info) with `path`, `sync` (debug)
+//! with `path`, all of the target `ds_flatfs::store`, and `commit` (debug) with `batch`, of the target
+//! `ds_flatfs::batch`. Their work on the blocking pool is in the span, too. `batch` is the name of the
+//! batch's directory below `.temp`. Values of blocks are never part of an event.
 //!
-//! An event that nobody listens to costs a comparison.
+//! An event without a subscriber costs a comparison.
 //!
 //! # Metrics
 //!
-//! | name | kind | labels | what |
+//! | name | kind | labels | meaning |
 //! | --- | --- | --- | --- |
-//! | `ds_flatfs_operations_total` | counter | `operation`, `outcome` | calls that were answered |
+//! | `ds_flatfs_operations_total` | counter | `operation`, `outcome` | operations that have ended |
 //! | `ds_flatfs_operation_seconds` | histogram | `operation` | how long they took; of reads, those that needed the disk |
-//! | `ds_flatfs_reads_total` | counter | `source` | reads of blocks that memory could answer at once (`memory`), or not (`disk`) |
-//! | `ds_flatfs_read_bytes_total` | counter | | the sizes of the blocks that were got |
-//! | `ds_flatfs_written_bytes_total` | counter | | the sizes of the blocks that were put, also into batches |
-//! | `ds_flatfs_batch_puts` | histogram | | puts of each batch that was committed |
-//! | `ds_flatfs_batch_deletes` | histogram | | deletes of each batch that was committed |
-//! | `ds_flatfs_batch_bytes` | histogram | | the sizes of the blocks of each batch that was committed |
-//! | `ds_flatfs_flush_seconds` | histogram | | how long flushes to the disk took, each of which may serve many writes |
+//! | `ds_flatfs_reads_total` | counter | `source` | reads of blocks, served from memory at once (`memory`) or not (`disk`) |
+//! | `ds_flatfs_read_bytes_total` | counter | | sizes of the blocks that were read |
+//! | `ds_flatfs_written_bytes_total` | counter | | sizes of the blocks that were put, also into batches |
+//! | `ds_flatfs_batch_puts` | histogram | | puts of each committed batch |
+//! | `ds_flatfs_batch_deletes` | histogram | | deletes of each committed batch |
+//! | `ds_flatfs_batch_bytes` | histogram | | sizes of the blocks of each committed batch |
+//! | `ds_flatfs_flush_seconds` | histogram | | how long flushes to the disk took, each of which can serve many writes |
 //! | `ds_flatfs_flush_failures_total` | counter | | flushes that failed |
-//! | `ds_flatfs_open_files` | histogram | | files that a store has open for its jobs, seen when one more is to be |
+//! | `ds_flatfs_open_files` | histogram | | files that a store has open for its jobs, recorded when one more is requested |
 //! | `ds_flatfs_file_retries_total` | counter | | times that no file descriptor was free |
 //!
-//! `operation` is `get`, `has`, `get_size`, `put`, `delete`, `commit`, `sync`, `open` or `close`; each of
-//! many keys is a `get` or `has`. `outcome` is `ok`, `absent` for a read of what is not there, or `error`.
-//! Calls are not counted whose future was dropped, nor those that a closed store refuses, nor a close of one
-//! that is closed already.
+//! `operation` is `get`, `has`, `get_size`, `put`, `delete`, `commit`, `sync`, `open` or `close`; in an
+//! operation on many keys, each key is a `get` or `has`. `outcome` is `ok`, `absent` for a read of an
+//! absent block, or `error`. Operations whose future was dropped are not counted, nor those that a closed
+//! store refuses, nor a second close.
 //!
-//! `describe_metrics` tells the recorder what each of them is. Without the
-//! feature nothing of this is in the program.
+//! `describe_metrics` registers a description and a unit of each metric with the recorder. Without the
+//! feature, the program contains nothing of this.
 
 #[cfg(not(feature = "metrics"))]
 #[path = "no_recorder.rs"]
@@ -72,7 +73,7 @@ pub(crate) use self::recorder::{bytes_written, file_retry, open_files};
 use crate::error::{Error, Result};
 use crate::key::Key;
 
-/// The targets of events and spans.
+/// The targets of the events and spans.
 pub(crate) mod target {
     pub(crate) const STORE: &str = "ds_flatfs::store";
     pub(crate) const READ: &str = "ds_flatfs::read";
@@ -84,7 +85,7 @@ pub(crate) mod target {
     pub(crate) const WRAPPERS: &str = "ds_flatfs::wrappers";
 }
 
-/// What answered a read.
+/// Where a block was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Memory,
@@ -100,8 +101,8 @@ impl Source {
     }
 }
 
-/// A call, from here to its answer.
-#[must_use = "it is reported at its end"]
+/// An operation in progress, which is reported when it ends.
+#[must_use = "the operation is reported when this ends"]
 pub(crate) struct Operation {
     name: &'static str,
     timer: Timer,
@@ -115,54 +116,54 @@ impl Operation {
         }
     }
 
-    /// Passes its answer on. A closed store's refusal is no answer, and isn't reported.
-    pub(crate) fn end<T>(self, answer: Result<T>) -> Result<T> {
-        if let Err(Error::Closed) = answer {
-            return answer;
+    /// Reports the result and returns it. That a closed store refuses an operation is not reported.
+    pub(crate) fn end<T>(self, result: Result<T>) -> Result<T> {
+        if let Err(Error::Closed) = result {
+            return result;
         }
-        recorder::operation(self.name, outcome(&answer));
+        recorder::operation(self.name, outcome(&result));
         recorder::took(self.name, self.timer);
-        answer
+        result
     }
 
-    /// Ends the write of a block.
-    pub(crate) fn end_write(self, key: &Key, bytes: usize, answer: Result<()>) -> Result<()> {
-        if let Err(Error::Closed) = answer {
-            return answer;
+    /// Reports the result of the write of a block of `bytes` bytes, and returns it.
+    pub(crate) fn end_write(self, key: &Key, bytes: usize, result: Result<()>) -> Result<()> {
+        if let Err(Error::Closed) = result {
+            return result;
         }
         tracing::trace!(
             target: target::WRITE,
             operation = self.name,
             %key,
             bytes,
-            outcome = outcome(&answer),
+            outcome = outcome(&result),
             "write"
         );
-        if answer.is_ok() {
+        if result.is_ok() {
             bytes_written(bytes);
         }
-        self.end(answer)
+        self.end(result)
     }
 
-    /// Ends a read of a block from disk; `bytes` of it were read.
-    pub(crate) fn end_read<T>(self, key: &Key, bytes: usize, answer: &Result<Option<T>>) {
-        read(self.name, Source::Disk, key, bytes, answer);
+    /// Reports the result of a read of a block from disk, of which `bytes` bytes were read.
+    pub(crate) fn end_read<T>(self, key: &Key, bytes: usize, result: &Result<Option<T>>) {
+        read(self.name, Source::Disk, key, bytes, result);
         recorder::took(self.name, self.timer);
     }
 }
 
-/// Reports a read of a block, `bytes` of which were read.
+/// Reports a read of a block, of which `bytes` bytes were read.
 #[inline]
 pub(crate) fn read<T>(
     operation: &'static str,
     source: Source,
     key: &Key,
     bytes: usize,
-    answer: &Result<Option<T>>,
+    result: &Result<Option<T>>,
 ) {
-    let outcome = match answer {
+    let outcome = match result {
         Ok(None) => "absent",
-        answer => outcome(answer),
+        result => outcome(result),
     };
     tracing::trace!(
         target: target::READ,
@@ -177,7 +178,7 @@ pub(crate) fn read<T>(
     recorder::read(source.name(), bytes);
 }
 
-/// Reports a batch that was committed.
+/// Reports that a batch has been committed.
 pub(crate) fn committed(dir: &Path, puts: usize, deletes: usize, bytes: u64) {
     tracing::debug!(
         target: target::BATCH,
@@ -190,8 +191,8 @@ pub(crate) fn committed(dir: &Path, puts: usize, deletes: usize, bytes: u64) {
     recorder::batch(puts, deletes, bytes);
 }
 
-/// A flush to the disk that runs.
-#[must_use = "it is reported at its end"]
+/// A flush to the disk in progress, which is reported when it ends.
+#[must_use = "the flush is reported when this ends"]
 pub(crate) struct Flush(Timer);
 
 impl Flush {
@@ -204,13 +205,13 @@ impl Flush {
     }
 }
 
-/// The last component of a path, as an event shows it.
+/// Returns the last component of a path, for a field of an event.
 pub(crate) fn name(path: &Path) -> impl fmt::Display {
     Path::new(path.file_name().unwrap_or_default()).display()
 }
 
-fn outcome<T>(answer: &Result<T>) -> &'static str {
-    match answer {
+fn outcome<T>(result: &Result<T>) -> &'static str {
+    match result {
         Ok(_) => "ok",
         Err(_) => "error",
     }

@@ -1,4 +1,4 @@
-//! Figures for the recorder of the metrics facade.
+//! The recorder: passes figures to the one that is installed for the metrics facade.
 
 use std::time::Instant;
 
@@ -17,24 +17,36 @@ const FLUSH_FAILURES: &str = "ds_flatfs_flush_failures_total";
 const OPEN_FILES: &str = "ds_flatfs_open_files";
 const FILE_RETRIES: &str = "ds_flatfs_file_retries_total";
 
-/// Tells the recorder that is installed, if there is one, what each metric is and its unit. Call it once
-/// after the recorder was installed, if it shows descriptions. Feature `metrics`.
+/// Registers a description and a unit of each metric with the installed recorder, if there is one. Call
+/// it once after the recorder was installed, if that shows descriptions. Feature `metrics`.
 pub fn describe_metrics() {
-    describe_counter!(OPERATIONS, Unit::Count, "Calls that were answered");
-    describe_histogram!(OPERATION_SECONDS, Unit::Seconds, "How long calls took");
-    describe_counter!(READS, Unit::Count, "Reads of blocks, by what answered");
-    describe_counter!(READ_BYTES, Unit::Bytes, "Sizes of the blocks that were got");
+    describe_counter!(OPERATIONS, Unit::Count, "Operations that have ended");
+    describe_histogram!(OPERATION_SECONDS, Unit::Seconds, "How long operations took");
+    describe_counter!(
+        READS,
+        Unit::Count,
+        "Reads of blocks, from memory or from disk"
+    );
+    describe_counter!(
+        READ_BYTES,
+        Unit::Bytes,
+        "Sizes of the blocks that were read"
+    );
     describe_counter!(
         WRITTEN_BYTES,
         Unit::Bytes,
         "Sizes of the blocks that were put"
     );
-    describe_histogram!(BATCH_PUTS, Unit::Count, "Puts of a committed batch");
-    describe_histogram!(BATCH_DELETES, Unit::Count, "Deletes of a committed batch");
+    describe_histogram!(BATCH_PUTS, Unit::Count, "Puts of each committed batch");
+    describe_histogram!(
+        BATCH_DELETES,
+        Unit::Count,
+        "Deletes of each committed batch"
+    );
     describe_histogram!(
         BATCH_BYTES,
         Unit::Bytes,
-        "Sizes of the blocks of a committed batch"
+        "Sizes of the blocks of each committed batch"
     );
     describe_histogram!(
         FLUSH_SECONDS,

@@ -249,7 +249,7 @@ mod tests {
             chain(&anyhow::Error::from(failed).context("nothing was imported"))
         };
         let full = "nothing was imported: no space left to write /s/x: \
-                    free some space, deleting blocks still works";
+                    free some space; blocks can still be deleted";
         assert_eq!(told(io::ErrorKind::StorageFull), full);
         let quota = told(io::ErrorKind::QuotaExceeded);
         assert_eq!(quota, format!("{full}: quota exceeded"));
