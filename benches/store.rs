@@ -1,8 +1,8 @@
-//! The store beside its floor: the same work as a plain `std::fs` loop, in the same run.
+//! The store and its floor, the same work as a plain `std::fs` loop, in the same run.
 //!
-//! Absolute times depend on the machine and on what else it does, so compare the two rows of a
-//! group. `BENCH_DIR` names the directory to work in, on the file system that is to be measured; a
-//! file system in memory shows the program's own cost. Nothing is made durable here on either side.
+//! Absolute times depend on the machine and its load, so compare the two rows of a group. `BENCH_DIR` is
+//! the directory to work in, on the file system to measure; a file system in memory shows the cost of the
+//! program itself. Neither the store nor the floor makes anything durable.
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -11,7 +11,7 @@
     reason = "a benchmark is its own program"
 )]
 
-#[allow(dead_code, reason = "each benchmark uses its part")]
+#[allow(dead_code, reason = "each benchmark uses a part")]
 mod common;
 
 use std::hint::black_box;
@@ -28,10 +28,10 @@ use tokio::runtime::Runtime;
 
 use self::common::{Blocks, Floor, name};
 
-/// How many blocks the stores hold that are read.
+/// The number of blocks in the stores that are read.
 const BLOCKS: usize = 10_000;
 const BLOCK: usize = 4096;
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 
 fn work_dir() -> TempDir {
     let base = std::env::var_os("BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
@@ -113,14 +113,14 @@ fn reads(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("get 4 KiB");
     group.throughput(Throughput::Elements(1));
-    let mut turn = names.iter().cycle();
+    let mut cycle = names.iter().cycle();
     group.bench_function("floor", |bencher| {
-        bencher.iter(|| black_box(turn.next().map(|name| floor.get(name))));
+        bencher.iter(|| black_box(cycle.next().map(|name| floor.get(name))));
     });
-    let mut turn = keys.iter().cycle();
+    let mut cycle = keys.iter().cycle();
     group.bench_function("flatfs", |bencher| {
         bencher.to_async(&runtime).iter(|| {
-            let key = turn.next().cloned().unwrap_or_else(Key::root);
+            let key = cycle.next().cloned().unwrap_or_else(Key::root);
             let store = Arc::clone(&store);
             async move { black_box(store.get(&key).await.expect("a read")) }
         });
@@ -133,16 +133,16 @@ fn reads(criterion: &mut Criterion) {
     ] {
         let mut group = criterion.benchmark_group(title);
         group.throughput(Throughput::Elements(1));
-        let mut turn = names.iter().cycle();
+        let mut cycle = names.iter().cycle();
         group.bench_function("floor", |bencher| {
-            bencher.iter(|| black_box(turn.next().map(|name| floor.has(name))));
+            bencher.iter(|| black_box(cycle.next().map(|name| floor.has(name))));
         });
-        let mut turn = keys.iter().cycle();
+        let mut cycle = keys.iter().cycle();
         group.bench_function("flatfs", |bencher| {
             bencher.to_async(&runtime).iter(|| {
-                let key = turn.next().cloned().unwrap_or_else(Key::root);
+                let key = cycle.next().cloned().unwrap_or_else(Key::root);
                 let store = Arc::clone(&store);
-                async move { black_box(store.has(&key).await.expect("an answer")) }
+                async move { black_box(store.has(&key).await.expect("a lookup")) }
             });
         });
         group.finish();
@@ -173,14 +173,14 @@ fn reads(criterion: &mut Criterion) {
     }
 }
 
-fn many(criterion: &mut Criterion) {
-    const MANY: usize = 2_000;
+fn puts_and_batches(criterion: &mut Criterion) {
+    const COUNT: usize = 2_000;
     let runtime = runtime();
-    let blocks = Blocks::new(0..MANY, BLOCK);
+    let blocks = Blocks::new(0..COUNT, BLOCK);
     let names = &blocks.names;
 
     let mut group = criterion.benchmark_group("2,000 puts of 4 KiB, 16 at a time");
-    group.throughput(Throughput::Elements(MANY as u64));
+    group.throughput(Throughput::Elements(COUNT as u64));
     group.sample_size(10);
     group.bench_function("floor, 2 threads", |bencher| {
         bencher.iter_custom(|times| {
@@ -201,7 +201,7 @@ fn many(criterion: &mut Criterion) {
                     let store = new_store(&dir).await;
                     let begin = Instant::now();
                     futures::stream::iter(names)
-                        .for_each_concurrent(AT_ONCE, |name| {
+                        .for_each_concurrent(CONCURRENCY, |name| {
                             let store = Arc::clone(&store);
                             async move {
                                 let put = store.put(&Key::new(name), block()).await;
@@ -217,7 +217,7 @@ fn many(criterion: &mut Criterion) {
     group.finish();
 
     let mut group = criterion.benchmark_group("a batch of 2,000 puts of 4 KiB and its commit");
-    group.throughput(Throughput::Elements(MANY as u64));
+    group.throughput(Throughput::Elements(COUNT as u64));
     group.sample_size(10);
     group.bench_function("floor, 2 threads", |bencher| {
         bencher.iter_custom(|times| {
@@ -250,5 +250,5 @@ fn repeat(times: u64, mut once: impl FnMut() -> Duration) -> Duration {
     (0..times).map(|_| once()).sum()
 }
 
-criterion_group!(benches, puts, reads, many);
+criterion_group!(benches, puts, reads, puts_and_batches);
 criterion_main!(benches);

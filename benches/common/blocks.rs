@@ -1,4 +1,4 @@
-//! Blocks to work on: names as kubo's, contents that can't be compressed and are all different.
+//! [`Blocks`]: blocks with names like kubo's, and different contents that cannot be compressed.
 
 use std::iter;
 use std::thread;
@@ -6,24 +6,24 @@ use std::thread;
 use bytes::Bytes;
 use ds_flatfs::Key;
 
-/// So many contents are different; then they repeat.
-const CONTENTS: usize = 1 << 20;
+/// The number of different contents, after which they repeat.
+const DISTINCT_CONTENTS: usize = 1 << 20;
 
-/// Names, the keys of them, and a value for each.
+/// Names, their keys, and a value for each.
 pub(crate) struct Blocks {
     pub(crate) names: Vec<String>,
     pub(crate) keys: Vec<Key>,
-    /// A value is a piece of this.
+    /// Each value is a part of these bytes.
     random: Bytes,
     size: usize,
 }
 
 impl Blocks {
-    /// The blocks of these numbers, of `size` bytes each.
+    /// Returns the blocks with these numbers, of `size` bytes each.
     pub(crate) fn new(numbers: impl IntoIterator<Item = usize>, size: usize) -> Self {
         let names: Vec<String> = numbers.into_iter().map(name).collect();
         let keys = names.iter().map(Key::new).collect();
-        let words = (size + names.len().min(CONTENTS)).div_ceil(8);
+        let words = (size + names.len().min(DISTINCT_CONTENTS)).div_ceil(8);
         let random: Vec<u8> = random(names.len() as u64)
             .take(words)
             .flat_map(u64::to_le_bytes)
@@ -45,11 +45,11 @@ impl Blocks {
     }
 
     pub(crate) fn value(&self, index: usize) -> Bytes {
-        let begin = index % CONTENTS;
+        let begin = index % DISTINCT_CONTENTS;
         self.random.slice(begin..begin + self.size)
     }
 
-    /// Does some work for each block, with its name and its index, by so many threads.
+    /// Calls `work` for each block, with its name and its index, on this number of threads.
     pub(crate) fn by_threads(&self, threads: usize, work: impl Fn(&str, usize) + Sync) {
         let work = &work;
         let share = self.len().div_ceil(threads).max(1);
@@ -65,7 +65,7 @@ impl Blocks {
     }
 }
 
-/// A name as spread as hashes are: 55 characters, as those of kubo's blocks are.
+/// Returns a name that is distributed like a hash and has 55 characters, like the names of kubo's blocks.
 pub(crate) fn name(number: usize) -> String {
     const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let digits = random(number as u64)
@@ -74,7 +74,7 @@ pub(crate) fn name(number: usize) -> String {
     format!("CIQ{}", digits.collect::<String>())
 }
 
-/// `SplitMix64`.
+/// Returns the numbers of the generator `SplitMix64`.
 fn random(mut state: u64) -> impl Iterator<Item = u64> {
     iter::repeat_with(move || {
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -1,4 +1,4 @@
-//! The floor: what the same work costs as plain `std::fs` calls, without async, checks or promises.
+//! [`Floor`]: the same work as plain `std::fs` calls, without async, checks and durability.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -14,14 +14,14 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
-    /// A place of its own below `dir`.
+    /// Creates a directory of its own below `dir`.
     pub(crate) fn new(dir: &Path) -> Self {
         let root = dir.join("floor");
         fs::create_dir_all(root.join(".temp")).expect("a directory");
         Floor::over(&root)
     }
 
-    /// The files of the store at `root`.
+    /// Uses the files of the store at `root`.
     pub(crate) fn over(root: &Path) -> Self {
         Floor {
             root: root.to_owned(),
@@ -43,7 +43,7 @@ impl Floor {
         self.rename(name);
     }
 
-    /// A put that survives a power cut, but for its name.
+    /// Puts a block whose contents, but not its name, survive a power cut.
     pub(crate) fn put_durably(&self, name: &str, value: &[u8]) {
         self.write_durably(name, value);
         self.rename(name);
@@ -75,7 +75,7 @@ impl Floor {
         });
     }
 
-    /// Writes all, then renames all.
+    /// Writes all blocks, then renames all.
     pub(crate) fn batch_by(&self, threads: usize, blocks: &Blocks) {
         blocks.by_threads(threads, |name, index| {
             fs::write(self.temp(name), blocks.value(index)).expect("a write");
@@ -83,7 +83,7 @@ impl Floor {
         blocks.by_threads(threads, |name, _| self.rename(name));
     }
 
-    /// Writes all with a flush for each, then renames all.
+    /// Writes and flushes each block, then renames all.
     pub(crate) fn batch_durably_by(&self, threads: usize, blocks: &Blocks) {
         blocks.by_threads(threads, |name, index| {
             self.write_durably(name, &blocks.value(index));
@@ -103,7 +103,7 @@ impl Floor {
         fs::remove_file(self.path(name)).expect("a removal");
     }
 
-    /// Puts blocks at their places without a detour: to make a store, not to measure it.
+    /// Writes a block at its path directly, to fill a store and not to measure it.
     pub(crate) fn plant(&self, name: &str, value: &[u8]) {
         let path = self.path(name);
         if fs::write(&path, value).is_err() {
@@ -112,7 +112,7 @@ impl Floor {
         }
     }
 
-    /// Reads the directories, and of each entry as much as the query asks for.
+    /// Reads the directories, and what the query asks for of each entry.
     pub(crate) fn query(&self, query: &Query) -> usize {
         let mut count = 0;
         for shard in fs::read_dir(&self.root).expect("a directory") {

@@ -1,4 +1,4 @@
-//! What the benchmarks share: the blocks they work on, and the floor they are measured against.
+//! The blocks that the benchmarks store, and the floor that they are compared with.
 
 mod blocks;
 mod floor;

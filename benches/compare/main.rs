@@ -1,10 +1,10 @@
-//! The table of goals: what this store costs beside its floor, measured in the same run.
+//! The table of goals: the cost of this store compared with its floor, measured in the same run.
 //!
 //! ```sh
 //! cargo bench --bench compare -- --dir DIR --quick
 //! ```
 //!
-//! `--help` names the options. `benches/peers` is the same program with other stores in the table.
+//! `--help` lists the options. `benches/peers` is the same program with other stores in the table.
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -13,13 +13,13 @@
     reason = "a benchmark is its own program"
 )]
 
-#[allow(dead_code, reason = "each benchmark uses its part")]
+#[allow(dead_code, reason = "each benchmark uses a part")]
 #[path = "../common/mod.rs"]
 mod common;
-mod program;
+mod harness;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    program::main(&[])
+    harness::main(&[])
 }

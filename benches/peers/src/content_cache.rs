@@ -1,4 +1,4 @@
-//! `cacache`: a file a content, and an index that maps keys to contents. It hashes on write and read.
+//! `cacache`: one file per content, and an index from keys to contents. It hashes on write and read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use ds_flatfs::Key;
 use futures::{FutureExt, StreamExt};
 
 use crate::common::Blocks;
-use crate::program::subject::{Peer, PeerKind};
+use crate::harness::contender::{Peer, PeerKind};
 
 pub(super) const KIND: PeerKind = PeerKind {
     name: "cacache",
@@ -38,21 +38,21 @@ impl Peer for Cache {
 
     async fn has(&self, key: &Key) -> bool {
         let found = cacache::metadata(&self.0, key.as_str()).await;
-        found.expect("an answer").is_some()
+        found.expect("a lookup").is_some()
     }
 
     async fn put(&self, key: &Key, value: Bytes) {
         self.write(key, value).await;
     }
 
-    /// Of the key and the content.
+    /// Removes the key and the content.
     async fn delete(&self, key: &Key) {
         let remove = cacache::RemoveOpts::new().remove_fully(true);
         let removed = remove.remove(&self.0, key.as_str()).await;
         removed.expect("a delete");
     }
 
-    /// It has none; so 16 puts at a time.
+    /// Runs 16 puts at a time, because the store has no batches.
     async fn batch(&self, blocks: &Blocks) {
         futures::stream::iter(blocks.keys.iter().enumerate())
             .for_each_concurrent(16, |(index, key)| self.write(key, blocks.value(index)))

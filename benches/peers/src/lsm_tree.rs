@@ -1,4 +1,4 @@
-//! `fjall`: an LSM tree, with large values in files of their own.
+//! `fjall`: an LSM tree with large values in separate files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 use futures::FutureExt;
 
 use crate::common::Blocks;
-use crate::program::subject::{Peer, PeerKind};
+use crate::harness::contender::{Peer, PeerKind};
 
 pub(super) const KIND: PeerKind = PeerKind {
     name: "fjall",
@@ -44,7 +44,7 @@ impl Peer for Tree {
     }
 
     async fn has(&self, key: &Key) -> bool {
-        self.blocks.contains_key(key.as_str()).expect("an answer")
+        self.blocks.contains_key(key.as_str()).expect("a lookup")
     }
 
     async fn put(&self, key: &Key, value: Bytes) {

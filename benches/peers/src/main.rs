@@ -1,11 +1,11 @@
-//! The table of goals with other stores in it, on the same work in the same run.
+//! The table of goals with other stores, on the same workloads in the same run.
 //!
 //! ```sh
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- --peers --dir DIR --quick
 //! ```
 //!
-//! Each is used as its documentation shows, at its fastest: nothing is made durable. redb and fjall are
-//! called on the runtime's workers, which spares them a thread hop and blocks the worker meanwhile.
+//! Each store is used as its documentation shows, with its fastest settings: nothing is made durable. redb
+//! and fjall are called on the runtime's workers, which saves a thread hop and blocks the worker meanwhile.
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -14,11 +14,11 @@
     reason = "a benchmark is its own program"
 )]
 
-#[allow(dead_code, reason = "each benchmark uses its part")]
+#[allow(dead_code, reason = "each benchmark uses a part")]
 #[path = "../../common/mod.rs"]
 mod common;
-#[path = "../../compare/program/mod.rs"]
-mod program;
+#[path = "../../compare/harness/mod.rs"]
+mod harness;
 
 mod content_cache;
 mod lsm_tree;
@@ -27,7 +27,7 @@ mod paged_tree;
 
 use std::process::ExitCode;
 
-use self::program::subject::PeerKind;
+use self::harness::contender::PeerKind;
 
 const PEERS: &[PeerKind] = &[
     object_files::KIND,
@@ -37,5 +37,5 @@ const PEERS: &[PeerKind] = &[
 ];
 
 fn main() -> ExitCode {
-    program::main(PEERS)
+    harness::main(PEERS)
 }

@@ -1,4 +1,4 @@
-//! `object_store`: a file an object, in directories as ours.
+//! `object_store`: one file per object, in the same directories as our store.
 
 use std::path::Path as Dir;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::common::Blocks;
-use crate::program::subject::{Peer, PeerKind};
+use crate::harness::contender::{Peer, PeerKind};
 
 pub(super) const KIND: PeerKind = PeerKind {
     name: "object_store",
@@ -56,7 +56,7 @@ impl Peer for Objects {
         self.0.delete(&path(key)).await.expect("a delete");
     }
 
-    /// It has none; so 16 puts at a time.
+    /// Runs 16 puts at a time, because the store has no batches.
     async fn batch(&self, blocks: &Blocks) {
         futures::stream::iter(blocks.keys.iter().enumerate())
             .for_each_concurrent(16, |(index, key)| self.write(key, blocks.value(index)))

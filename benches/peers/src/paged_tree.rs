@@ -12,7 +12,7 @@ use redb::{
 };
 
 use crate::common::Blocks;
-use crate::program::subject::{Peer, PeerKind};
+use crate::harness::contender::{Peer, PeerKind};
 
 pub(super) const KIND: PeerKind = PeerKind {
     name: "redb",
@@ -30,7 +30,8 @@ impl Tree {
         tree
     }
 
-    /// In one transaction, which nobody makes durable. Until one that is, it is lost with the process.
+    /// Writes in one transaction without durability: its changes are lost with the process until a durable
+    /// transaction follows.
     fn write(&self, work: impl FnOnce(&mut Table<'_, &'static str, &'static [u8]>)) {
         let mut transaction: WriteTransaction = self.0.begin_write().expect("a transaction");
         let relaxed = transaction.set_durability(Durability::None);
@@ -59,7 +60,7 @@ impl Peer for Tree {
     async fn has(&self, key: &Key) -> bool {
         let transaction = self.0.begin_read().expect("a transaction");
         let table = transaction.open_table(TABLE).expect("a table");
-        table.get(key.as_str()).expect("an answer").is_some()
+        table.get(key.as_str()).expect("a lookup").is_some()
     }
 
     async fn put(&self, key: &Key, value: Bytes) {

@@ -1,21 +1,21 @@
-//! The command line.
+//! The command line of the benchmark program.
 
 use std::path::PathBuf;
 
 pub(super) const HELP: &str = "\
-Measures ds-flatfs beside its floor, the same work as a plain std::fs loop, in the same run.
+Measures ds-flatfs and its floor, the same work as a plain std::fs loop, in the same run.
 
 cargo bench --bench compare -- [OPTIONS]
 
-  --dir DIR         work below DIR (or BENCH_DIR); a file system in memory shows the program's own
-                    cost. Everything there is removed at the end
-  --quick           smaller stores and fewer rounds: under a minute
-  --only TEXT       only works with TEXT in their name; may be given several times
-  --rounds N        how often floor and ours take turns; the median counts
-  --peers           other stores beside ours, in the program of benches/peers
-  --svg FILE        draw a picture of it, too
-  --markdown        a Markdown table
-  --json            a JSON array, seconds and bytes";
+  --dir DIR         work below DIR (or BENCH_DIR); a file system in memory shows the cost of the
+                    program itself. Everything that was created there is removed at the end
+  --quick           use smaller stores and fewer rounds; takes less than a minute
+  --only TEXT       run only workloads with TEXT in their name; may be repeated
+  --rounds N        run each contender N times, alternately; the table shows medians
+  --peers           measure other stores too; only in the program of benches/peers
+  --svg FILE        also draw the figures
+  --markdown        print a Markdown table
+  --json            print a JSON array, in seconds and bytes";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
@@ -40,22 +40,22 @@ impl Args {
     }
 }
 
-pub(super) enum Asked {
+pub(super) enum Command {
     Measure(Args),
     Help,
-    /// What a child of this program is to do whose memory is measured.
+    /// The task of a child process whose memory is measured.
     Child(Vec<String>),
 }
 
-/// The word that makes this program a child of itself.
+/// The first argument of a child process.
 pub(super) const CHILD: &str = "--child";
 
-pub(super) fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
+pub(super) fn parse(args: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut args = args.peekable();
     match args.peek().map(String::as_str) {
-        // `cargo test --benches` runs it like this, and has no use for a table.
-        None => return Ok(Asked::Help),
-        Some(CHILD) => return Ok(Asked::Child(args.skip(1).collect())),
+        // `cargo test --benches` runs the program without arguments, and does not need a table.
+        None => return Ok(Command::Help),
+        Some(CHILD) => return Ok(Command::Child(args.skip(1).collect())),
         Some(_) => {}
     }
     let mut parsed = Args {
@@ -70,7 +70,7 @@ pub(super) fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String>
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg.as_str() {
-            // cargo's own
+            // cargo adds this.
             "--bench" => {}
             "--dir" => parsed.dir = value()?.into(),
             "--quick" => parsed.quick = true,
@@ -83,9 +83,9 @@ pub(super) fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String>
             "--svg" => parsed.svg = Some(value()?.into()),
             "--markdown" => parsed.format = Format::Markdown,
             "--json" => parsed.format = Format::Json,
-            "--help" | "-h" => return Ok(Asked::Help),
+            "--help" | "-h" => return Ok(Command::Help),
             _ => return Err(format!("unknown argument {arg}")),
         }
     }
-    Ok(Asked::Measure(parsed))
+    Ok(Command::Measure(parsed))
 }

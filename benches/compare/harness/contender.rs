@@ -1,4 +1,4 @@
-//! [`Subject`]: what is measured, ours or another store, and the work that it is given.
+//! [`Contender`]: a store that is measured, ours or another one, and the [`Access`] to it that is timed.
 
 use std::future::Future;
 use std::path::Path;
@@ -14,25 +14,25 @@ use tokio::runtime::Runtime;
 
 use crate::common::Blocks;
 
-/// A store that can be given work.
-pub(super) trait Subject: Clone + Send + Sync + 'static {
+/// A store that can be measured.
+pub(super) trait Contender: Clone + Send + Sync + 'static {
     fn get(&self, key: &Key) -> impl Future<Output = Option<usize>> + Send;
     fn size(&self, key: &Key) -> impl Future<Output = Option<u64>> + Send;
     fn has(&self, key: &Key) -> impl Future<Output = bool> + Send;
     fn put(&self, key: &Key, value: Bytes) -> impl Future<Output = ()> + Send;
     fn delete(&self, key: &Key) -> impl Future<Output = ()> + Send;
-    /// Puts all, and makes them take effect together where the store can.
+    /// Puts all blocks, in one atomic batch if the store has batches.
     fn batch(&self, blocks: &Blocks) -> impl Future<Output = ()> + Send;
-    /// How many keys there are, by a listing of them.
+    /// Lists all keys and returns their number.
     fn keys(&self) -> impl Future<Output = usize> + Send;
-    /// How many of the blocks were read by one call.
+    /// Reads all blocks with one call, and returns how many it found.
     fn get_many(&self, blocks: &Blocks) -> impl Future<Output = usize> + Send;
-    /// How many of the blocks are there, by one call.
+    /// Looks up all blocks with one call, and returns how many it found.
     fn has_many(&self, blocks: &Blocks) -> impl Future<Output = usize> + Send;
 }
 
-/// As users call it.
-impl Subject for Arc<dyn Datastore> {
+/// Calls the store as users do.
+impl Contender for Arc<dyn Datastore> {
     async fn get(&self, key: &Key) -> Option<usize> {
         let value = Datastore::get(&**self, key).await.expect("a read");
         value.map(|value| value.len())
@@ -43,7 +43,7 @@ impl Subject for Arc<dyn Datastore> {
     }
 
     async fn has(&self, key: &Key) -> bool {
-        Datastore::has(&**self, key).await.expect("an answer")
+        Datastore::has(&**self, key).await.expect("a lookup")
     }
 
     async fn put(&self, key: &Key, value: Bytes) {
@@ -69,8 +69,8 @@ impl Subject for Arc<dyn Datastore> {
 
     async fn get_many(&self, blocks: &Blocks) -> usize {
         let keys = stream::iter(blocks.keys.iter().cloned()).boxed();
-        let answers = Datastore::get_many(&**self, keys);
-        let read = answers.filter(|(_, value)| {
+        let results = Datastore::get_many(&**self, keys);
+        let read = results.filter(|(_, value)| {
             let is_whole = matches!(value, Ok(Some(value)) if value.len() == blocks.size());
             future::ready(is_whole)
         });
@@ -79,20 +79,21 @@ impl Subject for Arc<dyn Datastore> {
 
     async fn has_many(&self, blocks: &Blocks) -> usize {
         let keys = stream::iter(blocks.keys.iter().cloned()).boxed();
-        let answers = Datastore::has_many(&**self, keys);
-        let there = answers.filter(|(_, has)| future::ready(matches!(has, Ok(true))));
-        there.count().await
+        let results = Datastore::has_many(&**self, keys);
+        let present = results.filter(|(_, has)| future::ready(matches!(has, Ok(true))));
+        present.count().await
     }
 }
 
-/// How many entries a query answers.
+/// Returns the number of entries of a query.
 pub(super) async fn count(store: &Arc<dyn Datastore>, query: Query) -> usize {
     let entries = store.query(query).await.expect("a query");
     let count = entries.try_fold(0, |count, _| async move { Ok(count + 1) });
     count.await.expect("entries")
 }
 
-/// Another store that users might pick, at its best: nothing durable, unless it is so anyway.
+/// Another store that users might choose, with its fastest settings: nothing is made durable unless the
+/// store always does that.
 #[async_trait]
 pub(crate) trait Peer: Send + Sync {
     async fn get(&self, key: &Key) -> Option<usize>;
@@ -103,13 +104,13 @@ pub(crate) trait Peer: Send + Sync {
     async fn keys(&self) -> usize;
 }
 
-/// Which store it is, and how one is made in an empty directory.
+/// The name of another store, and how to create one in an empty directory.
 pub(crate) struct PeerKind {
     pub(crate) name: &'static str,
     pub(crate) create: fn(&Path) -> BoxFuture<'_, Arc<dyn Peer>>,
 }
 
-impl Subject for Arc<dyn Peer> {
+impl Contender for Arc<dyn Peer> {
     async fn get(&self, key: &Key) -> Option<usize> {
         Peer::get(&**self, key).await
     }
@@ -147,69 +148,69 @@ impl Subject for Arc<dyn Peer> {
     }
 }
 
-/// What is done to each block, and what is to come of it.
+/// A call for one block, with its expected result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(super) enum Operation {
     Get,
     Size,
     Has,
-    HasNot,
+    HasAbsent,
     Put,
     Delete,
 }
 
-/// A work, given to a store.
+/// How a workload accesses a store.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Job {
-    /// By so many tasks, each of which does one after another.
-    Each(Verb, usize),
+pub(super) enum Access {
+    /// This number of tasks, each of which calls the operation for one block after another.
+    Each(Operation, usize),
     Batch,
     Keys,
     GetMany,
     HasMany,
 }
 
-/// How long a store takes. The work is in tasks of the runtime, as a node's work is.
+/// Returns how long an access takes. It runs in tasks of the runtime, like the work of a node.
 pub(super) fn time(
     runtime: &Runtime,
-    store: &impl Subject,
+    store: &impl Contender,
     blocks: &Arc<Blocks>,
-    job: Job,
+    access: Access,
 ) -> Duration {
     let begin = Instant::now();
-    match job {
-        Job::Each(verb, tasks) => runtime.block_on(each(store, blocks, verb, tasks)),
-        Job::Batch => {
+    match access {
+        Access::Each(operation, tasks) => runtime.block_on(each(store, blocks, operation, tasks)),
+        Access::Batch => {
             let (store, blocks) = (store.clone(), Arc::clone(blocks));
             let task = runtime.spawn(async move { store.batch(&blocks).await });
             runtime.block_on(task).expect("a batch");
         }
-        Job::Keys => {
+        Access::Keys => {
             let (store, many) = (store.clone(), blocks.len());
             let task = runtime.spawn(async move { assert_eq!(store.keys().await, many) });
             runtime.block_on(task).expect("a listing");
         }
-        Job::GetMany => {
+        Access::GetMany => {
             let (store, blocks) = (store.clone(), Arc::clone(blocks));
             let task = async move { assert_eq!(store.get_many(&blocks).await, blocks.len()) };
             runtime.block_on(runtime.spawn(task)).expect("many reads");
         }
-        Job::HasMany => {
+        Access::HasMany => {
             let (store, blocks) = (store.clone(), Arc::clone(blocks));
             let task = async move { assert_eq!(store.has_many(&blocks).await, blocks.len()) };
-            runtime.block_on(runtime.spawn(task)).expect("many looks");
+            runtime.block_on(runtime.spawn(task)).expect("many lookups");
         }
     }
     begin.elapsed()
 }
 
-async fn each(store: &impl Subject, blocks: &Arc<Blocks>, verb: Verb, tasks: usize) {
+async fn each(store: &impl Contender, blocks: &Arc<Blocks>, operation: Operation, tasks: usize) {
     let tasks: Vec<_> = (0..tasks)
         .map(|task| {
             let (store, blocks) = (store.clone(), Arc::clone(blocks));
             tokio::spawn(async move {
                 for index in (task..blocks.len()).step_by(tasks) {
-                    one(&store, &blocks, verb, index).await;
+                    one(&store, &blocks, operation, index).await;
                 }
             })
         })
@@ -219,14 +220,14 @@ async fn each(store: &impl Subject, blocks: &Arc<Blocks>, verb: Verb, tasks: usi
     }
 }
 
-async fn one(store: &impl Subject, blocks: &Blocks, verb: Verb, index: usize) {
+async fn one(store: &impl Contender, blocks: &Blocks, operation: Operation, index: usize) {
     let key = &blocks.keys[index];
-    match verb {
-        Verb::Get => assert_eq!(store.get(key).await, Some(blocks.size())),
-        Verb::Size => assert_eq!(store.size(key).await, Some(blocks.size() as u64)),
-        Verb::Has => assert!(store.has(key).await),
-        Verb::HasNot => assert!(!store.has(key).await),
-        Verb::Put => store.put(key, blocks.value(index)).await,
-        Verb::Delete => store.delete(key).await,
+    match operation {
+        Operation::Get => assert_eq!(store.get(key).await, Some(blocks.size())),
+        Operation::Size => assert_eq!(store.size(key).await, Some(blocks.size() as u64)),
+        Operation::Has => assert!(store.has(key).await),
+        Operation::HasAbsent => assert!(!store.has(key).await),
+        Operation::Put => store.put(key, blocks.value(index)).await,
+        Operation::Delete => store.delete(key).await,
     }
 }

@@ -1,21 +1,21 @@
-//! [`Table`]: the rows as people read them, line by line as they are measured, or as JSON.
+//! [`Table`]: the rows, printed one by one as soon as they are measured, or as JSON at the end.
 
 use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
 
 use super::args::Format;
-use super::bench::Bench;
+use super::contender::PeerKind;
+use super::environment::Environment;
 use super::row::{Goal, Row, Unit};
-use super::subject::PeerKind;
 
 const COLUMNS: [&str; 6] = ["floor", "ours", "ratio", "rounds", "goal", "met"];
-/// What a title may get behind it.
-const LONGEST_MEASURE: usize = ": journal commits a block".len();
+/// The longest suffix of a title.
+const MAX_SUFFIX_LEN: usize = ": journal commits per block".len();
 
 pub(super) struct Table {
     format: Format,
-    /// Of the first column, in characters.
+    /// The width of the first column, in characters.
     width: usize,
     peers: &'static [PeerKind],
 }
@@ -29,25 +29,25 @@ impl Table {
         let longest = titles.map(|title| title.chars().count()).max();
         Table {
             format,
-            width: longest.unwrap_or(0) + LONGEST_MEASURE,
+            width: longest.unwrap_or(0) + MAX_SUFFIX_LEN,
             peers,
         }
     }
 
-    pub(super) fn begin(&self, bench: &Bench) {
+    pub(super) fn begin(&self, env: &Environment) {
         if self.format == Format::Json {
             return;
         }
-        let kind = bench.pick("full", "quick");
-        let rounds = bench.rounds();
+        let kind = env.pick("full", "quick");
+        let rounds = env.rounds();
         println!(
             "{kind} run, medians of {rounds} rounds, in {}\n",
-            bench.dir().display()
+            env.dir().display()
         );
         if !self.peers.is_empty() {
             println!(
-                "Some of the other stores go on in the background between their turns: judge the \
-                 goals by a run without them.\n"
+                "Some of the other stores work in the background between their runs: judge the \
+                 goals by a run without these stores.\n"
             );
         }
         let peers = self.peers.iter().map(|kind| kind.name);
@@ -56,7 +56,7 @@ impl Table {
             .chain(peers)
             .map(str::to_owned)
             .collect();
-        self.line("work", &heads, "");
+        self.line("workload", &heads, "");
         if self.format == Format::Markdown {
             let rule = vec!["---:".to_owned(); heads.len()];
             self.line("---", &rule, "---");
@@ -140,7 +140,7 @@ fn to_json(row: &Row) -> Value {
     let peers = row.peers.iter();
     let peers = peers.map(|(name, figure)| ((*name).to_owned(), Value::from(*figure)));
     json!({
-        "work": row.title,
+        "workload": row.title,
         "unit": match row.unit { Unit::Time => "s", Unit::Bytes => "B", Unit::Number => "" },
         "floor": row.floor,
         "ours": row.ours,

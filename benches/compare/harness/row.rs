@@ -1,44 +1,44 @@
 //! [`Row`]: one line of the table.
 
-use super::race::Times;
+use super::comparison::Times;
 
 pub(super) const FLOOR: &str = "floor";
 pub(super) const OURS: &str = "flatfs";
 
-/// What was measured of one work, and what the goal is.
+/// The figures of one workload, and its goal.
 pub(super) struct Row {
     pub(super) title: String,
     pub(super) unit: Unit,
-    /// Absent where the goal is not one beside a floor.
+    /// Absent if the workload has no floor.
     pub(super) floor: Option<f64>,
-    /// Whether what stands for the floor is our own figure in a smaller store.
+    /// Whether the floor is our own figure in a smaller store.
     pub(super) floor_is_ours: bool,
-    /// Absent if the work was left out.
+    /// Absent if the workload was skipped.
     pub(super) ours: Option<f64>,
     /// The lowest and the highest ratio of a round.
     pub(super) spread: Option<(f64, f64)>,
     pub(super) goal: Goal,
     pub(super) peers: Vec<(&'static str, f64)>,
-    /// What a reader has to know about this line.
+    /// What a reader has to know about this row.
     pub(super) note: Option<String>,
 }
 
-/// What a figure counts.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
     /// Seconds.
     Time,
     Bytes,
-    /// Something that has no unit.
+    /// A number without a unit.
     Number,
 }
 
-/// What our figure is to be at most.
+/// The upper limit of our figure.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Goal {
-    /// So many times the floor.
+    /// A multiple of the floor.
     Ratio(f64),
-    /// So much, whatever the floor is.
+    /// An absolute figure.
     AtMost(f64),
 }
 
@@ -57,8 +57,8 @@ impl Row {
         }
     }
 
-    /// The row of a race between the floor, ours, and whoever else ran.
-    pub(super) fn of_race(title: &str, goal: Goal, times: &Times) -> Self {
+    /// Returns the row of a comparison of the floor, our store, and any other stores.
+    pub(super) fn of_comparison(title: &str, goal: Goal, times: &Times) -> Self {
         let peers = times.names().filter(|name| ![FLOOR, OURS].contains(name));
         let peers = peers.filter_map(|name| Some((name, times.median(name)?)));
         Row {
@@ -70,8 +70,8 @@ impl Row {
         }
     }
 
-    pub(super) fn skipped(title: &str, goal: Goal, why: impl Into<String>) -> Self {
-        Row::new(title, goal, Unit::Number).note(format!("left out: {}", why.into()))
+    pub(super) fn skipped(title: &str, goal: Goal, reason: impl Into<String>) -> Self {
+        Row::new(title, goal, Unit::Number).note(format!("skipped: {}", reason.into()))
     }
 
     pub(super) fn figures(mut self, floor: Option<f64>, ours: f64) -> Self {
@@ -80,7 +80,7 @@ impl Row {
         self
     }
 
-    /// The figures of a small store of ours and of a large one.
+    /// Sets the figures of a small store and of a large one, both ours.
     pub(super) fn grown(self, small: f64, large: f64) -> Self {
         Row {
             floor_is_ours: true,
@@ -93,10 +93,10 @@ impl Row {
         self
     }
 
-    /// Says more beside what the note says already.
+    /// Adds to the note.
     pub(super) fn add_note(&mut self, more: &str) {
-        let said = self.note.take();
-        self.note = Some(said.map_or_else(|| more.to_owned(), |said| format!("{said}; {more}")));
+        let note = self.note.take();
+        self.note = Some(note.map_or_else(|| more.to_owned(), |note| format!("{note}; {more}")));
     }
 
     pub(super) fn ratio(&self) -> Option<f64> {

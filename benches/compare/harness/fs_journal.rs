@@ -1,4 +1,5 @@
-//! How many commits the journal of an ext4 has made. On a real disk they are what durability costs.
+//! [`FsJournal`]: how many commits the journal of an ext4 file system has made. On a disk they are the cost
+//! of durability.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -7,12 +8,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{major, minor};
 
 /// The journal of one file system.
-pub(super) struct Journal {
+pub(super) struct FsJournal {
     info: PathBuf,
 }
 
-impl Journal {
-    /// The journal of the file system that `dir` is on, if it has one that can be watched.
+impl FsJournal {
+    /// Returns the journal of the file system of `dir`, if it has one whose commits are visible.
     pub(super) fn of(dir: &Path) -> Option<Self> {
         let device = fs::metadata(dir).ok()?.dev();
         let device = format!("/sys/dev/block/{}:{}", major(device), minor(device));
@@ -24,11 +25,11 @@ impl Journal {
             let of = entry.file_name().into_string().ok()?;
             (of.rsplit_once('-')?.0 == name).then(|| entry.path().join("info"))
         })?;
-        let journal = Journal { info };
+        let journal = FsJournal { info };
         journal.commits().map(|_| journal)
     }
 
-    /// Commits since the file system was mounted.
+    /// Returns the number of commits since the file system was mounted.
     pub(super) fn commits(&self) -> Option<u64> {
         let info = fs::read_to_string(&self.info).ok()?;
         let (commits, _) = info.split_once(" transactions")?;

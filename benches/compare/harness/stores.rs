@@ -1,4 +1,4 @@
-//! Stores to work on.
+//! The stores that the workloads use.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,30 +9,30 @@ use ds_flatfs::{Accuracy, Datastore, Durability, FlatFs, Options};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::bench::{Bench, KIB};
-use super::subject::{Job, Peer, Verb, time};
+use super::contender::{Access, Operation, Peer, time};
+use super::environment::{Environment, KIB};
 use crate::common::{Blocks, Floor};
 
-/// What a store is opened with where nothing else is said: nothing is made durable on either side.
+/// Returns the default options of a workload: neither the store nor the floor makes anything durable.
 pub(super) fn options() -> Options {
     FlatFs::options().durability(Durability::OnSync)
 }
 
-/// A new store below `dir`.
+/// Creates a store below `dir`.
 pub(super) fn create(runtime: &Runtime, dir: &Path, options: Options) -> Arc<dyn Datastore> {
     let store = runtime.block_on(options.create(root(dir)));
     Arc::new(store.expect("a new store"))
 }
 
-/// Where [`create`] makes a store.
+/// Returns the path at which [`create`] creates a store.
 pub(super) fn root(dir: &Path) -> PathBuf {
     dir.join("flatfs")
 }
 
-/// Stores that hold the same blocks, all of them in the kernel's caches. The floor reads our files.
-pub(super) struct Filled {
+/// Stores with the same blocks, all of them in the kernel's caches. The floor reads the files of our store.
+pub(super) struct FilledStores {
     pub(super) blocks: Arc<Blocks>,
-    /// As many, and none of them is there.
+    /// The same number of blocks, none of which is in a store.
     pub(super) absent: Arc<Blocks>,
     pub(super) floor: Floor,
     pub(super) ours: Arc<dyn Datastore>,
@@ -40,21 +40,21 @@ pub(super) struct Filled {
     _dir: TempDir,
 }
 
-impl Filled {
-    pub(super) fn new(bench: &Bench, count: usize, size: usize) -> Self {
-        let runtime = &bench.multi;
-        let dir = bench.scratch();
+impl FilledStores {
+    pub(super) fn new(env: &Environment, count: usize, size: usize) -> Self {
+        let runtime = &env.multi;
+        let dir = env.scratch();
         let blocks = Arc::new(Blocks::new(0..count, size));
         let ours = create(runtime, dir.path(), options());
-        time(runtime, &ours, &blocks, Job::Batch);
-        let peers: Vec<_> = bench
+        time(runtime, &ours, &blocks, Access::Batch);
+        let peers: Vec<_> = env
             .peers
             .iter()
             .map(|kind| {
                 let at = dir.path().join(kind.name);
                 std::fs::create_dir(&at).expect("a directory");
                 let peer = runtime.block_on((kind.create)(&at));
-                time(runtime, &peer, &blocks, Job::Batch);
+                time(runtime, &peer, &blocks, Access::Batch);
                 (kind.name, peer)
             })
             .collect();
@@ -63,9 +63,9 @@ impl Filled {
             assert_eq!(floor.get(name).len(), size);
         }
         for (_, peer) in &peers {
-            time(runtime, peer, &blocks, Job::Each(Verb::Get, 1));
+            time(runtime, peer, &blocks, Access::Each(Operation::Get, 1));
         }
-        Filled {
+        FilledStores {
             absent: Arc::new(Blocks::new(count..2 * count, size)),
             blocks,
             floor,
@@ -76,24 +76,24 @@ impl Filled {
     }
 }
 
-/// A closed store of many files that were made without going through it. Nearly all of them are
-/// empty, so that a million of them fit in memory.
-pub(super) struct Planted {
-    /// Blocks of 4 KiB, spread over the store.
+/// A closed store with many files that were not written through the store. Nearly all of them are empty,
+/// so that a million of them fit in memory.
+pub(super) struct PlantedStore {
+    /// Blocks of 4 KiB that are distributed over the store.
     pub(super) probes: Arc<Blocks>,
     pub(super) root: PathBuf,
     _dir: TempDir,
 }
 
-/// How many blocks of a [planted](Planted) store are not empty.
+/// The number of blocks of a [`PlantedStore`] that are not empty.
 pub(super) const PROBES: usize = 10_000;
 
-impl Planted {
-    pub(super) fn new(bench: &Bench, count: usize) -> Self {
-        let dir = bench.scratch();
+impl PlantedStore {
+    pub(super) fn new(env: &Environment, count: usize) -> Self {
+        let dir = env.scratch();
         let root = root(dir.path());
-        let store = create(&bench.multi, dir.path(), options());
-        bench.multi.block_on(store.close()).expect("a close");
+        let store = create(&env.multi, dir.path(), options());
+        env.multi.block_on(store.close()).expect("a close");
         let floor = Floor::over(&root);
         let step = (count / PROBES).max(1);
         let probes = Arc::new(Blocks::new((0..count).step_by(step), 4 * KIB));
@@ -105,15 +105,15 @@ impl Planted {
                 floor.plant(name, &[]);
             }
         });
-        let planted = Planted {
+        let planted = PlantedStore {
             probes,
             root,
             _dir: dir,
         };
         planted.forget_usage();
-        let store = planted.open(&bench.multi);
-        wait_for_count(&bench.multi, &store);
-        bench.multi.block_on(store.close()).expect("a close");
+        let store = planted.open(&env.multi);
+        wait_for_count(&env.multi, &store);
+        env.multi.block_on(store.close()).expect("a close");
         planted
     }
 
@@ -122,7 +122,7 @@ impl Planted {
         Arc::new(store.expect("a store"))
     }
 
-    /// Lets the next open count the disk usage anew.
+    /// Removes the cached disk usage, so that the next open counts it.
     pub(super) fn forget_usage(&self) {
         let _ = std::fs::remove_file(self.root.join("diskUsage.cache"));
     }

@@ -1,20 +1,20 @@
-//! The picture: how many times the floor each store takes, for works that have a floor in time.
+//! The picture: the time of each store as a multiple of the floor, for workloads whose floor is a time.
 
 use std::fmt::Write as _;
 
+use super::contender::PeerKind;
 use super::row::{FLOOR, OURS, Row, Unit};
-use super::subject::PeerKind;
 use super::table::show;
 
-/// In pixels.
+// Lengths are in pixels.
 const TITLES: f64 = 300.0;
 const BARS: f64 = 480.0;
 const FIGURES: f64 = 170.0;
 const BAR: f64 = 14.0;
 const GAP: f64 = 12.0;
 const HEAD: f64 = 56.0;
-/// A longer bar is cut off here, and its figure says so.
-const MOST: f64 = 4.0;
+/// Longer bars are cut off at this multiple of the floor, and marked.
+const MAX_RATIO: f64 = 4.0;
 
 const STYLE: &str = "\
 text { font: 13px sans-serif; fill: #1f2328 }
@@ -34,7 +34,7 @@ pub(super) fn draw(rows: &[Row], peers: &'static [PeerKind]) -> String {
     for row in rows.iter().filter(|row| is_drawn(row)) {
         y += draw_row(&mut body, row, &names, y) + GAP;
     }
-    let one = TITLES + BARS / MOST;
+    let one = TITLES + BARS / MAX_RATIO;
     let _ = writeln!(
         body,
         "<line class=\"one\" x1=\"{one}\" x2=\"{one}\" y1=\"{HEAD}\" y2=\"{y}\"/>"
@@ -42,7 +42,7 @@ pub(super) fn draw(rows: &[Row], peers: &'static [PeerKind]) -> String {
     let width = TITLES + BARS + FIGURES;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {y}\" role=\"img\">\n\
-         <title>Time beside a plain std::fs loop; shorter is better</title>\n\
+         <title>Time compared with a plain std::fs loop; shorter is better</title>\n\
          <style>\n{STYLE}\n</style>\n{body}</svg>\n"
     )
 }
@@ -67,7 +67,7 @@ fn legend(names: &[&str]) -> String {
     text
 }
 
-/// Answers its height.
+/// Draws a row, and returns its height.
 fn draw_row(body: &mut String, row: &Row, names: &[&str], top: f64) -> f64 {
     let floor = row.floor.unwrap_or(f64::NAN);
     let title = escape(&row.title);
@@ -89,8 +89,8 @@ fn draw_row(body: &mut String, row: &Row, names: &[&str], top: f64) -> f64 {
         };
         let Some(figure) = figure else { continue };
         let ratio = figure / floor;
-        let length = BARS / MOST * ratio.min(MOST);
-        let cut = if ratio > MOST { "… " } else { "" };
+        let length = BARS / MAX_RATIO * ratio.min(MAX_RATIO);
+        let cut = if ratio > MAX_RATIO { "… " } else { "" };
         let _ = writeln!(
             body,
             "<rect class=\"c{index}\" x=\"{TITLES}\" y=\"{y}\" width=\"{length:.1}\" height=\"{}\"/>\

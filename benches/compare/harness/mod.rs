@@ -1,37 +1,39 @@
-//! The program: what it is asked for, the works one after another, and the table.
+//! The benchmark program: parses the command line, runs the workloads in sequence, and prints the table.
 
 mod args;
-mod bench;
-mod journal;
-mod memory;
-mod race;
+mod comparison;
+pub(crate) mod contender;
+mod context;
+mod environment;
+mod fs_journal;
+mod peak_memory;
 mod row;
 mod stores;
-pub(crate) mod subject;
 mod svg;
 mod table;
-mod works;
+mod workloads;
 
 use std::fs;
 use std::process::ExitCode;
 
-use self::args::{Args, Asked};
-use self::bench::Bench;
+use self::args::{Args, Command};
+use self::contender::PeerKind;
+use self::context::Context;
+use self::environment::Environment;
 use self::row::Row;
-use self::subject::PeerKind;
 use self::table::Table;
-use self::works::{WORKS, Work};
+use self::workloads::{WORKLOADS, Workload};
 
-/// Measures what the command line asks for, with these other stores beside ours if it asks for them.
+/// Measures what the command line asks for, also in these other stores if it asks for them.
 pub(crate) fn main(peers: &'static [PeerKind]) -> ExitCode {
     let args = match args::parse(std::env::args().skip(1)) {
-        Ok(Asked::Measure(args)) => args,
-        Ok(Asked::Help) => {
+        Ok(Command::Measure(args)) => args,
+        Ok(Command::Help) => {
             println!("{}", args::HELP);
             return ExitCode::SUCCESS;
         }
-        Ok(Asked::Child(child)) => {
-            memory::run_child(&child);
+        Ok(Command::Child(child)) => {
+            peak_memory::run_child(&child);
             return ExitCode::SUCCESS;
         }
         Err(problem) => {
@@ -50,13 +52,15 @@ pub(crate) fn main(peers: &'static [PeerKind]) -> ExitCode {
 }
 
 fn measure(args: &Args, peers: &'static [PeerKind]) {
-    let works: Vec<&Work> = WORKS.iter().filter(|work| args.wants(work.title)).collect();
-    let bench = Bench::new(args, peers);
-    let table = Table::new(args.format, works.iter().map(|work| work.title), peers);
-    table.begin(&bench);
+    let wanted = |workload: &&Workload| args.wants(workload.title);
+    let workloads: Vec<&Workload> = WORKLOADS.iter().filter(wanted).collect();
+    let titles = workloads.iter().map(|workload| workload.title);
+    let table = Table::new(args.format, titles, peers);
+    let context = Context::new(Environment::new(args, peers));
+    table.begin(&context.env);
     let mut rows: Vec<Row> = Vec::new();
-    for work in works {
-        for row in (work.run)(&bench, work.title) {
+    for workload in workloads {
+        for row in (workload.run)(&context, workload.title) {
             table.row(&row);
             rows.push(row);
         }

@@ -1,4 +1,4 @@
-//! Tools for whole stores. They need the feature `verify`.
+//! Verification of whole stores, which needs the feature `verify`.
 
 use std::hint::black_box;
 use std::thread;
@@ -12,31 +12,35 @@ use sha2::{Digest, Sha256};
 
 use super::note_size;
 use crate::common::{Blocks, Floor};
-use crate::program::bench::{Bench, KIB};
-use crate::program::race::Race;
-use crate::program::row::{FLOOR, Goal, OURS, Row};
-use crate::program::stores::{create, options, root};
+use crate::harness::comparison::Comparison;
+use crate::harness::context::Context;
+use crate::harness::environment::KIB;
+use crate::harness::row::{FLOOR, Goal, OURS, Row};
+use crate::harness::stores::{create, options, root};
 
-/// As fast as four fifths of the floor.
+/// Four fifths of the speed of the floor.
 const GOAL: Goal = Goal::Ratio(1.25);
 const THREADS: usize = 2;
 
-/// The floor has the names, in the order of their directories, and reads and hashes on two threads.
-pub(super) fn verify(bench: &Bench, title: &str) -> Vec<Row> {
-    row(bench, title, bench.many(), 4 * KIB)
+/// The floor knows the names, sorted by directory, and reads and hashes the blocks with two threads.
+pub(super) fn verify(context: &Context, title: &str) -> Vec<Row> {
+    row(context, title, context.env.block_count(), 4 * KIB)
 }
 
-pub(super) fn verify_large(bench: &Bench, title: &str) -> Vec<Row> {
-    row(bench, title, bench.pick(2_000, 400), 256 * KIB)
+pub(super) fn verify_large(context: &Context, title: &str) -> Vec<Row> {
+    row(context, title, context.env.pick(2_000, 400), 256 * KIB)
 }
 
-fn row(bench: &Bench, title: &str, count: usize, size: usize) -> Vec<Row> {
-    if let Err(why) = bench.check_room((count * size) as u64, count as u64 + 2_000) {
+fn row(context: &Context, title: &str, count: usize, size: usize) -> Vec<Row> {
+    if let Err(why) = context
+        .env
+        .check_space((count * size) as u64, count as u64 + 2_000)
+    {
         return vec![Row::skipped(title, GOAL, why)];
     }
-    let dir = bench.scratch();
-    let store = create(&bench.multi, dir.path(), options());
-    bench.multi.block_on(store.close()).expect("a close");
+    let dir = context.env.scratch();
+    let store = create(&context.env.multi, dir.path(), options());
+    context.env.multi.block_on(store.close()).expect("a close");
     let path = root(dir.path());
     let floor = Floor::over(&path);
     let blocks = Blocks::new(0..count, size);
@@ -51,22 +55,22 @@ fn row(bench: &Bench, title: &str, count: usize, size: usize) -> Vec<Row> {
     let shard = Shard::default();
     names.sort_unstable_by_key(|name| shard.dir(name));
 
-    let mut race = Race::default();
-    race.enter(FLOOR, || hash_all(&floor, &names));
-    race.enter(OURS, || {
+    let mut comparison = Comparison::default();
+    comparison.add(FLOOR, || hash_all(&floor, &names));
+    comparison.add(OURS, || {
         let begin = Instant::now();
         let path = path.clone();
-        let task = bench.multi.spawn(async move {
+        let task = context.env.multi.spawn(async move {
             let mut findings = Verify::new(path).start().await.expect("a store");
-            assert!(findings.next().await.is_none(), "nothing is to be found");
+            assert!(findings.next().await.is_none(), "there must be no finding");
             assert_eq!(findings.summary().blocks, count as u64);
         });
-        bench.multi.block_on(task).expect("a verification");
+        context.env.multi.block_on(task).expect("a verification");
         begin.elapsed()
     });
-    let times = race.run(bench.rounds(), count);
-    let row = Row::of_race(title, GOAL, &times);
-    vec![note_size(bench, row, &format!("{count} blocks"))]
+    let times = comparison.run(context.env.rounds(), count);
+    let row = Row::of_comparison(title, GOAL, &times);
+    vec![note_size(context, row, &format!("{count} blocks"))]
 }
 
 fn hash_all(floor: &Floor, names: &[String]) -> Duration {
@@ -83,7 +87,7 @@ fn hash_all(floor: &Floor, names: &[String]) -> Duration {
     begin.elapsed()
 }
 
-/// As kubo names a block.
+/// Returns the name that kubo gives a block.
 fn name_of(value: &[u8]) -> String {
     let multihash = [&[0x12, 0x20][..], &Sha256::digest(value)].concat();
     BASE32_NOPAD.encode(&multihash)

@@ -1,35 +1,36 @@
-//! [`Race`]: contenders that take turns, so that whatever else the machine does hits all alike.
+//! [`Comparison`]: contenders run alternately, so that other load on the machine affects all of them
+//! alike.
 
 use std::time::Duration;
 
-/// Contenders for one work. Each prepares, does the work once, and answers how long the work took.
+/// The contenders for one workload. Each prepares, runs the workload once, and returns how long it took.
 #[derive(Default)]
-pub(super) struct Race<'a> {
-    contenders: Vec<Contender<'a>>,
+pub(super) struct Comparison<'a> {
+    contenders: Vec<ComparedRun<'a>>,
 }
 
-struct Contender<'a> {
+struct ComparedRun<'a> {
     name: &'static str,
     run: Box<dyn FnMut() -> Duration + 'a>,
     rounds: Vec<f64>,
 }
 
-impl<'a> Race<'a> {
-    pub(super) fn enter(&mut self, name: &'static str, run: impl FnMut() -> Duration + 'a) {
-        self.contenders.push(Contender {
+impl<'a> Comparison<'a> {
+    pub(super) fn add(&mut self, name: &'static str, run: impl FnMut() -> Duration + 'a) {
+        self.contenders.push(ComparedRun {
             name,
             run: Box::new(run),
             rounds: Vec::new(),
         });
     }
 
-    /// Lets them take turns, once to warm up and then so many rounds; each round begins with another
-    /// one. `units` is how much work one run is.
+    /// Runs all contenders alternately: one round to warm up, then this number of rounds, each of which
+    /// begins with another contender. `units` is the amount of work in one run.
     pub(super) fn run(mut self, rounds: usize, units: usize) -> Times {
         let contenders = self.contenders.len();
         for round in 0..=rounds {
-            for turn in 0..contenders {
-                let contender = &mut self.contenders[(round + turn) % contenders];
+            for offset in 0..contenders {
+                let contender = &mut self.contenders[(round + offset) % contenders];
                 let time = (contender.run)().as_secs_f64() / units as f64;
                 if round > 0 {
                     contender.rounds.push(time);
@@ -50,7 +51,7 @@ impl Times {
         Some(median(rounds))
     }
 
-    /// The lowest and the highest ratio of a round.
+    /// Returns the lowest and the highest ratio of a round.
     pub(super) fn spread(&self, name: &str, beside: &str) -> Option<(f64, f64)> {
         let rounds = |name| self.0.iter().find(|(one, _)| *one == name);
         let ((_, times), (_, others)) = (rounds(name)?, rounds(beside)?);

@@ -1,4 +1,5 @@
-//! Peak memory of one work: a child of this program does it and nothing else, and says its peak.
+//! The peak memory of one task: a child process of this program runs it and nothing else, and prints its
+//! peak.
 
 use std::fs;
 use std::path::Path;
@@ -10,79 +11,79 @@ use ds_flatfs::{Datastore, Key, Query};
 use tokio::runtime::Builder;
 
 use super::args::CHILD;
-use super::bench::MIB;
+use super::contender::count as count_entries;
+use super::environment::MIB;
 use super::stores::options;
-use super::subject::count;
 use crate::common::name;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Task {
+pub(super) enum MemoryTask {
     /// Opens the store.
     Idle,
-    /// Commits a batch of so many blocks of 1 MiB.
+    /// Commits a batch of blocks of 1 MiB.
     Batch,
-    /// Lists so many keys.
+    /// Lists all keys.
     List,
 }
 
-const TASKS: [(&str, Task); 3] = [
-    ("idle", Task::Idle),
-    ("batch", Task::Batch),
-    ("list", Task::List),
+const TASKS: [(&str, MemoryTask); 3] = [
+    ("idle", MemoryTask::Idle),
+    ("batch", MemoryTask::Batch),
+    ("list", MemoryTask::List),
 ];
 
-/// The most memory, in bytes, that a process has in use which does this.
-pub(super) fn peak(task: Task, root: &Path, many: usize) -> f64 {
+/// Returns the peak memory, in bytes, of a process that runs this task with `count` blocks.
+pub(super) fn peak(task: MemoryTask, root: &Path, count: usize) -> f64 {
     let word = TASKS.iter().find(|(_, one)| *one == task);
     let (word, _) = word.expect("a task");
     let program = std::env::current_exe().expect("this program");
     let mut command = Command::new(program);
-    command.args([CHILD, word]).arg(root).arg(many.to_string());
+    command.args([CHILD, word]).arg(root).arg(count.to_string());
     let output = command.output().expect("a child");
     assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let kib: f64 = said.trim().parse().expect("a number of KiB");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let kib: f64 = printed.trim().parse().expect("a number of KiB");
     kib * 1024.0
 }
 
-/// What the child does.
+/// Runs the task of a child process.
 pub(super) fn run_child(args: &[String]) {
-    let [word, root, many] = args else {
+    let [word, root, count] = args else {
         panic!("{CHILD} TASK DIR COUNT");
     };
     let task = TASKS.iter().find(|(one, _)| one == word);
     let (_, task) = task.expect("a task");
-    let many = many.parse().expect("a number");
+    let count = count.parse().expect("a number");
     let runtime = Builder::new_multi_thread().worker_threads(2).build();
     runtime
         .expect("a runtime")
-        .block_on(work(*task, Path::new(root), many));
+        .block_on(work(*task, Path::new(root), count));
     println!("{}", peak_of_this_process());
 }
 
-async fn work(task: Task, root: &Path, many: usize) {
+async fn work(task: MemoryTask, root: &Path, count: usize) {
     let store = options().open_or_create(root).await.expect("a store");
     let store: Arc<dyn Datastore> = Arc::new(store);
     match task {
-        Task::Idle => {}
-        Task::Batch => {
+        MemoryTask::Idle => {}
+        MemoryTask::Batch => {
             let batch = store.batch().await.expect("a batch");
-            for number in 0..many {
+            for number in 0..count {
                 let value = Bytes::from(vec![number as u8; MIB]);
                 let put = batch.put(&Key::new(name(number)), value).await;
                 put.expect("a put");
             }
             batch.commit().await.expect("a commit");
         }
-        Task::List => {
+        MemoryTask::List => {
             let query = Query::new().keys_only();
-            assert_eq!(count(&store, query).await, many);
+            assert_eq!(count_entries(&store, query).await, count);
         }
     }
     store.close().await.expect("a close");
 }
 
-/// In KiB.
+/// Returns the peak memory of this process in KiB.
 fn peak_of_this_process() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("a Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

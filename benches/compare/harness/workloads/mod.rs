@@ -1,0 +1,73 @@
+//! The workloads, in the order of the table.
+
+mod durable;
+mod growth;
+#[cfg(feature = "verify")]
+mod maintenance;
+mod memory;
+mod reads;
+mod relocate;
+mod scans;
+mod writes;
+
+use super::context::Context;
+use super::row::Row;
+
+/// One workload. It returns a row for the time, and may return rows for other measures.
+pub(super) struct Workload {
+    pub(super) title: &'static str,
+    pub(super) run: fn(&Context, &str) -> Vec<Row>,
+}
+
+const fn workload(title: &'static str, run: fn(&Context, &str) -> Vec<Row>) -> Workload {
+    Workload { title, run }
+}
+
+pub(super) const WORKLOADS: &[Workload] = &[
+    workload("get, one after another", reads::get),
+    workload("get, one after another, current-thread", reads::get_current),
+    workload("get, 16 tasks on 2 workers", reads::get_at_once),
+    workload("get_many of all blocks", reads::get_many),
+    workload("has_many of all blocks", reads::has_many),
+    workload("get 256 KiB", reads::get_large),
+    workload("has, present", reads::has),
+    workload("has, present, current-thread", reads::has_current),
+    workload("get_size", reads::get_size),
+    workload("has, absent", reads::has_absent),
+    workload("has, absent, current-thread", reads::has_absent_current),
+    workload("put, one after another", writes::put),
+    workload(
+        "put, one after another, current-thread",
+        writes::put_current,
+    ),
+    workload("put, 16 at a time", writes::put_at_once),
+    workload("put of a block already there, keep", writes::put_existing),
+    workload("delete, 16 at a time", writes::delete),
+    workload("batch of 20,000 puts and commit", writes::batch),
+    workload("batch of 2,000 × 256 KiB", writes::batch_large),
+    workload("durable batch, 3,000 × 4 KiB", durable::batch),
+    workload("durable put, 16 at a time", durable::put),
+    workload("query keys, per entry", scans::keys),
+    workload("query sizes, per entry", scans::sizes),
+    workload("query values, per entry", scans::values),
+    workload("recount of disk usage, per block", scans::recount),
+    workload("open of 100,000 blocks without cache", scans::open),
+    workload("move to another store, per block", relocate::move_all),
+    workload("reshard, per block", relocate::reshard),
+    #[cfg(feature = "verify")]
+    workload("verify 4 KiB, per block", maintenance::verify),
+    #[cfg(feature = "verify")]
+    workload("verify 256 KiB, per block", maintenance::verify_large),
+    workload("peak memory of a batch of 4,000 × 1 MiB", memory::batch),
+    workload("peak memory of listing 1,000,000 keys", memory::listing),
+    workload("growth to 1,000,000 blocks", growth::all),
+];
+
+/// Notes the size of the store in a quick run, which differs from that in the title.
+fn note_size(context: &Context, row: Row, size: &str) -> Row {
+    if context.env.quick {
+        row.note(size)
+    } else {
+        row
+    }
+}

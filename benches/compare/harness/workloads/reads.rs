@@ -1,0 +1,229 @@
+//! Reads of single blocks.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::runtime::Runtime;
+
+use super::note_size;
+use crate::common::{Blocks, Floor};
+use crate::harness::comparison::{Comparison, Times, median};
+use crate::harness::contender::{Access, Operation, time};
+use crate::harness::context::Context;
+use crate::harness::environment::KIB;
+use crate::harness::row::{FLOOR, Goal, OURS, Row};
+use crate::harness::stores::FilledStores;
+
+pub(super) fn get(context: &Context, title: &str) -> Vec<Row> {
+    row(
+        context,
+        title,
+        Goal::Ratio(1.0),
+        &context.env.multi,
+        Operation::Get,
+        1,
+    )
+}
+
+pub(super) fn get_current(context: &Context, title: &str) -> Vec<Row> {
+    row(
+        context,
+        title,
+        Goal::Ratio(1.0),
+        &context.env.current,
+        Operation::Get,
+        1,
+    )
+}
+
+/// Notes the time of two plain threads, which is the limit of what two processors can do.
+pub(super) fn get_at_once(context: &Context, title: &str) -> Vec<Row> {
+    let mut rows = row(
+        context,
+        title,
+        Goal::Ratio(0.6),
+        &context.env.multi,
+        Operation::Get,
+        16,
+    );
+    let FilledStores { blocks, floor, .. } = context.filled();
+    let rounds: Vec<f64> = (0..context.env.rounds())
+        .map(|_| {
+            let begin = Instant::now();
+            blocks.by_threads(2, |name, _| {
+                black_box(floor.get(name));
+            });
+            begin.elapsed().as_secs_f64() / blocks.len() as f64
+        })
+        .collect();
+    let note = format!("two plain threads: {:.2} µs", median(&rounds) * 1e6);
+    rows.iter_mut().for_each(|row| row.add_note(&note));
+    rows
+}
+
+pub(super) fn has(context: &Context, title: &str) -> Vec<Row> {
+    row(
+        context,
+        title,
+        Goal::Ratio(1.3),
+        &context.env.multi,
+        Operation::Has,
+        1,
+    )
+}
+
+pub(super) fn has_current(context: &Context, title: &str) -> Vec<Row> {
+    row(
+        context,
+        title,
+        Goal::Ratio(1.3),
+        &context.env.current,
+        Operation::Has,
+        1,
+    )
+}
+
+pub(super) fn get_size(context: &Context, title: &str) -> Vec<Row> {
+    row(
+        context,
+        title,
+        Goal::Ratio(1.3),
+        &context.env.multi,
+        Operation::Size,
+        1,
+    )
+}
+
+pub(super) fn has_absent(context: &Context, title: &str) -> Vec<Row> {
+    let runtime = &context.env.multi;
+    row(
+        context,
+        title,
+        Goal::Ratio(0.9),
+        runtime,
+        Operation::HasAbsent,
+        1,
+    )
+}
+
+pub(super) fn has_absent_current(context: &Context, title: &str) -> Vec<Row> {
+    let runtime = &context.env.current;
+    row(
+        context,
+        title,
+        Goal::Ratio(0.9),
+        runtime,
+        Operation::HasAbsent,
+        1,
+    )
+}
+
+pub(super) fn get_large(context: &Context, title: &str) -> Vec<Row> {
+    let count = context.env.pick(1_000, 200);
+    let filled = FilledStores::new(&context.env, count, 256 * KIB);
+    let times = comparison(context, &filled, &context.env.multi, Operation::Get, 1);
+    vec![Row::of_comparison(title, Goal::Ratio(1.2), &times)]
+}
+
+pub(super) fn get_many(context: &Context, title: &str) -> Vec<Row> {
+    many(
+        context,
+        title,
+        Goal::Ratio(1.0),
+        Access::GetMany,
+        Operation::Get,
+    )
+}
+
+pub(super) fn has_many(context: &Context, title: &str) -> Vec<Row> {
+    many(
+        context,
+        title,
+        Goal::Ratio(1.3),
+        Access::HasMany,
+        Operation::Has,
+    )
+}
+
+/// Reads all blocks of a store with one call, which other stores do not have.
+fn many(
+    context: &Context,
+    title: &str,
+    goal: Goal,
+    access: Access,
+    operation: Operation,
+) -> Vec<Row> {
+    let FilledStores {
+        blocks,
+        floor,
+        ours,
+        ..
+    } = context.filled();
+    let mut comparison = Comparison::default();
+    comparison.add(FLOOR, || {
+        let begin = Instant::now();
+        read_all(floor, blocks, operation);
+        begin.elapsed()
+    });
+    comparison.add(OURS, || time(&context.env.multi, ours, blocks, access));
+    let times = comparison.run(context.env.rounds(), blocks.len());
+    let size = format!("{} blocks", blocks.len());
+    vec![note_size(
+        context,
+        Row::of_comparison(title, goal, &times),
+        &size,
+    )]
+}
+
+fn row(
+    context: &Context,
+    title: &str,
+    goal: Goal,
+    runtime: &Runtime,
+    operation: Operation,
+    tasks: usize,
+) -> Vec<Row> {
+    let filled = context.filled();
+    let times = comparison(context, filled, runtime, operation, tasks);
+    let row = Row::of_comparison(title, goal, &times);
+    let size = format!("{} blocks", filled.blocks.len());
+    vec![note_size(context, row, &size)]
+}
+
+fn comparison(
+    context: &Context,
+    filled: &FilledStores,
+    runtime: &Runtime,
+    operation: Operation,
+    tasks: usize,
+) -> Times {
+    let blocks = match operation {
+        Operation::HasAbsent => &filled.absent,
+        _ => &filled.blocks,
+    };
+    let mut comparison = Comparison::default();
+    comparison.add(FLOOR, || {
+        let begin = Instant::now();
+        read_all(&filled.floor, blocks, operation);
+        begin.elapsed()
+    });
+    let access = Access::Each(operation, tasks);
+    comparison.add(OURS, || time(runtime, &filled.ours, blocks, access));
+    if operation != Operation::Size {
+        for (name, peer) in &filled.peers {
+            comparison.add(name, || time(runtime, peer, blocks, access));
+        }
+    }
+    comparison.run(context.env.rounds(), blocks.len())
+}
+
+fn read_all(floor: &Floor, blocks: &Arc<Blocks>, operation: Operation) {
+    for name in &blocks.names {
+        match operation {
+            Operation::Get => assert_eq!(black_box(floor.get(name)).len(), blocks.size()),
+            Operation::HasAbsent => assert!(!floor.has(name)),
+            _ => assert!(floor.has(name)),
+        }
+    }
+}

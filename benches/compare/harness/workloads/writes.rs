@@ -1,0 +1,186 @@
+//! Writes that are not made durable. Each round begins with an empty directory.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ds_flatfs::ExistingBlock;
+use tokio::runtime::Runtime;
+
+use super::note_size;
+use crate::common::{Blocks, Floor};
+use crate::harness::comparison::{Comparison, median};
+use crate::harness::contender::{Access, Contender, Operation, time};
+use crate::harness::context::Context;
+use crate::harness::environment::KIB;
+use crate::harness::row::{FLOOR, Goal, OURS, Row};
+use crate::harness::stores::{create, options};
+
+pub(super) fn put(context: &Context, title: &str) -> Vec<Row> {
+    puts(context, title, &context.env.multi)
+}
+
+pub(super) fn put_current(context: &Context, title: &str) -> Vec<Row> {
+    puts(context, title, &context.env.current)
+}
+
+/// Notes the time of an empty job on the blocking pool: a put needs one, because it may wait for the disk.
+fn puts(context: &Context, title: &str, runtime: &Runtime) -> Vec<Row> {
+    let workload = WriteWorkload::small(context, runtime, Access::Each(Operation::Put, 1));
+    let mut rows = workload.row(title, Goal::Ratio(1.6), put_all);
+    let hops: Vec<f64> = (0..context.env.rounds())
+        .map(|_| time_hop(runtime))
+        .collect();
+    let note = format!(
+        "an empty access on the blocking pool and back: {:.2} µs",
+        median(&hops) * 1e6
+    );
+    rows.iter_mut().for_each(|row| row.add_note(&note));
+    rows
+}
+
+/// Returns the time of an empty job on the blocking pool, in seconds.
+fn time_hop(runtime: &Runtime) -> f64 {
+    const HOPS: u32 = 5_000;
+    let task = runtime.spawn(async {
+        let begin = Instant::now();
+        for _ in 0..HOPS {
+            tokio::task::spawn_blocking(|| ()).await.expect("a access");
+        }
+        begin.elapsed()
+    });
+    let time = runtime.block_on(task).expect("a task");
+    time.as_secs_f64() / f64::from(HOPS)
+}
+
+pub(super) fn put_at_once(context: &Context, title: &str) -> Vec<Row> {
+    let workload = WriteWorkload::small(
+        context,
+        &context.env.multi,
+        Access::Each(Operation::Put, 16),
+    );
+    workload.row(title, Goal::Ratio(1.15), |floor, blocks| {
+        floor.put_by(2, blocks);
+    })
+}
+
+/// Our store has the blocks already, and only looks them up. The floor writes them.
+pub(super) fn put_existing(context: &Context, title: &str) -> Vec<Row> {
+    let workload = WriteWorkload {
+        begins_full: true,
+        ..WriteWorkload::small(context, &context.env.multi, Access::Each(Operation::Put, 1))
+    };
+    workload.row(title, Goal::Ratio(0.25), put_all)
+}
+
+pub(super) fn delete(context: &Context, title: &str) -> Vec<Row> {
+    let workload = WriteWorkload {
+        begins_full: true,
+        ..WriteWorkload::small(
+            context,
+            &context.env.multi,
+            Access::Each(Operation::Delete, 16),
+        )
+    };
+    workload.row(title, Goal::Ratio(1.2), |floor, blocks| {
+        blocks.names.iter().for_each(|name| floor.delete(name));
+    })
+}
+
+pub(super) fn batch(context: &Context, title: &str) -> Vec<Row> {
+    let workload = WriteWorkload::small(context, &context.env.multi, Access::Batch);
+    workload.row(title, Goal::Ratio(1.2), |floor, blocks| {
+        floor.batch_by(2, blocks);
+    })
+}
+
+pub(super) fn batch_large(context: &Context, title: &str) -> Vec<Row> {
+    let count = context.env.pick(2_000, 200);
+    let workload = WriteWorkload {
+        blocks: Arc::new(Blocks::new(0..count, 256 * KIB)),
+        rounds: context.env.few_rounds(),
+        ..WriteWorkload::small(context, &context.env.multi, Access::Batch)
+    };
+    workload.row(title, Goal::Ratio(1.2), |floor, blocks| {
+        floor.batch_by(2, blocks);
+    })
+}
+
+fn put_all(floor: &Floor, blocks: &Blocks) {
+    for (index, name) in blocks.names.iter().enumerate() {
+        floor.put(name, &blocks.value(index));
+    }
+}
+
+struct WriteWorkload<'a> {
+    context: &'a Context,
+    runtime: &'a Runtime,
+    blocks: Arc<Blocks>,
+    access: Access,
+    /// Whether the stores have the blocks before the measurement.
+    begins_full: bool,
+    rounds: usize,
+}
+
+impl<'a> WriteWorkload<'a> {
+    /// Returns a workload of 4 KiB blocks and empty stores.
+    fn small(context: &'a Context, runtime: &'a Runtime, access: Access) -> Self {
+        WriteWorkload {
+            context,
+            runtime,
+            blocks: Arc::new(Blocks::new(0..context.env.block_count(), 4 * KIB)),
+            access,
+            begins_full: false,
+            rounds: context.env.rounds(),
+        }
+    }
+
+    fn row(&self, title: &str, goal: Goal, work: impl Fn(&Floor, &Blocks)) -> Vec<Row> {
+        let mut comparison = Comparison::default();
+        comparison.add(FLOOR, || self.time_floor(&work));
+        comparison.add(OURS, || {
+            let keep = self.is_put() && self.begins_full;
+            let options = match keep {
+                true => options().existing_block(ExistingBlock::Keep),
+                false => options(),
+            };
+            self.time_in_new(|dir| create(self.runtime, dir, options))
+        });
+        // Other stores have no option to skip existing blocks.
+        if !(self.is_put() && self.begins_full) {
+            for kind in self.context.env.peers {
+                comparison.add(kind.name, || {
+                    self.time_in_new(|dir| self.runtime.block_on((kind.create)(dir)))
+                });
+            }
+        }
+        let times = comparison.run(self.rounds, self.blocks.len());
+        let row = Row::of_comparison(title, goal, &times);
+        let size = format!("{} blocks", self.blocks.len());
+        vec![note_size(self.context, row, &size)]
+    }
+
+    fn is_put(&self) -> bool {
+        matches!(self.access, Access::Each(Operation::Put, _))
+    }
+
+    fn time_floor(&self, work: impl Fn(&Floor, &Blocks)) -> Duration {
+        let dir = self.context.env.scratch();
+        let floor = Floor::new(dir.path());
+        if self.begins_full && !self.is_put() {
+            put_all(&floor, &self.blocks);
+        }
+        let begin = Instant::now();
+        work(&floor, &self.blocks);
+        begin.elapsed()
+    }
+
+    fn time_in_new<S: Contender>(&self, create: impl FnOnce(&Path) -> S) -> Duration {
+        let dir = self.context.env.scratch();
+        let store = create(dir.path());
+        if self.begins_full {
+            time(self.runtime, &store, &self.blocks, Access::Batch);
+        }
+        time(self.runtime, &store, &self.blocks, self.access)
+    }
+}
