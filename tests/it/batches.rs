@@ -1,4 +1,4 @@
-//! Batches.
+//! Batches: staging, reads over the store, commits and discards.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,9 +9,11 @@ use ds_flatfs::{Entry, Error, FlatBatch, Key, Query};
 use futures::future::join_all;
 use uuid::Uuid;
 
-use crate::support::{Home, all, block, blocks, contents, fill, names, noise, options, tree};
+use crate::support::{
+    Home, all, block, blocks, contents, fill, names, options, random_bytes, tree,
+};
 
-/// What a store would hold after the commit of a batch.
+/// Returns what the store would have after the commit of a batch.
 async fn merged(batch: &FlatBatch) -> BTreeMap<Key, Bytes> {
     let entries = all(batch.query(Query::new()).await.unwrap()).await;
     let found = entries.len();
@@ -19,7 +21,7 @@ async fn merged(batch: &FlatBatch) -> BTreeMap<Key, Bytes> {
         .into_iter()
         .map(|entry| (entry.key, entry.value.unwrap()))
         .collect();
-    assert_eq!(merged.len(), found, "each key once");
+    assert_eq!(merged.len(), found, "each key must be found once");
     merged
 }
 
@@ -28,11 +30,11 @@ fn key(name: &str) -> Key {
 }
 
 #[tokio::test]
-async fn a_batch_has_a_directory_of_its_own_below_temp_until_it_ends() {
+async fn a_batch_has_its_own_directory_below_temp_until_it_ends() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let first = store.batch().await.unwrap();
     let second = store.batch().await.unwrap();
-    let dirs = home.batches_in_flight();
+    let dirs = home.batch_dirs();
     assert_eq!(dirs.len(), 2);
     for dir in &dirs {
         Uuid::parse_str(dir.strip_prefix("batch-").unwrap()).unwrap();
@@ -41,15 +43,15 @@ async fn a_batch_has_a_directory_of_its_own_below_temp_until_it_ends() {
     second.put(&key("B"), "b".into()).await.unwrap();
     assert!(!home.block(&key("A")).exists());
     first.commit().await.unwrap();
-    home.until_in_flight(1).await;
+    home.wait_for_batch_dirs(1).await;
     second.discard().await.unwrap();
-    home.until_in_flight(0).await;
+    home.wait_for_batch_dirs(0).await;
     assert_eq!(contents(&store).await, [(key("A"), "a".into())].into());
     store.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn the_last_operation_on_a_key_counts_with_the_value_first_put() {
+async fn the_last_operation_on_a_key_wins_and_its_first_value_stays() {
     let (_home, store) = Home::with_store("next-to-last/2").await;
     for name in ["REVIVED", "DROPPED", "REPLACED"] {
         store.put(&key(name), "old".into()).await.unwrap();
@@ -74,7 +76,7 @@ async fn the_last_operation_on_a_key_counts_with_the_value_first_put() {
 }
 
 #[tokio::test]
-async fn reads_through_a_batch_see_its_own_writes_and_reads_of_the_store_do_not() {
+async fn reads_of_a_batch_see_its_writes_and_reads_of_the_store_do_not() {
     let (_home, store) = Home::with_store("next-to-last/2").await;
     let stored = blocks(20);
     fill(&store, &stored).await;
@@ -87,7 +89,7 @@ async fn reads_through_a_batch_see_its_own_writes_and_reads_of_the_store_do_not(
         assert!(!batch.has(deleted).await.unwrap());
     }
     for replaced in stored.keys().skip(15) {
-        let value = noise(9, 999);
+        let value = random_bytes(9, 999);
         batch.put(replaced, value.clone()).await.unwrap();
         assert_eq!(batch.get_size(replaced).await.unwrap(), Some(999));
         assert_eq!(batch.get(replaced).await.unwrap(), Some(value.clone()));
@@ -116,7 +118,7 @@ async fn reads_through_a_batch_see_its_own_writes_and_reads_of_the_store_do_not(
 }
 
 #[tokio::test]
-async fn a_discarded_batch_leaves_the_store_as_it_was() {
+async fn a_discarded_batch_does_not_change_the_store() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     fill(&store, &blocks(5)).await;
     let usage = store.disk_usage().await.unwrap();
@@ -128,25 +130,29 @@ async fn a_discarded_batch_leaves_the_store_as_it_was() {
     batch.discard().await.unwrap();
     assert_eq!(contents(&store).await, blocks(5));
     assert_eq!(store.disk_usage().await.unwrap(), usage);
-    home.until_in_flight(0).await;
+    home.wait_for_batch_dirs(0).await;
     store.close().await.unwrap();
 }
 
-/// Many writes are still under way when the batch goes.
+/// Many writes are still running when the batch is dropped.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_batch_is_gone_once_the_store_is_closed() {
+async fn a_dropped_batch_is_removed_before_the_store_is_closed() {
     for round in 0..15 {
         let (home, store) = Home::with_store("next-to-last/2").await;
         let batch = store.batch().await.unwrap();
         for i in 0..40 {
-            let value = noise(i, 10_000);
+            let value = random_bytes(i, 10_000);
             batch.put(&key(&format!("K{i}")), value).await.unwrap();
         }
         batch.delete(&key("ABSENT")).await.unwrap();
         drop(batch);
         store.close().await.unwrap();
-        assert_eq!(home.in_flight(), [""; 0], "round {round}");
-        assert_eq!(names(&home.store()).len(), 5, "no shard directory");
+        assert_eq!(home.temp_names(), [""; 0], "round {round}");
+        assert_eq!(
+            names(&home.store()).len(),
+            5,
+            "there must be no shard directory"
+        );
     }
 }
 
@@ -157,12 +163,12 @@ async fn an_empty_batch_commits_and_changes_nothing() {
     let batch = store.batch().await.unwrap();
     batch.commit().await.unwrap();
     assert_eq!(contents(&store).await, blocks(3));
-    home.until_in_flight(0).await;
+    home.wait_for_batch_dirs(0).await;
     store.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_batch_of_deletes_alone_removes_what_is_there() {
+async fn a_batch_with_only_deletes_removes_the_blocks() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     fill(&store, &blocks(30)).await;
     let batch = store.batch().await.unwrap();
@@ -172,13 +178,13 @@ async fn a_batch_of_deletes_alone_removes_what_is_there() {
     assert_eq!(contents(&store).await, blocks(30));
     batch.commit().await.unwrap();
     assert_eq!(contents(&store).await, blocks(10));
-    home.until_in_flight(0).await;
+    home.wait_for_batch_dirs(0).await;
     store.close().await.unwrap();
 }
 
-/// The reference's own test: nine batches with one key in common.
+/// A test of go-ds-flatfs: nine batches with one common key.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_batches_can_be_committed_at_once() {
+async fn several_batches_can_be_committed_concurrently() {
     for shard in ["prefix/2", "suffix/2", "next-to-last/2"] {
         let (home, store) = Home::with_store(shard).await;
         let mut expected = BTreeMap::from([(key("QUUX"), Bytes::from("foo"))]);
@@ -195,13 +201,13 @@ async fn many_batches_can_be_committed_at_once() {
             commit.unwrap().unwrap();
         }
         assert_eq!(contents(&store).await, expected);
-        home.until_in_flight(0).await;
+        home.wait_for_batch_dirs(0).await;
         store.close().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_new_batch_knows_nothing_of_the_ones_before() {
+async fn a_new_batch_does_not_see_earlier_batches() {
     let (_home, store) = Home::with_store("next-to-last/2").await;
     for value in ["one", "two", "three"] {
         let discarded = store.batch().await.unwrap();
@@ -224,7 +230,7 @@ async fn a_new_batch_knows_nothing_of_the_ones_before() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_open_across_the_close_says_that_the_store_is_closed() {
+async fn a_batch_reports_that_its_store_is_closed() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let [batch, committed] = [store.batch().await.unwrap(), store.batch().await.unwrap()];
     for batch in [&batch, &committed] {
@@ -245,21 +251,21 @@ async fn a_batch_that_is_open_across_the_close_says_that_the_store_is_closed() {
     batch.discard().await.unwrap();
     let store = options().open(home.store()).await.unwrap();
     assert_eq!(contents(&store).await, BTreeMap::new());
-    home.until_in_flight(0).await;
+    home.wait_for_batch_dirs(0).await;
     store.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_batch_of_a_thousand_blocks_is_committed_whole() {
+async fn a_batch_of_a_thousand_blocks_is_committed_completely() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     fill(&store, &blocks(1000)).await;
     assert_eq!(contents(&store).await, blocks(1000));
-    home.until_in_flight(0).await;
+    home.wait_for_batch_dirs(0).await;
     store.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_tasks_can_put_into_one_batch() {
+async fn several_tasks_can_put_into_one_batch() {
     for (writes, files) in [(16, 256), (1, 32), (64, 32)] {
         let home = Home::new();
         let options = options().write_concurrency(writes).max_open_files(files);
@@ -282,14 +288,14 @@ async fn many_tasks_can_put_into_one_batch() {
 }
 
 #[tokio::test]
-async fn a_write_that_fails_fails_the_batch_and_nothing_of_it_is_committed() {
+async fn a_failed_write_fails_its_batch_and_commits_nothing() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let batch = store.batch().await.unwrap();
-    fs::remove_dir_all(home.in_store(".temp").join(&home.batches_in_flight()[0])).unwrap();
+    fs::remove_dir_all(home.in_store(".temp").join(&home.batch_dirs()[0])).unwrap();
     batch.put(&key("A"), "a".into()).await.unwrap();
     let before = tree(&home.store());
     let error = loop {
-        // The write is in the background: some later call reports it.
+        // The write runs in the background, and a later call reports its failure.
         match batch.has(&key("A")).await {
             Ok(_) => tokio::task::yield_now().await,
             Err(error) => break error,

@@ -193,7 +193,7 @@ async fn of_many_puts_that_cannot_all_be_done_none_is() {
     assert!(matches!(error, Error::Stopped), "{error:?}");
     assert_eq!(contents(&store).await, expected);
     store.close().await.unwrap();
-    home.until_in_flight(0).await;
+    home.wait_for_batch_dirs(0).await;
 }
 
 #[tokio::test]

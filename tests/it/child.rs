@@ -1,7 +1,7 @@
-//! Processes to limit and to kill: the test binary starts itself again.
+//! Child processes for tests that limit or kill them: the test binary starts itself again.
 //!
-//! What a process does stands in a test that is ignored, and that does nothing unless a [`Child`]
-//! runs it. The two sides talk in lines.
+//! The code of a child is an ignored test, which does nothing unless a [`Child`] runs it. The two processes
+//! exchange lines of text.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Lines, Write};
@@ -9,10 +9,10 @@ use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
 
 const ARGUMENTS: &str = "DS_FLATFS_TEST_CHILD";
 const BETWEEN_ARGUMENTS: char = '\n';
-/// Tells a line of the child from those of the test harness, with which it shares standard output.
+/// Distinguishes the lines of the child from those of the test harness on the same standard output.
 const MARK: &str = "child> ";
 
-/// A process that runs one test of this binary. It is killed when this is dropped.
+/// A process that runs one test of this binary. Dropping this kills the process.
 #[derive(Debug)]
 pub(crate) struct Child {
     process: process::Child,
@@ -22,7 +22,7 @@ pub(crate) struct Child {
 
 impl Child {
     pub(crate) fn start(test: &str, arguments: &[&str]) -> Self {
-        Child::spawn(&mut command(test, arguments)).expect("the test binary starts")
+        Child::spawn(&mut command(test, arguments)).expect("the test binary must start")
     }
 
     pub(crate) fn spawn(command: &mut Command) -> io::Result<Self> {
@@ -31,53 +31,54 @@ impl Child {
             .stdout(Stdio::piped())
             .spawn()?;
         let to = process.stdin.take();
-        let from = process.stdout.take().expect("it was piped");
+        let from = process.stdout.take().expect("the stream is piped");
         let from = BufReader::new(from).lines();
         Ok(Child { process, to, from })
     }
 
-    /// The next line that the child says; `None` once it has ended.
-    pub(crate) fn hear(&mut self) -> Option<String> {
+    /// Returns the next line of the child; `None` once it has ended.
+    pub(crate) fn next_line(&mut self) -> Option<String> {
         self.from.by_ref().find_map(|line| {
-            let line = line.expect("the child speaks UTF-8");
+            let line = line.expect("the child must write UTF-8");
             line.split_once(MARK).map(|(_, line)| line.to_owned())
         })
     }
 
-    /// Says a line to the child, and waits for its answer.
-    pub(crate) fn ask(&mut self, line: &str) -> String {
-        let to = self.to.as_mut().expect("it was piped");
-        writeln!(to, "{line}").expect("the child listens");
-        self.hear().expect("the child answers")
+    /// Sends a line to the child, and waits for its response.
+    pub(crate) fn request(&mut self, line: &str) -> String {
+        let to = self.to.as_mut().expect("the stream is piped");
+        writeln!(to, "{line}").expect("the child must be running");
+        self.next_line().expect("the child must respond")
     }
 
-    /// Sends SIGKILL, and answers what the child had still said.
+    /// Kills the child with SIGKILL, and returns the lines that were not read yet.
     pub(crate) fn kill(mut self) -> Vec<String> {
-        self.process.kill().expect("the child is alive");
-        self.process.wait().expect("the child ends");
-        std::iter::from_fn(|| self.hear()).collect()
+        self.process.kill().expect("the child must be running");
+        self.process.wait().expect("the child must end");
+        std::iter::from_fn(|| self.next_line()).collect()
     }
 
-    /// Says no more, and waits for the end of a child whose test must pass.
-    pub(crate) fn passes(mut self) {
+    /// Closes the child's standard input, waits for its end, and checks that its test passed.
+    pub(crate) fn wait_for_success(mut self) {
         drop(self.to.take());
-        while self.hear().is_some() {}
-        let status = self.process.wait().expect("the child ends");
+        while self.next_line().is_some() {}
+        let status = self.process.wait().expect("the child must end");
         assert!(status.success(), "the child failed: {status}");
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // It may have ended, and then there is nothing to do.
+        // The child may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// This binary, told to run one ignored test. That finds the arguments with [`arguments`].
+/// Returns the command that runs one ignored test of this binary, which gets its arguments from
+/// [`arguments`].
 pub(crate) fn command(test: &str, arguments: &[&str]) -> Command {
-    let binary = env::current_exe().expect("the test binary has a path");
+    let binary = env::current_exe().expect("the test binary must have a path");
     let mut command = Command::new(binary);
     command
         .args(["--exact", test, "--ignored", "--nocapture"])
@@ -88,7 +89,7 @@ pub(crate) fn command(test: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// In a child, what it was started with; elsewhere `None`.
+/// Returns the arguments of a child; `None` in other processes.
 pub(crate) fn arguments() -> Option<Vec<String>> {
     let arguments = env::var(ARGUMENTS).ok()?;
     Some(
@@ -99,19 +100,19 @@ pub(crate) fn arguments() -> Option<Vec<String>> {
     )
 }
 
-/// In a child, says a line, whole in one write.
-pub(crate) fn say(line: &str) {
+/// Sends a line from a child, in a single write.
+pub(crate) fn send(line: &str) {
     let line = format!("{MARK}{line}\n");
     let mut out = io::stdout().lock();
     out.write_all(line.as_bytes())
         .and_then(|()| out.flush())
-        .expect("the parent listens");
+        .expect("the parent must be running");
 }
 
-/// In a child, the next line that the parent says; `None` once it says no more.
-pub(crate) fn listen() -> Option<String> {
+/// Returns the next line that the parent sends to a child; `None` at the end.
+pub(crate) fn receive() -> Option<String> {
     io::stdin()
         .lines()
         .next()
-        .map(|line| line.expect("the parent speaks UTF-8"))
+        .map(|line| line.expect("the parent must write UTF-8"))
 }

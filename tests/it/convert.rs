@@ -1,4 +1,4 @@
-//! Conversions between the versions of the format, and recounts.
+//! Conversions between the versions of the format, and recounts of the disk usage.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -10,12 +10,12 @@ use ds_flatfs::maintenance::{Progress, downgrade, recount, upgrade};
 use ds_flatfs::{Accuracy, Error};
 
 use super::support::{
-    Home, blocks, contents, exact_usage, fill, is_clear, names, options, tree, usage,
+    Home, assert_clear, blocks, contents, exact_usage, fill, names, options, tree, true_usage,
 };
 
 const PREFIX: &str = "prefix/5";
 
-/// A home with a closed store of [`PREFIX`] that has this many blocks.
+/// Returns a home with a closed store with [`PREFIX`] and this number of blocks.
 async fn home(count: usize) -> Home {
     let (home, store) = Home::with_store(PREFIX).await;
     fill(&store, &blocks(count)).await;
@@ -23,14 +23,14 @@ async fn home(count: usize) -> Home {
     home
 }
 
-/// The same as a directory of version 0.
+/// Returns the same store converted to version 0.
 async fn home_of_version_0(count: usize) -> Home {
     let home = home(count).await;
     downgrade(home.store()).await.unwrap();
     home
 }
 
-/// All blocks of a store, wherever they stand.
+/// Returns all block files below a store's root.
 fn block_files(home: &Home) -> Vec<(PathBuf, Option<Vec<u8>>)> {
     let nodes = tree(&home.store()).into_iter();
     let blocks = nodes.filter(|(path, _)| path.extension().is_some_and(|end| end == "data"));
@@ -38,7 +38,7 @@ fn block_files(home: &Home) -> Vec<(PathBuf, Option<Vec<u8>>)> {
 }
 
 #[tokio::test]
-async fn a_downgrade_and_an_upgrade_move_no_block() {
+async fn a_downgrade_and_an_upgrade_do_not_move_blocks() {
     let home = home(50).await;
     let before = block_files(&home);
     downgrade(home.store()).await.unwrap();
@@ -54,11 +54,11 @@ async fn a_downgrade_and_an_upgrade_move_no_block() {
     let store = options().open(home.store()).await.unwrap();
     assert_eq!(store.shard(), PREFIX.parse().unwrap());
     assert_eq!(contents(&store).await, blocks(50));
-    assert_eq!(exact_usage(&store).await, usage(&home.store()));
+    assert_eq!(exact_usage(&store).await, true_usage(&home.store()));
 }
 
 #[tokio::test]
-async fn an_empty_store_is_converted_too() {
+async fn an_empty_store_can_be_converted() {
     let home = home_of_version_0(0).await;
     upgrade(home.store(), 3).await.unwrap();
     let sharding = fs::read_to_string(home.in_store("SHARDING")).unwrap();
@@ -66,7 +66,7 @@ async fn an_empty_store_is_converted_too() {
 }
 
 #[tokio::test]
-async fn what_is_a_store_already_is_not_upgraded() {
+async fn a_store_of_version_1_is_not_upgraded() {
     let home = home(3).await;
     let before = tree(&home.store());
     let error = upgrade(home.store(), 5).await.unwrap_err();
@@ -77,20 +77,20 @@ async fn what_is_a_store_already_is_not_upgraded() {
 }
 
 #[tokio::test]
-async fn a_store_of_another_function_is_not_downgraded() {
+async fn a_store_with_another_shard_function_is_not_downgraded() {
     for shard in ["next-to-last/2", "suffix/5"] {
         let (home, store) = Home::with_store(shard).await;
         store.close().await.unwrap();
         let before = tree(&home.store());
         let error = downgrade(home.store()).await.unwrap_err();
         assert!(matches!(error, Error::NotConvertible { .. }), "{error}");
-        is_clear(&error, shard);
+        assert_clear(&error, shard);
         assert_eq!(tree(&home.store()), before);
     }
 }
 
 #[tokio::test]
-async fn a_store_that_is_open_is_neither_converted_nor_counted() {
+async fn an_open_store_is_neither_converted_nor_counted() {
     let (home, _store) = Home::with_store(PREFIX).await;
     assert!(downgrade(home.store()).await.unwrap_err().is_locked());
     let watch = |_| ControlFlow::Continue(());
@@ -100,14 +100,14 @@ async fn a_store_that_is_open_is_neither_converted_nor_counted() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_a_prefix_of_that_length_is_named_and_nothing_changes() {
+async fn an_upgrade_names_what_does_not_match_the_prefix_length_and_changes_nothing() {
     let home = home_of_version_0(20).await;
     fs::remove_file(home.in_store(".lock")).unwrap();
     let before = tree(&home.store());
     for length in [4, 6] {
         let error = upgrade(home.store(), length).await.unwrap_err();
         assert!(matches!(error, Error::NotConvertible { .. }), "{error}");
-        is_clear(&error, &format!("prefix/{length}"));
+        assert_clear(&error, &format!("prefix/{length}"));
         assert_eq!(error.path().unwrap().parent().unwrap(), home.store());
         assert_eq!(tree(&home.store()), before);
     }
@@ -119,25 +119,25 @@ async fn what_does_not_fit_a_prefix_of_that_length_is_named_and_nothing_changes(
         let odd = home.in_store(name);
         fs::create_dir(&odd).unwrap();
         let error = upgrade(home.store(), 5).await.unwrap_err();
-        is_clear(&error, odd.to_str().unwrap());
+        assert_clear(&error, odd.to_str().unwrap());
         fs::remove_dir(&odd).unwrap();
     }
     upgrade(home.store(), 5).await.unwrap();
 }
 
-/// Its directories have names of the right length, but for another reason.
+/// The names of its directories have the right length by chance.
 #[tokio::test]
-async fn a_store_of_another_function_that_lost_its_sharding_is_not_upgraded() {
+async fn a_store_with_another_function_and_without_sharding_is_not_upgraded() {
     let home = Home::with_closed_store().await;
     fs::remove_file(home.in_store("SHARDING")).unwrap();
     let error = upgrade(home.store(), 2).await.unwrap_err();
     let block = &block_files(&home)[0].0;
-    is_clear(&error, home.in_store(block).to_str().unwrap());
+    assert_clear(&error, home.in_store(block).to_str().unwrap());
     assert!(!home.in_store("SHARDING").exists());
 }
 
 #[tokio::test]
-async fn a_symbolic_link_in_place_of_a_shard_is_not_upgraded() {
+async fn a_symlink_at_the_path_of_a_shard_is_not_upgraded() {
     let home = home_of_version_0(1).await;
     fs::create_dir(home.beside("elsewhere")).unwrap();
     symlink(home.beside("elsewhere"), home.in_store("CIQAA")).unwrap();
@@ -146,7 +146,7 @@ async fn a_symbolic_link_in_place_of_a_shard_is_not_upgraded() {
 }
 
 #[tokio::test]
-async fn what_is_no_store_of_any_version_stays_as_it_is() {
+async fn a_directory_that_is_not_a_store_is_not_changed() {
     let home = Home::new();
     let watch = |_| ControlFlow::Continue(());
     for place in ["missing", "file", "photos"] {
@@ -165,14 +165,14 @@ async fn what_is_no_store_of_any_version_stays_as_it_is() {
             recount(&path, watch).await.unwrap_err(),
         ] {
             assert!(matches!(error, Error::NotAStore { .. }), "{error}");
-            is_clear(&error, path.to_str().unwrap());
+            assert_clear(&error, path.to_str().unwrap());
         }
     }
     assert_eq!(names(&home.beside("photos")), ["cat.jpeg"]);
 }
 
 #[tokio::test]
-async fn files_of_others_stay() {
+async fn foreign_files_stay() {
     let home = home(2).await;
     fs::write(home.in_store("README_ALSO"), "something").unwrap();
     downgrade(home.store()).await.unwrap();
@@ -181,15 +181,15 @@ async fn files_of_others_stay() {
     assert_eq!(text, "something");
 }
 
-/// The figure that a session of version 1 has left is out of date after one of version 0.
+/// The disk usage that a session of version 1 stored is outdated after a session of version 0.
 #[tokio::test]
-async fn the_disk_usage_is_not_taken_over_by_an_upgrade() {
+async fn an_upgrade_does_not_trust_the_stored_disk_usage() {
     let home = home_of_version_0(5).await;
     let figure = r#"{"diskUsage":1,"accuracy":"initial-exact"}"#;
     fs::write(home.in_store("diskUsage.cache"), figure).unwrap();
     upgrade(home.store(), 5).await.unwrap();
     let store = options().open(home.store()).await.unwrap();
-    assert_eq!(exact_usage(&store).await, usage(&home.store()));
+    assert_eq!(exact_usage(&store).await, true_usage(&home.store()));
 }
 
 async fn trusted_usage(path: &Path) -> (u64, Accuracy) {
@@ -199,37 +199,37 @@ async fn trusted_usage(path: &Path) -> (u64, Accuracy) {
 }
 
 #[tokio::test]
-async fn a_recount_writes_down_what_really_is_there() {
+async fn a_recount_stores_the_true_disk_usage() {
     let home = home(30).await;
     let (path, _) = &block_files(&home)[0];
     let shard = home.in_store(path.parent().unwrap());
-    fs::write(shard.join("CIQADDED.data"), "by somebody else").unwrap();
+    fs::write(shard.join("CIQADDED.data"), "added externally").unwrap();
     let (before, _) = trusted_usage(&home.store()).await;
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let teller = Arc::clone(&told);
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let reporter = Arc::clone(&reported);
     let counted = recount(home.store(), move |progress| {
-        teller.lock().unwrap().push(progress);
+        reporter.lock().unwrap().push(progress);
         ControlFlow::Continue(())
     });
     let counted = counted.await.unwrap();
-    assert_eq!(counted.bytes, usage(&home.store()));
+    assert_eq!(counted.bytes, true_usage(&home.store()));
     assert_eq!(counted.bytes, before + 16);
     let trusted = trusted_usage(&home.store()).await;
     assert_eq!(trusted, (counted.bytes, Accuracy::Exact));
-    let told: Vec<Progress> = told.lock().unwrap().clone();
-    let last = told.last().unwrap();
+    let reported: Vec<Progress> = reported.lock().unwrap().clone();
+    let last = reported.last().unwrap();
     assert_eq!((last.shards, last.blocks), (last.total_shards, 31));
-    assert!(told.is_sorted_by_key(|progress| (progress.shards, progress.blocks)));
+    assert!(reported.is_sorted_by_key(|progress| (progress.shards, progress.blocks)));
 }
 
 #[tokio::test]
-async fn a_recount_that_is_stopped_leaves_the_store_as_it_was() {
+async fn a_stopped_recount_does_not_change_the_store() {
     let home = home(30).await;
     let before = trusted_usage(&home.store()).await;
     let mut calls = 0;
     let stopped = recount(home.store(), move |_| {
         calls += 1;
-        assert!(calls <= 3, "it stops when it is told to");
+        assert!(calls <= 3, "the recount must stop when it is asked to");
         match calls {
             3 => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),

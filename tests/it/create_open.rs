@@ -1,4 +1,4 @@
-//! Creating, opening and closing a store.
+//! How stores are created, opened and closed.
 
 use std::fs;
 use std::path::Path;
@@ -7,8 +7,8 @@ use bytes::Bytes;
 use ds_flatfs::{Error, FlatFs, Key, Query, Shard};
 
 use crate::support::{
-    Home, block, contents, exact_usage, file_permissions, is_clear, names, open_dropped, options,
-    permissions, tree, usage,
+    Home, assert_clear, block, contents, exact_usage, file_permissions, names, open_dropped,
+    options, permissions, tree, true_usage,
 };
 
 fn shard(text: &str) -> Shard {
@@ -17,12 +17,12 @@ fn shard(text: &str) -> Shard {
 
 async fn refused(result: ds_flatfs::Result<FlatFs>, path: &Path) -> Error {
     let error = result.unwrap_err();
-    is_clear(&error, path.to_str().unwrap());
+    assert_clear(&error, path.to_str().unwrap());
     error
 }
 
 #[tokio::test]
-async fn create_names_the_shard_function_in_one_line_and_explains_the_default_one() {
+async fn create_writes_the_shard_function_and_a_readme_for_the_default_one() {
     for (short, has_readme) in [
         ("next-to-last/2", true),
         ("next-to-last/3", false),
@@ -50,7 +50,7 @@ async fn create_names_the_shard_function_in_one_line_and_explains_the_default_on
 }
 
 #[tokio::test]
-async fn the_default_shard_function_is_kubo_s() {
+async fn the_default_shard_function_is_that_of_kubo() {
     let home = Home::new();
     let store = options().create(home.store()).await.unwrap();
     assert_eq!(store.shard(), shard("next-to-last/2"));
@@ -59,10 +59,10 @@ async fn the_default_shard_function_is_kubo_s() {
 }
 
 #[tokio::test]
-async fn create_makes_a_store_of_a_missing_and_of_an_empty_directory() {
-    for is_there in [false, true] {
+async fn create_accepts_a_missing_or_empty_directory() {
+    for exists in [false, true] {
         let home = Home::new();
-        if is_there {
+        if exists {
             fs::create_dir(home.store()).unwrap();
         }
         let store = options().create(home.store()).await.unwrap();
@@ -79,7 +79,7 @@ async fn create_makes_a_store_of_a_missing_and_of_an_empty_directory() {
 }
 
 #[tokio::test]
-async fn create_refuses_what_is_there_already_and_changes_nothing() {
+async fn create_refuses_what_exists_already_and_changes_nothing() {
     let home = Home::with_closed_store().await;
     let before = tree(&home.store());
     let same = options().create(home.store()).await;
@@ -94,7 +94,7 @@ async fn create_refuses_what_is_there_already_and_changes_nothing() {
     let error = refused(other, &home.store()).await;
     assert!(matches!(error, Error::ShardMismatch { .. }), "{error}");
     for part in ["does not match", "prefix/2", "next-to-last/2"] {
-        is_clear(&error, part);
+        assert_clear(&error, part);
     }
     assert_eq!(tree(&home.store()), before);
 }
@@ -116,9 +116,9 @@ async fn create_refuses_a_directory_with_other_contents() {
     }
 }
 
-/// As `rm -r store/[A-Z]*` leaves it.
+/// The store is as `rm -r store/[A-Z]*` leaves it.
 #[tokio::test]
-async fn create_does_not_trust_the_disk_usage_of_what_was_there_before() {
+async fn create_does_not_trust_the_disk_usage_of_an_earlier_store() {
     let home = Home::with_closed_store().await;
     let names = names(&home.store()).into_iter();
     for name in names.filter(|name| name.starts_with(char::is_uppercase)) {
@@ -130,12 +130,12 @@ async fn create_does_not_trust_the_disk_usage_of_what_was_there_before() {
     let wrong = "{\"diskUsage\":50000000000,\"accuracy\":\"initial-exact\"}\n";
     fs::write(home.in_store("diskUsage.cache"), wrong).unwrap();
     let store = options().open_or_create(home.store()).await.unwrap();
-    assert_eq!(exact_usage(&store).await, usage(&home.store()));
+    assert_eq!(exact_usage(&store).await, true_usage(&home.store()));
     store.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn create_needs_the_directory_above() {
+async fn create_needs_the_parent_directory() {
     let home = Home::new();
     let path = home.beside("missing/store");
     let error = refused(options().create(&path).await, &path).await;
@@ -145,7 +145,7 @@ async fn create_needs_the_directory_above() {
 }
 
 #[tokio::test]
-async fn open_refuses_what_is_no_store_and_makes_nothing() {
+async fn open_refuses_what_is_not_a_store_and_creates_nothing() {
     let home = Home::new();
     fs::create_dir(home.beside("empty")).unwrap();
     fs::create_dir_all(home.beside("other/CI")).unwrap();
@@ -162,14 +162,14 @@ async fn open_refuses_what_is_no_store_and_makes_nothing() {
             let opened = options().read_only(read_only).open(&path).await;
             let error = refused(opened, &path).await;
             assert!(matches!(error, Error::NotAStore { .. }), "{error}");
-            is_clear(&error, reason);
+            assert_clear(&error, reason);
         }
     }
     assert_eq!(tree(&home.beside("")), before);
 }
 
 #[tokio::test]
-async fn open_refuses_another_shard_function_than_the_one_asked_for() {
+async fn open_refuses_a_store_with_another_shard_function_than_requested() {
     let home = Home::with_closed_store().await;
     let wanted = || options().shard(shard("suffix/2"));
     for result in [
@@ -189,7 +189,7 @@ async fn open_refuses_another_shard_function_than_the_one_asked_for() {
 }
 
 #[tokio::test]
-async fn open_or_create_does_what_is_needed() {
+async fn open_or_create_opens_an_existing_store() {
     let home = Home::new();
     let (key, value) = block(1);
     let store = options().open_or_create(home.store()).await.unwrap();
@@ -201,7 +201,7 @@ async fn open_or_create_does_what_is_needed() {
 }
 
 #[tokio::test]
-async fn every_call_on_a_closed_store_says_so_but_closing_again() {
+async fn every_call_on_a_closed_store_fails_except_close() {
     let home = Home::with_closed_store().await;
     for read_only in [false, true] {
         let store = options()
@@ -230,7 +230,7 @@ async fn every_call_on_a_closed_store_says_so_but_closing_again() {
 }
 
 #[tokio::test]
-async fn a_second_writer_is_locked_out_until_the_first_one_closes() {
+async fn a_second_writer_is_refused_until_the_first_one_closes() {
     let home = Home::with_closed_store().await;
     let first = options().open(home.store()).await.unwrap();
     let batch = first.batch().await.unwrap();
@@ -251,7 +251,7 @@ async fn a_second_writer_is_locked_out_until_the_first_one_closes() {
 }
 
 #[tokio::test]
-async fn a_reader_beside_a_writer_sees_what_that_one_writes() {
+async fn a_reader_sees_what_a_concurrent_writer_writes() {
     let home = Home::with_closed_store().await;
     let writer = options().open(home.store()).await.unwrap();
     let reader = options().read_only(true).open(home.store()).await.unwrap();
@@ -268,7 +268,7 @@ async fn a_reader_beside_a_writer_sees_what_that_one_writes() {
 #[tokio::test]
 async fn a_reader_refuses_writes_and_changes_nothing() {
     let home = Home::with_closed_store().await;
-    fs::create_dir(home.in_store(".temp/batch-of-somebody")).unwrap();
+    fs::create_dir(home.in_store(".temp/batch-of-another-process")).unwrap();
     let before = tree(&home.store());
     let store = options().read_only(true).open(home.store()).await.unwrap();
     let (key, value) = block(0);
@@ -279,7 +279,7 @@ async fn a_reader_refuses_writes_and_changes_nothing() {
         store.batch().await.unwrap_err(),
     ] {
         assert!(matches!(error, Error::ReadOnly { .. }), "{error}");
-        is_clear(&error, home.store().to_str().unwrap());
+        assert_clear(&error, home.store().to_str().unwrap());
     }
     assert_eq!(store.get(&key).await.unwrap(), Some(value));
     assert_eq!(contents(&store).await.len(), 1);
@@ -290,12 +290,12 @@ async fn a_reader_refuses_writes_and_changes_nothing() {
 
     let created = options().read_only(true).create(home.beside("new")).await;
     let error = created.unwrap_err();
-    is_clear(&error, "read_only");
+    assert_clear(&error, "read_only");
     assert!(!home.beside("new").exists());
 }
 
 #[tokio::test]
-async fn a_store_is_as_it_was_after_a_close_and_an_open() {
+async fn a_store_is_unchanged_after_a_close_and_an_open() {
     let (home, store) = Home::with_store("suffix/2").await;
     let (key, value) = block(1);
     store.put(&key, value).await.unwrap();
@@ -309,7 +309,7 @@ async fn a_store_is_as_it_was_after_a_close_and_an_open() {
 }
 
 #[tokio::test]
-async fn a_store_is_as_it_was_after_its_handles_were_dropped() {
+async fn a_store_is_unchanged_after_its_handles_are_dropped() {
     let (home, store) = Home::with_store("suffix/2").await;
     let (key, value) = block(1);
     store.put(&key, value).await.unwrap();
@@ -322,21 +322,21 @@ async fn a_store_is_as_it_was_after_its_handles_were_dropped() {
 }
 
 #[tokio::test]
-async fn an_open_removes_what_a_crash_left_in_flight() {
+async fn an_open_removes_temporary_files_of_a_crash() {
     let home = Home::with_closed_store().await;
     let batch = home.in_store(".temp/batch-3e0f6f0c-8a55-4a38-8e8c-bd1f0d7b3f0a");
     fs::create_dir_all(batch.join("deeper")).unwrap();
     fs::write(batch.join("CIQX.data"), "half a bl").unwrap();
     fs::write(home.in_store(".temp/put-7"), "half a bl").unwrap();
-    fs::write(home.in_store(".temp/temp-of-the-reference"), "").unwrap();
+    fs::write(home.in_store(".temp/temp-of-go-ds-flatfs"), "").unwrap();
     let store = options().open(home.store()).await.unwrap();
     assert_eq!(contents(&store).await, [block(0)].into());
     store.close().await.unwrap();
-    assert_eq!(home.in_flight(), [""; 0]);
+    assert_eq!(home.temp_names(), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_create_that_a_crash_cut_short_is_taken_up_again() {
+async fn a_create_that_a_crash_interrupted_can_be_repeated() {
     let home = Home::new();
     fs::create_dir_all(home.in_store(".temp/batch-x")).unwrap();
     for name in ["_README", ".lock", ".temp/SHARDING"] {
@@ -347,5 +347,5 @@ async fn a_create_that_a_crash_cut_short_is_taken_up_again() {
     let store = options().create(home.store()).await.unwrap();
     assert!(fs::read(home.in_store("_README")).unwrap().len() > 100);
     store.close().await.unwrap();
-    assert_eq!(home.in_flight(), [""; 0]);
+    assert_eq!(home.temp_names(), [""; 0]);
 }

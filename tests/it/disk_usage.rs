@@ -1,4 +1,4 @@
-//! The disk usage: what counts, when it is trusted, and when it is counted anew.
+//! The disk usage: what counts, when a stored figure is trusted, and when it is counted again.
 
 use std::fs;
 use std::path::Path;
@@ -6,55 +6,62 @@ use std::path::Path;
 use ds_flatfs::{Accuracy, Key};
 
 use crate::support::{
-    Home, block, blocks, exact_usage, fill, new_dir, noise, open_dropped, options, usage,
+    Home, block, blocks, exact_usage, fill, new_dir, open_dropped, options, random_bytes,
+    true_usage,
 };
 
 fn cache(home: &Home) -> String {
     fs::read_to_string(home.in_store("diskUsage.cache")).unwrap()
 }
 
-/// Writes a figure that is wrong.
+/// Writes a wrong disk usage.
 fn write_wrong(root: &Path) {
     let wrong = "{\"diskUsage\":123456789,\"accuracy\":\"initial-exact\"}\n";
     fs::write(root.join("diskUsage.cache"), wrong).unwrap();
 }
 
 #[tokio::test]
-async fn a_new_store_takes_the_space_of_its_directories_and_its_two_files() {
+async fn a_new_store_counts_its_directories_and_its_two_files() {
     for shard in ["next-to-last/2", "prefix/1"] {
         let (home, store) = Home::with_store(shard).await;
-        let figure = store.disk_usage().await.unwrap();
-        assert_eq!(figure.accuracy, Accuracy::Exact);
-        assert_eq!(figure.bytes, usage(&home.store()));
+        let found_usage = store.disk_usage().await.unwrap();
+        assert_eq!(found_usage.accuracy, Accuracy::Exact);
+        assert_eq!(found_usage.bytes, true_usage(&home.store()));
         store.close().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn the_figure_follows_every_write() {
+async fn the_disk_usage_follows_every_write() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let mut expected = exact_usage(&store).await;
     let (_, dir_size) = new_dir(&home);
     let key = Key::new("KEY");
 
-    store.put(&key, noise(1, 100)).await.unwrap();
+    store.put(&key, random_bytes(1, 100)).await.unwrap();
     expected += dir_size + 100;
     assert_eq!(exact_usage(&store).await, expected, "a new block");
     for (length, change) in [(5000, 4900), (10, -4990), (0, -10), (10, 10)] {
-        store.put(&key, noise(2, length)).await.unwrap();
+        store.put(&key, random_bytes(2, length)).await.unwrap();
         expected = expected.checked_add_signed(change).unwrap();
         assert_eq!(exact_usage(&store).await, expected, "{length} bytes");
     }
-    store.put(&key, noise(2, 10)).await.unwrap();
+    store.put(&key, random_bytes(2, 10)).await.unwrap();
     assert_eq!(exact_usage(&store).await, expected, "the same again");
     store.delete(&Key::new("ABSENT")).await.unwrap();
     assert_eq!(exact_usage(&store).await, expected, "nothing deleted");
 
     let batch = store.batch().await.unwrap();
-    batch.put(&Key::new("XKEX"), noise(3, 1000)).await.unwrap();
-    batch.put(&Key::new("OTHER"), noise(3, 1000)).await.unwrap();
     batch
-        .put(&Key::new("DROPPED"), noise(3, 1000))
+        .put(&Key::new("XKEX"), random_bytes(3, 1000))
+        .await
+        .unwrap();
+    batch
+        .put(&Key::new("OTHER"), random_bytes(3, 1000))
+        .await
+        .unwrap();
+    batch
+        .put(&Key::new("DROPPED"), random_bytes(3, 1000))
         .await
         .unwrap();
     batch.delete(&Key::new("DROPPED")).await.unwrap();
@@ -71,23 +78,23 @@ async fn the_figure_follows_every_write() {
 }
 
 #[tokio::test]
-async fn a_close_writes_the_figure_as_the_reference_does() {
+async fn a_close_stores_the_disk_usage_like_go_ds_flatfs() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     fill(&store, &blocks(50)).await;
-    let figure = exact_usage(&store).await;
+    let found_usage = exact_usage(&store).await;
     store.close().await.unwrap();
-    let expected = format!("{{\"diskUsage\":{figure},\"accuracy\":\"initial-exact\"}}\n");
+    let expected = format!("{{\"diskUsage\":{found_usage},\"accuracy\":\"initial-exact\"}}\n");
     assert_eq!(cache(&home), expected);
 }
 
 #[tokio::test]
-async fn after_a_close_the_figure_is_trusted_as_it_stands() {
+async fn after_a_close_the_stored_disk_usage_is_trusted() {
     let home = Home::with_closed_store().await;
     write_wrong(&home.store());
     let store = options().open(home.store()).await.unwrap();
-    let figure = store.disk_usage().await.unwrap();
+    let found_usage = store.disk_usage().await.unwrap();
     assert_eq!(
-        (figure.bytes, figure.accuracy),
+        (found_usage.bytes, found_usage.accuracy),
         (123_456_789, Accuracy::Exact)
     );
     store.put(&block(0).0, block(0).1).await.unwrap();
@@ -99,32 +106,32 @@ async fn after_a_close_the_figure_is_trusted_as_it_stands() {
 }
 
 #[tokio::test]
-async fn an_approximate_figure_stays_one() {
+async fn an_approximate_disk_usage_stays_approximate() {
     let home = Home::with_closed_store().await;
     for accuracy in ["initial-approximate", "initial-timed-out", "unknown"] {
-        let figure = format!("{{\"diskUsage\":5000,\"accuracy\":\"{accuracy}\"}}\n");
-        fs::write(home.in_store("diskUsage.cache"), &figure).unwrap();
+        let stored = format!("{{\"diskUsage\":5000,\"accuracy\":\"{accuracy}\"}}\n");
+        fs::write(home.in_store("diskUsage.cache"), &stored).unwrap();
         let store = options().open(home.store()).await.unwrap();
         let found = store.disk_usage().await.unwrap();
         assert_eq!(found.accuracy.to_string(), accuracy);
         store.close().await.unwrap();
-        assert_eq!(cache(&home), figure);
+        assert_eq!(cache(&home), stored);
     }
 }
 
 #[tokio::test]
-async fn after_a_session_that_did_not_close_the_space_is_counted_anew() {
+async fn after_a_session_without_a_close_the_disk_usage_is_counted_again() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     fill(&store, &blocks(200)).await;
     store.close().await.unwrap();
     drop(options().open(home.store()).await.unwrap());
     write_wrong(&home.store());
-    let expected = usage(&home.store());
+    let expected = true_usage(&home.store());
 
     let reader = options().read_only(true).open(home.store()).await.unwrap();
-    let figure = reader.disk_usage().await.unwrap();
+    let found_usage = reader.disk_usage().await.unwrap();
     assert_eq!(
-        (figure.bytes, figure.accuracy),
+        (found_usage.bytes, found_usage.accuracy),
         (123_456_789, Accuracy::Approximate)
     );
     reader.close().await.unwrap();
@@ -136,26 +143,30 @@ async fn after_a_session_that_did_not_close_the_space_is_counted_anew() {
     assert!(!home.in_store(".unclean").exists());
 }
 
-/// A closed store of 300 blocks whose space an open has to count, and that space now. All that an open
-/// makes is there already, for that may change the size of the root.
-async fn with_space_to_count() -> (Home, u64) {
+/// Returns a closed store of 300 blocks whose disk usage an open has to count, and that disk usage. The files
+/// that an open creates exist already, because they may change the size of the root.
+async fn with_usage_to_count() -> (Home, u64) {
     let (home, store) = Home::with_store("next-to-last/2").await;
     fill(&store, &blocks(300)).await;
     store.close().await.unwrap();
     fs::write(home.in_store(".unclean"), "").unwrap();
     write_wrong(&home.store());
-    let space = usage(&home.store());
+    let space = true_usage(&home.store());
     (home, space)
 }
 
 #[tokio::test]
-async fn without_a_figure_the_space_is_counted_in_the_background() {
-    let (home, _) = with_space_to_count().await;
+async fn without_a_stored_figure_the_disk_usage_is_counted_in_the_background() {
+    let (home, _) = with_usage_to_count().await;
     fs::remove_file(home.in_store("diskUsage.cache")).unwrap();
-    let expected = usage(&home.store());
+    let expected = true_usage(&home.store());
     let store = options().open(home.store()).await.unwrap();
-    let figure = store.disk_usage().await.unwrap();
-    assert_ne!(figure.accuracy, Accuracy::Exact, "the open doesn't wait");
+    let found_usage = store.disk_usage().await.unwrap();
+    assert_ne!(
+        found_usage.accuracy,
+        Accuracy::Exact,
+        "the open must not wait"
+    );
     assert_eq!(exact_usage(&store).await, expected);
     store.close().await.unwrap();
     assert!(cache(&home).contains(&expected.to_string()));
@@ -163,21 +174,24 @@ async fn without_a_figure_the_space_is_counted_in_the_background() {
 
 #[tokio::test]
 async fn writes_during_a_count_are_counted_once() {
-    let (home, mut expected) = with_space_to_count().await;
+    let (home, mut expected) = with_usage_to_count().await;
     let store = options().open(home.store()).await.unwrap();
     for (key, value) in blocks(300).iter().step_by(3) {
-        store.put(key, noise(1, value.len() + 1000)).await.unwrap();
+        store
+            .put(key, random_bytes(1, value.len() + 1000))
+            .await
+            .unwrap();
         expected += 1000;
     }
-    // Where directories grow by the entry, `.temp` may be counted with a file in it.
+    // If the size of a directory depends on its entries, `.temp` may be counted with a file in it.
     let difference = exact_usage(&store).await.abs_diff(expected);
     assert!(difference < 1000, "{difference} bytes");
     store.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_session_that_is_too_short_for_the_count_counts_when_it_closes() {
-    let (home, expected) = with_space_to_count().await;
+async fn a_close_completes_a_count_that_is_still_running() {
+    let (home, expected) = with_usage_to_count().await;
     let store = options().open(home.store()).await.unwrap();
     store.close().await.unwrap();
     assert!(!home.in_store(".unclean").exists());
@@ -185,13 +199,13 @@ async fn a_session_that_is_too_short_for_the_count_counts_when_it_closes() {
 }
 
 #[tokio::test]
-async fn files_that_are_no_blocks_count_as_the_reference_counts_them() {
+async fn foreign_files_count_as_in_go_ds_flatfs() {
     let home = Home::with_closed_store().await;
-    fs::write(home.in_store("notes.txt"), noise(1, 777)).unwrap();
+    fs::write(home.in_store("notes.txt"), random_bytes(1, 777)).unwrap();
     fs::create_dir(home.in_store("lower")).unwrap();
-    fs::write(home.in_store("lower/file"), noise(1, 555)).unwrap();
+    fs::write(home.in_store("lower/file"), random_bytes(1, 555)).unwrap();
     fs::write(home.in_store(".unclean"), "").unwrap();
-    let expected = usage(&home.store());
+    let expected = true_usage(&home.store());
     let store = options().open(home.store()).await.unwrap();
     assert_eq!(exact_usage(&store).await, expected);
     store.close().await.unwrap();

@@ -1,4 +1,4 @@
-//! Disks that take writes and fail to write them back.
+//! Disks that accept writes and fail to write them back.
 
 use bytes::Bytes;
 use ds_flatfs::{Durability, Error, FlatFs, Key, Shard};
@@ -6,19 +6,19 @@ use ds_flatfs::{Durability, Error, FlatFs, Key, Shard};
 use crate::mounts::{self, FailingDisk};
 use crate::support::{self, Contents};
 
-const MANY: usize = 800;
-/// As large as a page of the disk below, which takes a page whole or not at all. Of a larger write it
-/// takes a part, and the kernel says that all was written.
+const BLOCKS: usize = 800;
+/// The page size of the disk, which accepts a page as a whole or not at all. It accepts a part of a larger
+/// write, and the kernel reports that everything was written.
 const LEN: usize = 4096;
 
-/// More blocks than the disk takes, and fewer than its file system does.
+/// Returns more blocks than the disk accepts, and fewer than its file system accepts.
 fn blocks() -> Contents {
     let block = |number: usize| {
         let text = format!("{number} ").repeat(LEN);
         let value = Bytes::from(text).slice(..LEN);
         (Key::new(format!("A{number}")), value)
     };
-    (0..MANY).map(block).collect()
+    (0..BLOCKS).map(block).collect()
 }
 
 async fn new_store(disk: &FailingDisk, durability: Durability) -> FlatFs {
@@ -28,18 +28,18 @@ async fn new_store(disk: &FailingDisk, durability: Durability) -> FlatFs {
     store.expect("a new store")
 }
 
-/// What is in the store when the disk works again.
+/// Returns the blocks of the store after the disk works again.
 async fn found_after_repair(disk: FailingDisk) -> Contents {
     let (disk, _below) = disk.repaired();
     let store = FlatFs::options().open(disk.path().join("store")).await;
-    let store = store.expect("it opens");
+    let store = store.expect("the store must open");
     let found = support::contents(&store).await;
     store.close().await.expect("a close");
     found
 }
 
 #[tokio::test]
-async fn a_put_that_can_not_be_written_back_is_not_acknowledged() {
+async fn a_put_that_cannot_be_written_back_is_not_acknowledged() {
     let Some(disk) = FailingDisk::new() else {
         return;
     };
@@ -51,7 +51,7 @@ async fn a_put_that_can_not_be_written_back_is_not_acknowledged() {
         }
     }
     assert!(!acknowledged.is_empty());
-    assert!(acknowledged.len() < MANY, "the disk takes all blocks");
+    assert!(acknowledged.len() < BLOCKS, "the disk accepted all blocks");
     let _ = store.close().await;
     drop(store);
     let found = found_after_repair(disk).await;
@@ -61,7 +61,7 @@ async fn a_put_that_can_not_be_written_back_is_not_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_batch_that_can_not_be_written_back_is_not_committed() {
+async fn a_batch_that_cannot_be_written_back_is_not_committed() {
     let Some(disk) = FailingDisk::new() else {
         return;
     };
@@ -72,23 +72,26 @@ async fn a_batch_that_can_not_be_written_back_is_not_committed() {
     }
     let error = batch.commit().await.expect_err("it doesn't fit");
     assert!(error.io_error().is_some(), "{error:?}");
-    assert!(!store.has(&Key::new("A1")).await.expect("a look"));
+    assert!(!store.has(&Key::new("A1")).await.expect("a lookup"));
     let _ = store.close().await;
     drop(store);
     assert_eq!(found_after_repair(disk).await, Contents::new());
 }
 
 #[tokio::test]
-async fn a_sync_fails_also_if_somebody_else_has_heard_of_the_failure_first() {
+async fn a_sync_fails_even_if_another_flush_reported_the_failure_first() {
     let Some(disk) = FailingDisk::new() else {
         return;
     };
     let store = new_store(&disk, Durability::OnSync).await;
     for (key, value) in blocks() {
-        store.put(&key, value).await.expect("the system takes it");
+        store
+            .put(&key, value)
+            .await
+            .expect("the system must accept it");
     }
     assert!(mounts::fails_to_flush(disk.path()));
-    let error = store.sync().await.expect_err("not all is written");
+    let error = store.sync().await.expect_err("not everything is written");
     assert!(error.io_error().is_some(), "{error:?}");
     for _ in 0..2 {
         let error = store.sync().await.expect_err("a failure is final");

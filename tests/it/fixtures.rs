@@ -1,4 +1,4 @@
-//! Stores that other programs made: go-ds-flatfs 0.6.1 with each shard function, and kubo 0.22.
+//! Stores that other programs wrote: go-ds-flatfs 0.6.1 with each shard function, and kubo 0.22.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -8,11 +8,11 @@ use bytes::Bytes;
 use ds_flatfs::{FlatFs, Key, Query, Shard};
 
 use crate::support::{
-    Home, Node, all, block, block_path, blocks, contents, exact_usage, key_of, names, options,
-    tree, usage,
+    FileState, Home, all, block, block_path, blocks, contents, exact_usage, key_of, names, options,
+    tree, true_usage,
 };
 
-/// A store that another program made.
+/// A store that another program wrote.
 pub(crate) struct Fixture {
     archive: &'static str,
     /// The store's directory in the archive.
@@ -49,7 +49,7 @@ pub(crate) const FIXTURES: [Fixture; 4] = [
 ];
 
 impl Fixture {
-    /// A copy of the store.
+    /// Unpacks a copy of the store.
     pub(crate) fn unpack(&self) -> (Home, PathBuf) {
         let home = Home::new();
         let archives = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
@@ -65,7 +65,7 @@ impl Fixture {
         self.shard.parse().unwrap()
     }
 
-    /// All blocks of the store, each of which has the hash that its key says.
+    /// Returns all blocks of the store, and checks that each has the hash in its key.
     async fn read(&self, store: &FlatFs) -> BTreeMap<Key, Bytes> {
         assert_eq!(store.shard(), self.shard());
         let found = contents(store).await;
@@ -85,7 +85,7 @@ impl Fixture {
     }
 }
 
-/// The figure in a store's `diskUsage.cache`.
+/// Returns the disk usage in a store's `diskUsage.cache`.
 fn cached_usage(store: &Path) -> u64 {
     let cache = fs::read(store.join("diskUsage.cache")).unwrap();
     let cache: serde_json::Value = serde_json::from_slice(&cache).unwrap();
@@ -107,7 +107,7 @@ async fn a_reader_finds_every_block_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_writer_that_only_reads_leaves_nothing_but_its_lock() {
+async fn a_writer_that_only_reads_adds_only_its_lock_file() {
     for fixture in FIXTURES {
         let (_home, path) = fixture.unpack();
         let before = tree(&path);
@@ -116,38 +116,38 @@ async fn a_writer_that_only_reads_leaves_nothing_but_its_lock() {
         store.close().await.unwrap();
         let mut after = tree(&path);
         assert!(after.remove(Path::new(".lock")).is_some());
-        // The figure is written anew, and that shows in the directories that it goes through.
+        // The disk usage is written again, which changes the times of these directories.
         let is_rewritten =
             |path: &Path| ["", ".temp", "diskUsage.cache"].contains(&path.to_str().unwrap());
-        let contents = |node: &Node| node.contents.clone();
+        let contents = |state: &FileState| state.contents.clone();
         assert!(after.keys().eq(before.keys()));
-        for (path, node) in &before {
+        for (path, state) in &before {
             if is_rewritten(path) {
-                assert_eq!(contents(&after[path]), contents(node), "{path:?}");
+                assert_eq!(contents(&after[path]), contents(state), "{path:?}");
             } else {
-                assert_eq!(after[path], *node, "{path:?}");
+                assert_eq!(after[path], *state, "{path:?}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn the_figure_in_the_cache_is_what_a_count_by_the_same_rule_gives() {
+async fn the_stored_disk_usage_equals_a_count_by_the_same_rule() {
     for fixture in FIXTURES {
         let (_home, path) = fixture.unpack();
         let nodes = tree(&path);
         let is_counted = |path: &Path| path != Path::new("diskUsage.cache");
         let sizes = nodes.iter().filter(|(path, _)| is_counted(path));
-        // The directories had this size where the store was made.
-        let size = |node: &Node| node.contents.as_ref().map_or(4096, Vec::len) as u64;
-        let sum: u64 = sizes.map(|(_, node)| size(node)).sum();
+        // The directories had this size on the file system where the store was written.
+        let size = |state: &FileState| state.contents.as_ref().map_or(4096, Vec::len) as u64;
+        let sum: u64 = sizes.map(|(_, state)| size(state)).sum();
         assert_eq!(cached_usage(&path), sum, "{}", fixture.archive);
 
         fs::remove_file(path.join("diskUsage.cache")).unwrap();
-        // What the open is going to make may change the size of the root.
+        // The open would create these files, which may change the size of the root.
         fs::write(path.join(".lock"), "").unwrap();
         fs::write(path.join(".unclean"), "").unwrap();
-        let expected = usage(&path);
+        let expected = true_usage(&path);
         let store = options().open(&path).await.unwrap();
         assert_eq!(exact_usage(&store).await, expected, "{}", fixture.archive);
         store.close().await.unwrap();
@@ -155,27 +155,27 @@ async fn the_figure_in_the_cache_is_what_a_count_by_the_same_rule_gives() {
 }
 
 #[tokio::test]
-async fn a_writer_leaves_the_layout_that_the_reference_would() {
+async fn a_writer_produces_the_layout_of_go_ds_flatfs() {
     for fixture in FIXTURES {
         let (_home, path) = fixture.unpack();
         let before = tree(&path);
         let store = options().open(&path).await.unwrap();
         let mut expected = fixture.read(&store).await;
 
-        let gone: Vec<Key> = expected.keys().take(4).cloned().collect();
-        store.delete(&gone[0]).await.unwrap();
+        let deleted: Vec<Key> = expected.keys().take(4).cloned().collect();
+        store.delete(&deleted[0]).await.unwrap();
         let (key, value) = block(1000);
         store.put(&key, value).await.unwrap();
         let batch = store.batch().await.unwrap();
         for (key, value) in blocks(30) {
             batch.put(&key, value).await.unwrap();
         }
-        for key in &gone[1..] {
+        for key in &deleted[1..] {
             batch.delete(key).await.unwrap();
         }
         batch.commit().await.unwrap();
 
-        expected.retain(|key, _| !gone.contains(key));
+        expected.retain(|key, _| !deleted.contains(key));
         expected.extend(blocks(30));
         expected.extend([block(1000)]);
         assert_eq!(contents(&store).await, expected);
@@ -183,11 +183,11 @@ async fn a_writer_leaves_the_layout_that_the_reference_would() {
 
         let after = tree(&path);
         let shard = fixture.shard();
-        let files = after.iter().filter_map(|(path, node)| {
+        let files = after.iter().filter_map(|(path, state)| {
             let is_block = path
                 .extension()
                 .is_some_and(|extension| extension == "data");
-            is_block.then(|| (path.clone(), node.contents.clone().unwrap()))
+            is_block.then(|| (path.clone(), state.contents.clone().unwrap()))
         });
         let wanted: BTreeMap<PathBuf, Vec<u8>> = expected
             .iter()
@@ -195,9 +195,9 @@ async fn a_writer_leaves_the_layout_that_the_reference_would() {
             .collect();
         assert_eq!(files.collect::<BTreeMap<_, _>>(), wanted);
 
-        // A shard directory stays when its last block goes, as with the reference.
-        let kept = before.keys().filter(|path| !path.starts_with(".temp"));
-        let mut others: BTreeSet<PathBuf> = kept
+        // As in go-ds-flatfs, a shard directory stays after its last block is deleted.
+        let outside_temp = before.keys().filter(|path| !path.starts_with(".temp"));
+        let mut others: BTreeSet<PathBuf> = outside_temp
             .filter(|path| path.extension().is_none_or(|extension| extension != "data"))
             .cloned()
             .collect();

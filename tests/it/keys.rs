@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ds_flatfs::{Error, Key};
 
-use crate::support::{Home, is_clear, names};
+use crate::support::{Home, assert_clear, names};
 
 const VALID: [&str; 8] = [
     "/A",
@@ -49,7 +49,7 @@ async fn a_put_of_an_invalid_key_is_an_error_that_names_it_and_writes_nothing() 
             batch.put(&key, value()).await.unwrap_err(),
         ] {
             assert!(matches!(error, Error::InvalidKey { .. }), "{error}");
-            is_clear(&error, &format!("{:?}", key.as_str()));
+            assert_clear(&error, &format!("{:?}", key.as_str()));
         }
     }
     batch.commit().await.unwrap();
@@ -63,7 +63,7 @@ async fn a_put_of_an_invalid_key_is_an_error_that_names_it_and_writes_nothing() 
             .collect::<Vec<_>>()
     };
     assert_eq!(visible(&after), visible(&before));
-    assert_eq!(home.in_flight(), [""; 0]);
+    assert_eq!(home.temp_names(), [""; 0]);
 }
 
 /// Each key's shard directory is a file, so that whoever looks there gets an error.

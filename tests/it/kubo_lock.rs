@@ -41,9 +41,9 @@ fn kubo() {
         return;
     };
     let mut lock = None;
-    while child::listen().is_some() {
+    while child::receive().is_some() {
         lock = lock.or_else(|| lock_as_kubo_does(Path::new(&arguments[0])));
-        child::say(if lock.is_some() { "locked" } else { "refused" });
+        child::send(if lock.is_some() { "locked" } else { "refused" });
     }
 }
 
@@ -57,9 +57,9 @@ async fn kubo_cannot_start_while_a_writer_has_the_repo_and_can_afterwards() {
     let options = || FlatFs::options().kubo_lock(true);
     let store = options().create(&blocks).await.unwrap();
     let mut kubo = start_kubo(repo.path());
-    assert_eq!(kubo.ask("start"), "refused");
+    assert_eq!(kubo.request("start"), "refused");
     store.close().await.unwrap();
-    assert_eq!(kubo.ask("start"), "locked");
+    assert_eq!(kubo.request("start"), "locked");
     let error = options().open(&blocks).await.unwrap_err();
     assert!(matches!(error, Error::KuboRunning { .. }), "{error:?}");
     assert!(error.to_string().contains("kubo is running on the repo"));
@@ -79,7 +79,7 @@ async fn without_the_option_or_for_reading_kubo_is_not_in_the_way() {
     let (repo, blocks) = repo();
     let store = FlatFs::options().create(&blocks).await.unwrap();
     let mut kubo = start_kubo(repo.path());
-    assert_eq!(kubo.ask("start"), "locked");
+    assert_eq!(kubo.request("start"), "locked");
     store.close().await.unwrap();
     let options = FlatFs::options().read_only(true).kubo_lock(true);
     options.open(&blocks).await.unwrap().close().await.unwrap();
@@ -93,9 +93,9 @@ async fn a_second_open_in_this_process_does_not_release_the_lock() {
     let second = KuboLock::acquire(&blocks).await.unwrap_err();
     assert!(matches!(second, Error::Locked { .. }), "{second:?}");
     let mut kubo = start_kubo(repo.path());
-    assert_eq!(kubo.ask("start"), "refused");
+    assert_eq!(kubo.request("start"), "refused");
     drop(lock);
-    assert_eq!(kubo.ask("start"), "locked");
+    assert_eq!(kubo.request("start"), "locked");
 }
 
 #[tokio::test]

@@ -1,18 +1,13 @@
-//! The crate's behaviour through its public face. One binary, made of a module for each topic.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the disk past the store"
-)]
+//! Tests of the public API, in one binary with a module for each topic.
+#![allow(clippy::disallowed_methods, reason = "tests access the disk directly")]
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a panic is how a test fails, also in the functions that tests share"
+    reason = "a test fails by a panic, also in shared functions"
 )]
 
-mod api;
-mod bad_input;
 mod batches;
 #[cfg(feature = "blockstore")]
 mod blockstore;
@@ -22,33 +17,35 @@ mod child;
 mod cli;
 #[cfg(feature = "conformance")]
 mod conformance;
+#[cfg(feature = "conformance")]
+mod conformance_faults;
 mod convert;
 mod create_open;
+mod damaged_stores;
 mod disk_usage;
 mod failing_disk;
-#[cfg(feature = "conformance")]
-mod faulty;
 mod fixtures;
 mod full_disk;
 mod keys;
-mod kill;
+#[cfg(feature = "verify")]
+mod killed_repairs;
+mod killed_writers;
 mod kubo_lock;
 mod layers;
-mod limits;
-mod links;
 mod mounts;
-mod observed;
-mod processes;
+mod move_and_reshard;
+mod open_file_limit;
+mod public_types;
 mod queries;
 mod read_only;
-mod relocate;
 #[cfg(feature = "verify")]
 mod repair;
-#[cfg(feature = "verify")]
-mod repair_kill;
+mod several_processes;
+mod shard_vectors;
 mod stale_readers;
 mod support;
-mod vectors;
+mod symlinks;
+mod tracing_and_metrics;
 #[cfg(feature = "verify")]
 mod verify;
 mod wrappers;

@@ -3,7 +3,7 @@
 //! Mounting takes root. Where it can't be done the reason is printed, and the test is over.
 #![expect(
     clippy::disallowed_methods,
-    reason = "the tests look at the disk behind the store's back"
+    reason = "the tests access the disk directly"
 )]
 
 use std::ffi::OsStr;

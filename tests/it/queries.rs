@@ -1,4 +1,4 @@
-//! Queries as streams over the disk: what they find, leave out and hold on to.
+//! Queries as streams over the disk: what they return, what they skip, and which files they keep open.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,12 +15,12 @@ use tracing::Level;
 
 use crate::support::{Home, all, block, block_path, blocks, contents, fill, options, tree};
 
-/// What the crate has logged, in this process, as a warning or worse.
+/// The warnings and errors that the crate has logged in this process.
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Logs from now on.
+    /// Collects what is logged from now on.
     fn begin() -> Self {
         static LOG: OnceLock<Log> = OnceLock::new();
         LOG.get_or_init(|| {
@@ -37,7 +37,7 @@ impl Log {
         .clone()
     }
 
-    /// How many lines name this path.
+    /// Returns the number of lines that contain this path.
     fn count(&self, path: &Path) -> usize {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let wanted = format!("path={}", path.display());
@@ -57,14 +57,14 @@ impl io::Write for Log {
     }
 }
 
-/// Removes the blocks' files behind the store's back.
+/// Removes the files of blocks without the store.
 fn remove_files(home: &Home, shard: Shard, blocks: &BTreeMap<Key, Bytes>) {
     for key in blocks.keys() {
         fs::remove_file(home.in_store(block_path(shard, key))).unwrap();
     }
 }
 
-/// How many files of the store this process has open.
+/// Returns the number of files of the store that this process has open.
 #[cfg(target_os = "linux")]
 fn open_files(home: &Home) -> usize {
     let open = fs::read_dir("/proc/self/fd").unwrap();
@@ -118,7 +118,7 @@ async fn a_query_finds_every_block_of_a_large_store_once() {
 }
 
 #[tokio::test]
-async fn no_block_is_below_another_key() {
+async fn a_prefix_that_is_a_key_matches_no_block() {
     let (_home, store) = Home::with_store("next-to-last/2").await;
     fill(&store, &blocks(3)).await;
     for prefix in ["/CIQ", "/a", block(0).0.as_str()] {
@@ -130,7 +130,7 @@ async fn no_block_is_below_another_key() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_stream_that_is_dropped_half_way_keeps_nothing_open() {
+async fn a_stream_that_is_dropped_early_closes_its_files() {
     let (home, store) = Home::with_store("next-to-last/1").await;
     fill(&store, &blocks(MORE_THAN_READ_AHEAD)).await;
     let idle = open_files(&home);
@@ -138,16 +138,19 @@ async fn a_stream_that_is_dropped_half_way_keeps_nothing_open() {
     for _ in 0..5 {
         entries.next().await.unwrap().unwrap();
     }
-    assert!(open_files(&home) > idle, "it reads the listing as it goes");
+    assert!(
+        open_files(&home) > idle,
+        "the stream must read the listing lazily"
+    );
     drop(entries);
-    // A part that was read ahead comes to its end on its own.
+    // A part that is being read ahead is completed in the background.
     while open_files(&home) != idle {
         tokio::task::yield_now().await;
     }
     store.close().await.unwrap();
 }
 
-/// A query reads 1,024 entries and the 1,024 after them before it is asked for more.
+/// A query reads at most 2,048 entries before the stream is polled for more.
 const MORE_THAN_READ_AHEAD: usize = 2500;
 
 #[tokio::test]
@@ -164,7 +167,7 @@ async fn a_stream_ends_with_an_error_when_the_store_is_closed() {
 }
 
 #[tokio::test]
-async fn a_block_that_vanishes_between_listing_and_reading_is_left_out() {
+async fn a_block_that_is_removed_between_listing_and_reading_is_skipped() {
     let sizes = || Query::new().keys_only().returns_sizes();
     for query in [Query::new(), sizes(), Query::new().order(Order::by_key())] {
         let (home, store) = Home::with_store("next-to-last/1").await;
@@ -184,9 +187,9 @@ async fn a_block_that_vanishes_between_listing_and_reading_is_left_out() {
     }
 }
 
-/// A long block is left to the pool, and with it all that comes behind.
+/// A long block is read on the blocking pool, together with everything after it.
 #[tokio::test]
-async fn a_query_answers_long_blocks_among_short_ones() {
+async fn a_query_returns_long_blocks_among_short_ones() {
     let (_home, store) = Home::with_store("next-to-last/1").await;
     let mut stored = blocks(MORE_THAN_READ_AHEAD);
     let (middle, _) = block(1000);
@@ -206,7 +209,7 @@ async fn a_query_answers_long_blocks_among_short_ones() {
 }
 
 #[tokio::test]
-async fn what_is_no_block_of_the_store_is_left_out_and_left_alone_with_a_warning() {
+async fn foreign_files_are_skipped_with_a_warning_and_not_changed() {
     let log = Log::begin();
     let (home, store) = Home::with_store("next-to-last/2").await;
     let stored = blocks(10);
@@ -256,7 +259,7 @@ async fn what_is_no_block_of_the_store_is_left_out_and_left_alone_with_a_warning
     }
 }
 
-/// A new store that may have 32 files open at a time.
+/// Returns a new store with at most 32 open files.
 async fn store_with_few_files() -> (Home, FlatFs) {
     let home = Home::new();
     let options = options().max_open_files(32);
@@ -264,9 +267,9 @@ async fn store_with_few_files() -> (Home, FlatFs) {
     (home, store)
 }
 
-/// Each stream reads on in turn, so none may wait for what another one holds.
+/// The streams are polled alternately, so none may wait for files that another stream has open.
 #[tokio::test]
-async fn more_streams_than_files_allowed_can_be_read_side_by_side() {
+async fn more_streams_than_allowed_open_files_can_be_read_concurrently() {
     let (_home, store) = store_with_few_files().await;
     let stored = blocks(1200);
     fill(&store, &stored).await;
@@ -282,7 +285,10 @@ async fn more_streams_than_files_allowed_can_be_read_side_by_side() {
             running = false;
             for (stream, found) in &mut streams {
                 if let Some(entry) = stream.next().await {
-                    assert!(found.insert(entry.unwrap().key), "each key once");
+                    assert!(
+                        found.insert(entry.unwrap().key),
+                        "each key must be found once"
+                    );
                     running = true;
                 }
             }
@@ -295,7 +301,7 @@ async fn more_streams_than_files_allowed_can_be_read_side_by_side() {
 }
 
 #[tokio::test]
-async fn reads_and_writes_go_on_while_streams_are_open() {
+async fn reads_and_writes_work_while_streams_are_open() {
     let (_home, store) = store_with_few_files().await;
     let stored = blocks(500);
     fill(&store, &stored).await;
@@ -318,14 +324,14 @@ async fn reads_and_writes_go_on_while_streams_are_open() {
             found.insert(entry.key, entry.value.unwrap());
         }
         for (key, value) in &stored {
-            assert_eq!(found.get(key), Some(value), "not touched meanwhile");
+            assert_eq!(found.get(key), Some(value), "it was not changed meanwhile");
         }
     }
     store.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_sorted_stream_ends_with_the_error_that_says_closed() {
+async fn a_sorted_stream_of_a_closed_store_ends_with_that_error() {
     let (_home, store) = Home::with_store("next-to-last/2").await;
     fill(&store, &blocks(600)).await;
     let query = Query::new().order(Order::by_key());

@@ -1,4 +1,4 @@
-//! Stores that can't be written: a read-only file system, and a user who has no right to write.
+//! Stores that cannot be written: on a read-only file system, and by a user without write permission.
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -13,7 +13,7 @@ use crate::child::{self, Child};
 use crate::mounts::Mount;
 use crate::support::{self, Contents};
 
-/// The user and the group `nobody`, or at least one that owns nothing here.
+/// The user and group `nobody`, or at least one that owns nothing here.
 const NOBODY: u32 = 65534;
 
 fn blocks() -> Contents {
@@ -21,24 +21,27 @@ fn blocks() -> Contents {
     (0..20).map(block).collect()
 }
 
-/// A store with [`blocks`] that others may read, and its disk usage.
+/// Creates a store with [`blocks`] that other users may read, and returns its disk usage.
 async fn make_store(path: &Path) -> u64 {
     let options = FlatFs::options().file_mode(0o644);
     let store = options.create(path).await.expect("a new store");
     for (key, value) in blocks() {
         store.put(&key, value).await.expect("a put");
     }
-    let usage = store.disk_usage().await.expect("a figure");
+    let usage = store.disk_usage().await.expect("a disk usage");
     store.close().await.expect("a close");
     usage.bytes
 }
 
 async fn open_to_read(path: &Path) -> FlatFs {
     let options = FlatFs::options().read_only(true);
-    options.open(path).await.expect("it opens read-only")
+    options
+        .open(path)
+        .await
+        .expect("the store must open read-only")
 }
 
-/// Every kind of read.
+/// Checks every kind of read.
 async fn assert_is_readable(store: &FlatFs, usage: u64) {
     assert_eq!(support::contents(store).await, blocks());
     for (key, value) in blocks() {
@@ -46,9 +49,12 @@ async fn assert_is_readable(store: &FlatFs, usage: u64) {
         assert_eq!(size, Some(value.len() as u64));
         assert_eq!(store.get(&key).await.expect("a read"), Some(value));
     }
-    assert!(!store.has(&Key::new("ABSENT")).await.expect("a look"));
-    assert_eq!(store.disk_usage().await.expect("a figure").bytes, usage);
-    store.sync().await.expect("there is nothing to sync");
+    assert!(!store.has(&Key::new("ABSENT")).await.expect("a lookup"));
+    assert_eq!(store.disk_usage().await.expect("a disk usage").bytes, usage);
+    store
+        .sync()
+        .await
+        .expect("a sync without writes must succeed");
 }
 
 async fn assert_refuses_writes(store: &FlatFs) {
@@ -63,7 +69,7 @@ async fn assert_refuses_writes(store: &FlatFs) {
     }
 }
 
-/// Why a writer can't open the store; the error names a path in it.
+/// Returns the error kind of opening the store as a writer. The error must name a path in the store.
 async fn writer_fails_to_open(path: &Path) -> ErrorKind {
     let error = FlatFs::options().open(path).await.expect_err("no writer");
     let named = error.path().expect("the error names a path");
@@ -87,7 +93,7 @@ async fn a_store_on_a_read_only_file_system_can_be_read_and_not_written() {
 }
 
 #[tokio::test]
-async fn reading_changes_nothing_on_disk() {
+async fn reads_change_nothing_on_disk() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("store");
     let usage = make_store(&path).await;
@@ -100,7 +106,7 @@ async fn reading_changes_nothing_on_disk() {
 }
 
 #[tokio::test]
-async fn an_unprivileged_process_reads_what_it_may_not_write() {
+async fn a_process_without_write_permission_can_read() {
     let dir = tempfile::tempdir().expect("a directory");
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("own directory");
     let path = dir.path().join("store");
@@ -112,7 +118,7 @@ async fn an_unprivileged_process_reads_what_it_may_not_write() {
         &arguments.each_ref().map(|a| &**a),
     );
     match Child::spawn(command.uid(NOBODY).gid(NOBODY)) {
-        Ok(child) => child.passes(),
+        Ok(child) => child.wait_for_success(),
         Err(error) => eprintln!("skipped: no process of another user: {error}"),
     }
     assert_eq!(support::tree(&path), before);
@@ -125,7 +131,7 @@ fn unprivileged() {
         return;
     };
     let path = Path::new(&arguments[0]);
-    let usage = arguments[1].parse().expect("a figure");
+    let usage = arguments[1].parse().expect("a disk usage");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let store = open_to_read(path).await;

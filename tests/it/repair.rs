@@ -1,4 +1,4 @@
-//! Repairs: what they put right, and what they leave alone.
+//! Repairs: what they repair, and what they do not touch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,22 +14,22 @@ use futures::{StreamExt, stream};
 
 use crate::fixtures::FIXTURES;
 use crate::support::{
-    Home, block, block_path, contents, exact_usage, key_of, names, options, tree, usage,
+    Home, block, block_path, contents, exact_usage, key_of, names, options, tree, true_usage,
 };
 use crate::verify::{Found, all, commit, damage, found, store_of, verify};
 
-/// What a repair finds and does.
+/// Runs a repair, and returns its findings.
 async fn repair(store: &Path) -> Vec<Finding> {
     all(&mut Repair::new(store).start().await.unwrap()).await
 }
 
-/// What a repair with these good copies finds and does.
+/// Runs a repair with these good copies, and returns its findings.
 async fn repair_from(store: &Path, copies: Vec<Result<(Cid, Bytes)>>) -> Vec<Finding> {
     let repair = Repair::new(store).copies(stream::iter(copies));
     all(&mut repair.start().await.unwrap()).await
 }
 
-/// What was done about what, by path.
+/// Returns the remedies by path.
 fn remedies(store: &Path, findings: &[Finding]) -> BTreeMap<PathBuf, Remedy> {
     let relative = |path: &Path| path.strip_prefix(store).unwrap().to_owned();
     let remedied = findings.iter().filter_map(|finding| {
@@ -60,7 +60,7 @@ async fn read(store: &Path) -> BTreeMap<Key, Bytes> {
 }
 
 #[tokio::test]
-async fn after_a_repair_every_good_block_stands_in_its_place_and_the_damaged_ones_in_quarantine() {
+async fn a_repair_moves_good_blocks_to_their_paths_and_damaged_ones_to_the_quarantine() {
     for fixture in FIXTURES {
         let (home, path) = fixture.unpack();
         let mut blocks = read(&path).await;
@@ -81,16 +81,16 @@ async fn after_a_repair_every_good_block_stands_in_its_place_and_the_damaged_one
         assert_eq!(wrong.iter().filter(|name| **name != "lost").count(), 1);
         assert!(wrong.contains(&"obstacle"), "{wrong:?}");
 
-        // A verification finds nothing but what a repair leaves alone, and what is lost.
+        // A verification now finds only what a repair does not touch, and lost blocks.
         let mut left = expected.clone();
         left.retain(|_, name| ["foreign", "obstacle"].contains(name));
         let mut found = verify(&path).await;
         for key in &lost {
-            let told = found.remove(&block_path(fixture.shard(), key));
-            assert_eq!(told, Some("lost"), "{key}");
+            let finding = found.remove(&block_path(fixture.shard(), key));
+            assert_eq!(finding, Some("lost"), "{key}");
         }
         let shard = "Z".repeat(fixture.shard().dir("").len());
-        assert!(path.join(shard).is_dir(), "no directory is removed");
+        assert!(path.join(shard).is_dir(), "no directory must be removed");
         assert_eq!(found, left);
 
         fs::remove_file(path.join(link_in(&expected))).unwrap();
@@ -98,7 +98,7 @@ async fn after_a_repair_every_good_block_stands_in_its_place_and_the_damaged_one
         blocks.extend([block(1000)]);
         assert_eq!(read(&path).await, blocks);
 
-        // What was moved has the bytes that it had, and all the rest is as it was.
+        // Moved files have the same contents, and everything else is unchanged.
         let after = tree(&path);
         for (from, remedy) in remedies(&path, &findings) {
             if let Remedy::Quarantined(to) | Remedy::Moved(to) = remedy {
@@ -117,12 +117,12 @@ fn link_in(found: &Found) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_store_with_a_quarantine_is_used_as_any_other_and_does_not_count_it() {
+async fn a_store_with_a_quarantine_works_and_does_not_count_it() {
     let (home, blocks) = store_of(20).await;
     for (key, _) in &blocks[..5] {
         fs::write(home.block(key), vec![7; 100_000]).unwrap();
     }
-    // So that the figure is that of the files as they are now.
+    // Make the open count the files as they are now.
     fs::remove_file(home.in_store("diskUsage.cache")).unwrap();
     let store = options().open(home.store()).await.unwrap();
     exact_usage(&store).await;
@@ -134,16 +134,20 @@ async fn a_store_with_a_quarantine_is_used_as_any_other_and_does_not_count_it() 
         contents(&store).await,
         blocks[5..].iter().cloned().collect()
     );
-    let kept = exact_usage(&store).await;
+    let stored_usage = exact_usage(&store).await;
     assert_eq!(
-        kept,
-        usage(&home.store()),
-        "the figure that the repair kept"
+        stored_usage,
+        true_usage(&home.store()),
+        "the disk usage that the repair stored"
     );
     store.close().await.unwrap();
     fs::remove_file(home.in_store("diskUsage.cache")).unwrap();
     let store = options().open(home.store()).await.unwrap();
-    assert_eq!(exact_usage(&store).await, kept, "the figure by a count");
+    assert_eq!(
+        exact_usage(&store).await,
+        stored_usage,
+        "the counted disk usage"
+    );
     let (key, value) = &blocks[0];
     store.put(key, value.clone()).await.unwrap();
     assert_eq!(store.get(key).await.unwrap().as_ref(), Some(value));
@@ -151,7 +155,7 @@ async fn a_store_with_a_quarantine_is_used_as_any_other_and_does_not_count_it() 
 }
 
 #[tokio::test]
-async fn a_block_is_lost_while_it_is_in_quarantine_and_not_in_the_store() {
+async fn a_block_that_is_only_in_the_quarantine_is_lost() {
     let (home, blocks) = store_of(5).await;
     for (key, _) in &blocks[..3] {
         fs::write(home.block(key), b"damaged").unwrap();
@@ -179,7 +183,7 @@ async fn a_block_is_lost_while_it_is_in_quarantine_and_not_in_the_store() {
 }
 
 #[tokio::test]
-async fn every_block_that_is_lost_is_told_however_many_there_are() {
+async fn every_lost_block_is_reported() {
     const LOST: usize = 2500;
     let (home, _) = store_of(1).await;
     fs::create_dir_all(home.in_store(".quarantine/2")).unwrap();
@@ -197,7 +201,7 @@ async fn every_block_that_is_lost_is_told_however_many_there_are() {
 }
 
 #[tokio::test]
-async fn what_is_no_directory_in_the_place_of_the_quarantine_is_an_obstacle_and_nothing_more() {
+async fn a_file_at_the_path_of_the_quarantine_is_reported_as_an_obstacle() {
     let (home, _) = store_of(1).await;
     fs::write(home.in_store(".quarantine"), "").unwrap();
     let expected = Found::from([(PathBuf::from(".quarantine"), "obstacle")]);
@@ -207,7 +211,7 @@ async fn what_is_no_directory_in_the_place_of_the_quarantine_is_an_obstacle_and_
 }
 
 #[tokio::test]
-async fn a_second_damaged_copy_of_a_block_gets_another_place_in_quarantine() {
+async fn a_second_damaged_copy_of_a_block_gets_another_path_in_the_quarantine() {
     let (home, blocks) = store_of(3).await;
     let (key, value) = &blocks[0];
     let name = key.as_str().trim_start_matches('/');
@@ -223,7 +227,7 @@ async fn a_second_damaged_copy_of_a_block_gets_another_place_in_quarantine() {
 }
 
 #[tokio::test]
-async fn a_good_block_in_the_wrong_place_takes_the_place_of_a_damaged_one() {
+async fn a_misplaced_good_block_replaces_a_damaged_one() {
     let (home, blocks) = store_of(3).await;
     let (key, value) = &blocks[0];
     let stray = home.in_store(home.block(key).file_name().unwrap());
@@ -240,7 +244,7 @@ async fn a_good_block_in_the_wrong_place_takes_the_place_of_a_damaged_one() {
 }
 
 #[tokio::test]
-async fn a_copy_in_the_wrong_place_goes_into_quarantine_if_it_is_the_same_and_stays_if_not() {
+async fn a_misplaced_copy_goes_to_the_quarantine_only_if_it_is_equal() {
     let home = Home::with_closed_store().await;
     let store = options().open(home.store()).await.unwrap();
     let (same, other) = (Key::new("SAME"), Key::new("OTHER"));
@@ -261,9 +265,9 @@ async fn a_copy_in_the_wrong_place_goes_into_quarantine_if_it_is_the_same_and_st
 }
 
 #[tokio::test]
-async fn copies_put_back_what_was_damaged_or_missing_and_nothing_else() {
+async fn copies_restore_only_damaged_and_missing_blocks() {
     let (home, blocks) = store_of(10).await;
-    let [damaged, missing, bad, kept] = [0, 1, 2, 3].map(|index| blocks[index].clone());
+    let [damaged, missing, bad, good] = [0, 1, 2, 3].map(|index| blocks[index].clone());
     fs::write(home.block(&damaged.0), b"damaged").unwrap();
     fs::remove_file(home.block(&missing.0)).unwrap();
     fs::write(home.block(&bad.0), b"").unwrap();
@@ -272,7 +276,7 @@ async fn copies_put_back_what_was_damaged_or_missing_and_nothing_else() {
         Ok((cid_of(&damaged.0), damaged.1.clone())),
         Ok((cid_of(&missing.0), missing.1.clone())),
         Ok((cid_of(&bad.0), Bytes::from("no good copy"))),
-        Ok((cid_of(&kept.0), kept.1.clone())),
+        Ok((cid_of(&good.0), good.1.clone())),
         Ok((inline, Bytes::from("inline"))),
     ];
     let findings = repair_from(&home.store(), copies).await;
@@ -286,11 +290,11 @@ async fn copies_put_back_what_was_damaged_or_missing_and_nothing_else() {
     assert_eq!(of(&damaged.0), ["corrupt", "missing"]);
     assert_eq!(of(&missing.0), ["missing"]);
     assert_eq!(of(&bad.0), ["empty", "bad-copy", "lost"]);
-    assert_eq!(of(&kept.0), [""; 0]);
+    assert_eq!(of(&good.0), [""; 0]);
     let wrong = findings.iter().filter(|finding| finding.is_wrong());
-    assert_eq!(wrong.count(), 1, "one is lost");
+    assert_eq!(wrong.count(), 1, "exactly one block is lost");
 
-    // A later copy puts that right, too.
+    // A later copy restores the lost block.
     let findings = repair_from(&home.store(), vec![Ok((cid_of(&bad.0), bad.1.clone()))]).await;
     assert_eq!(findings.iter().filter(|it| it.is_wrong()).count(), 0);
     expected.extend([bad]);
@@ -298,7 +302,7 @@ async fn copies_put_back_what_was_damaged_or_missing_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_block_under_the_bytes_of_its_cid_is_put_back_under_these() {
+async fn a_block_whose_key_is_a_whole_cid_is_restored_under_that_key() {
     let home = Home::with_closed_store().await;
     let cid = Cid::new_v1(0x70, key_of(b"block").to_multihash().unwrap());
     let key = Key::from_cid_bytes(&cid);
@@ -315,7 +319,7 @@ async fn a_block_under_the_bytes_of_its_cid_is_put_back_under_these() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_copies_ends_the_repair_and_what_came_before_it_is_put_back() {
+async fn an_error_in_the_copies_ends_the_repair_after_the_earlier_copies_are_restored() {
     let (home, blocks) = store_of(2).await;
     let (key, value) = &blocks[0];
     fs::write(home.block(key), b"damaged").unwrap();
@@ -332,7 +336,7 @@ async fn an_error_of_the_copies_ends_the_repair_and_what_came_before_it_is_put_b
     assert_eq!(fs::read(home.block(key)).unwrap(), *value);
     let reopened = options().open(home.store()).await;
     reopened
-        .expect("the repair has closed it")
+        .expect("the repair must have closed the store")
         .close()
         .await
         .unwrap();
@@ -348,7 +352,7 @@ async fn a_repair_needs_the_lock() {
 }
 
 #[tokio::test]
-async fn a_repair_that_was_stopped_or_dropped_is_completed_by_the_next_one() {
+async fn a_stopped_or_dropped_repair_is_completed_by_the_next_one() {
     let (home, blocks) = store_of(100).await;
     for (key, _) in &blocks[..50] {
         fs::write(home.block(key), b"damaged").unwrap();

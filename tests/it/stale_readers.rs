@@ -1,4 +1,4 @@
-//! Stores that are open read-only while somebody re-shards them, or moves them away.
+//! Readers of stores that another process re-shards or moves away.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ async fn open_to_read(path: &Path) -> FlatFs {
     options.open(path).await.unwrap()
 }
 
-/// What each kind of read says of blocks that have gone.
+/// Returns the error of each kind of read after the blocks have moved.
 async fn refusals(store: &FlatFs, keys: &[Key]) -> Vec<Error> {
     let key = &keys[0];
     let mut errors = vec![
@@ -34,16 +34,19 @@ async fn refusals(store: &FlatFs, keys: &[Key]) -> Vec<Error> {
     for query in [Query::new(), Query::new().keys_only()] {
         let entries = store.query(query).await.unwrap();
         let last = entries.collect::<Vec<_>>().await.pop();
-        errors.push(last.expect("an error at the end").unwrap_err());
+        errors.push(
+            last.expect("the stream must end with an error")
+                .unwrap_err(),
+        );
     }
     let many = futures::stream::iter(keys.to_vec()).boxed();
-    let answers: Vec<_> = store.get_many(many).collect().await;
-    errors.extend(answers.into_iter().map(|(_, answer)| answer.unwrap_err()));
+    let results: Vec<_> = store.get_many(many).collect().await;
+    errors.extend(results.into_iter().map(|(_, result)| result.unwrap_err()));
     errors
 }
 
 #[tokio::test]
-async fn a_reader_of_a_store_that_was_re_sharded_says_so_and_not_that_its_blocks_are_gone() {
+async fn a_reader_of_a_resharded_store_reports_that_instead_of_missing_blocks() {
     let (home, keys) = filled().await;
     let reader = open_to_read(&home.store()).await;
     let to: Shard = "prefix/5".parse().unwrap();
@@ -54,10 +57,10 @@ async fn a_reader_of_a_store_that_was_re_sharded_says_so_and_not_that_its_blocks
 }
 
 #[tokio::test]
-async fn a_reader_of_a_store_that_is_being_re_sharded_says_so() {
+async fn a_reader_of_a_store_that_is_being_resharded_reports_that() {
     let (home, keys) = filled().await;
     let reader = open_to_read(&home.store()).await;
-    // As a re-sharding leaves it that is stopped after the first block.
+    // Leave the store like a re-sharding that stopped after the first block.
     let under_way = "/repo/flatfs/shard/resharding/1 from next-to-last/2 to prefix/5; go on\n";
     fs::write(home.in_store("SHARDING"), under_way).unwrap();
     let moved = home.beside("moved");
@@ -69,7 +72,7 @@ async fn a_reader_of_a_store_that_is_being_re_sharded_says_so() {
 
 /// The keys are listed and sorted before the first value is read.
 #[tokio::test]
-async fn a_sorted_query_says_so_when_the_store_is_re_sharded_while_its_values_are_read() {
+async fn a_sorted_query_reports_a_resharding_while_its_values_are_read() {
     let (home, _) = filled().await;
     let reader = open_to_read(&home.store()).await;
     let sorted = Query::new().order(Order::by_key());
@@ -83,7 +86,7 @@ async fn a_sorted_query_says_so_when_the_store_is_re_sharded_while_its_values_ar
 }
 
 #[tokio::test]
-async fn a_reader_of_a_store_that_was_moved_away_says_that_it_is_none_any_more() {
+async fn a_reader_of_a_store_that_was_moved_away_reports_that_it_is_not_a_store() {
     let (home, keys) = filled().await;
     let reader = open_to_read(&home.store()).await;
     let moved = Move::new().run(home.store(), home.beside("new")).await;

@@ -1,4 +1,4 @@
-//! What the tests share: a helper for each kind of set-up, and one for each way to look at the disk.
+//! Shared helpers: stores to test with, and functions that examine a store's directory.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -15,7 +15,7 @@ use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-/// A directory that goes with the test, and in it the place for a store.
+/// A temporary directory of a test, with the path for a store in it.
 pub(crate) struct Home {
     dir: TempDir,
 }
@@ -27,7 +27,7 @@ impl Home {
         }
     }
 
-    /// A home with a store of `shard`, which is open.
+    /// Returns a home with an open store with this shard function.
     pub(crate) async fn with_store(shard: &str) -> (Self, FlatFs) {
         let home = Home::new();
         let options = options().shard(shard.parse().unwrap());
@@ -35,7 +35,7 @@ impl Home {
         (home, store)
     }
 
-    /// A home with a store that is closed, with the block of [`block`] number 0.
+    /// Returns a home with a closed store that has the block number 0 of [`block`].
     pub(crate) async fn with_closed_store() -> Self {
         let (home, store) = Home::with_store("next-to-last/2").await;
         let (key, value) = block(0);
@@ -44,42 +44,43 @@ impl Home {
         home
     }
 
-    /// Where the store is, or will be.
+    /// Returns the path of the store, which may not exist yet.
     pub(crate) fn store(&self) -> PathBuf {
         self.dir.path().join("store")
     }
 
-    /// Something in the store.
+    /// Returns a path in the store's directory.
     pub(crate) fn in_store(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.store().join(relative)
     }
 
-    /// Something beside the store.
+    /// Returns a path next to the store's directory.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// Where a block stands in a store of `next-to-last/2`.
+    /// Returns the path of a block in a store with `next-to-last/2`.
     pub(crate) fn block(&self, key: &Key) -> PathBuf {
         self.in_store(block_path(Shard::default(), key))
     }
 
-    /// The names in `.temp`. While the store is open, the figure of its disk usage may pass through.
-    pub(crate) fn in_flight(&self) -> Vec<String> {
+    /// Returns the names in `.temp`. While the store is open, a file with its disk usage may appear there.
+    pub(crate) fn temp_names(&self) -> Vec<String> {
         temp_files(&self.store())
     }
 
-    /// The names of the batches' directories in `.temp`.
-    pub(crate) fn batches_in_flight(&self) -> Vec<String> {
-        let mut names = self.in_flight();
+    /// Returns the names of the batch directories in `.temp`.
+    pub(crate) fn batch_dirs(&self) -> Vec<String> {
+        let mut names = self.temp_names();
         names.retain(|name| name.starts_with("batch-"));
         names
     }
 
-    /// Waits until so many batches have a directory. That of a committed one goes in the background.
-    pub(crate) async fn until_in_flight(&self, batches: usize) {
-        in_time(async {
-            while self.batches_in_flight().len() != batches {
+    /// Waits until this number of batches has a directory. The store removes the directory of a committed
+    /// batch in the background.
+    pub(crate) async fn wait_for_batch_dirs(&self, batches: usize) {
+        with_timeout(async {
+            while self.batch_dirs().len() != batches {
                 tokio::task::yield_now().await;
             }
         })
@@ -87,15 +88,14 @@ impl Home {
     }
 }
 
-/// Quick ones, since no power is cut here.
+/// Returns options without durability, because these tests do not cut the power.
 pub(crate) fn options() -> Options {
     Options::new().durability(Durability::OnSync)
 }
 
-/// Opens a store whose last handle was dropped. A job that is still under way may hold on to it for
-/// a moment.
+/// Opens a store whose last handle was dropped. A running job may still have the lock for a moment.
 pub(crate) async fn open_dropped(path: &Path) -> FlatFs {
-    in_time(async {
+    with_timeout(async {
         loop {
             match options().open(path).await {
                 Err(error) if error.is_locked() => tokio::task::yield_now().await,
@@ -106,36 +106,36 @@ pub(crate) async fn open_dropped(path: &Path) -> FlatFs {
     .await
 }
 
-/// Ends a test that waits for what never comes.
-pub(crate) async fn in_time<T>(wait: impl Future<Output = T>) -> T {
+/// Fails if the future does not complete within two minutes.
+pub(crate) async fn with_timeout<T>(wait: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(Duration::from_secs(120), wait).await;
-    waited.expect("what the test waits for comes")
+    waited.expect("the test must not wait forever")
 }
 
-/// So many bytes, others for each seed.
-pub(crate) fn noise(seed: u64, len: usize) -> Bytes {
+/// Returns `len` bytes that look random and differ for each seed.
+pub(crate) fn random_bytes(seed: u64, len: usize) -> Bytes {
     let chunks = (0u64..).map(|i| Sha256::digest([seed.to_le_bytes(), i.to_le_bytes()].concat()));
     chunks.flatten().take(len).collect::<Vec<u8>>().into()
 }
 
-/// A block under the key that kubo would give it, another one for each seed.
+/// Returns a block and its key as kubo names it, different for each seed.
 pub(crate) fn block(seed: u64) -> (Key, Bytes) {
-    let value = noise(seed, 20 + usize::try_from(seed % 50).unwrap());
+    let value = random_bytes(seed, 20 + usize::try_from(seed % 50).unwrap());
     (key_of(&value), value)
 }
 
-/// As many blocks, keys ascending.
+/// Returns this number of blocks by key.
 pub(crate) fn blocks(count: usize) -> BTreeMap<Key, Bytes> {
     (0..count as u64).map(block).collect()
 }
 
-/// The multihash of sha2-256, in base32.
+/// Returns the key of a value: its sha2-256 multihash in base32.
 pub(crate) fn key_of(value: &[u8]) -> Key {
     let multihash = [&[0x12, 0x20][..], &Sha256::digest(value)].concat();
     Key::new(BASE32_NOPAD.encode(&multihash))
 }
 
-/// Puts all blocks as one batch.
+/// Puts all blocks in one batch.
 pub(crate) async fn fill(store: &FlatFs, blocks: &BTreeMap<Key, Bytes>) {
     let batch = store.batch().await.unwrap();
     for (key, value) in blocks {
@@ -144,14 +144,14 @@ pub(crate) async fn fill(store: &FlatFs, blocks: &BTreeMap<Key, Bytes>) {
     batch.commit().await.unwrap();
 }
 
-/// All entries of a stream, none of which is an error.
+/// Returns all entries of a stream, none of which is an error.
 pub(crate) async fn all(entries: EntryStream) -> Vec<Entry> {
     entries.map(|entry| entry.unwrap()).collect().await
 }
 
 pub(crate) type Contents = BTreeMap<Key, Bytes>;
 
-/// All blocks of a store.
+/// Returns all blocks of a store.
 pub(crate) async fn contents(store: &FlatFs) -> Contents {
     let entries = all(store.query(Query::new()).await.unwrap()).await;
     let found = entries.len();
@@ -159,13 +159,13 @@ pub(crate) async fn contents(store: &FlatFs) -> Contents {
         .into_iter()
         .map(|entry| (entry.key, entry.value.unwrap()))
         .collect();
-    assert_eq!(blocks.len(), found, "each key once");
+    assert_eq!(blocks.len(), found, "each key must be found once");
     blocks
 }
 
-/// The disk usage once it is counted.
+/// Waits until the disk usage is exact, and returns it.
 pub(crate) async fn exact_usage(store: &FlatFs) -> u64 {
-    in_time(async {
+    with_timeout(async {
         loop {
             let usage = store.disk_usage().await.unwrap();
             if usage.accuracy == Accuracy::Exact {
@@ -177,32 +177,35 @@ pub(crate) async fn exact_usage(store: &FlatFs) -> u64 {
     .await
 }
 
-/// Fails unless the error is one line that names this.
-pub(crate) fn is_clear(error: &Error, named: &str) {
+/// Checks that the error is one short line that contains `named`.
+pub(crate) fn assert_clear(error: &Error, named: &str) {
     let text = error.to_string();
-    assert!(text.contains(named), "{text:?} names {named}");
-    assert!(!text.chars().any(char::is_control), "{text:?} is one line");
-    assert!(text.len() < 400, "{text:?} is short");
+    assert!(text.contains(named), "{text:?} must contain {named}");
+    assert!(
+        !text.chars().any(char::is_control),
+        "{text:?} must be one line"
+    );
+    assert!(text.len() < 400, "{text:?} must be short");
 }
 
-/// Where a block stands in a store, from its root on.
+/// Returns the path of a block relative to the store's root.
 pub(crate) fn block_path(shard: Shard, key: &Key) -> PathBuf {
     let name = key.as_str().strip_prefix('/').unwrap();
     Path::new(&shard.dir(name)).join(format!("{name}.data"))
 }
 
-/// What stands at a path.
+/// The state of a file or directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Node {
+pub(crate) struct FileState {
     pub(crate) mode: u32,
     pub(crate) modified: (i64, i64),
-    /// `None` if it is no file.
+    /// `None` if it is not a file.
     pub(crate) contents: Option<Vec<u8>>,
 }
 
-/// Everything below a directory and itself, by relative path, as it is now.
-pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, Node> {
-    let mut nodes = BTreeMap::new();
+/// Returns the state of a directory and of everything below it, by relative path.
+pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, FileState> {
+    let mut states = BTreeMap::new();
     let mut pending = vec![root.to_owned()];
     while let Some(path) = pending.pop() {
         let metadata = fs::symlink_metadata(&path).unwrap();
@@ -210,17 +213,17 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, Node> {
             let entries = fs::read_dir(&path).unwrap();
             pending.extend(entries.map(|entry| entry.unwrap().path()));
         }
-        let node = Node {
+        let state = FileState {
             mode: metadata.mode(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             contents: metadata.is_file().then(|| fs::read(&path).unwrap()),
         };
-        nodes.insert(path.strip_prefix(root).unwrap().to_owned(), node);
+        states.insert(path.strip_prefix(root).unwrap().to_owned(), state);
     }
-    nodes
+    states
 }
 
-/// What is in a directory, sorted.
+/// Returns the names in a directory, sorted.
 pub(crate) fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap();
     let mut names: Vec<String> = entries
@@ -230,35 +233,36 @@ pub(crate) fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// What is in a store's `.temp`.
+/// Returns the names in a store's `.temp`.
 pub(crate) fn temp_files(store: &Path) -> Vec<String> {
     names(&store.join(".temp"))
 }
 
-/// How many batches are committed and not carried out.
+/// Returns the number of batches that are committed but not applied.
 pub(crate) fn commit_records(store: &Path) -> usize {
     let batches = temp_files(store).into_iter();
     let record = |batch: &String| store.join(".temp").join(batch).join("COMMIT");
     batches.filter(|batch| record(batch).exists()).count()
 }
 
-/// Waits until so many blocks, none of them empty, stand written in the directories of batches.
-pub(crate) async fn until_staged(store: &Path, blocks: usize) {
+/// Waits until this number of blocks, none of which may be empty, is written to staging directories.
+pub(crate) async fn wait_until_staged(store: &Path, blocks: usize) {
     let staged = || {
         let found = tree(&store.join(".temp"));
         let blocks = found.iter().filter(|(path, _)| {
             path.extension()
                 .is_some_and(|extension| extension == "data")
         });
-        // A file that was made but not written yet is empty.
-        let written = |node: &Node| {
-            node.contents
+        // A file that was created but not written yet is empty.
+        let written = |state: &FileState| {
+            state
+                .contents
                 .as_ref()
                 .is_some_and(|found| !found.is_empty())
         };
-        blocks.filter(|(_, node)| written(node)).count()
+        blocks.filter(|(_, state)| written(state)).count()
     };
-    in_time(async {
+    with_timeout(async {
         while staged() < blocks {
             tokio::task::yield_now().await;
         }
@@ -266,12 +270,12 @@ pub(crate) async fn until_staged(store: &Path, blocks: usize) {
     .await;
 }
 
-/// The permissions of what is at a path.
+/// Returns the permissions of a file or directory.
 pub(crate) fn permissions(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o777
 }
 
-/// The permissions of a file that is made with this mode under the umask of the tests.
+/// Returns the permissions of a file that is created with this mode under the umask of the tests.
 pub(crate) fn file_permissions(home: &Home, mode: u32) -> u32 {
     let path = home.beside("file-with-a-mode");
     let mut options = OpenOptions::new();
@@ -282,7 +286,7 @@ pub(crate) fn file_permissions(home: &Home, mode: u32) -> u32 {
     found
 }
 
-/// The permissions and the size of a directory that is made with mode 0755.
+/// Returns the permissions and the size of a directory that is created with mode 0755.
 pub(crate) fn new_dir(home: &Home) -> (u32, u64) {
     let path = home.beside("new-directory");
     DirBuilder::new().mode(0o755).create(&path).unwrap();
@@ -291,9 +295,9 @@ pub(crate) fn new_dir(home: &Home) -> (u32, u64) {
     found
 }
 
-/// The disk usage of a store as go-ds-flatfs counts it: its files and directories, without the
-/// figure's own file and what hides.
-pub(crate) fn usage(root: &Path) -> u64 {
+/// Computes the disk usage of a store as go-ds-flatfs does: its files and directories, without
+/// `diskUsage.cache` and hidden names.
+pub(crate) fn true_usage(root: &Path) -> u64 {
     let size = |path: &Path| fs::symlink_metadata(path).unwrap().len();
     let mut total = size(root) + size(&root.join(".temp"));
     for name in names(root) {
@@ -310,9 +314,9 @@ pub(crate) fn usage(root: &Path) -> u64 {
     total
 }
 
-/// How far two figures of the disk usage may differ for no other reason than that a temp file was
-/// there: nothing, where directories have the same size with a file or without.
-pub(crate) fn slack_of_dirs(store: &Path) -> u64 {
+/// Returns by how much two disk usages may differ because a temp file existed during one of the counts: 0
+/// if the size of a directory does not depend on its entries.
+pub(crate) fn dir_size_slack(store: &Path) -> u64 {
     let above = store.parent().unwrap();
     let dir = tempfile::tempdir_in(above).unwrap();
     let size = || fs::symlink_metadata(dir.path()).unwrap().len();

@@ -1,4 +1,4 @@
-//! Verification: what it finds, and that it only looks.
+//! Verification: what it finds, and that it changes nothing.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,13 +15,13 @@ use futures::StreamExt;
 use crate::fixtures::FIXTURES;
 use crate::mounts::Mount;
 use crate::support::{
-    Home, block, block_path, blocks, contents, fill, key_of, noise, options, tree,
+    Home, block, block_path, blocks, contents, fill, key_of, options, random_bytes, tree,
 };
 
-/// The names of problems by where they were found.
+/// The names of problems by path.
 pub(crate) type Found = BTreeMap<PathBuf, &'static str>;
 
-/// All findings of a stream, none of which is an error.
+/// Returns all findings of a stream, none of which is an error.
 pub(crate) async fn all(findings: &mut Findings) -> Vec<Finding> {
     findings.map(|finding| finding.unwrap()).collect().await
 }
@@ -32,17 +32,21 @@ pub(crate) fn found(store: &Path, findings: &[Finding]) -> Found {
         (path.to_owned(), finding.problem.name())
     };
     let found: Found = findings.iter().map(named).collect();
-    assert_eq!(found.len(), findings.len(), "one finding a path");
+    assert_eq!(
+        found.len(),
+        findings.len(),
+        "there must be one finding per path"
+    );
     found
 }
 
-/// What a verification of a store finds.
+/// Returns the findings of a verification.
 pub(crate) async fn verify(store: &Path) -> Found {
     let mut findings = Verify::new(store).start().await.unwrap();
     found(store, &all(&mut findings).await)
 }
 
-/// A closed store with the first `count` blocks.
+/// Returns a closed store with the first `count` blocks.
 pub(crate) async fn store_of(count: usize) -> (Home, Vec<(Key, Bytes)>) {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let blocks = blocks(count);
@@ -51,7 +55,7 @@ pub(crate) async fn store_of(count: usize) -> (Home, Vec<(Key, Bytes)>) {
     (home, blocks.into_iter().collect())
 }
 
-/// Does every kind of damage to the first blocks, and answers what there is to be found, by path.
+/// Damages the first blocks in every way, and returns the expected findings by path.
 pub(crate) fn damage(home: &Home, shard: Shard, keys: &[Key], store: &Path) -> Found {
     let at = |index: usize| block_path(shard, &keys[index]);
     let mut found = Found::new();
@@ -64,7 +68,7 @@ pub(crate) fn damage(home: &Home, shard: Shard, keys: &[Key], store: &Path) -> F
     found.insert(at(1), "corrupt");
     fs::write(store.join(at(2)), b"").unwrap();
     found.insert(at(2), "empty");
-    // Into another shard, and into the root.
+    // Move blocks into another shard and into the root.
     let name = |index: usize| at(index).file_name().unwrap().to_owned();
     let other = Path::new(&"Z".repeat(shard.dir("").len())).join(name(3));
     fs::create_dir_all(store.join(other.parent().unwrap())).unwrap();
@@ -91,7 +95,7 @@ pub(crate) fn damage(home: &Home, shard: Shard, keys: &[Key], store: &Path) -> F
     found
 }
 
-/// A batch that was committed and not carried out, with the block of this seed.
+/// Creates the directory of a batch that was committed and not applied, with the block of this seed.
 pub(crate) fn commit(store: &Path, seed: u64) -> PathBuf {
     let (key, value) = block(seed);
     let name = key.as_str().trim_start_matches('/');
@@ -106,7 +110,7 @@ pub(crate) fn commit(store: &Path, seed: u64) -> PathBuf {
 }
 
 #[tokio::test]
-async fn in_stores_that_other_programs_made_nothing_is_found() {
+async fn stores_of_other_programs_have_no_findings() {
     for fixture in FIXTURES {
         let (_home, path) = fixture.unpack();
         let before = tree(&path);
@@ -129,7 +133,7 @@ async fn in_stores_that_other_programs_made_nothing_is_found() {
 }
 
 #[tokio::test]
-async fn every_kind_of_damage_is_named_and_left_as_it_is() {
+async fn every_kind_of_damage_is_reported_and_not_changed() {
     for fixture in FIXTURES {
         let (home, path) = fixture.unpack();
         let store = FlatFs::options().read_only(true).open(&path).await.unwrap();
@@ -154,7 +158,7 @@ async fn every_kind_of_damage_is_named_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_quick_look_finds_what_names_and_sizes_tell() {
+async fn a_quick_verification_finds_what_names_and_sizes_show() {
     let (home, blocks) = store_of(10).await;
     let keys: Vec<Key> = blocks.into_iter().map(|(key, _)| key).collect();
     let mut expected = damage(&home, Shard::default(), &keys, &home.store());
@@ -165,7 +169,7 @@ async fn a_quick_look_finds_what_names_and_sizes_tell() {
 }
 
 #[tokio::test]
-async fn an_empty_block_is_fine_under_the_key_of_nothing() {
+async fn an_empty_block_is_correct_under_the_key_of_an_empty_value() {
     let home = Home::with_closed_store().await;
     let store = options().open(home.store()).await.unwrap();
     store.put(&key_of(b""), Bytes::new()).await.unwrap();
@@ -174,14 +178,14 @@ async fn an_empty_block_is_fine_under_the_key_of_nothing() {
 }
 
 #[tokio::test]
-async fn blocks_that_cannot_be_checked_are_noted_and_not_wrong() {
+async fn blocks_that_cannot_be_checked_are_reported_as_notes() {
     let home = Home::with_closed_store().await;
     let store = options().open(home.store()).await.unwrap();
     let unknown = [&[0xb4, 0x24, 0x20][..], &[7; 32]].concat();
     let short = [&[0x12, 0x04][..], &[7; 4]].concat();
     let hashes = [unknown, short].map(|hash| Key::new(BASE32_NOPAD.encode(&hash)));
     for key in hashes.iter().chain([&Key::new("NAME")]) {
-        store.put(key, noise(1, 10)).await.unwrap();
+        store.put(key, random_bytes(1, 10)).await.unwrap();
     }
     store.close().await.unwrap();
     let mut findings = Verify::new(home.store()).start().await.unwrap();
@@ -202,11 +206,11 @@ async fn the_summary_counts_unchecked_blocks_by_hash_function() {
     let short = [&[0x12, 0x04][..], &[7; 4]].concat();
     let hashes = [unknown(7), unknown(8), short].map(|hash| Key::new(BASE32_NOPAD.encode(&hash)));
     for key in hashes.iter().chain([&Key::new("NAME")]) {
-        store.put(key, noise(1, 10)).await.unwrap();
+        store.put(key, random_bytes(1, 10)).await.unwrap();
     }
     store.put(&key_of(b"x"), Bytes::from("x")).await.unwrap();
     store.close().await.unwrap();
-    // A block in the wrong shard is told as misplaced; it is unchecked all the same.
+    // A block in the wrong shard is reported as misplaced, and is unchecked nevertheless.
     let name = block_path(Shard::default(), &hashes[0]);
     let misplaced = home.store().join(name.file_name().unwrap());
     fs::rename(home.store().join(&name), misplaced).unwrap();
@@ -226,7 +230,7 @@ async fn the_summary_counts_unchecked_blocks_by_hash_function() {
 }
 
 #[tokio::test]
-async fn keys_of_cid_bytes_are_checked_as_older_repos_have_them() {
+async fn keys_of_whole_cids_in_older_repos_are_checked() {
     let home = Home::with_closed_store().await;
     let multihash = key_of(b"block").to_multihash().unwrap();
     let cid = ds_flatfs::cid::Cid::new_v1(0x70, multihash);
@@ -246,7 +250,7 @@ async fn keys_of_cid_bytes_are_checked_as_older_repos_have_them() {
 }
 
 #[tokio::test]
-async fn a_block_that_holds_itself_in_its_key_is_known_to_be_cut_short() {
+async fn a_truncated_block_with_an_identity_key_is_found() {
     let home = Home::with_closed_store().await;
     let key = Key::new(BASE32_NOPAD.encode(b"\x00\x06inline"));
     let store = options().open(home.store()).await.unwrap();
@@ -260,7 +264,7 @@ async fn a_block_that_holds_itself_in_its_key_is_known_to_be_cut_short() {
 }
 
 #[tokio::test]
-async fn a_store_that_lost_its_shard_function_is_checked_all_the_same() {
+async fn a_store_without_its_shard_function_is_checked() {
     for sharding in [None, Some(""), Some("/repo/flatfs/shard/v1/middle/2\n")] {
         let (home, blocks) = store_of(10).await;
         match sharding {
@@ -278,7 +282,7 @@ async fn a_store_that_lost_its_shard_function_is_checked_all_the_same() {
 }
 
 #[tokio::test]
-async fn what_does_not_look_like_a_store_is_an_error() {
+async fn a_directory_that_is_not_a_store_is_an_error() {
     let home = Home::new();
     for path in [home.beside("missing"), home.beside("")] {
         fs::write(home.beside("note.txt"), b"mine").unwrap();
@@ -288,7 +292,7 @@ async fn what_does_not_look_like_a_store_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_store_on_a_read_only_file_system_is_verified() {
+async fn a_store_on_a_read_only_file_system_can_be_verified() {
     let Some(mount) = Mount::tmpfs("size=1m") else {
         return;
     };
@@ -302,7 +306,7 @@ async fn a_store_on_a_read_only_file_system_is_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn beside_a_writer_no_block_is_found_wrong() {
+async fn a_concurrent_writer_causes_no_findings() {
     let (home, _) = store_of(200).await;
     let store = options().open(home.store()).await.unwrap();
     let writer = store.clone();
@@ -327,7 +331,7 @@ async fn beside_a_writer_no_block_is_found_wrong() {
 }
 
 #[tokio::test]
-async fn it_tells_its_progress_and_can_be_stopped() {
+async fn a_verification_reports_its_progress_and_can_be_stopped() {
     let (home, blocks) = store_of(100).await;
     let (sender, receiver) = std::sync::mpsc::channel();
     let watched = Verify::new(home.store()).on_progress(move |progress| {
@@ -349,7 +353,7 @@ async fn it_tells_its_progress_and_can_be_stopped() {
 }
 
 #[tokio::test]
-async fn a_finding_is_a_line_and_a_json_object() {
+async fn a_finding_can_be_printed_and_serialized() {
     let (home, blocks) = store_of(1).await;
     let (key, _) = &blocks[0];
     fs::write(home.block(key), b"").unwrap();
@@ -374,10 +378,13 @@ async fn a_finding_is_a_line_and_a_json_object() {
 }
 
 #[tokio::test]
-async fn a_finding_about_no_hash_has_no_cid() {
+async fn a_finding_without_a_hash_has_no_cid() {
     let home = Home::with_closed_store().await;
     let store = options().open(home.store()).await.unwrap();
-    store.put(&Key::new("NAME"), noise(1, 10)).await.unwrap();
+    store
+        .put(&Key::new("NAME"), random_bytes(1, 10))
+        .await
+        .unwrap();
     store.close().await.unwrap();
     fs::write(home.in_store("note.txt"), "mine").unwrap();
     let mut findings = Verify::new(home.store()).start().await.unwrap();
@@ -391,7 +398,7 @@ async fn a_finding_about_no_hash_has_no_cid() {
 }
 
 #[tokio::test]
-async fn a_finding_about_the_shard_function_names_its_file_once_and_says_what_to_do() {
+async fn a_finding_about_the_shard_function_names_its_file_once_and_gives_advice() {
     let too_long = "x".repeat(5000);
     for (sharding, why) in [
         (None, "there is no SHARDING"),
@@ -415,7 +422,7 @@ async fn a_finding_about_the_shard_function_names_its_file_once_and_says_what_to
 }
 
 #[tokio::test]
-async fn a_store_that_is_between_two_functions_is_found_with_the_command_that_completes_it() {
+async fn a_finding_about_an_interrupted_resharding_has_the_command_that_completes_it() {
     let (home, _) = store_of(1).await;
     let (path, root) = (home.in_store("SHARDING"), home.store());
     let under_way = "/repo/flatfs/shard/resharding/1 from next-to-last/2 to prefix/3; x\n";

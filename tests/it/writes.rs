@@ -1,4 +1,4 @@
-//! Puts and deletes of single blocks, and the files that they leave.
+//! Puts and deletes of single blocks, and the files that they create.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,30 +8,30 @@ use ds_flatfs::{Error, ExistingBlock, Key, Shard};
 use futures::future::join_all;
 
 use crate::support::{
-    Home, block, block_path, exact_usage, file_permissions, names, new_dir, noise, options,
-    permissions,
+    Home, block, block_path, exact_usage, file_permissions, names, new_dir, options, permissions,
+    random_bytes,
 };
 
 #[tokio::test]
-async fn a_block_stands_as_its_bytes_alone_where_its_shard_function_says() {
+async fn a_block_file_has_only_its_bytes_and_is_where_the_shard_function_says() {
     for shard in ["prefix/2", "suffix/3", "next-to-last/2"] {
         let (home, store) = Home::with_store(shard).await;
-        for (key, value) in [block(1), (Key::new("A"), noise(2, 10))] {
+        for (key, value) in [block(1), (Key::new("A"), random_bytes(2, 10))] {
             store.put(&key, value.clone()).await.unwrap();
             let path = block_path(shard.parse().unwrap(), &key);
             assert_eq!(fs::read(home.in_store(path)).unwrap(), value);
         }
         store.close().await.unwrap();
-        assert_eq!(home.in_flight(), [""; 0]);
+        assert_eq!(home.temp_names(), [""; 0]);
     }
 }
 
 #[tokio::test]
-async fn a_later_put_replaces_the_block_longer_shorter_and_empty() {
+async fn a_later_put_replaces_the_block_whatever_its_size() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let key = Key::new("KEY");
     for length in [100, 5000, 10, 0, 1] {
-        let value = noise(length as u64, length);
+        let value = random_bytes(length as u64, length);
         store.put(&key, value.clone()).await.unwrap();
         assert_eq!(store.get(&key).await.unwrap(), Some(value.clone()));
         assert_eq!(store.get_size(&key).await.unwrap(), Some(length as u64));
@@ -39,7 +39,7 @@ async fn a_later_put_replaces_the_block_longer_shorter_and_empty() {
     }
     assert_eq!(names(home.block(&key).parent().unwrap()), ["KEY.data"]);
     store.close().await.unwrap();
-    assert_eq!(home.in_flight(), [""; 0]);
+    assert_eq!(home.temp_names(), [""; 0]);
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_block_of_any_size_is_read_as_it_was_put() {
     for (name, size) in [("EMPTY", 0), ("TWO", 2 << 20), ("LARGE", 32 << 20)] {
         let key = Key::new(name);
         let value = Bytes::from(
-            noise(7, 4096)
+            random_bytes(7, 4096)
                 .iter()
                 .copied()
                 .cycle()
@@ -70,7 +70,7 @@ async fn a_block_of_any_size_is_read_as_it_was_put() {
 }
 
 #[tokio::test]
-async fn a_delete_removes_the_file_and_one_of_an_absent_key_does_nothing() {
+async fn a_delete_removes_the_file_and_ignores_an_absent_key() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let (key, value) = block(1);
     store.delete(&key).await.unwrap();
@@ -84,7 +84,7 @@ async fn a_delete_removes_the_file_and_one_of_an_absent_key_does_nothing() {
 }
 
 #[tokio::test]
-async fn blocks_are_the_owner_s_alone_unless_an_option_says_otherwise() {
+async fn only_the_owner_can_read_blocks_unless_an_option_says_otherwise() {
     for mode in [None, Some(0o600), Some(0o640), Some(0o666)] {
         let home = Home::new();
         let options = match mode {
@@ -107,7 +107,7 @@ async fn blocks_are_the_owner_s_alone_unless_an_option_says_otherwise() {
 }
 
 #[tokio::test]
-async fn directories_can_be_listed_by_others() {
+async fn other_users_can_list_directories() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let [(put, value), (batched, other)] = [block(1), block(2)];
     store.put(&put, value).await.unwrap();
@@ -127,8 +127,8 @@ async fn directories_can_be_listed_by_others() {
 }
 
 #[tokio::test]
-async fn a_store_that_keeps_blocks_replaces_those_of_another_size_only() {
-    for (policy, is_kept) in [
+async fn existing_blocks_are_replaced_only_if_their_size_differs_with_the_option_keep() {
+    for (policy, is_old) in [
         (ExistingBlock::Keep, true),
         (ExistingBlock::Overwrite, false),
     ] {
@@ -143,12 +143,12 @@ async fn a_store_that_keeps_blocks_replaces_those_of_another_size_only() {
         let inode = |key: &Key| fs::metadata(home.block(key)).unwrap().ino();
         let first = inode(&key);
         store.put(&key, "second".into()).await.unwrap();
-        assert_eq!(inode(&key) == first, is_kept);
-        assert_eq!(store.get(&key).await.unwrap().unwrap() == "before", is_kept);
+        assert_eq!(inode(&key) == first, is_old);
+        assert_eq!(store.get(&key).await.unwrap().unwrap() == "before", is_old);
         let batch = store.batch().await.unwrap();
         batch.put(&key, "batch!".into()).await.unwrap();
         batch.commit().await.unwrap();
-        assert_eq!(store.get(&key).await.unwrap().unwrap() == "before", is_kept);
+        assert_eq!(store.get(&key).await.unwrap().unwrap() == "before", is_old);
 
         store.put(&key, "longer than before".into()).await.unwrap();
         assert_eq!(
@@ -160,17 +160,17 @@ async fn a_store_that_keeps_blocks_replaces_those_of_another_size_only() {
         batch.commit().await.unwrap();
         assert_eq!(store.get(&key).await.unwrap().unwrap(), "short");
         store.close().await.unwrap();
-        assert_eq!(home.in_flight(), [""; 0]);
+        assert_eq!(home.temp_names(), [""; 0]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_puts_of_one_key_at_once_one_stays_whole() {
+async fn concurrent_puts_of_one_key_leave_one_complete_block() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let empty = exact_usage(&store).await;
     let key = Key::new("KEY");
     let values: Vec<Bytes> = (0..64)
-        .map(|i| noise(i % 8, 1000 + i as usize % 8))
+        .map(|i| random_bytes(i % 8, 1000 + i as usize % 8))
         .collect();
     let puts = values.iter().map(|value| {
         let (store, key, value) = (store.clone(), key.clone(), value.clone());
@@ -186,12 +186,12 @@ async fn of_many_puts_of_one_key_at_once_one_stays_whole() {
     let grown = exact_usage(&store).await - empty;
     assert_eq!(grown, dir_size + stays.len() as u64);
     store.close().await.unwrap();
-    assert_eq!(home.in_flight(), [""; 0]);
+    assert_eq!(home.temp_names(), [""; 0]);
 }
 
-/// The reference's own test: puts and deletes of one key at once count no byte twice.
+/// A test of go-ds-flatfs: concurrent puts and deletes of one key count no byte twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn puts_and_deletes_of_one_key_at_once_leave_a_true_figure() {
+async fn concurrent_puts_and_deletes_of_one_key_leave_the_true_disk_usage() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let key = Key::new("KEY");
     let put = |store: ds_flatfs::FlatFs, key: Key| async move {
@@ -222,7 +222,7 @@ async fn puts_and_deletes_of_one_key_at_once_leave_a_true_figure() {
 }
 
 #[tokio::test]
-async fn a_shard_directory_that_somebody_removed_is_made_again() {
+async fn a_removed_shard_directory_is_created_again() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let (key, value) = block(1);
     store.put(&key, value.clone()).await.unwrap();
@@ -237,13 +237,13 @@ async fn a_shard_directory_that_somebody_removed_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_directory_of_temp_files_that_somebody_removed_is_made_again() {
+async fn a_removed_temp_directory_is_created_again() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let temp = home.in_store(".temp");
     let (key, value) = block(1);
     fs::remove_dir_all(&temp).unwrap();
     store.put(&key, value.clone()).await.unwrap();
-    // A put that needs none does not make it.
+    // A put that needs no temp file does not create the directory.
     fs::create_dir_all(&temp)
         .and_then(|()| fs::remove_dir_all(&temp))
         .unwrap();
@@ -256,7 +256,7 @@ async fn a_directory_of_temp_files_that_somebody_removed_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_closed_store_takes_no_writes() {
+async fn a_closed_store_refuses_writes() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let (key, value) = block(1);
     store.close().await.unwrap();

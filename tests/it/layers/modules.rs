@@ -21,6 +21,8 @@ struct Module {
 #[derive(Debug)]
 pub(super) struct Modules {
     modules: BTreeMap<ModulePath, Module>,
+    /// Modules whose file has another name, by the path in the code.
+    renamed: BTreeMap<ModulePath, ModulePath>,
 }
 
 /// One module uses another.
@@ -52,10 +54,12 @@ impl Modules {
         root_file: &str,
     ) -> Self {
         let mut modules = BTreeMap::new();
+        let mut renamed = BTreeMap::new();
         let mut test_roots = Vec::new();
         for (file, source) in sources {
             let module = module_path(&file, root_file);
             let uses = uses::paths(&source);
+            renamed.extend(renamed_modules(&module, &source));
             test_roots.extend(
                 uses.test_modules
                     .into_iter()
@@ -75,7 +79,7 @@ impl Modules {
         for (path, module) in &mut modules {
             module.is_for_tests = test_roots.iter().any(|root| path.starts_with(root));
         }
-        Modules { modules }
+        Modules { modules, renamed }
     }
 
     /// Returns every use of one module by another, also those of a module's parent and children.
@@ -115,7 +119,10 @@ impl Modules {
                 name if self.modules.contains_key(&child(&module, name)) => {
                     module = child(&module, name);
                 }
-                _ => break,
+                name => match self.renamed.get(&child(&module, name)) {
+                    Some(renamed) => module.clone_from(renamed),
+                    None => break,
+                },
             }
             names.next();
         }
@@ -138,6 +145,18 @@ fn child(module: &[String], name: &str) -> ModulePath {
     let mut path = module.to_vec();
     path.push(name.to_owned());
     path
+}
+
+/// Returns the modules that an attribute `path` gives a file of another name, with the paths of these files.
+fn renamed_modules(module: &[String], source: &str) -> Vec<(ModulePath, ModulePath)> {
+    let attributes = source.split("#[path = \"").skip(1);
+    let renamed = attributes.filter_map(|text| {
+        let (file, item) = text.split_once(".rs\"]")?;
+        let (_, name) = item.split_once("mod ")?;
+        let (name, _) = name.split_once(';')?;
+        Some((child(module, name), child(module, file)))
+    });
+    renamed.collect()
 }
 
 fn module_path(file: &Path, root_file: &str) -> ModulePath {

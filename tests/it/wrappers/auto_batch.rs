@@ -9,7 +9,7 @@ use futures::FutureExt;
 
 use super::rigged::{Call, Rigged};
 use super::{answers_each_key_alone, keys, put_all, shared, value, values_of_many};
-use crate::support::{Home, is_clear};
+use crate::support::{Home, assert_clear};
 
 /// Batches of two writes over a datastore that is rigged.
 fn twos() -> (Rigged, AutoBatch) {
@@ -131,10 +131,10 @@ async fn a_failed_commit_is_reported_to_the_next_write_and_its_writes_are_kept()
     }
     let key = Key::new("/c");
     let error = batches.put(&key, "3".into()).await.unwrap_err();
-    is_clear(&error, "Commit of below failed");
+    assert_clear(&error, "Commit of below failed");
     assert_eq!(value(&batches, "/c").await, None, "it was not taken");
     assert_eq!(value(&batches, "/a").await.as_deref(), Some("1"));
-    is_clear(
+    assert_clear(
         &batches.flush().await.unwrap_err(),
         "Commit of below failed",
     );
@@ -205,7 +205,7 @@ async fn a_write_that_is_refused_is_reported_and_does_not_keep_others_back() {
     let (below, batches) = twos();
     below.refuse("/refused");
     put_all(&batches, &[("/a", "1"), ("/refused", "2")]).await;
-    is_clear(&batches.flush().await.unwrap_err(), "\"/refused\"");
+    assert_clear(&batches.flush().await.unwrap_err(), "\"/refused\"");
     assert_eq!(below_has(&below).await, ["/a"]);
     assert_eq!(value(&batches, "/refused").await, None);
     batches.flush().await.unwrap();
@@ -291,7 +291,7 @@ async fn a_batch_is_committed_though_a_write_before_it_is_refused() {
     put_all(&batches, &[("/refused", "1")]).await;
     batch.commit().await.unwrap();
     assert_eq!(below_has(&below).await, ["/b"]);
-    is_clear(&batches.flush().await.unwrap_err(), "\"/refused\"");
+    assert_clear(&batches.flush().await.unwrap_err(), "\"/refused\"");
 }
 
 #[tokio::test]
@@ -299,7 +299,7 @@ async fn a_close_reports_what_it_gives_up_and_closes_all_the_same() {
     let (below, batches) = twos();
     put_all(&batches, &[("/a", "1")]).await;
     below.fail(Call::Commit);
-    is_clear(
+    assert_clear(
         &batches.close().await.unwrap_err(),
         "Commit of below failed",
     );

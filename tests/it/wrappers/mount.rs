@@ -8,7 +8,7 @@ use futures::FutureExt;
 
 use super::rigged::{Call, Rigged};
 use super::{answers_each_key_alone, keys, put_all, shared, value, values_of_many};
-use crate::support::{Home, is_clear};
+use crate::support::{Home, assert_clear};
 
 /// Empty datastores in memory under these prefixes.
 fn mounted<const N: usize>(prefixes: [&str; N]) -> ([MemoryDatastore; N], Mount) {
@@ -63,7 +63,7 @@ async fn a_key_under_no_mount_is_not_there_and_cannot_be_put() {
     ] {
         let error = error.unwrap_err();
         assert!(matches!(error, Error::InvalidKey { .. }), "{error:?}");
-        is_clear(&error, "/ab");
+        assert_clear(&error, "/ab");
     }
     assert_eq!(mount.get(&key).await.unwrap(), None);
     assert!(!mount.has(&key).await.unwrap());
@@ -108,7 +108,7 @@ async fn an_error_names_the_key_as_the_mount_has_it() {
     let mount = Mount::builder().mount("/blocks", shared(&files));
     let mount = mount.build().unwrap();
     let error = mount.put(&Key::new("/blocks/lower"), "value".into()).await;
-    is_clear(&error.unwrap_err(), "\"/blocks/lower\"");
+    assert_clear(&error.unwrap_err(), "\"/blocks/lower\"");
 }
 
 #[tokio::test]
@@ -119,12 +119,12 @@ async fn an_error_about_an_earlier_write_names_the_key_of_that_write() {
     let mount = Mount::builder().mount("/blocks", shared(&batches));
     let mount = mount.build().unwrap();
     put_all(&mount, &[("/blocks/refused", "1")]).await;
-    is_clear(&mount.sync().await.unwrap_err(), "\"/blocks/refused\"");
+    assert_clear(&mount.sync().await.unwrap_err(), "\"/blocks/refused\"");
     put_all(&mount, &[("/blocks/refused", "1")]).await;
     batches.batch().await.unwrap().commit().await.unwrap();
     let key = Key::new("/blocks/sound");
     let error = mount.put(&key, "2".into()).await.unwrap_err();
-    is_clear(&error, "\"/blocks/refused\"");
+    assert_clear(&error, "\"/blocks/refused\"");
 }
 
 #[tokio::test]
@@ -164,14 +164,14 @@ fn prefixes_that_are_not_clean_or_given_twice_are_refused_by_name() {
     let memory = || Arc::new(MemoryDatastore::new());
     for prefix in ["", "blocks", "/blocks/", "/a//b", "/../a"] {
         let error = Mount::builder().mount(prefix, memory()).build();
-        is_clear(&error.unwrap_err(), &format!("{prefix:?}"));
+        assert_clear(&error.unwrap_err(), &format!("{prefix:?}"));
     }
     for prefix in ["/", "/a"] {
         let twice = Mount::builder().mount(prefix, memory());
         let error = twice.mount("/b", memory()).mount(prefix, memory()).build();
-        is_clear(&error.unwrap_err(), &format!("{prefix:?}"));
+        assert_clear(&error.unwrap_err(), &format!("{prefix:?}"));
     }
-    is_clear(&Mount::builder().build().unwrap_err(), "nothing is mounted");
+    assert_clear(&Mount::builder().build().unwrap_err(), "nothing is mounted");
 }
 
 #[tokio::test]
@@ -179,10 +179,10 @@ async fn sync_and_close_try_all_datastores_and_report_the_first_error() {
     let ([a, b, c], mount) = rigged();
     b.fail(Call::Sync);
     c.fail(Call::Sync);
-    is_clear(&mount.sync().await.unwrap_err(), "Sync of b failed");
+    assert_clear(&mount.sync().await.unwrap_err(), "Sync of b failed");
     b.fail(Call::Close);
     c.fail(Call::Close);
-    is_clear(&mount.close().await.unwrap_err(), "Close of b failed");
+    assert_clear(&mount.close().await.unwrap_err(), "Close of b failed");
     for datastore in [a, b, c] {
         assert!(datastore.has(&Key::root()).await.unwrap_err().is_closed());
     }
@@ -244,7 +244,7 @@ async fn a_commit_that_fails_half_way_says_what_is_committed() {
         (&committed[..], failed.as_str()),
         (&[Key::new("/a")][..], "/b")
     );
-    is_clear(&error, "/a");
+    assert_clear(&error, "/a");
     assert_eq!(keys(&mount, Query::new()).await, ["/a/x"]);
 }
 

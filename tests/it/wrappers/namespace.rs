@@ -5,7 +5,7 @@ use ds_flatfs::wrappers::Namespace;
 use ds_flatfs::{Datastore, Key, Query};
 
 use super::{answer, holding, keys, put_all, shared, value};
-use crate::support::{Home, is_clear};
+use crate::support::{Home, assert_clear};
 
 #[tokio::test]
 async fn the_prefix_is_put_before_keys_and_taken_off_in_answers() {
@@ -58,7 +58,7 @@ async fn an_error_names_the_key_of_the_namespace() {
     let namespace = Namespace::new(shared(&files), "/ns");
     let key = Key::new("/KEY");
     let error = namespace.put(&key, "value".into()).await.unwrap_err();
-    is_clear(&error, "\"/KEY\"");
+    assert_clear(&error, "\"/KEY\"");
     assert_eq!(namespace.get(&key).await.unwrap(), None);
 }
 

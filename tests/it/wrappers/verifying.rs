@@ -7,12 +7,12 @@ use futures::FutureExt;
 use futures::stream::{self, StreamExt};
 
 use super::{answer, keys, shared};
-use crate::support::{block, is_clear, key_of, noise};
+use crate::support::{assert_clear, block, key_of, random_bytes};
 
 fn is_corrupt<T: std::fmt::Debug>(result: ds_flatfs::Result<T>, key: &Key) {
     let error = result.unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
-    is_clear(&error, key.as_str());
+    assert_clear(&error, key.as_str());
 }
 
 /// A datastore with a sound block and one that is damaged, and their keys.
@@ -158,7 +158,7 @@ async fn keys_that_say_too_little_are_refused_unless_they_are_allowed() {
         let strict = Verifying::new(shared(&below));
         let lenient = strict.clone().allow_other_keys(true);
         let put = strict.put(&key, "value".into()).await.unwrap_err();
-        is_clear(&put, key.as_str());
+        assert_clear(&put, key.as_str());
         assert_eq!(strict.get(&key).await.unwrap(), None, "nothing is there");
 
         lenient.put(&key, "value".into()).await.unwrap();
@@ -181,7 +181,7 @@ async fn a_key_made_of_a_whole_cid_is_checked_by_its_hash() {
 #[tokio::test]
 async fn a_large_value_is_hashed_on_another_thread_and_a_small_one_at_once() {
     let verifying = Verifying::new(shared(&MemoryDatastore::new()));
-    let large = noise(1, 1 << 20);
+    let large = random_bytes(1, 1 << 20);
     let key = key_of(&large);
     assert!(verifying.put(&key, large.clone()).now_or_never().is_none());
     verifying.put(&key, large).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a store reports while it works: events and spans.
+//! The events, spans and metrics that a store reports.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -16,39 +16,40 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 use crate::child::{self, Child};
 use crate::support::{Home, block};
 
-/// An event, as it was reported.
+/// An event that was reported.
 #[derive(Clone, Debug)]
-struct Report {
+struct ReportedEvent {
     target: String,
     level: String,
     fields: BTreeMap<String, String>,
-    /// The names of the spans that an event is in.
+    /// The names of the spans around the event.
     spans: Vec<&'static str>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Collected(Arc<Mutex<Vec<Report>>>);
+struct Collected(Arc<Mutex<Vec<ReportedEvent>>>);
 
 /// The fields of an event.
 struct Fields(BTreeMap<String, String>);
 
 impl Collected {
-    /// All events of one target with this message.
-    fn with(&self, target: &str, message: &str) -> Vec<Report> {
+    /// Returns all events of one target with this message.
+    fn with(&self, target: &str, message: &str) -> Vec<ReportedEvent> {
         let all = self.0.lock().unwrap();
-        let is_wanted =
-            |report: &&Report| report.target == target && report.fields["message"] == message;
+        let is_wanted = |report: &&ReportedEvent| {
+            report.target == target && report.fields["message"] == message
+        };
         all.iter().filter(is_wanted).cloned().collect()
     }
 
-    fn only(&self, target: &str, message: &str) -> Report {
+    fn only(&self, target: &str, message: &str) -> ReportedEvent {
         let found = self.with(target, message);
         assert_eq!(found.len(), 1, "{message}: {found:?} of {self:?}");
         found[0].clone()
     }
 }
 
-impl Report {
+impl ReportedEvent {
     fn has(&self, level: &str, expected: &[(&str, &str)]) {
         assert_eq!(self.level, level, "{self:?}");
         for (field, value) in expected {
@@ -63,7 +64,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collected {
         let mut fields = Fields(BTreeMap::new());
         event.record(&mut fields);
         let spans = context.event_scope(event).into_iter().flatten();
-        self.0.lock().unwrap().push(Report {
+        self.0.lock().unwrap().push(ReportedEvent {
             target: event.metadata().target().to_owned(),
             level: event.metadata().level().to_string(),
             fields: fields.0,
@@ -82,8 +83,8 @@ impl Visit for Fields {
     }
 }
 
-/// Listens from now on to what this process reports.
-fn listen() -> Collected {
+/// Collects what this process reports from now on.
+fn collect_events() -> Collected {
     let collected = Collected::default();
     let subscriber = Registry::default().with(collected.clone());
     tracing::subscriber::set_global_default(subscriber).unwrap();
@@ -91,13 +92,13 @@ fn listen() -> Collected {
 }
 
 #[test]
-fn what_a_store_does_is_reported_with_stable_names() {
+fn events_have_stable_names() {
     let home = Home::new();
     Child::start(
-        "observed::a_session",
+        "tracing_and_metrics::a_session",
         &[&home.beside("").display().to_string()],
     )
-    .passes();
+    .wait_for_success();
 }
 
 #[test]
@@ -107,13 +108,13 @@ fn a_session() {
         return;
     };
     let path = Path::new(&arguments[0]).join("store");
-    let reports = listen();
+    let reports = collect_events();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let store = FlatFs::options().create(&path).await.unwrap();
         reads_and_writes(&store, &reports).await;
         batches(&store, &reports).await;
-        life(&store, &reports).await;
+        lifecycle(&store, &reports).await;
     });
 }
 
@@ -163,7 +164,7 @@ async fn batches(store: &FlatFs, reports: &Collected) {
     discarded.has("DEBUG", &[("batch", names[1])]);
 }
 
-async fn life(store: &FlatFs, reports: &Collected) {
+async fn lifecycle(store: &FlatFs, reports: &Collected) {
     let path = store.path().display().to_string();
     fs::write(store.path().join("FOREIGN.txt"), "not a block").unwrap();
     let query = store.query(Query::new().keys_only()).await.unwrap();
@@ -197,13 +198,15 @@ mod metrics {
     use crate::support::block_path;
 
     #[test]
-    fn figures_are_counted_under_stable_names() {
+    fn metrics_have_stable_names() {
         let home = Home::new();
         let path = home.beside("").display().to_string();
-        Child::start("observed::metrics::a_counted_session", &[&path]).passes();
+        Child::start("tracing_and_metrics::metrics::a_counted_session", &[&path])
+            .wait_for_success();
     }
 
-    /// Each figure since the last look as a line: its name, its labels, its count or how many values it has.
+    /// Returns each metric since the last snapshot by its name and labels: its value, or the number of its
+    /// values.
     fn figures(snapshotter: &Snapshotter) -> BTreeMap<String, u64> {
         let figures = snapshotter.snapshot().into_vec().into_iter();
         figures
@@ -266,8 +269,8 @@ mod metrics {
         let (key, value) = block(1);
         store.put(&key, value).await.unwrap();
         let in_the_way = Key::new("AB");
-        let place = block_path(store.shard(), &in_the_way);
-        fs::create_dir_all(path.join(place)).unwrap();
+        let path_of_block = block_path(store.shard(), &in_the_way);
+        fs::create_dir_all(path.join(path_of_block)).unwrap();
         store.put(&in_the_way, "x".into()).await.unwrap_err();
         store.get(&key).await.unwrap();
         store.get(&key).await.unwrap();
@@ -283,7 +286,7 @@ mod metrics {
         uncounted(&store, late).await;
     }
 
-    /// What a closed store is asked.
+    /// Calls a closed store.
     async fn uncounted(store: &FlatFs, batch: FlatBatch) {
         let (key, value) = block(3);
         store.put(&key, value).await.unwrap_err();

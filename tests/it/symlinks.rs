@@ -1,7 +1,7 @@
-//! Symbolic links to a store and in it.
+//! Symbolic links to a store and inside a store.
 #![expect(
     clippy::disallowed_methods,
-    reason = "the tests look at the disk behind the store's back"
+    reason = "the tests access the disk directly"
 )]
 
 use std::fs;
@@ -13,7 +13,7 @@ use ds_flatfs::{Error, FlatFs, Key};
 use crate::support;
 
 #[tokio::test]
-async fn a_store_is_used_by_a_link_to_it_as_by_its_own_path() {
+async fn a_store_can_be_used_through_a_symlink() {
     let dir = tempfile::tempdir().unwrap();
     let (real, link) = (dir.path().join("real"), dir.path().join("link"));
     fs::create_dir(&real).unwrap();
@@ -24,7 +24,7 @@ async fn a_store_is_used_by_a_link_to_it_as_by_its_own_path() {
     assert_eq!(support::contents(&store).await.len(), 1);
     store.sync().await.unwrap();
     let usage = store.disk_usage().await.unwrap();
-    assert_eq!(usage.bytes, support::usage(&real));
+    assert_eq!(usage.bytes, support::true_usage(&real));
     let error = FlatFs::options().open(&real).await.unwrap_err();
     assert!(error.is_locked(), "{error:?}");
     store.close().await.unwrap();
@@ -35,7 +35,7 @@ async fn a_store_is_used_by_a_link_to_it_as_by_its_own_path() {
 }
 
 #[tokio::test]
-async fn a_link_in_the_place_of_temp_is_not_followed_when_a_store_is_created() {
+async fn a_create_does_not_follow_a_symlink_at_the_path_of_temp() {
     let dir = tempfile::tempdir().unwrap();
     let (foreign, store) = (dir.path().join("foreign"), dir.path().join("store"));
     for dir in [&foreign, &store] {
@@ -50,7 +50,7 @@ async fn a_link_in_the_place_of_temp_is_not_followed_when_a_store_is_created() {
 }
 
 #[tokio::test]
-async fn a_link_in_the_place_of_a_shard_directory_or_a_block_is_an_error() {
+async fn a_symlink_at_the_path_of_a_shard_directory_or_block_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let (foreign, path) = (dir.path().join("foreign"), dir.path().join("store"));
     fs::create_dir(&foreign).unwrap();

@@ -1,4 +1,4 @@
-//! Stores that are damaged, and things on disk that are not what they should be.
+//! Damaged stores, and files of the wrong kind or with the wrong permissions.
 
 use std::fs;
 use std::future::Future;
@@ -10,9 +10,9 @@ use ds_flatfs::{Error, FlatFs, Key, Query, Result};
 use futures::StreamExt;
 use nix::sys::stat::Mode;
 
-use crate::support::{Home, block, contents, exact_usage, is_clear, options, tree, usage};
+use crate::support::{Home, assert_clear, block, contents, exact_usage, options, tree, true_usage};
 
-/// What opening the store says, for reading as for writing.
+/// Returns the errors of opening the store for reading and for writing.
 async fn open_errors(home: &Home) -> [Error; 3] {
     let reader = options().read_only(true);
     [
@@ -22,7 +22,7 @@ async fn open_errors(home: &Home) -> [Error; 3] {
     ]
 }
 
-/// What every operation on a key says where something else stands in its place.
+/// Returns the errors of all operations on a key whose path has something that is not a block.
 async fn every_operation(store: &FlatFs, key: &Key) -> Vec<Error> {
     let entries = store.query(Query::new()).await.unwrap();
     let mut found: Vec<_> = entries
@@ -40,25 +40,25 @@ async fn every_operation(store: &FlatFs, key: &Key) -> Vec<Error> {
     found
 }
 
-fn is_unexpected(errors: Vec<Error>, path: &Path, found_there: &str) {
+fn assert_unexpected(errors: Vec<Error>, path: &Path, found_there: &str) {
     for error in errors {
         assert!(matches!(error, Error::Unexpected { .. }), "{error}");
         assert_eq!(error.path(), Some(path));
-        is_clear(&error, path.to_str().unwrap());
-        is_clear(&error, found_there);
+        assert_clear(&error, path.to_str().unwrap());
+        assert_clear(&error, found_there);
     }
 }
 
-/// Takes the block of a closed store away, and answers its key, its place and where it is now.
-fn take_away(home: &Home) -> (Key, PathBuf, PathBuf) {
+/// Moves the block of a closed store outside. Returns its key, its old path and its new path.
+fn move_block_outside(home: &Home) -> (Key, PathBuf, PathBuf) {
     let (key, _) = block(0);
-    let (place, outside) = (home.block(&key), home.beside("outside.data"));
-    fs::rename(&place, &outside).unwrap();
-    (key, place, outside)
+    let (block_path, outside) = (home.block(&key), home.beside("outside.data"));
+    fs::rename(&block_path, &outside).unwrap();
+    (key, block_path, outside)
 }
 
 #[tokio::test]
-async fn a_sharding_that_makes_no_sense_is_refused_in_one_clear_line() {
+async fn an_invalid_sharding_is_refused_with_a_clear_error() {
     let long = "x".repeat(1 << 20);
     let garbage: [&[u8]; 8] = [
         b"",
@@ -75,15 +75,15 @@ async fn a_sharding_that_makes_no_sense_is_refused_in_one_clear_line() {
         fs::write(home.in_store("SHARDING"), contents).unwrap();
         let before = tree(&home.store());
         for error in open_errors(&home).await {
-            is_clear(&error, home.store().to_str().unwrap());
-            is_clear(&error, "SHARDING");
+            assert_clear(&error, home.store().to_str().unwrap());
+            assert_clear(&error, "SHARDING");
         }
         assert_eq!(tree(&home.store()), before);
     }
 }
 
 #[tokio::test]
-async fn a_store_without_its_sharding_is_not_taken_for_an_empty_directory() {
+async fn a_store_without_its_sharding_is_not_treated_as_an_empty_directory() {
     let home = Home::with_closed_store().await;
     fs::remove_file(home.in_store("SHARDING")).unwrap();
     let before = tree(&home.store());
@@ -91,14 +91,14 @@ async fn a_store_without_its_sharding_is_not_taken_for_an_empty_directory() {
     let created = options().create(home.store()).await.unwrap_err();
     for error in errors.into_iter().chain([created]) {
         assert!(matches!(error, Error::NotAStore { .. }), "{error}");
-        is_clear(&error, home.store().to_str().unwrap());
-        is_clear(&error, "SHARDING");
+        assert_clear(&error, home.store().to_str().unwrap());
+        assert_clear(&error, "SHARDING");
     }
     assert_eq!(tree(&home.store()), before);
 }
 
 #[tokio::test]
-async fn a_sharding_that_is_no_file_is_refused() {
+async fn a_sharding_that_is_not_a_file_is_refused() {
     for make in [
         |path: &Path| fs::create_dir(path).unwrap(),
         |path: &Path| symlink("_README", path).unwrap(),
@@ -109,13 +109,13 @@ async fn a_sharding_that_is_no_file_is_refused() {
         fs::remove_file(&path).unwrap();
         make(&path);
         for error in open_errors(&home).await {
-            is_clear(&error, path.to_str().unwrap());
+            assert_clear(&error, path.to_str().unwrap());
         }
     }
 }
 
 #[tokio::test]
-async fn the_root_can_be_reached_by_a_symbolic_link() {
+async fn the_root_can_be_a_symbolic_link() {
     let home = Home::with_closed_store().await;
     let link = home.beside("link");
     symlink(home.store(), &link).unwrap();
@@ -134,19 +134,23 @@ async fn the_root_can_be_reached_by_a_symbolic_link() {
 }
 
 #[tokio::test]
-async fn a_symbolic_link_in_place_of_a_block_is_neither_followed_nor_replaced() {
+async fn a_symlink_at_the_path_of_a_block_is_neither_followed_nor_replaced() {
     for is_dangling in [false, true] {
         let home = Home::with_closed_store().await;
-        let (key, place, outside) = take_away(&home);
-        symlink(&outside, &place).unwrap();
+        let (key, block_path, outside) = move_block_outside(&home);
+        symlink(&outside, &block_path).unwrap();
         if is_dangling {
             fs::remove_file(&outside).unwrap();
         }
         let store = options().open(home.store()).await.unwrap();
-        is_unexpected(every_operation(&store, &key).await, &place, "symbolic link");
+        assert_unexpected(
+            every_operation(&store, &key).await,
+            &block_path,
+            "symbolic link",
+        );
         store.close().await.unwrap();
-        assert_eq!(home.in_flight(), [""; 0]);
-        assert_eq!(fs::read_link(&place).unwrap(), outside);
+        assert_eq!(home.temp_names(), [""; 0]);
+        assert_eq!(fs::read_link(&block_path).unwrap(), outside);
         assert_eq!(outside.exists(), !is_dangling);
         if !is_dangling {
             assert_eq!(fs::read(&outside).unwrap(), block(0).1);
@@ -155,7 +159,7 @@ async fn a_symbolic_link_in_place_of_a_block_is_neither_followed_nor_replaced() 
 }
 
 #[tokio::test]
-async fn a_directory_or_a_fifo_in_place_of_a_block_is_neither_read_nor_replaced() {
+async fn a_directory_or_fifo_at_the_path_of_a_block_is_neither_read_nor_replaced() {
     let fifo = |path: &Path| nix::unistd::mkfifo(path, Mode::S_IRWXU).unwrap();
     let dir = |path: &Path| fs::create_dir(path).unwrap();
     for (make, name) in [
@@ -163,19 +167,22 @@ async fn a_directory_or_a_fifo_in_place_of_a_block_is_neither_read_nor_replaced(
         (&dir as &dyn Fn(&Path), "directory"),
     ] {
         let home = Home::with_closed_store().await;
-        let (key, place, _) = take_away(&home);
-        make(&place);
+        let (key, block_path, _) = move_block_outside(&home);
+        make(&block_path);
         let store = options().open(home.store()).await.unwrap();
-        let before = fs::symlink_metadata(&place).unwrap().file_type();
-        is_unexpected(every_operation(&store, &key).await, &place, name);
+        let before = fs::symlink_metadata(&block_path).unwrap().file_type();
+        assert_unexpected(every_operation(&store, &key).await, &block_path, name);
         store.close().await.unwrap();
-        assert_eq!(home.in_flight(), [""; 0]);
-        assert_eq!(fs::symlink_metadata(&place).unwrap().file_type(), before);
+        assert_eq!(home.temp_names(), [""; 0]);
+        assert_eq!(
+            fs::symlink_metadata(&block_path).unwrap().file_type(),
+            before
+        );
     }
 }
 
 #[tokio::test]
-async fn a_symbolic_link_in_place_of_a_shard_directory_is_not_followed() {
+async fn a_symlink_at_the_path_of_a_shard_directory_is_not_followed() {
     for is_dangling in [false, true] {
         let home = Home::with_closed_store().await;
         let (key, _) = block(0);
@@ -187,7 +194,7 @@ async fn a_symbolic_link_in_place_of_a_shard_directory_is_not_followed() {
             fs::remove_dir_all(&outside).unwrap();
         }
         let store = options().open(home.store()).await.unwrap();
-        is_unexpected(every_operation(&store, &key).await, &shard, "symbolic link");
+        assert_unexpected(every_operation(&store, &key).await, &shard, "symbolic link");
         store.close().await.unwrap();
         assert_eq!(fs::read_link(&shard).unwrap(), outside);
         if !is_dangling {
@@ -198,7 +205,7 @@ async fn a_symbolic_link_in_place_of_a_shard_directory_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_file_in_place_of_a_shard_directory_is_an_error_for_its_keys_alone() {
+async fn a_file_at_the_path_of_a_shard_directory_is_an_error_only_for_its_keys() {
     let home = Home::with_closed_store().await;
     let (key, _) = block(0);
     let shard = home.block(&key).parent().unwrap().to_owned();
@@ -207,7 +214,7 @@ async fn a_file_in_place_of_a_shard_directory_is_an_error_for_its_keys_alone() {
     let store = options().open(home.store()).await.unwrap();
     let put = store.put(&key, Bytes::new()).await.unwrap_err();
     let get = store.get(&key).await.unwrap_err();
-    is_unexpected(vec![put, get], &shard, "file");
+    assert_unexpected(vec![put, get], &shard, "file");
     let (other, value) = block(1);
     store.put(&other, value.clone()).await.unwrap();
     assert_eq!(contents(&store).await, [(other, value)].into());
@@ -216,7 +223,7 @@ async fn a_file_in_place_of_a_shard_directory_is_an_error_for_its_keys_alone() {
 }
 
 #[tokio::test]
-async fn a_symbolic_link_in_place_of_temp_is_not_followed() {
+async fn a_symlink_at_the_path_of_temp_is_not_followed() {
     let home = Home::with_closed_store().await;
     let (temp, outside) = (home.in_store(".temp"), home.beside("outside"));
     fs::remove_dir(&temp).unwrap();
@@ -224,7 +231,7 @@ async fn a_symbolic_link_in_place_of_temp_is_not_followed() {
     fs::write(outside.join("precious"), "mine").unwrap();
     symlink(&outside, &temp).unwrap();
     let error = options().open(home.store()).await.unwrap_err();
-    is_unexpected(vec![error], &temp, "symbolic link");
+    assert_unexpected(vec![error], &temp, "symbolic link");
 
     let home = Home::new();
     let temp = home.in_store(".temp");
@@ -234,14 +241,14 @@ async fn a_symbolic_link_in_place_of_temp_is_not_followed() {
     fs::write(outside.join("precious"), "mine").unwrap();
     symlink(&outside, &temp).unwrap();
     let error = options().create(home.store()).await.unwrap_err();
-    is_unexpected(vec![error], &temp, "symbolic link");
+    assert_unexpected(vec![error], &temp, "symbolic link");
     assert_eq!(fs::read(outside.join("precious")).unwrap(), b"mine");
     assert_eq!(fs::read_link(&temp).unwrap(), outside);
     assert!(!home.in_store("SHARDING").exists());
 }
 
 #[tokio::test]
-async fn a_symbolic_link_in_temp_is_removed_and_not_followed() {
+async fn a_symlink_in_temp_is_removed_and_not_followed() {
     let home = Home::with_closed_store().await;
     let outside = home.beside("outside");
     fs::create_dir(&outside).unwrap();
@@ -249,18 +256,18 @@ async fn a_symbolic_link_in_temp_is_removed_and_not_followed() {
     symlink(&outside, home.in_store(".temp/batch-x")).unwrap();
     let store = options().open(home.store()).await.unwrap();
     store.close().await.unwrap();
-    assert_eq!(home.in_flight(), [""; 0]);
+    assert_eq!(home.temp_names(), [""; 0]);
     assert_eq!(fs::read(outside.join("precious")).unwrap(), b"mine");
 }
 
 #[tokio::test]
-async fn a_figure_that_makes_no_sense_is_counted_anew() {
+async fn an_invalid_disk_usage_is_counted_again() {
     let home = Home::with_closed_store().await;
     for garbage in ["", "\0\0\0\0", "{\"diskUsage\":-1}", "[1,2,3]"] {
         fs::write(home.in_store("diskUsage.cache"), garbage).unwrap();
-        // What the open is going to make may change the size of the root.
+        // The open would create this file, which may change the size of the root.
         fs::write(home.in_store(".unclean"), "").unwrap();
-        let expected = usage(&home.store());
+        let expected = true_usage(&home.store());
         let store = options().open(home.store()).await.unwrap();
         assert_eq!(exact_usage(&store).await, expected, "{garbage:?}");
         store.close().await.unwrap();
@@ -268,19 +275,19 @@ async fn a_figure_that_makes_no_sense_is_counted_anew() {
 }
 
 #[tokio::test]
-async fn a_directory_in_place_of_the_figure_is_an_error_that_names_it() {
+async fn a_directory_at_the_path_of_the_disk_usage_is_an_error_that_names_it() {
     let home = Home::with_closed_store().await;
     let path = home.in_store("diskUsage.cache");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     let error = options().open(home.store()).await.unwrap_err();
-    is_clear(&error, path.to_str().unwrap());
+    assert_clear(&error, path.to_str().unwrap());
     assert!(path.is_dir());
 }
 
-/// Runs a test as somebody who has to mind permissions: root does not. Only this thread, and the
-/// pool's that it begins, become somebody else.
-fn as_nobody<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
+/// Runs a test as a user without privileges, since permissions do not apply to root. Only the thread of the
+/// test and the pool threads that it starts change their user.
+fn run_unprivileged<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
     std::thread::scope(|scope| {
         let run = || {
             #[cfg(target_os = "linux")]
@@ -323,9 +330,9 @@ fn a_directory_that_may_not_be_written_to_is_an_error_that_names_what_was_refuse
         let error = result.unwrap_err();
         let source = error.io_error().unwrap();
         assert_eq!(source.kind(), std::io::ErrorKind::PermissionDenied);
-        is_clear(&error, path.to_str().unwrap());
+        assert_clear(&error, path.to_str().unwrap());
     };
-    as_nobody(async || {
+    run_unprivileged(async || {
         fs::File::create(home.in_store("x")).unwrap_err();
         denied(options().open(home.store()).await, &home.store());
         denied(
@@ -337,7 +344,7 @@ fn a_directory_that_may_not_be_written_to_is_an_error_that_names_what_was_refuse
         reader.close().await.unwrap();
     });
     allow(&home.store(), 0o000);
-    as_nobody(async || {
+    run_unprivileged(async || {
         let reader = options().read_only(true);
         denied(reader.open(home.store()).await, &home.store());
     });
@@ -345,7 +352,7 @@ fn a_directory_that_may_not_be_written_to_is_an_error_that_names_what_was_refuse
 }
 
 #[test]
-fn a_block_that_may_not_be_read_is_an_error_and_the_others_still_come() {
+fn a_block_without_read_permission_is_an_error_and_a_query_returns_the_others() {
     let home = Home::new();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -367,15 +374,15 @@ fn a_block_that_may_not_be_read_is_an_error_and_the_others_still_come() {
     let path = home.block(&key);
     allow(&home.beside(""), 0o755);
     allow(&path, 0o000);
-    as_nobody(async || {
+    run_unprivileged(async || {
         let store = options().read_only(true).open(home.store()).await.unwrap();
         let error = store.get(&key).await.unwrap_err();
-        is_clear(&error, path.to_str().unwrap());
+        assert_clear(&error, path.to_str().unwrap());
         let entries: Vec<_> = store.query(Query::new()).await.unwrap().collect().await;
         let (found, failed): (Vec<_>, Vec<_>) = entries.into_iter().partition(Result::is_ok);
         assert_eq!(found.len(), 2);
         assert_eq!(failed.len(), 1);
-        is_clear(failed[0].as_ref().unwrap_err(), path.to_str().unwrap());
+        assert_clear(failed[0].as_ref().unwrap_err(), path.to_str().unwrap());
         store.close().await.unwrap();
     });
 }

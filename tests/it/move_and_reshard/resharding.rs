@@ -1,4 +1,4 @@
-//! Another shard function for a store that is there.
+//! Changing the shard function of a store.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,16 +9,16 @@ use ds_flatfs::{Error, FlatFs, Key};
 
 use super::{SHARDS, check, has_readme, shard};
 use crate::fixtures::FIXTURES;
-use crate::support::{Home, block, blocks, contents, fill, is_clear, options, tree};
+use crate::support::{Home, assert_clear, block, blocks, contents, fill, options, tree};
 
-const UNDER_WAY: &str =
+const INTERRUPTED: &str =
     "/repo/flatfs/shard/resharding/1 from next-to-last/2 to prefix/3; whatever\n";
 
 #[tokio::test]
-async fn stores_of_other_programs_go_through_all_functions_and_back() {
+async fn stores_of_other_programs_can_be_resharded_to_all_functions_and_back() {
     for fixture in FIXTURES {
         let (_home, path) = fixture.unpack();
-        // The directories may have had another size where the store was made.
+        // The directories may have had another size on the file system where the store was written.
         fs::remove_file(path.join("diskUsage.cache")).unwrap();
         let store = options().open(&path).await.unwrap();
         let expected = contents(&store).await;
@@ -45,14 +45,14 @@ async fn stores_of_other_programs_go_through_all_functions_and_back() {
             let empty = leftovers.keys().filter(|dir| path.join(dir).is_dir());
             let mut empty = empty.filter(|dir| fs::read_dir(path.join(dir)).unwrap().count() == 0);
             assert_eq!(empty.next(), Some(&".temp".into()));
-            assert_eq!(empty.next(), None, "no empty shards are left");
+            assert_eq!(empty.next(), None, "no empty shard directory must remain");
         }
         assert_eq!(modes(&path), before);
     }
 }
 
 #[tokio::test]
-async fn to_the_function_that_it_has_there_is_nothing_to_do() {
+async fn a_resharding_to_the_current_function_does_nothing() {
     let home = Home::with_closed_store().await;
     let before = tree(&home.store());
     let done = Reshard::new(shard("next-to-last/2"))
@@ -65,10 +65,10 @@ async fn to_the_function_that_it_has_there_is_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_between_two_functions_is_refused_by_everybody() {
+async fn every_call_refuses_a_store_with_an_interrupted_resharding() {
     let home = Home::with_closed_store().await;
-    fs::write(home.in_store("SHARDING"), UNDER_WAY).unwrap();
-    // It knows nothing of that.
+    fs::write(home.in_store("SHARDING"), INTERRUPTED).unwrap();
+    // An interrupted re-sharding leaves no stored disk usage.
     fs::remove_file(home.in_store("diskUsage.cache")).unwrap();
     let before = tree(&home.store());
     let read_only = options().read_only(true);
@@ -81,8 +81,8 @@ async fn a_store_that_is_between_two_functions_is_refused_by_everybody() {
     for opened in opened {
         let error = opened.unwrap_err();
         assert!(matches!(error, Error::Resharding { .. }), "{error:?}");
-        is_clear(&error, "flatfs reshard");
-        is_clear(&error, "next-to-last/2");
+        assert_clear(&error, "flatfs reshard");
+        assert_clear(&error, "next-to-last/2");
         assert_eq!(error.path(), Some(home.store().as_path()));
     }
     let other = home.beside("other");
@@ -107,7 +107,7 @@ async fn a_store_that_is_between_two_functions_is_refused_by_everybody() {
 }
 
 #[tokio::test]
-async fn a_resharding_of_another_version_is_refused_by_name_and_left_as_it_is() {
+async fn a_resharding_of_another_version_is_refused_and_not_changed() {
     let home = Home::with_closed_store().await;
     fs::write(
         home.in_store("SHARDING"),
@@ -125,13 +125,13 @@ async fn a_resharding_of_another_version_is_refused_by_name_and_left_as_it_is() 
     for error in errors {
         let is_known = matches!(error, Error::UnknownReshardMarker { version: 7, .. });
         assert!(is_known, "{error:?}");
-        is_clear(&error, "version 7");
+        assert_clear(&error, "version 7");
     }
     assert_eq!(tree(&home.store()), before);
 }
 
 #[tokio::test]
-async fn a_store_that_somebody_writes_to_is_locked() {
+async fn a_store_with_a_writer_is_locked() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let error = Reshard::new(shard("prefix/3"))
         .run(home.store())
@@ -146,7 +146,7 @@ async fn a_store_that_somebody_writes_to_is_locked() {
 }
 
 #[tokio::test]
-async fn what_is_no_store_is_no_store() {
+async fn a_directory_that_is_not_a_store_is_refused() {
     let home = Home::new();
     let missing = Reshard::new(shard("prefix/3")).run(home.store()).await;
     assert!(matches!(missing, Err(Error::NotAStore { .. })));
@@ -160,7 +160,7 @@ async fn what_is_no_store_is_no_store() {
 }
 
 #[tokio::test]
-async fn what_is_no_block_stays_where_it_is_and_is_reported() {
+async fn a_foreign_file_stays_and_is_reported() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let expected = blocks(20);
     fill(&store, &expected).await;
@@ -194,15 +194,15 @@ async fn what_is_no_block_stays_where_it_is_and_is_reported() {
             .iter()
             .all(|path| fs::symlink_metadata(path).is_ok())
     );
-    // A query says so too.
+    // A query reports the same.
     fs::remove_file(&foreign[3]).unwrap();
     let store = options().open(home.store()).await.unwrap();
     assert_eq!(contents(&store).await, expected);
 }
 
-/// A copying tool may have put blocks where a function that the store didn't have says.
+/// A tool may have copied blocks to the paths of another shard function.
 #[tokio::test]
-async fn of_a_block_in_both_places_the_one_that_the_store_had_is_there_afterwards() {
+async fn a_block_at_its_old_path_wins_over_a_stray_copy_at_its_new_path() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let path = |name: &str| home.in_store(name);
     for key in ["SAME12", "OTHER34", "MOVED56"] {
@@ -217,7 +217,7 @@ async fn of_a_block_in_both_places_the_one_that_the_store_had_is_there_afterward
     }
     fs::write(path("SA/SAME12.data"), "SAME12").unwrap();
     fs::write(path("OT/OTHER34.data"), "OTHER3").unwrap();
-    // One that was in no place at all.
+    // A copy that was at neither of the paths.
     fs::write(path("X/LOST78.data"), "LOST78").unwrap();
     let done = Reshard::new(shard("prefix/2"))
         .run(home.store())
@@ -241,7 +241,7 @@ async fn of_a_block_in_both_places_the_one_that_the_store_had_is_there_afterward
 }
 
 #[tokio::test]
-async fn something_else_in_the_place_of_a_directory_stops_it_and_nothing_is_lost() {
+async fn a_file_at_the_path_of_a_shard_directory_stops_a_resharding_without_loss() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let expected = blocks(5);
     fill(&store, &expected).await;
@@ -262,7 +262,7 @@ async fn something_else_in_the_place_of_a_directory_stops_it_and_nothing_is_lost
 }
 
 #[tokio::test]
-async fn progress_is_told_and_what_there_is_to_do_is_known() {
+async fn a_resharding_reports_its_progress_and_the_total() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     fill(&store, &blocks(50)).await;
     store.close().await.unwrap();
@@ -272,20 +272,20 @@ async fn progress_is_told_and_what_there_is_to_do_is_known() {
         entry.file_type().unwrap().is_dir() && entry.file_name() != ".temp"
     });
     let shards = shards.count() as u64;
-    let (sender, told) = std::sync::mpsc::channel();
+    let (sender, progress) = std::sync::mpsc::channel();
     let reshard = Reshard::new(shard("suffix/1")).on_progress(move |progress| {
         sender.send(progress).unwrap();
         std::ops::ControlFlow::Continue(())
     });
     let done = reshard.run(home.store()).await.unwrap();
-    let last = told.iter().last().unwrap();
+    let last = progress.iter().last().unwrap();
     assert_eq!((last.blocks, last.total_shards), (done.moved, shards));
     assert_eq!(last.shards, shards);
 }
 
-/// Who opens the store between the look at it and the lock must not work with the old function.
+/// A reader that opened the store before the re-sharding must not use the old function afterwards.
 #[tokio::test]
-async fn a_reader_from_before_says_so_and_a_new_one_finds_all() {
+async fn an_old_reader_reports_the_resharding_and_a_new_one_finds_all_blocks() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let expected = blocks(10);
     fill(&store, &expected).await;

@@ -1,4 +1,4 @@
-//! What users count on of the public types beside their methods.
+//! Properties of the public types: traits that they implement, and how they are serialized.
 
 use std::error::Error as StdError;
 use std::fmt::Debug;
@@ -15,8 +15,8 @@ use ds_flatfs::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-fn shared_by_threads<T: Send + Sync + Debug + ?Sized>() {}
-fn moved_to_threads<T: Send + ?Sized>() {}
+fn assert_shareable<T: Send + Sync + Debug + ?Sized>() {}
+fn assert_send<T: Send + ?Sized>() {}
 fn handle<T: Clone + Send + Sync + Debug + 'static>() {}
 fn value<T: Clone + Eq + Send + Sync + Debug + 'static>() {}
 fn map_key<T: Clone + Eq + Hash + Send + Sync + Debug + 'static>() {}
@@ -25,13 +25,13 @@ fn batch<T: Batch>() {}
 fn stored<T: Serialize + DeserializeOwned>() {}
 
 #[test]
-fn stores_and_their_parts_cross_threads() {
-    shared_by_threads::<dyn Datastore>();
-    shared_by_threads::<dyn Batch>();
-    shared_by_threads::<FlatBatch>();
-    moved_to_threads::<EntryStream>();
-    moved_to_threads::<Move>();
-    moved_to_threads::<Reshard>();
+fn stores_batches_and_queries_can_be_sent_to_other_threads() {
+    assert_shareable::<dyn Datastore>();
+    assert_shareable::<dyn Batch>();
+    assert_shareable::<FlatBatch>();
+    assert_send::<EntryStream>();
+    assert_send::<Move>();
+    assert_send::<Reshard>();
     handle::<FlatFs>();
     handle::<MemoryDatastore>();
     handle::<Mount>();
@@ -45,7 +45,7 @@ fn stores_and_their_parts_cross_threads() {
 }
 
 #[test]
-fn pointers_are_what_they_lead_to() {
+fn pointers_to_datastores_are_datastores() {
     datastore::<Arc<dyn Datastore>>();
     datastore::<Box<dyn Datastore>>();
     datastore::<Arc<FlatFs>>();
@@ -54,13 +54,13 @@ fn pointers_are_what_they_lead_to() {
 
 #[cfg(feature = "verify")]
 #[test]
-fn checks_cross_threads() {
+fn verifications_can_be_sent_to_other_threads() {
     use ds_flatfs::maintenance::verify::{Finding, Findings, Repair, Summary, Verify};
     use ds_flatfs::wrappers::Verifying;
 
-    moved_to_threads::<Verify>();
-    moved_to_threads::<Repair>();
-    moved_to_threads::<Findings>();
+    assert_send::<Verify>();
+    assert_send::<Repair>();
+    assert_send::<Findings>();
     handle::<Verifying>();
     handle::<Finding>();
     value::<Summary>();
@@ -68,7 +68,7 @@ fn checks_cross_threads() {
 
 #[cfg(feature = "blockstore")]
 #[test]
-fn a_blockstore_is_a_handle() {
+fn a_blockstore_can_be_cloned_and_shared() {
     use ds_flatfs::blockstore::DatastoreBlockstore;
 
     handle::<DatastoreBlockstore<FlatFs>>();
@@ -76,7 +76,7 @@ fn a_blockstore_is_a_handle() {
 }
 
 #[test]
-fn an_error_crosses_threads_and_fits_where_any_error_does() {
+fn an_error_can_be_sent_and_boxed() {
     fn boxed(error: Error) -> Box<dyn StdError + Send + Sync + 'static> {
         error.into()
     }
@@ -84,7 +84,7 @@ fn an_error_crosses_threads_and_fits_where_any_error_does() {
 }
 
 #[test]
-fn values_can_be_compared_and_put_into_maps() {
+fn values_can_be_compared_and_used_as_map_keys() {
     value::<Entry>();
     value::<Skipped>();
     value::<Moved>();
@@ -102,30 +102,30 @@ fn values_can_be_compared_and_put_into_maps() {
 }
 
 #[test]
-fn what_users_write_into_their_configuration_comes_back_the_same() {
-    fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T, json: &str) {
+fn configuration_values_survive_serialization() {
+    fn round_trips<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T, json: &str) {
         assert_eq!(serde_json::to_string(&value).unwrap(), json);
         assert_eq!(serde_json::from_str::<T>(json).unwrap(), value);
     }
     stored::<DiskUsage>();
-    comes_back(Key::new("CIQONE"), r#""/CIQONE""#);
-    comes_back(
+    round_trips(Key::new("CIQONE"), r#""/CIQONE""#);
+    round_trips(
         Shard::default(),
         r#""/repo/flatfs/shard/v1/next-to-last/2""#,
     );
-    comes_back(Durability::EveryWrite, r#""every-write""#);
-    comes_back(Durability::Commits, r#""commits""#);
-    comes_back(Durability::OnSync, r#""on-sync""#);
-    comes_back(ExistingBlock::Overwrite, r#""overwrite""#);
-    comes_back(ExistingBlock::Keep, r#""keep""#);
-    comes_back(
+    round_trips(Durability::EveryWrite, r#""every-write""#);
+    round_trips(Durability::Commits, r#""commits""#);
+    round_trips(Durability::OnSync, r#""on-sync""#);
+    round_trips(ExistingBlock::Overwrite, r#""overwrite""#);
+    round_trips(ExistingBlock::Keep, r#""keep""#);
+    round_trips(
         DiskUsage::new(7, Accuracy::Exact),
         r#"{"bytes":7,"accuracy":"initial-exact"}"#,
     );
 }
 
 #[test]
-fn the_accuracy_has_one_name_for_people_and_for_serde() {
+fn an_accuracy_has_the_same_name_for_display_and_serde() {
     for accuracy in [
         Accuracy::Exact,
         Accuracy::Approximate,
@@ -143,7 +143,7 @@ fn the_accuracy_has_one_name_for_people_and_for_serde() {
 }
 
 #[test]
-fn text_that_was_stored_by_hand_is_checked_when_it_is_read() {
+fn deserialized_text_is_validated() {
     let key: Key = serde_json::from_str(r#""a/../CIQONE/""#).unwrap();
     assert_eq!(key, Key::new("/CIQONE"));
     let shard: Shard = serde_json::from_str(r#""prefix/3""#).unwrap();

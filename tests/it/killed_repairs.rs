@@ -1,4 +1,4 @@
-//! Repairs that are killed: nothing is lost, and the next one completes the work.
+//! Repairs that are killed lose nothing, and the next repair completes the work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +19,7 @@ use crate::verify::{Found, verify};
 const BLOCKS: usize = 120;
 const KILLS: u32 = 30;
 
-/// All bytes that stand in a directory of blocks, by the name of their file.
+/// Returns the names and contents of all files in a directory.
 fn files_in(dir: &Path) -> BTreeSet<(String, Vec<u8>)> {
     let mut found = BTreeSet::new();
     for name in names(dir) {
@@ -33,7 +33,7 @@ fn files_in(dir: &Path) -> BTreeSet<(String, Vec<u8>)> {
     found
 }
 
-/// A store in which a third of the blocks are damaged, and a third stand in the wrong place.
+/// Returns a store in which a third of the blocks is damaged and another third misplaced.
 async fn damaged_store() -> (Home, BTreeMap<Key, Bytes>) {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let blocks = blocks(BLOCKS);
@@ -51,17 +51,17 @@ async fn damaged_store() -> (Home, BTreeMap<Key, Bytes>) {
 }
 
 #[tokio::test]
-async fn a_repair_that_is_killed_loses_nothing_and_the_next_one_completes_it() {
+async fn a_killed_repair_loses_nothing_and_the_next_one_completes_it() {
     let mut random = fastrand::Rng::with_seed(7);
     let mut interrupted = 0;
     for _ in 0..KILLS {
         let (home, blocks) = damaged_store().await;
         let before = files_in(&home.store());
         let path = home.store().display().to_string();
-        let mut child = Child::start("repair_kill::child", &[&path]);
-        // At any moment from the open to the last copy.
+        let mut child = Child::start("killed_repairs::child", &[&path]);
+        // Kill the process at any moment between the open and the last copy.
         for _ in 0..random.usize(..BLOCKS) {
-            child.hear();
+            child.next_line();
         }
         thread::sleep(Duration::from_millis(3).mul_f64(random.f64()));
         let said = child.kill();
@@ -78,15 +78,15 @@ async fn a_repair_that_is_killed_loses_nothing_and_the_next_one_completes_it() {
         }
         let after = files_in(&home.store());
         assert_eq!(before.difference(&after).count(), 0);
-        // The good ones once, and beside them those in quarantine.
+        // Each good block is found once, in addition to those in the quarantine.
         assert_eq!(after.len(), BLOCKS + BLOCKS.div_ceil(3));
     }
     eprintln!("{KILLS} kills, {interrupted} of them before the repair was done");
-    assert!(interrupted > 0, "no kill met a repair");
+    assert!(interrupted > 0, "no kill happened during a repair");
 }
 
-/// Repairs a store of [`blocks`] from good copies, and calls `tell` for each finding.
-async fn repair(store: &Path, tell: impl Fn()) {
+/// Repairs a store of [`blocks`] from good copies, and calls `report` for each finding.
+async fn repair(store: &Path, report: impl Fn()) {
     let copies = blocks(BLOCKS).into_iter().map(|(key, value)| {
         let cid = Cid::new_v1(0x55, key.to_multihash().unwrap());
         Ok((cid, value))
@@ -95,7 +95,7 @@ async fn repair(store: &Path, tell: impl Fn()) {
     let mut findings = repair.start().await.unwrap();
     while let Some(finding) = findings.next().await {
         finding.unwrap();
-        tell();
+        report();
     }
     assert_eq!(findings.summary().wrong, 0);
 }
@@ -109,9 +109,9 @@ fn child() {
     let runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = { runtime }.worker_threads(2).build().unwrap();
     runtime.block_on(async {
-        repair(Path::new(&arguments[0]), || child::say("finding")).await;
-        child::say("done");
-        // Until it is killed.
-        child::listen();
+        repair(Path::new(&arguments[0]), || child::send("finding")).await;
+        child::send("done");
+        // Wait until the process is killed.
+        child::receive();
     });
 }

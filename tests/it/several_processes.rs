@@ -1,4 +1,4 @@
-//! Several processes on one store.
+//! Several processes that use one store.
 
 use std::path::{Path, PathBuf};
 
@@ -24,8 +24,8 @@ impl Writer {
     fn start() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("store");
-        let mut child = Child::start("processes::writer", &[&path.display().to_string()]);
-        assert_eq!(child.hear().as_deref(), Some("open"));
+        let mut child = Child::start("several_processes::writer", &[&path.display().to_string()]);
+        assert_eq!(child.next_line().as_deref(), Some("open"));
         Writer {
             child,
             path,
@@ -33,16 +33,16 @@ impl Writer {
         }
     }
 
-    /// Lets it `put`, `delete` or `stage` a block, or `commit` what is staged.
-    fn tell(&mut self, command: &str) {
-        assert_eq!(self.child.ask(command), "done");
+    /// Makes the process `put`, `delete` or `stage` a block, or `commit` what is staged.
+    fn run(&mut self, command: &str) {
+        assert_eq!(self.child.request(command), "done");
     }
 
     async fn open_beside(&self, options: Options) -> Result<FlatFs> {
         options.open(&self.path).await
     }
 
-    async fn assert_locks_out(&self) {
+    async fn assert_other_writers_are_refused(&self) {
         let error = self.open_beside(FlatFs::options()).await.unwrap_err();
         assert!(error.is_locked(), "{error:?}");
         assert_eq!(error.path(), Some(&*self.path));
@@ -57,7 +57,9 @@ impl Writer {
 
     async fn open_to_read(&self) -> FlatFs {
         let options = FlatFs::options().read_only(true);
-        self.open_beside(options).await.expect("readers are let in")
+        self.open_beside(options)
+            .await
+            .expect("readers must be able to open")
     }
 }
 
@@ -69,15 +71,15 @@ fn writer() {
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime
-        .block_on(obey(Path::new(&arguments[0])))
+        .block_on(run_commands(Path::new(&arguments[0])))
         .expect("no errors");
 }
 
-async fn obey(path: &Path) -> Result<()> {
+async fn run_commands(path: &Path) -> Result<()> {
     let store = FlatFs::options().open_or_create(path).await?;
     let mut batch = store.batch().await?;
-    child::say("open");
-    while let Some(command) = child::listen() {
+    child::send("open");
+    while let Some(command) = child::receive() {
         let (command, name) = command.split_once(' ').unwrap_or((&command, ""));
         let key = Key::new(name);
         match command {
@@ -90,50 +92,50 @@ async fn obey(path: &Path) -> Result<()> {
             }
             _ => panic!("there is no command {command:?}"),
         }
-        child::say("done");
+        child::send("done");
     }
     drop(batch);
     store.close().await
 }
 
 #[tokio::test]
-async fn a_second_writer_is_locked_out_at_once() {
+async fn a_second_writer_is_refused_immediately() {
     let writer = Writer::start();
-    writer.assert_locks_out().await;
+    writer.assert_other_writers_are_refused().await;
 }
 
 #[tokio::test]
-async fn a_reader_sees_what_a_writer_in_another_process_has_acknowledged() {
+async fn a_reader_sees_acknowledged_writes_of_another_process() {
     let mut writer = Writer::start();
     let reader = writer.open_to_read().await;
     let (first, second) = (Key::new("FIRST"), Key::new("SECOND"));
     assert_eq!(reader.get(&first).await.unwrap(), None);
-    writer.tell("put FIRST");
+    writer.run("put FIRST");
     assert_eq!(reader.get(&first).await.unwrap(), Some(value_of("FIRST")));
-    writer.tell("stage SECOND");
+    writer.run("stage SECOND");
     assert_eq!(reader.get(&second).await.unwrap(), None);
-    writer.tell("commit");
+    writer.run("commit");
     assert_eq!(reader.get(&second).await.unwrap(), Some(value_of("SECOND")));
     assert_eq!(support::contents(&reader).await.len(), 2);
-    writer.tell("delete FIRST");
+    writer.run("delete FIRST");
     assert_eq!(reader.get(&first).await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn a_batch_of_a_live_writer_survives_readers_and_writers_that_are_locked_out() {
+async fn readers_and_refused_writers_do_not_affect_a_batch_of_another_process() {
     let mut writer = Writer::start();
     let names = ["ONE", "TWO", "THREE"];
     for name in names {
-        writer.tell(&format!("stage {name}"));
+        writer.run(&format!("stage {name}"));
     }
-    support::until_staged(&writer.path, names.len()).await;
+    support::wait_until_staged(&writer.path, names.len()).await;
     let staged = support::tree(&writer.path);
-    writer.assert_locks_out().await;
+    writer.assert_other_writers_are_refused().await;
     let reader = writer.open_to_read().await;
     assert!(support::contents(&reader).await.is_empty());
     reader.close().await.unwrap();
     assert_eq!(support::tree(&writer.path), staged);
-    writer.tell("commit");
+    writer.run("commit");
     let reader = writer.open_to_read().await;
     for name in names {
         let found = reader.get(&Key::new(name)).await.unwrap();
@@ -142,30 +144,36 @@ async fn a_batch_of_a_live_writer_survives_readers_and_writers_that_are_locked_o
 }
 
 #[tokio::test]
-async fn after_a_writer_is_killed_the_next_one_opens_at_once() {
+async fn a_writer_opens_immediately_after_another_was_killed() {
     let mut writer = Writer::start();
-    writer.tell("put KEPT");
-    writer.tell("stage LOST");
-    support::until_staged(&writer.path, 1).await;
+    writer.run("put PUT");
+    writer.run("stage STAGED");
+    support::wait_until_staged(&writer.path, 1).await;
     let Writer { child, path, _dir } = writer;
     child.kill();
-    let store = FlatFs::options().open(&path).await.expect("it opens");
+    let store = FlatFs::options()
+        .open(&path)
+        .await
+        .expect("the store must open");
     assert_eq!(support::temp_files(&path), [""; 0]);
     let found = support::contents(&store).await;
     assert_eq!(
         found.into_iter().collect::<Vec<_>>(),
-        [(Key::new("KEPT"), value_of("KEPT"))]
+        [(Key::new("PUT"), value_of("PUT"))]
     );
     store.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn after_a_writer_closed_the_next_one_opens_at_once() {
+async fn a_writer_opens_immediately_after_another_closed() {
     let mut writer = Writer::start();
-    writer.tell("put KEPT");
+    writer.run("put PUT");
     let Writer { child, path, _dir } = writer;
-    child.passes();
-    let store = FlatFs::options().open(&path).await.expect("it opens");
-    assert!(store.has(&Key::new("KEPT")).await.unwrap());
+    child.wait_for_success();
+    let store = FlatFs::options()
+        .open(&path)
+        .await
+        .expect("the store must open");
+    assert!(store.has(&Key::new("PUT")).await.unwrap());
     store.close().await.unwrap();
 }

@@ -1,6 +1,6 @@
-//! Blocks that change their places: `Move` and `Reshard`.
+//! `Move` and `Reshard`, which change the paths of blocks.
 
-mod kills;
+mod killed;
 mod moving;
 mod resharding;
 
@@ -12,10 +12,10 @@ use bytes::Bytes;
 use ds_flatfs::{Key, Shard};
 
 use crate::support::{
-    block_path, contents, exact_usage, key_of, options, slack_of_dirs, tree, usage,
+    block_path, contents, dir_size_slack, exact_usage, key_of, options, tree, true_usage,
 };
 
-/// The functions that a store goes through.
+/// The shard functions that the tests use one after the other.
 const SHARDS: [&str; 6] = [
     "prefix/1",
     "suffix/3",
@@ -29,7 +29,7 @@ fn shard(name: &str) -> Shard {
     name.parse().unwrap()
 }
 
-/// The files that are named as blocks, below a store's root, by their paths from there.
+/// Returns the files with names of blocks below a store's root, by relative path.
 fn block_files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let nodes = tree(root).into_iter().filter_map(|(path, node)| {
         let is_block = path.extension().is_some_and(|end| end == "data");
@@ -38,8 +38,8 @@ fn block_files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     nodes.collect()
 }
 
-/// Checks that a store has just these blocks, each with the hash that its key says and where it should
-/// stand, and that its figures are right.
+/// Checks that a store has exactly these blocks, each at the right path and with the hash in its key, and
+/// that the disk usage is right.
 async fn check(root: &Path, expected: &BTreeMap<Key, Bytes>, shard: Shard) {
     let wanted = expected.iter();
     let wanted = wanted.map(|(key, value)| (block_path(shard, key), value.to_vec()));
@@ -51,13 +51,13 @@ async fn check(root: &Path, expected: &BTreeMap<Key, Bytes>, shard: Shard) {
     assert_eq!(store.shard(), shard);
     assert_eq!(contents(&store).await, *expected);
     let figure = exact_usage(&store).await;
-    let counted = usage(root);
-    let slack = slack_of_dirs(root);
+    let counted = true_usage(root);
+    let slack = dir_size_slack(root);
     assert!(figure.abs_diff(counted) <= slack, "{figure}, not {counted}");
     store.close().await.unwrap();
 }
 
-/// Whether the store explains itself, as it should with kubo's function alone.
+/// Returns whether the store has a `_README`, as it should only with kubo's function.
 fn has_readme(root: &Path) -> bool {
     fs::exists(root.join("_README")).unwrap()
 }

@@ -1,9 +1,9 @@
-//! Processes that are killed in the middle of their commits.
+//! Processes that are killed during their commits.
 //!
-//! Each writer of the child takes one step after another: a put, a delete, and two batches that put,
-//! overwrite and delete. A step is determined by its writer and its number, so after a kill the
-//! parent knows what the store must hold: what it held after all steps that were acknowledged, or
-//! after one more, and nothing between the two.
+//! Each writer of the child runs one step after another: a put, a delete, and two batches that put,
+//! overwrite and delete. The writer and the number of a step determine what it does, so after a kill the
+//! parent knows what the store must have: its blocks after all acknowledged steps, or after one more step,
+//! and nothing between the two.
 
 use std::mem;
 use std::path::Path;
@@ -22,17 +22,17 @@ const NEW_BLOCKS: u32 = 30;
 const SLOTS: u32 = 10;
 
 #[tokio::test]
-async fn a_killed_process_tears_no_batch_and_loses_nothing_acknowledged() {
-    kill_again_and_again("OnSync", 100, Duration::from_micros(2_500)).await;
+async fn a_killed_process_tears_no_batch_and_loses_no_acknowledged_write() {
+    kill_repeatedly("OnSync", 100, Duration::from_micros(2_500)).await;
 }
 
 #[tokio::test]
-async fn a_killed_process_tears_and_loses_nothing_where_every_write_is_synced() {
-    kill_again_and_again("EveryWrite", 20, Duration::from_millis(25)).await;
+async fn a_killed_process_tears_and_loses_nothing_if_every_write_is_durable() {
+    kill_repeatedly("EveryWrite", 20, Duration::from_millis(25)).await;
 }
 
-/// `commit` is about as long as a commit takes.
-async fn kill_again_and_again(durability: &str, kills: u32, commit: Duration) {
+/// Kills a process with a store this number of times. `commit` is the approximate duration of a commit.
+async fn kill_repeatedly(durability: &str, kills: u32, commit: Duration) {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("store");
     let store = FlatFs::options().create(&path).await.expect("a new store");
@@ -43,33 +43,36 @@ async fn kill_again_and_again(durability: &str, kills: u32, commit: Duration) {
     for _ in 0..kills {
         let mut child = start(&path, durability, &writers);
         let mut steps: Vec<Steps> = writers.iter().map(Writer::steps).collect();
-        hear_of_commits(&mut child, &mut steps, random.u32(1..8));
+        wait_for_commits(&mut child, &mut steps, random.u32(1..8));
         thread::sleep(commit.mul_f64(random.f64()));
         for line in child.kill() {
-            take_note(&mut steps, &line);
+            record_line(&mut steps, &line);
         }
         let records = support::commit_records(&path);
         in_commits += u32::from(records > 0);
         completed += records;
-        let store = FlatFs::options().open(&path).await.expect("it opens");
+        let store = FlatFs::options()
+            .open(&path)
+            .await
+            .expect("the store must open");
         assert_eq!(support::temp_files(&path), [""; 0]);
         let mut found = support::contents(&store).await;
         for (writer, steps) in writers.iter_mut().zip(steps) {
             batches += writer.batches_until(steps.acknowledged);
             writer.check(&mut found, steps);
         }
-        assert!(found.is_empty(), "nobody put {:?}", found.keys());
+        assert!(found.is_empty(), "no writer put {:?}", found.keys());
         check_disk_usage(&store).await;
         store.close().await.expect("a close");
     }
     eprintln!(
-        "{kills} kills with {durability}, {in_commits} of them in commits; {batches} batches \
-         acknowledged, {completed} completed at the next open, none torn, none lost"
+        "{kills} kills with {durability}, {in_commits} of them during commits; {batches} batches \
+         acknowledged, {completed} completed by the next open, none torn, none lost"
     );
-    assert!(completed > 0, "no kill met a commit");
+    assert!(completed > 0, "no kill happened during a commit");
 }
 
-/// How far a writer came: numbers of steps.
+/// The progress of a writer, as numbers of steps.
 #[derive(Clone, Copy, Debug)]
 struct Steps {
     acknowledged: u32,
@@ -80,22 +83,24 @@ fn start(path: &Path, durability: &str, writers: &[Writer]) -> Child {
     let mut arguments = vec![path.display().to_string(), durability.to_owned()];
     arguments.extend(writers.iter().map(|writer| writer.done.to_string()));
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    Child::start("kill::child", &arguments)
+    Child::start("killed_writers::child", &arguments)
 }
 
-/// Listens until so many commits have begun.
-fn hear_of_commits(child: &mut Child, steps: &mut [Steps], mut commits: u32) {
+/// Reads lines of the child until this number of commits has begun.
+fn wait_for_commits(child: &mut Child, steps: &mut [Steps], mut commits: u32) {
     while commits > 0 {
-        let line = child.hear().expect("the child writes until it is killed");
-        take_note(steps, &line);
+        let line = child
+            .next_line()
+            .expect("the child must write until it is killed");
+        record_line(steps, &line);
         commits -= u32::from(line.starts_with("commit"));
     }
 }
 
-/// Follows a line of the child: `begin`, `commit` or `done`, the writer and the step.
-fn take_note(steps: &mut [Steps], line: &str) {
+/// Records a line of the child: `begin`, `commit` or `done`, the writer and the step.
+fn record_line(steps: &mut [Steps], line: &str) {
     let [word, writer, step] = line.split(' ').collect::<Vec<_>>()[..] else {
-        panic!("the child said {line:?}");
+        panic!("the child sent {line:?}");
     };
     let steps = &mut steps[writer.parse::<usize>().expect("a writer")];
     let number = step.parse::<u32>().expect("a step") + 1;
@@ -106,7 +111,7 @@ fn take_note(steps: &mut [Steps], line: &str) {
     }
 }
 
-/// What a writer must have left in the store.
+/// The blocks of a writer that the store must have.
 struct Writer {
     number: u32,
     done: u32,
@@ -143,7 +148,7 @@ impl Writer {
         self.done += 1;
     }
 
-    /// Takes this writer's blocks out of what was found, and compares.
+    /// Removes this writer's blocks from those that were found, and checks them.
     fn check(&mut self, found: &mut Contents, steps: Steps) {
         let is_own = |key: &Key| key.as_str().starts_with(&format!("/W{}", self.number));
         let (own, others): (Contents, Contents) = mem::take(found)
@@ -156,26 +161,26 @@ impl Writer {
         if own != self.contents && steps.begun > steps.acknowledged {
             self.take_step();
         }
-        let wrong = own
+        let unexpected = own
             .iter()
             .filter(|(key, _)| !self.contents.contains_key(*key));
-        let wrong: Vec<_> = wrong.map(|(key, _)| key).collect();
-        let gone = self.contents.keys().filter(|key| !own.contains_key(*key));
-        let gone: Vec<_> = gone.collect();
+        let unexpected: Vec<_> = unexpected.map(|(key, _)| key).collect();
+        let missing = self.contents.keys().filter(|key| !own.contains_key(*key));
+        let missing: Vec<_> = missing.collect();
         assert!(
             own == self.contents,
-            "writer {}, {steps:?}: not all or nothing of the last step, \
-             too much: {wrong:?}, too little: {gone:?}",
+            "writer {}, {steps:?}: the last step was applied in part, \
+             unexpected: {unexpected:?}, missing: {missing:?}",
             self.number
         );
     }
 }
 
-/// Waits for the count after the crash, which the store makes while it is in use.
+/// Waits for the count after the crash, which runs in the background, and checks its result.
 async fn check_disk_usage(store: &FlatFs) {
     let figure = support::exact_usage(store).await;
-    let slack = support::slack_of_dirs(store.path());
-    let counted = support::usage(store.path());
+    let slack = support::dir_size_slack(store.path());
+    let counted = support::true_usage(store.path());
     assert!(figure.abs_diff(counted) <= slack, "{figure}, not {counted}");
 }
 
@@ -183,10 +188,10 @@ fn is_batch(step: u32) -> bool {
     step % 4 >= 2
 }
 
-type Change = (Key, Option<Bytes>);
+type KeyWrite = (Key, Option<Bytes>);
 
-/// What a step does: a batch, or a single change.
-fn changes(writer: u32, step: u32) -> Vec<Change> {
+/// Returns the writes of a step: a batch, or a single write.
+fn changes(writer: u32, step: u32) -> Vec<KeyWrite> {
     let key = |name: String| Key::new(format!("W{writer}{name}"));
     let value = |number: u32| {
         let text = format!("{writer} {step} {number} ");
@@ -227,11 +232,14 @@ fn child() {
             _ => Durability::OnSync,
         };
         let options = FlatFs::options().durability(durability);
-        let store = options.open(&arguments[0]).await.expect("it opens");
+        let store = options
+            .open(&arguments[0])
+            .await
+            .expect("the store must open");
         let mut writers = JoinSet::new();
         for (writer, first) in (0..).zip(&arguments[2..]) {
             let first = first.parse().expect("the number of a step");
-            writers.spawn(write_for_ever(store.clone(), writer, first));
+            writers.spawn(write_forever(store.clone(), writer, first));
         }
         writers
             .join_next()
@@ -241,10 +249,10 @@ fn child() {
     });
 }
 
-async fn write_for_ever(store: FlatFs, writer: u32, first: u32) {
+async fn write_forever(store: FlatFs, writer: u32, first: u32) {
     for step in first.. {
         let changes = changes(writer, step);
-        child::say(&format!("begin {writer} {step}"));
+        child::send(&format!("begin {writer} {step}"));
         if is_batch(step) {
             let batch = store.batch().await.expect("a batch");
             for (key, value) in changes {
@@ -253,7 +261,7 @@ async fn write_for_ever(store: FlatFs, writer: u32, first: u32) {
                     None => batch.delete(&key).await.expect("a delete"),
                 }
             }
-            child::say(&format!("commit {writer} {step}"));
+            child::send(&format!("commit {writer} {step}"));
             batch.commit().await.expect("a commit");
         } else {
             for (key, value) in changes {
@@ -263,6 +271,6 @@ async fn write_for_ever(store: FlatFs, writer: u32, first: u32) {
                 }
             }
         }
-        child::say(&format!("done {writer} {step}"));
+        child::send(&format!("done {writer} {step}"));
     }
 }

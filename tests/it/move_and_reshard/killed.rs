@@ -1,4 +1,4 @@
-//! Processes that are killed in the middle of a move or a re-sharding.
+//! Processes that are killed during a move or a re-sharding.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,38 +17,38 @@ use crate::mounts::Mount;
 use crate::support::{block_path, blocks, fill, key_of, options};
 
 const BLOCKS: usize = 500;
-/// What a process says that has been through all shards.
-const SWEPT: &str = "swept";
+/// The line of a process that has processed all shards once.
+const PROCESSED_ALL: &str = "processed all";
 
-/// A directory in memory, where there is one: nothing here hangs on what is durable.
-fn room() -> TempDir {
+/// Creates a directory, in memory if possible: these tests do not depend on durability.
+fn test_dir() -> TempDir {
     let memory = tempfile::tempdir_in("/dev/shm");
     memory.or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// A closed store of so many blocks.
+/// Creates a closed store with [`BLOCKS`] blocks.
 async fn make_store(root: &Path) {
     let store = options().create(root).await.unwrap();
     fill(&store, &blocks(BLOCKS)).await;
     store.close().await.unwrap();
 }
 
-/// Lets a process work until it has told its progress so often, and kills it about then.
+/// Kills a process after it has reported its progress a random number of times.
 fn kill(arguments: &[&str], random: &mut fastrand::Rng) {
-    let mut child = Child::start("relocate::kills::child", arguments);
+    let mut child = Child::start("move_and_reshard::killed::child", arguments);
     for _ in 0..random.u32(1..300) {
-        if child.hear().is_none() {
+        if child.next_line().is_none() {
             return;
         }
     }
     kill_within(500, child, random);
 }
 
-/// Lets a process work until it has been through all shards once, and kills it shortly after: then a move
-/// across file systems has made its copies, and gives them their places.
+/// Kills a process shortly after it has processed all shards once: then a move to another file system has
+/// written its copies, and publishes them.
 fn kill_late(arguments: &[&str], random: &mut fastrand::Rng) {
-    let mut child = Child::start("relocate::kills::child", arguments);
-    while child.hear().is_some_and(|said| said != SWEPT) {}
+    let mut child = Child::start("move_and_reshard::killed::child", arguments);
+    while child.next_line().is_some_and(|line| line != PROCESSED_ALL) {}
     kill_within(8000, child, random);
 }
 
@@ -57,8 +57,7 @@ fn kill_within(micros: u64, child: Child, random: &mut fastrand::Rng) {
     child.kill();
 }
 
-/// All blocks below some directories by their names, with how often each is there; every one has the
-/// hash that its name says.
+/// Counts the blocks below some directories by name, and checks that each has the hash in its name.
 fn found(roots: &[&Path]) -> BTreeMap<String, u32> {
     let mut found = BTreeMap::new();
     for root in roots.iter().filter(|root| root.exists()) {
@@ -87,9 +86,9 @@ async fn check_opens(root: &Path, shard: Shard) {
 }
 
 #[tokio::test]
-async fn a_killed_resharding_loses_and_doubles_nothing_and_is_completed() {
+async fn a_killed_resharding_neither_loses_nor_duplicates_blocks_and_can_be_completed() {
     const KILLS: usize = 50;
-    let room = room();
+    let room = test_dir();
     let root = room.path().join("store");
     make_store(&root).await;
     let mut random = fastrand::Rng::with_seed(1);
@@ -102,28 +101,31 @@ async fn a_killed_resharding_loses_and_doubles_nothing_and_is_completed() {
         kill(&["reshard", root.to_str().unwrap(), to], &mut random);
         let sharding = fs::read_to_string(root.join("SHARDING")).unwrap();
         between += usize::from(sharding.contains("resharding"));
-        let there = found(&[&root]);
-        assert_eq!(there.len(), BLOCKS);
-        assert!(there.values().all(|copies| *copies == 1));
+        let copies_of = found(&[&root]);
+        assert_eq!(copies_of.len(), BLOCKS);
+        assert!(copies_of.values().all(|copies| *copies == 1));
         let _ = Reshard::new(shard(to)).run(&root).await.unwrap();
         check_once(&root, shard(to));
         check_opens(&root, shard(to)).await;
     }
     eprintln!("{KILLS} kills, {between} of them in the middle; no block lost, none doubled");
-    assert!(between > KILLS / 3, "{between} kills met a re-sharding");
+    assert!(
+        between > KILLS / 3,
+        "{between} kills happened during a re-sharding"
+    );
 }
 
-/// Whether some blocks are moved and others not, or copies are on their way.
+/// Returns whether some blocks are moved and others are not, or copies are staged.
 fn is_between(old: &Path, new: &Path) -> bool {
     let is_copying = || fs::read_dir(new.join(".temp")).is_ok_and(|mut temp| temp.next().is_some());
     let (left, moved) = (found(&[old]).len(), found(&[new]).len());
     left > 0 && (moved > 0 || is_copying())
 }
 
-/// Moves the blocks there and back, with a kill on each way.
-async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], is_across: bool) {
-    // Of some blocks the copies are there, and the originals are to be removed yet.
-    let most = if is_across { 2 } else { 1 };
+/// Moves the blocks to another directory and back, and kills each move.
+async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], between_file_systems: bool) {
+    // Between two file systems a block can have both a published copy and the original.
+    let max_copies = if between_file_systems { 2 } else { 1 };
     let mut placing = 0;
     make_store(&ends[0]).await;
     let mut random = fastrand::Rng::with_seed(2);
@@ -131,16 +133,16 @@ async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], is_across: bool) {
     for _ in 0..kills {
         let [old, new] = &ends;
         let arguments = ["move", old.to_str().unwrap(), new.to_str().unwrap()];
-        if is_across && random.bool() {
+        if between_file_systems && random.bool() {
             kill_late(&arguments, &mut random);
         } else {
             kill(&arguments, &mut random);
         }
-        let there = found(&[old, new]);
-        assert_eq!(there.len(), BLOCKS);
+        let copies_of = found(&[old, new]);
+        assert_eq!(copies_of.len(), BLOCKS);
         assert!(
-            there.values().all(|copies| *copies <= most),
-            "none is doubled"
+            copies_of.values().all(|copies| *copies <= max_copies),
+            "no block must be duplicated"
         );
         between += usize::from(is_between(old, new));
         placing += usize::from((1..BLOCKS).contains(&found(&[new]).len()));
@@ -152,25 +154,31 @@ async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], is_across: bool) {
         ends.reverse();
     }
     eprintln!(
-        "{kills} kills, {between} of them in the middle, {placing} with some blocks in their places"
+        "{kills} kills, {between} of them during the move, {placing} while blocks were published"
     );
-    assert!(between > kills / 3, "{between} kills met a move");
-    assert!(placing > 0, "a kill met blocks that took their places");
+    assert!(
+        between > kills / 3,
+        "{between} kills happened during a move"
+    );
+    assert!(
+        placing > 0,
+        "no kill happened while copies were being published"
+    );
 }
 
 #[tokio::test]
-async fn a_killed_move_loses_and_doubles_nothing_and_is_completed() {
-    let room = room();
+async fn a_killed_move_neither_loses_nor_duplicates_blocks_and_can_be_completed() {
+    let room = test_dir();
     let ends = ["store", "other"].map(|name| room.path().join(name));
     kill_moves(50, ends, false).await;
 }
 
 #[tokio::test]
-async fn a_killed_move_to_another_file_system_loses_nothing_and_is_completed() {
+async fn a_killed_move_to_another_file_system_loses_no_blocks_and_can_be_completed() {
     let Some(mount) = Mount::tmpfs("size=32m") else {
         return;
     };
-    let room = room();
+    let room = test_dir();
     let ends = [room.path(), mount.path()].map(|path| path.join("store"));
     kill_moves(50, ends, true).await;
 }
@@ -183,7 +191,7 @@ fn child() {
     };
     let tell = |progress: Progress| {
         let is_through = progress.shards > 0 && progress.shards == progress.total_shards;
-        child::say(if is_through { SWEPT } else { "on" });
+        child::send(if is_through { PROCESSED_ALL } else { "on" });
         ControlFlow::Continue(())
     };
     let runtime = tokio::runtime::Builder::new_multi_thread();
@@ -192,14 +200,14 @@ fn child() {
         match arguments[0].as_str() {
             "reshard" => {
                 let reshard = Reshard::new(shard(&arguments[2])).on_progress(tell);
-                let _ = reshard.run(&arguments[1]).await.expect("it is re-sharded");
+                let _ = reshard.run(&arguments[1]).await.expect("a re-sharding");
             }
             _ => {
                 let moving = Move::new().on_progress(tell);
                 let _ = moving
                     .run(&arguments[1], &arguments[2])
                     .await
-                    .expect("it is moved");
+                    .expect("a move");
             }
         }
     });

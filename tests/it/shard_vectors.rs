@@ -1,9 +1,9 @@
-//! The shard functions answer what those of go-ds-flatfs answer.
+//! The shard functions return the same directories as those of go-ds-flatfs.
 
 use ds_flatfs::{Error, Shard};
 use serde::Deserialize;
 
-use crate::support::is_clear;
+use crate::support::assert_clear;
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -18,7 +18,7 @@ struct Dir {
     dir: String,
 }
 
-/// What the reference makes of an identifier.
+/// The result of go-ds-flatfs for an identifier.
 #[derive(Deserialize)]
 struct Parse {
     #[serde(rename = "in")]
@@ -38,7 +38,7 @@ fn has_length_0(identifier: &str) -> bool {
 }
 
 #[test]
-fn every_key_has_the_directory_that_the_reference_gives_it() {
+fn every_key_has_the_same_directory_as_in_go_ds_flatfs() {
     let with_a_length = |case: &&Dir| !has_length_0(&case.shard);
     let dirs = vectors().dirs;
     let cases: Vec<_> = dirs.iter().filter(with_a_length).collect();
@@ -51,7 +51,7 @@ fn every_key_has_the_directory_that_the_reference_gives_it() {
 }
 
 #[test]
-fn a_length_of_0_is_refused_where_the_reference_puts_blocks_into_the_root() {
+fn a_length_of_0_is_refused_although_go_ds_flatfs_puts_blocks_into_the_root() {
     let dirs = vectors().dirs;
     let cases: Vec<_> = dirs.iter().filter(|case| case.dir.is_empty()).collect();
     assert_eq!(cases.len(), 51);
@@ -59,12 +59,12 @@ fn a_length_of_0_is_refused_where_the_reference_puts_blocks_into_the_root() {
         assert!(has_length_0(&case.shard));
         let error = Shard::from_identifier(&case.shard).unwrap_err();
         assert!(matches!(error, Error::InvalidShard { .. }), "{error}");
-        is_clear(&error, case.shard.rsplit("v1/").next().unwrap());
+        assert_clear(&error, case.shard.rsplit("v1/").next().unwrap());
     }
 }
 
 #[test]
-fn an_identifier_is_read_or_refused_as_the_reference_does() {
+fn an_identifier_is_parsed_or_refused_as_in_go_ds_flatfs() {
     let cases = vectors().parse;
     assert_eq!(cases.len(), 19);
     for case in cases {
@@ -74,7 +74,7 @@ fn an_identifier_is_read_or_refused_as_the_reference_does() {
         } else {
             let error = found.unwrap_err();
             assert!(matches!(error, Error::InvalidShard { .. }), "{error}");
-            is_clear(&error, case.identifier.trim().rsplit("v1/").next().unwrap());
+            assert_clear(&error, case.identifier.trim().rsplit("v1/").next().unwrap());
         }
     }
 }

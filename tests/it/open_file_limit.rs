@@ -1,7 +1,7 @@
-//! Processes that may have few files open.
+//! Processes with a low limit of open files.
 #![expect(
     clippy::disallowed_methods,
-    reason = "the tests look at the disk behind the store's back"
+    reason = "the tests access the disk directly"
 )]
 
 use std::fmt::Debug;
@@ -36,14 +36,14 @@ fn value(number: usize) -> Bytes {
 fn limit_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = Some(FILES);
-    setrlimit(Resource::Nofile, limit).expect("the limit can be lowered");
+    setrlimit(Resource::Nofile, limit).expect("the limit must be lowered");
 }
 
-/// Counts how often the store finds no free file descriptor, by what it logs then, and gives back
-/// those that the test has taken.
+/// Counts how often the store finds no free file descriptor, by its log messages, and then closes the
+/// descriptors that the test has opened.
 #[derive(Default)]
 struct Shortages {
-    met: AtomicUsize,
+    count: AtomicUsize,
     taken: Mutex<Vec<File>>,
 }
 
@@ -55,17 +55,17 @@ impl Shortages {
         shortages
     }
 
-    fn met(&self) -> usize {
-        self.met.load(Ordering::SeqCst)
+    fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
     }
 
-    /// Runs an operation while no file descriptor is free until it waits for one.
+    /// Runs an operation while no file descriptor is free, until it waits for one.
     async fn starve<T>(&self, operation: impl Future<Output = T>) -> T {
-        let met = self.met();
+        let before = self.count();
         let files = std::iter::from_fn(|| File::open("/dev/null").ok());
         *self.taken.lock().unwrap() = files.collect();
         let result = operation.await;
-        assert!(self.met() > met, "it met no shortage");
+        assert!(self.count() > before, "no shortage was reported");
         result
     }
 }
@@ -79,7 +79,7 @@ impl Subscriber for Shortages {
         let mut message = Message::default();
         event.record(&mut message);
         if message.0.contains("file descriptor") {
-            self.met.fetch_add(1, Ordering::SeqCst);
+            self.count.fetch_add(1, Ordering::SeqCst);
             self.taken.lock().unwrap().clear();
         }
     }
@@ -106,10 +106,10 @@ impl Visit for Message {
 }
 
 #[test]
-fn a_thousand_reads_and_eight_batches_need_no_more_than_64_files() {
+fn a_thousand_reads_and_eight_batches_need_at_most_64_files() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("store");
-    Child::start("limits::busy", &[&path.display().to_string()]).passes();
+    Child::start("open_file_limit::busy", &[&path.display().to_string()]).wait_for_success();
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn busy() {
     let shortages = Shortages::watch();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(use_a_store(Path::new(&arguments[0])));
-    assert_eq!(shortages.met(), 0, "the store opened too many");
+    assert_eq!(shortages.count(), 0, "the store opened too many files");
 }
 
 async fn use_a_store(path: &Path) {
@@ -174,20 +174,23 @@ async fn put_batch(store: FlatFs, name: &str, blocks: usize) {
 }
 
 #[test]
-fn an_operation_that_finds_no_free_file_descriptor_waits_for_one() {
+fn an_operation_waits_for_a_free_file_descriptor() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("store");
-    Child::start("limits::starved", &[&path.display().to_string()]).passes();
+    Child::start("open_file_limit::starved", &[&path.display().to_string()]).wait_for_success();
 }
 
-/// A store in which some small blocks don't make it write the disk usage down, which takes a file
-/// descriptor and gives it back at any time.
+/// Returns a store in which small blocks do not cause a write of the disk usage, which would take and
+/// release a file descriptor at any time.
 async fn large_store(path: &Path) -> FlatFs {
     let store = FlatFs::options().create(path).await.expect("a new store");
     let large = Bytes::from(vec![0; 8 << 20]);
     store.put(&key("LARGE", 0), large).await.expect("a put");
     store.close().await.expect("a close");
-    FlatFs::options().open(path).await.expect("it opens")
+    FlatFs::options()
+        .open(path)
+        .await
+        .expect("the store must open")
 }
 
 #[test]
@@ -210,8 +213,8 @@ fn starved() {
         let found: Result<Vec<_>> = shortages.starve(query.try_collect()).await;
         assert_eq!(found.expect("a good block").len(), 2);
         let reader = FlatFs::options().read_only(true).open(store.path());
-        shortages.starve(reader).await.expect("it opens");
-        // Last, because its clean-up in the background opens files too.
+        shortages.starve(reader).await.expect("the store must open");
+        // This is last, because the removal of the batch's directory in the background opens files too.
         shortages.starve(put_batch(store.clone(), "B", 20)).await;
         assert!(store.has(&Key::new("B19")).await.expect("a read"));
         store.close().await.expect("a close");

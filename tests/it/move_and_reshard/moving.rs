@@ -1,4 +1,4 @@
-//! All blocks of a store into another one.
+//! Moving all blocks of a store into another one.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -12,7 +12,7 @@ use crate::fixtures::FIXTURES;
 use crate::mounts::Mount;
 use crate::support::{Home, blocks, contents, fill, names, options, permissions, tree};
 
-/// A home with a closed store of `shard` that has so many blocks.
+/// Returns a home with a closed store with this shard function and this number of blocks.
 async fn home_with(shard: &str, count: usize) -> Home {
     let (home, store) = Home::with_store(shard).await;
     fill(&store, &blocks(count)).await;
@@ -21,7 +21,7 @@ async fn home_with(shard: &str, count: usize) -> Home {
 }
 
 #[tokio::test]
-async fn blocks_move_between_stores_of_all_functions_and_leave_an_empty_directory() {
+async fn blocks_move_between_stores_with_all_functions_and_leave_an_empty_directory() {
     for fixture in FIXTURES {
         let (home, old) = fixture.unpack();
         let store = options().open(&old).await.unwrap();
@@ -43,7 +43,7 @@ async fn blocks_move_between_stores_of_all_functions_and_leave_an_empty_director
 }
 
 #[tokio::test]
-async fn a_new_store_has_the_function_of_the_old_one() {
+async fn a_new_store_gets_the_shard_function_of_the_old_one() {
     let home = home_with("suffix/3", 10).await;
     let new = home.beside("new");
     let _ = Move::new().run(home.store(), &new).await.unwrap();
@@ -51,32 +51,32 @@ async fn a_new_store_has_the_function_of_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_there_keeps_its_function_and_its_blocks() {
+async fn an_existing_target_keeps_its_function_and_its_blocks() {
     let home = home_with("next-to-last/2", 20).await;
     let new = home.beside("new");
     let options = options().shard(shard("prefix/5"));
     let store = options.create(&new).await.unwrap();
     let mut expected = blocks(30);
-    // A few are in both.
-    let there = expected
+    // Some blocks are in both stores.
+    let existing = expected
         .iter()
         .skip(12)
         .map(|(key, value)| (key.clone(), value.clone()));
-    let there = there.collect();
-    fill(&store, &there).await;
+    let existing = existing.collect();
+    fill(&store, &existing).await;
     store.close().await.unwrap();
     let twice = blocks(20)
         .keys()
-        .filter(|key| there.contains_key(*key))
+        .filter(|key| existing.contains_key(*key))
         .count() as u64;
     let done = Move::new().run(home.store(), &new).await.unwrap();
     assert_eq!((done.blocks, done.duplicates), (20 - twice, twice));
-    expected.retain(|key, _| there.contains_key(key) || blocks(20).contains_key(key));
+    expected.retain(|key, _| existing.contains_key(key) || blocks(20).contains_key(key));
     check(&new, &expected, shard("prefix/5")).await;
 }
 
 #[tokio::test]
-async fn a_store_that_is_there_must_have_the_function_that_is_asked_for() {
+async fn an_existing_target_must_have_the_requested_function() {
     let home = home_with("next-to-last/2", 3).await;
     let new = home.beside("new");
     options().create(&new).await.unwrap().close().await.unwrap();
@@ -89,9 +89,9 @@ async fn a_store_that_is_there_must_have_the_function_that_is_asked_for() {
     assert_eq!(block_files(&home.store()), before);
 }
 
-/// The reference moves such a file too, over one that is there.
+/// go-ds-flatfs moves such a file too, and replaces an existing one.
 #[tokio::test]
-async fn what_is_no_block_stays_in_the_old_store_which_stays_a_store() {
+async fn a_foreign_file_stays_in_the_old_store_which_stays_a_store() {
     let home = home_with("prefix/3", 256).await;
     fs::write(home.in_store("README_ALSO"), "something").unwrap();
     let new = home.beside("new");
@@ -119,9 +119,9 @@ async fn what_is_no_block_stays_in_the_old_store_which_stays_a_store() {
     fs::remove_dir(home.store()).unwrap();
 }
 
-/// As the reference has it: a move that fails on the way is undone, tried again, and completed.
+/// A test of go-ds-flatfs: a move that fails is undone, repeated, and completed.
 #[tokio::test]
-async fn a_move_that_failed_is_undone_by_one_back_and_completed_by_the_same_one() {
+async fn a_failed_move_can_be_undone_by_a_move_back_and_completed_by_repeating_it() {
     let home = home_with("prefix/3", 256).await;
     let new = home.beside("new");
     let obstacle = || {
@@ -135,11 +135,11 @@ async fn a_move_that_failed_is_undone_by_one_back_and_completed_by_the_same_one(
     fs::write(obstacle(), "in the way").unwrap();
     let error = Move::new().run(home.store(), &new).await.unwrap_err();
     assert!(matches!(error, Error::Unexpected { .. }), "{error:?}");
-    let there = block_files(&new).len();
-    assert!((1..256).contains(&there), "{there} of 256 were moved");
+    let moved = block_files(&new).len();
+    assert!((1..256).contains(&moved), "{moved} of 256 were moved");
 
     let undone = Move::new().run(&new, home.store()).await.unwrap();
-    assert_eq!(undone.blocks, there as u64);
+    assert_eq!(undone.blocks, moved as u64);
     check(&home.store(), &blocks(256), shard("prefix/3")).await;
 
     Move::new().run(home.store(), &new).await.unwrap_err();
@@ -151,7 +151,7 @@ async fn a_move_that_failed_is_undone_by_one_back_and_completed_by_the_same_one(
 }
 
 #[tokio::test]
-async fn a_block_that_differs_in_the_new_store_is_kept_in_the_old_one() {
+async fn a_block_that_differs_in_the_new_store_stays_in_the_old_one() {
     let home = home_with("next-to-last/2", 10).await;
     let new = home.beside("new");
     options().create(&new).await.unwrap().close().await.unwrap();
@@ -161,7 +161,7 @@ async fn a_block_that_differs_in_the_new_store_is_kept_in_the_old_one() {
         .strip_prefix(home.store())
         .unwrap()
         .to_owned();
-    // What a copy leaves that was interrupted.
+    // An interrupted copy leaves a truncated block.
     fs::create_dir(new.join(below.parent().unwrap())).unwrap();
     fs::write(new.join(&below), &value[..5]).unwrap();
     let done = Move::new().run(home.store(), &new).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_block_that_differs_in_the_new_store_is_kept_in_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_stray_copy_does_not_take_the_place_of_the_block_itself() {
+async fn a_stray_copy_does_not_replace_the_block() {
     let home = home_with("next-to-last/2", 0).await;
     for (dir, value) in [("A", "stray"), ("12", "right")] {
         fs::create_dir(home.in_store(dir)).unwrap();
@@ -199,7 +199,7 @@ async fn a_stray_copy_does_not_take_the_place_of_the_block_itself() {
 }
 
 #[tokio::test]
-async fn stores_that_are_in_each_other_are_refused_also_by_links() {
+async fn a_store_inside_the_other_is_refused_even_through_a_symlink() {
     let home = home_with("next-to-last/2", 3).await;
     let link = home.beside("link");
     symlink(home.store(), &link).unwrap();
@@ -222,7 +222,7 @@ async fn stores_that_are_in_each_other_are_refused_also_by_links() {
 }
 
 #[tokio::test]
-async fn stores_that_somebody_writes_to_are_locked() {
+async fn stores_with_a_writer_are_locked() {
     let home = home_with("next-to-last/2", 3).await;
     let other = options().create(home.beside("other")).await.unwrap();
     for (old, new) in [
@@ -236,7 +236,7 @@ async fn stores_that_somebody_writes_to_are_locked() {
 }
 
 #[tokio::test]
-async fn what_is_no_store_is_not_moved_and_nothing_is_made_for_it() {
+async fn a_directory_that_is_not_a_store_is_not_moved_and_no_target_is_created() {
     let home = Home::new();
     let new = home.beside("new");
     let missing = Move::new().run(home.store(), &new).await;
@@ -252,26 +252,32 @@ async fn what_is_no_store_is_not_moved_and_nothing_is_made_for_it() {
     assert!(!new.exists());
     options().create(&new).await.unwrap().close().await.unwrap();
     let done = Move::new().run(home.store(), &new).await.unwrap();
-    assert!(done.emptied && done.was_done, "as after a move");
+    assert!(
+        done.emptied && done.was_done,
+        "the result must be that of a repeated move"
+    );
 }
 
-/// Each of its shards has one block, or few.
+/// Each shard has one block or few blocks.
 #[tokio::test]
-async fn a_move_to_another_file_system_flushes_for_many_shards_at_once() {
+async fn a_move_to_another_file_system_flushes_many_shards_together() {
     let Some(mount) = Mount::tmpfs("size=16m") else {
         return;
     };
     let home = home_with("next-to-last/3", 300).await;
-    let (sender, told) = std::sync::mpsc::channel();
+    let (sender, progress) = std::sync::mpsc::channel();
     let moving = Move::new().on_progress(move |progress| {
         sender.send(progress.blocks).unwrap();
         std::ops::ControlFlow::Continue(())
     });
     let done = moving.run(home.store(), mount.path().join("new")).await;
     assert_eq!(done.unwrap().blocks, 300);
-    let mut settled: Vec<_> = told.iter().collect();
+    let mut settled: Vec<_> = progress.iter().collect();
     settled.dedup();
-    assert!(settled.len() <= 3, "once for each of two jobs: {settled:?}");
+    assert!(
+        settled.len() <= 3,
+        "one flush for each of two jobs: {settled:?}"
+    );
 }
 
 #[tokio::test]
@@ -306,12 +312,12 @@ async fn blocks_move_to_another_file_system_and_back() {
 }
 
 #[tokio::test]
-async fn a_full_file_system_stops_a_move_and_room_lets_it_go_on() {
+async fn a_move_stops_on_a_full_file_system_and_can_be_completed_with_more_space() {
     let Some(mount) = Mount::tmpfs("size=2m") else {
         return;
     };
     let home = home_with("next-to-last/2", 10).await;
-    let value = crate::support::noise(99, 3 << 20);
+    let value = crate::support::random_bytes(99, 3 << 20);
     let big = crate::support::key_of(&value);
     let store = options().open(home.store()).await.unwrap();
     store.put(&big, value.clone()).await.unwrap();
@@ -322,8 +328,8 @@ async fn a_full_file_system_stops_a_move_and_room_lets_it_go_on() {
     let mut expected = blocks(10);
     expected.insert(big, value);
     assert_eq!(names(&new.join(".temp")), [""; 0]);
-    let there = block_files(&new).len() + block_files(&home.store()).len();
-    assert_eq!(there, expected.len(), "each is in one of the stores");
+    let found = block_files(&new).len() + block_files(&home.store()).len();
+    assert_eq!(found, expected.len(), "each block is in one of the stores");
     mount.grow("size=16m");
     let _ = Move::new().run(home.store(), &new).await.unwrap();
     check(&new, &expected, shard("next-to-last/2")).await;

@@ -1,4 +1,4 @@
-//! The conformance suites find what is wrong with a datastore.
+//! The conformance suites detect each of many faults of a datastore.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -13,12 +13,12 @@ use ds_flatfs::{
 };
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 
-/// What a datastore does wrong.
+/// A fault of a datastore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     KeepsTheEarlierValue,
-    TakesEmptyForAbsent,
-    SizesAreOneTooLarge,
+    TreatsEmptyAsAbsent,
+    ReturnsSizesOneTooLarge,
     DeletesNothing,
     SyncFails,
     IgnoresPrefixes,
@@ -26,10 +26,10 @@ enum Fault {
     IgnoresOrders,
     IgnoresOffsets,
     IgnoresLimits,
-    AnswersValuesUnasked,
-    FindsAnEntryTwice,
-    LosesTheLastEntry,
-    BatchWritesAtOnce,
+    ReturnsUnrequestedValues,
+    ReturnsAnEntryTwice,
+    OmitsTheLastEntry,
+    BatchWritesImmediately,
     BatchReadsOnlyTheDatastore,
     CommitsNothing,
     LastValueInABatchWins,
@@ -38,21 +38,21 @@ enum Fault {
     LateWritesComeBack,
     EmptyBatchesStayOpen,
     StaysOpen,
-    AnswersManyAsTheyCome,
-    LosesWhatIsAbsentOfMany,
-    TakesAllOfManyFirst,
-    HasAllOfMany,
-    HasManyBackwards,
-    PutsManyUntilAnError,
-    LastOfManyPutsWins,
-    DeletesManyButTheFirst,
-    ReadsManyThoughClosed,
+    ReordersResultsOfGetMany,
+    OmitsAbsentKeysOfGetMany,
+    ReadsAllKeysBeforeTheFirstResult,
+    HasManyFindsEveryKey,
+    ReordersResultsOfHasMany,
+    PutManyKeepsWritesBeforeAnError,
+    PutManyKeepsTheLastValue,
+    DeleteManySkipsTheFirstKey,
+    GetManyWorksAfterClose,
 }
 
 const FAULTS: [Fault; 31] = [
     Fault::KeepsTheEarlierValue,
-    Fault::TakesEmptyForAbsent,
-    Fault::SizesAreOneTooLarge,
+    Fault::TreatsEmptyAsAbsent,
+    Fault::ReturnsSizesOneTooLarge,
     Fault::DeletesNothing,
     Fault::SyncFails,
     Fault::IgnoresPrefixes,
@@ -60,10 +60,10 @@ const FAULTS: [Fault; 31] = [
     Fault::IgnoresOrders,
     Fault::IgnoresOffsets,
     Fault::IgnoresLimits,
-    Fault::AnswersValuesUnasked,
-    Fault::FindsAnEntryTwice,
-    Fault::LosesTheLastEntry,
-    Fault::BatchWritesAtOnce,
+    Fault::ReturnsUnrequestedValues,
+    Fault::ReturnsAnEntryTwice,
+    Fault::OmitsTheLastEntry,
+    Fault::BatchWritesImmediately,
     Fault::BatchReadsOnlyTheDatastore,
     Fault::CommitsNothing,
     Fault::LastValueInABatchWins,
@@ -72,23 +72,23 @@ const FAULTS: [Fault; 31] = [
     Fault::LateWritesComeBack,
     Fault::EmptyBatchesStayOpen,
     Fault::StaysOpen,
-    Fault::AnswersManyAsTheyCome,
-    Fault::LosesWhatIsAbsentOfMany,
-    Fault::TakesAllOfManyFirst,
-    Fault::HasAllOfMany,
-    Fault::HasManyBackwards,
-    Fault::PutsManyUntilAnError,
-    Fault::LastOfManyPutsWins,
-    Fault::DeletesManyButTheFirst,
-    Fault::ReadsManyThoughClosed,
+    Fault::ReordersResultsOfGetMany,
+    Fault::OmitsAbsentKeysOfGetMany,
+    Fault::ReadsAllKeysBeforeTheFirstResult,
+    Fault::HasManyFindsEveryKey,
+    Fault::ReordersResultsOfHasMany,
+    Fault::PutManyKeepsWritesBeforeAnError,
+    Fault::PutManyKeepsTheLastValue,
+    Fault::DeleteManySkipsTheFirstKey,
+    Fault::GetManyWorksAfterClose,
 ];
 
-/// A datastore that does right but for one fault.
+/// A datastore that is correct except for one fault.
 #[derive(Clone, Debug)]
 struct Faulty {
-    sound: MemoryDatastore,
+    correct: MemoryDatastore,
     fault: Fault,
-    /// What was put since a batch was begun.
+    /// What was put after a batch began.
     late: Arc<Mutex<Vec<(Key, Bytes)>>>,
 }
 
@@ -100,14 +100,14 @@ impl Faulty {
             Fault::IgnoresOrders => query.orders.clear(),
             Fault::IgnoresOffsets => query.offset = 0,
             Fault::IgnoresLimits => query.limit = None,
-            Fault::AnswersValuesUnasked => query.keys_only = false,
+            Fault::ReturnsUnrequestedValues => query.keys_only = false,
             _ => {}
         }
         query
     }
 
     fn take<'a>(&self, keys: KeyStream<'a>) -> KeyStream<'a> {
-        if self.fault != Fault::TakesAllOfManyFirst {
+        if self.fault != Fault::ReadsAllKeysBeforeTheFirstResult {
             return keys;
         }
         let all = async move { stream::iter(keys.collect::<Vec<_>>().await) };
@@ -116,8 +116,8 @@ impl Faulty {
 
     fn garble(&self, mut entries: Vec<Result<Entry>>) -> Vec<Result<Entry>> {
         match (self.fault, entries.last()) {
-            (Fault::FindsAnEntryTwice, Some(Ok(entry))) => entries.push(Ok(entry.clone())),
-            (Fault::LosesTheLastEntry, _) => drop(entries.pop()),
+            (Fault::ReturnsAnEntryTwice, Some(Ok(entry))) => entries.push(Ok(entry.clone())),
+            (Fault::OmitsTheLastEntry, _) => drop(entries.pop()),
             _ => {}
         }
         entries
@@ -127,123 +127,125 @@ impl Faulty {
 #[async_trait]
 impl Datastore for Faulty {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        let value = self.sound.get(key).await?;
-        let empty_is_absent = self.fault == Fault::TakesEmptyForAbsent;
+        let value = self.correct.get(key).await?;
+        let empty_is_absent = self.fault == Fault::TreatsEmptyAsAbsent;
         Ok(value.filter(|value| !(empty_is_absent && value.is_empty())))
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
-        self.sound.has(key).await
+        self.correct.has(key).await
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        let size = self.sound.get_size(key).await?;
-        let too_much = u64::from(self.fault == Fault::SizesAreOneTooLarge);
+        let size = self.correct.get_size(key).await?;
+        let too_much = u64::from(self.fault == Fault::ReturnsSizesOneTooLarge);
         Ok(size.map(|size| size + too_much))
     }
 
     fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
-        let answers = self.sound.get_many(self.take(keys));
+        let results = self.correct.get_many(self.take(keys));
         match self.fault {
-            Fault::AnswersManyAsTheyCome => answers
+            Fault::ReordersResultsOfGetMany => results
                 .chunks(2)
                 .flat_map(|pair| stream::iter(pair.into_iter().rev()))
                 .boxed(),
-            Fault::LosesWhatIsAbsentOfMany => answers
+            Fault::OmitsAbsentKeysOfGetMany => results
                 .filter(|(_, value)| std::future::ready(!matches!(value, Ok(None))))
                 .boxed(),
-            Fault::ReadsManyThoughClosed => answers
+            Fault::GetManyWorksAfterClose => results
                 .map(|(key, value)| (key, value.or(Ok(None))))
                 .boxed(),
-            _ => answers,
+            _ => results,
         }
     }
 
     fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
-        let answers = self.sound.has_many(keys);
+        let results = self.correct.has_many(keys);
         match self.fault {
-            Fault::HasAllOfMany => answers.map(|(key, has)| (key, has.map(|_| true))).boxed(),
-            Fault::HasManyBackwards => answers
+            Fault::HasManyFindsEveryKey => {
+                results.map(|(key, has)| (key, has.map(|_| true))).boxed()
+            }
+            Fault::ReordersResultsOfHasMany => results
                 .chunks(2)
                 .flat_map(|pair| stream::iter(pair.into_iter().rev()))
                 .boxed(),
-            _ => answers,
+            _ => results,
         }
     }
 
     async fn put_many(&self, mut puts: PutStream<'_>) -> Result<()> {
         match self.fault {
-            Fault::PutsManyUntilAnError | Fault::LastOfManyPutsWins => {
+            Fault::PutManyKeepsWritesBeforeAnError | Fault::PutManyKeepsTheLastValue => {
                 while let Some((key, value)) = puts.try_next().await? {
-                    let is_there = self.sound.has(&key).await?;
-                    if self.fault == Fault::LastOfManyPutsWins || !is_there {
-                        self.sound.put(&key, value).await?;
+                    let exists = self.correct.has(&key).await?;
+                    if self.fault == Fault::PutManyKeepsTheLastValue || !exists {
+                        self.correct.put(&key, value).await?;
                     }
                 }
-                self.sound.sync().await
+                self.correct.sync().await
             }
-            _ => self.sound.put_many(puts).await,
+            _ => self.correct.put_many(puts).await,
         }
     }
 
     async fn delete_many(&self, keys: KeyStream<'_>) -> Result<()> {
-        if self.fault == Fault::DeletesManyButTheFirst {
+        if self.fault == Fault::DeleteManySkipsTheFirstKey {
             let mut keys: BTreeSet<Key> = keys.collect().await;
             keys.pop_first();
-            return self.sound.delete_many(stream::iter(keys).boxed()).await;
+            return self.correct.delete_many(stream::iter(keys).boxed()).await;
         }
-        self.sound.delete_many(keys).await
+        self.correct.delete_many(keys).await
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
-        let answer = self.sound.query(self.misread(query)).await?;
-        let entries = self.garble(answer.collect().await);
+        let found = self.correct.query(self.misread(query)).await?;
+        let entries = self.garble(found.collect().await);
         Ok(stream::iter(entries).boxed())
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        if self.fault == Fault::KeepsTheEarlierValue && self.sound.has(key).await? {
+        if self.fault == Fault::KeepsTheEarlierValue && self.correct.has(key).await? {
             return Ok(());
         }
         let put = (key.clone(), value.clone());
         self.late.lock().unwrap().push(put);
-        self.sound.put(key, value).await
+        self.correct.put(key, value).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
         match self.fault {
             Fault::DeletesNothing => Ok(()),
-            _ => self.sound.delete(key).await,
+            _ => self.correct.delete(key).await,
         }
     }
 
     async fn sync(&self) -> Result<()> {
         match self.fault {
             Fault::SyncFails => Err(ds_flatfs::Error::Runtime),
-            _ => self.sound.sync().await,
+            _ => self.correct.sync().await,
         }
     }
 
     async fn batch(&self) -> Result<Box<dyn Batch>> {
         self.late.lock().unwrap().clear();
-        let entries = self.sound.query(Query::new().keys_only()).await?;
+        let entries = self.correct.query(Query::new().keys_only()).await?;
         let known = entries.map(|entry| entry.unwrap().key).collect().await;
         Ok(Box::new(FaultyBatch {
             datastore: self.clone(),
-            sound: self.sound.batch().await?,
+            correct: self.correct.batch().await?,
             puts: Mutex::default(),
             known,
         }))
     }
 
     async fn disk_usage(&self) -> Result<DiskUsage> {
-        self.sound.disk_usage().await
+        self.correct.disk_usage().await
     }
 
     async fn close(&self) -> Result<()> {
         match self.fault {
             Fault::StaysOpen => Ok(()),
-            _ => self.sound.close().await,
+            _ => self.correct.close().await,
         }
     }
 }
@@ -251,9 +253,9 @@ impl Datastore for Faulty {
 #[derive(Debug)]
 struct FaultyBatch {
     datastore: Faulty,
-    sound: Box<dyn Batch>,
+    correct: Box<dyn Batch>,
     puts: Mutex<Vec<(Key, Bytes)>>,
-    /// What the datastore had when the batch was begun.
+    /// The keys of the datastore when the batch began.
     known: BTreeSet<Key>,
 }
 
@@ -266,13 +268,13 @@ impl FaultyBatch {
         self.has_fault(Fault::BatchReadsOnlyTheDatastore)
     }
 
-    /// What a query finds that knows nothing of the datastore's later writes.
+    /// Runs a query that does not see later writes to the datastore.
     async fn without_late_writes(&self, query: Query) -> Result<EntryStream> {
         let puts = self.puts.lock().unwrap().clone();
         let mut known = self.known.clone();
         known.extend(puts.into_iter().map(|(key, _)| key));
         let filter = Filter::custom(move |entry| known.contains(&entry.key));
-        self.sound.query(query.filter(filter)).await
+        self.correct.query(query.filter(filter)).await
     }
 }
 
@@ -281,21 +283,21 @@ impl Batch for FaultyBatch {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         match self.reads_the_datastore() {
             true => self.datastore.get(key).await,
-            false => self.sound.get(key).await,
+            false => self.correct.get(key).await,
         }
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
         match self.reads_the_datastore() {
             true => self.datastore.has(key).await,
-            false => self.sound.has(key).await,
+            false => self.correct.has(key).await,
         }
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
         match self.reads_the_datastore() {
             true => self.datastore.get_size(key).await,
-            false => self.sound.get_size(key).await,
+            false => self.correct.get_size(key).await,
         }
     }
 
@@ -305,29 +307,29 @@ impl Batch for FaultyBatch {
             false if self.has_fault(Fault::BatchQueriesMissLateWrites) => {
                 self.without_late_writes(query).await
             }
-            false => self.sound.query(query).await,
+            false => self.correct.query(query).await,
         }
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        if self.has_fault(Fault::BatchWritesAtOnce) {
+        if self.has_fault(Fault::BatchWritesImmediately) {
             self.datastore.put(key, value.clone()).await?;
         }
         let put = (key.clone(), value.clone());
-        self.sound.put(key, value).await?;
+        self.correct.put(key, value).await?;
         self.puts.lock().unwrap().push(put);
         Ok(())
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        self.sound.delete(key).await
+        self.correct.delete(key).await
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
         match self.datastore.fault {
-            Fault::CommitsNothing => self.sound.discard().await,
+            Fault::CommitsNothing => self.correct.discard().await,
             Fault::LastValueInABatchWins => {
-                self.sound.commit().await?;
+                self.correct.commit().await?;
                 for (key, value) in self.puts.into_inner().unwrap() {
                     if self.datastore.has(&key).await? {
                         self.datastore.put(&key, value).await?;
@@ -336,24 +338,24 @@ impl Batch for FaultyBatch {
                 Ok(())
             }
             Fault::LateWritesComeBack => {
-                self.sound.commit().await?;
+                self.correct.commit().await?;
                 let late = self.datastore.late.lock().unwrap().clone();
                 for (key, value) in late {
-                    self.datastore.sound.put(&key, value).await?;
+                    self.datastore.correct.put(&key, value).await?;
                 }
                 Ok(())
             }
             Fault::EmptyBatchesStayOpen if self.puts.lock().unwrap().is_empty() => {
-                self.sound.commit().await.or(Ok(()))
+                self.correct.commit().await.or(Ok(()))
             }
-            _ => self.sound.commit().await,
+            _ => self.correct.commit().await,
         }
     }
 
     async fn discard(self: Box<Self>) -> Result<()> {
         match self.datastore.fault {
-            Fault::DiscardCommits => self.sound.commit().await,
-            _ => self.sound.discard().await,
+            Fault::DiscardCommits => self.correct.commit().await,
+            _ => self.correct.discard().await,
         }
     }
 }
@@ -361,14 +363,18 @@ impl Batch for FaultyBatch {
 #[tokio::test]
 async fn each_fault_makes_a_suite_panic() {
     for fault in FAULTS {
-        let sound = MemoryDatastore::new();
+        let correct = MemoryDatastore::new();
         let late = Arc::default();
-        let faulty = Faulty { sound, fault, late };
+        let faulty = Faulty {
+            correct,
+            fault,
+            late,
+        };
         let suites = async {
             conformance::all(&faulty, Keys::Flat).await;
             conformance::closing(&faulty, Keys::Flat).await;
         };
         let outcome = AssertUnwindSafe(suites).catch_unwind().await;
-        assert!(outcome.is_err(), "{fault:?} was not found");
+        assert!(outcome.is_err(), "{fault:?} was not detected");
     }
 }
