@@ -79,7 +79,7 @@ async fn create_accepts_a_missing_or_empty_directory() {
 }
 
 #[tokio::test]
-async fn create_refuses_what_exists_already_and_changes_nothing() {
+async fn create_refuses_an_existing_store_and_changes_nothing() {
     let home = Home::with_closed_store().await;
     let before = tree(&home.store());
     let same = options().create(home.store()).await;

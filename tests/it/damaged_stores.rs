@@ -309,7 +309,7 @@ fn allow(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_directory_that_may_not_be_written_to_is_an_error_that_names_what_was_refused() {
+fn a_directory_without_write_permission_is_an_error_that_names_it() {
     let home = Home::new();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

@@ -12,8 +12,7 @@ use super::model::StoreModel;
 use super::setup::DURABLE;
 use crate::disk::Disk;
 use crate::error::Error;
-use crate::format::{BlockKey, StagingDir};
-use crate::format::{CommitRecord, Put};
+use crate::format::{BlockKey, CommitRecord, Put, StagingDir};
 use crate::key::Key;
 use crate::store::{Options, Purpose};
 use crate::testing::fault_disk::{DataLoss, DiskOp, FaultDisk};
@@ -124,25 +123,25 @@ async fn a_batch_with_a_truncated_block_is_absent() {
 #[tokio::test]
 async fn a_batch_with_a_truncated_block_in_another_staging_directory_is_absent() {
     let (disk, record) = killed().await;
-    let lane = StagingDir::new(1);
+    let other_dir = StagingDir::new(1);
     let batch = record.parent().unwrap();
-    let put = |name: &str, lane| Put {
+    let put = |name: &str, lane: StagingDir| Put {
         block: BlockKey::new(&Key::new(name)).unwrap(),
         size: 4,
         lane,
     };
-    let intent = CommitRecord {
-        puts: vec![put("CC1", StagingDir::FIRST), put("DD1", lane)],
+    let two_puts = CommitRecord {
+        puts: vec![put("CC1", StagingDir::FIRST), put("DD1", other_dir)],
         deletes: Vec::new(),
     };
-    let short = put("DD1", lane).staged(batch);
+    let staged = put("DD1", other_dir).staged(batch);
     for (contents, is_whole) in [(&b"fo"[..], false), (&b"four"[..], true)] {
         let disk = disk.reboot(DataLoss::None);
         disk.remove_file(&record).unwrap();
-        disk.write_new(&record, intent.encode().as_bytes(), 0o600, true)
+        disk.write_new(&record, two_puts.encode().as_bytes(), 0o600, true)
             .unwrap();
-        disk.create_dir(&lane.dir(batch)).unwrap();
-        disk.write_new(&short, contents, 0o600, true).unwrap();
+        disk.create_dir(&other_dir.dir(batch)).unwrap();
+        disk.write_new(&staged, contents, 0o600, true).unwrap();
         let store = DURABLE.open(&disk).await;
         let found = blocks(&store).await;
         assert_eq!(found.contains_key("CC1"), is_whole);

@@ -228,11 +228,14 @@ async fn a_close_survives_a_crash_at_any_step() {
 
 #[tokio::test]
 async fn an_existing_block_that_a_put_skips_is_as_durable_as_a_new_one() {
-    let put: &[_] = &[StoreCall::Put("CC1", "kept"), StoreCall::Put("CC1", "kept")];
+    let put: &[_] = &[
+        StoreCall::Put("CC1", "existing"),
+        StoreCall::Put("CC1", "existing"),
+    ];
     let commit: &[_] = &[
-        StoreCall::Put("CC1", "kept"),
+        StoreCall::Put("CC1", "existing"),
         StoreCall::Commit(vec![
-            BatchWrite::Put("CC1", "kept"),
+            BatchWrite::Put("CC1", "existing"),
             BatchWrite::Delete("AA1"),
         ]),
     ];
@@ -246,8 +249,8 @@ async fn an_existing_block_that_a_put_skips_is_as_durable_as_a_new_one() {
 /// Unlike a session of this crate, another program leaves no mark that the store was open for writing.
 #[tokio::test]
 async fn a_block_that_a_put_skips_is_durable_even_if_another_program_did_not_flush_it() {
-    let put = StoreCall::Put("AA3", "kept");
-    let commit = StoreCall::Commit(vec![BatchWrite::Put("AA3", "kept")]);
+    let put = StoreCall::Put("AA3", "existing");
+    let commit = StoreCall::Commit(vec![BatchWrite::Put("AA3", "existing")]);
     for (write, capabilities) in [
         (&put, Capabilities::ALL),
         (&put, WITHOUT_SYNCFS),
@@ -261,7 +264,7 @@ async fn a_block_that_a_put_skips_is_durable_even_if_another_program_did_not_flu
         };
         let disk = setup.closed_with(INITIAL).await;
         let block = format!("{STORE_PATH}/AA/AA3.data");
-        disk.write_new(block.as_ref(), b"kept", 0o600, false)
+        disk.write_new(block.as_ref(), b"existing", 0o600, false)
             .unwrap();
         let store = setup.open(&disk).await;
         write.run(&store).await.unwrap();

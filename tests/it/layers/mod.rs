@@ -47,7 +47,6 @@ const CONTRACT_ONLY: &[(&str, &[&str])] = &[
 const ALLOWED_CYCLES: &[&[&str]] = &[
     &["disk::os", "disk::portable", "disk::unix"],
     &["maintenance::moving::copies", "maintenance::moving::mover"],
-    &["interrupt", "report", "sink"],
 ];
 
 fn source_dir() -> PathBuf {
