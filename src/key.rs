@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a value: a path of namespaces below `/`, as go-datastore has it.
+/// The name of a value: a path of namespaces below `/`, as in go-datastore.
 ///
-/// A key is always clean: it starts with `/`, has no empty, `.` or `..` namespace and no `/` at its
-/// end. Two keys are the same if their text is; keys are ordered by their bytes. A clone is cheap: it
-/// shares the text. With serde a key is its text, and any text is cleaned into a key.
+/// A key is always clean: it starts with `/`, has no empty namespace, no namespace `.` or `..`, and no `/` at the
+/// end. Two keys are equal if their texts are equal. Keys are ordered by the bytes of their texts, as the
+/// queries of go-datastore sort them. Cloning a key is cheap, because the clones share the text. With serde a key
+/// is serialized as its text, and any text is cleaned when it is deserialized.
 ///
 /// ```
 /// use ds_flatfs::Key;
@@ -28,7 +29,7 @@ use serde::{Deserialize, Serialize};
 pub struct Key(Arc<str>);
 
 impl Key {
-    /// Makes a key of any text by cleaning it.
+    /// Makes a key from any text by cleaning it.
     ///
     /// ```
     /// # use ds_flatfs::Key;
@@ -54,10 +55,10 @@ impl Key {
         Key(format!("/{}", parts.join("/")).into())
     }
 
-    /// The key of one namespace that is known to be clean.
+    /// Returns the key with one namespace, which the caller knows to be clean.
     pub(crate) fn from_clean_namespace(name: &str) -> Self {
-        // Put together on the stack, for a listing of a million keys to take an allocation for each, and
-        // not two.
+        // The text is built on the stack, so that each key of a listing of a million keys costs one allocation
+        // instead of two.
         let mut buffer = [b'/'; 256];
         let text = buffer.get_mut(..=name.len()).and_then(|text| {
             let (_, below) = text.split_at_mut(1);
@@ -69,13 +70,13 @@ impl Key {
         key
     }
 
-    /// The key `/`, above all others.
+    /// Returns the key `/`, the ancestor of all others.
     #[must_use]
     pub fn root() -> Self {
         Key("/".into())
     }
 
-    /// The key made of these namespaces, cleaned.
+    /// Makes a key from namespaces, and cleans it.
     #[must_use]
     pub fn from_namespaces<I>(namespaces: I) -> Self
     where
@@ -90,65 +91,66 @@ impl Key {
         Key::new(text)
     }
 
-    /// The key's text, from the leading `/` on.
+    /// Returns the text of the key, which begins with `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this is `/`.
+    /// Returns whether the key is `/`.
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.as_str() == "/"
     }
 
-    /// The namespaces, from the top one down; none for `/`.
+    /// Returns the namespaces, the top one first. `/` has none.
     pub fn namespaces(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.as_str().split('/').filter(|part| !part.is_empty())
     }
 
-    /// The key with the namespaces in reverse order.
+    /// Returns the key with its namespaces in reverse order.
     #[must_use]
     pub fn reverse(&self) -> Self {
         Key::from_namespaces(self.namespaces().rev())
     }
 
-    /// The last namespace, empty for `/`: `Actor:JohnCleese` of `/Comedy/Actor:JohnCleese`.
+    /// Returns the last namespace: `Actor:JohnCleese` for `/Comedy/Actor:JohnCleese`, the empty text for `/`.
     #[must_use]
     pub fn base_namespace(&self) -> &str {
         self.namespaces().next_back().unwrap_or("")
     }
 
-    /// The part of the last namespace before its last `:`, empty if it has none: `Actor` of
-    /// `/Comedy/Actor:JohnCleese`.
+    /// Returns the part of the last namespace before its last `:`: `Actor` for `/Comedy/Actor:JohnCleese`, the
+    /// empty text if there is no `:`. go-datastore calls it the type.
     #[must_use]
     pub fn kind(&self) -> &str {
         let base = self.base_namespace();
         base.rsplit_once(':').map_or("", |(kind, _)| kind)
     }
 
-    /// The part of the last namespace behind its last `:`, the whole of it if it has none:
-    /// `JohnCleese` of `/Comedy/Actor:JohnCleese`.
+    /// Returns the part of the last namespace after its last `:`: `JohnCleese` for `/Comedy/Actor:JohnCleese`, the
+    /// whole namespace if there is no `:`.
     #[must_use]
     pub fn name(&self) -> &str {
         let base = self.base_namespace();
         base.rsplit_once(':').map_or(base, |(_, name)| name)
     }
 
-    /// An instance of this key taken as a kind: `/Comedy/Actor` with `JohnCleese` is
-    /// `/Comedy/Actor:JohnCleese`.
+    /// Returns the key with `:` and `name` appended, and cleaned: `/Comedy/Actor:JohnCleese` for `/Comedy/Actor`
+    /// and `JohnCleese`.
     #[must_use]
     pub fn instance(&self, name: &str) -> Self {
         Key::new(format!("{self}:{name}"))
     }
 
-    /// The key without its name: `/Comedy/Actor` of `/Comedy/Actor:JohnCleese`.
+    /// Returns the parent with the [kind](Key::kind) appended, and cleaned: `/Comedy/Actor` for
+    /// `/Comedy/Actor:JohnCleese`.
     #[must_use]
     pub fn path(&self) -> Self {
-        self.parent().child(&Key::new(self.kind()))
+        Key::new(format!("{}/{}", self.parent(), self.kind()))
     }
 
-    /// The key one namespace up; `/` for a top-level key and for `/`.
+    /// Returns the key without its last namespace. The parent of a top-level key and of `/` is `/`.
     #[must_use]
     pub fn parent(&self) -> Self {
         match self.as_str().rsplit_once('/') {
@@ -157,7 +159,7 @@ impl Key {
         }
     }
 
-    /// The key `below` this one: `/a` and `/b/c` give `/a/b/c`.
+    /// Returns the key `below` this one: `/a/b/c` for `/a` and `/b/c`.
     #[must_use]
     pub fn child(&self, below: &Key) -> Self {
         if self.is_root() {
@@ -169,8 +171,8 @@ impl Key {
         }
     }
 
-    /// The key as it is called below `prefix`, the other way round than [`child`](Key::child): `/` for
-    /// `prefix` itself, `None` if this is neither `prefix` nor below it.
+    /// Removes `prefix` from the start of the key, the inverse of [`child`](Key::child). Returns `/` for `prefix`
+    /// itself, and `None` if the key is neither `prefix` nor below it.
     ///
     /// ```
     /// # use ds_flatfs::Key;
@@ -190,7 +192,7 @@ impl Key {
         }
     }
 
-    /// Whether `other` lies below this key. No key is its own ancestor.
+    /// Returns whether `other` is below this key. A key is not its own ancestor.
     #[must_use]
     pub fn is_ancestor_of(&self, other: &Key) -> bool {
         if self.is_root() {
@@ -202,13 +204,13 @@ impl Key {
             .is_some_and(|rest| rest.starts_with('/'))
     }
 
-    /// Whether this key lies below `other`.
+    /// Returns whether this key is below `other`.
     #[must_use]
     pub fn is_descendant_of(&self, other: &Key) -> bool {
         other.is_ancestor_of(self)
     }
 
-    /// Whether the key has no more than one namespace.
+    /// Returns whether the key has at most one namespace.
     #[must_use]
     pub fn is_top_level(&self) -> bool {
         self.namespaces().nth(1).is_none()
@@ -265,7 +267,7 @@ impl From<Key> for String {
     }
 }
 
-/// Never fails: any text can be cleaned into a key.
+/// Never fails, because any text can be cleaned to a key.
 impl FromStr for Key {
     type Err = Infallible;
 
@@ -279,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_text_is_cleaned_as_a_rooted_path() {
+    fn any_text_is_cleaned_to_a_rooted_path() {
         for (text, clean) in [
             ("", "/"),
             ("/", "/"),
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn kind_name_instance_and_path_split_the_last_namespace_at_its_last_colon() {
+    fn kind_name_and_path_split_the_last_namespace_at_its_last_colon() {
         let key = Key::new("/Comedy/a:Actor:JohnCleese");
         assert_eq!(key.kind(), "a:Actor");
         assert_eq!(key.name(), "JohnCleese");
@@ -311,6 +313,25 @@ mod tests {
         let plain = Key::new("/Comedy/Actor");
         assert_eq!((plain.kind(), plain.name()), ("", "Actor"));
         assert_eq!(plain.path(), Key::new("/Comedy"));
+    }
+
+    /// The texts and results are those of go-datastore's `NewKey(text).Path()`, `.Instance("..")` and
+    /// `.Reverse()`.
+    #[test]
+    fn a_kind_of_dots_is_cleaned_as_in_go_datastore() {
+        for (text, path, instance, reverse) in [
+            ("/a/..:x", "/", "/a/..:x:..", "/..:x/a"),
+            ("/a/b/..:x", "/a", "/a/b/..:x:..", "/..:x/b/a"),
+            ("/a/.:x", "/a", "/a/.:x:..", "/.:x/a"),
+            ("/..:x", "/", "/..:x:..", "/..:x"),
+            ("/a/:x", "/a", "/a/:x:..", "/:x/a"),
+            ("/", "/", "/:..", "/"),
+        ] {
+            let key = Key::new(text);
+            assert_eq!(key.path().as_str(), path, "path of {text}");
+            assert_eq!(key.instance("..").as_str(), instance, "instance of {text}");
+            assert_eq!(key.reverse().as_str(), reverse, "reverse of {text}");
+        }
     }
 
     #[test]
@@ -324,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_stripped_at_the_end_of_a_namespace_only() {
+    fn a_prefix_is_removed_only_at_the_end_of_a_namespace() {
         let prefix = Key::new("/a");
         for below in ["/", "/b", "/b/c"].map(Key::new) {
             let stripped = prefix.child(&below).strip_prefix(&prefix);
@@ -337,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_an_ancestor_only_of_keys_strictly_below_it() {
+    fn a_key_is_the_ancestor_only_of_keys_strictly_below_it() {
         let a = Key::new("/a");
         assert!(a.is_ancestor_of(&Key::new("/a/b/c")));
         assert!(Key::new("/a/b").is_descendant_of(&a));
