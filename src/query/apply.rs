@@ -1,4 +1,4 @@
-//! The steps of a query over any stream of entries.
+//! [`apply`]: the steps of a query over any stream of entries.
 
 use std::cmp::Ordering;
 use std::future::ready;
@@ -11,13 +11,13 @@ use tokio::task::consume_budget;
 use super::{Entry, EntryStream, Order, Query};
 use crate::error::Result;
 
-/// Answers `query` from a stream of all entries of a datastore, in any order, with at least what the
-/// query [needs](Query::needs) of each.
+/// Returns the results of `query` over a stream of all entries of a datastore, which may be in any order, and which
+/// must have what the query [needs](Query::needs).
 ///
-/// Without orders it keeps one entry at a time. With orders it has to see every entry before the
-/// first comes out, and keeps all that pass the filters, or with a limit some thousand, or about twice
-/// as many as offset and limit ask for. Errors pass through, and count neither for the offset nor for the limit;
-/// with orders they come first.
+/// Without orders the function keeps one entry in memory. With orders it reads all entries before it returns the
+/// first one, and keeps all that pass the filters; if the query has a limit, it keeps a few thousand, or about
+/// twice the sum of offset and limit. Errors are passed on and do not count for the offset or the limit; with
+/// orders they are returned first.
 pub fn apply(
     query: Query,
     entries: impl Stream<Item = Result<Entry>> + Send + 'static,
@@ -34,11 +34,13 @@ pub fn apply(
     } = query;
     let orders = query.orders.clone();
     let matching = matching(query, entries);
-    let keep = limit.map(|limit| limit.saturating_add(offset));
+    let needed = limit.map(|limit| limit.saturating_add(offset));
     let sorted = if orders.is_empty() {
         matching
     } else {
-        stream::once(sort(matching, orders, keep)).flatten().boxed()
+        stream::once(sort(matching, orders, needed))
+            .flatten()
+            .boxed()
     };
     slice(sorted, offset, limit)
         .map(move |item| item.map(|entry| trim(entry, keys_only, returns_sizes)))
@@ -46,7 +48,7 @@ pub fn apply(
         .boxed()
 }
 
-/// The entries below the prefix that pass the filters.
+/// Returns the entries below the prefix that pass the filters.
 fn matching(
     query: Query,
     entries: impl Stream<Item = Result<Entry>> + Send + 'static,
@@ -66,7 +68,7 @@ fn matching(
         .boxed()
 }
 
-/// Leaves out what was needed to judge an entry, but not asked for.
+/// Removes the parts of an entry that filters and orders needed, but that the query does not return.
 pub(super) fn trim(entry: Entry, keys_only: bool, returns_sizes: bool) -> Entry {
     match (keys_only, entry.size) {
         (false, _) => entry,
@@ -75,24 +77,24 @@ pub(super) fn trim(entry: Entry, keys_only: bool, returns_sizes: bool) -> Entry 
     }
 }
 
-/// The entries behind the first `offset` ones, `limit` at most.
+/// Skips the first `offset` entries and returns at most `limit` of the others.
 pub(super) fn slice(entries: EntryStream, mut offset: usize, limit: Option<usize>) -> EntryStream {
-    let behind = if offset == 0 {
+    let rest = if offset == 0 {
         entries
     } else {
-        let behind = entries.filter(move |item| {
+        let rest = entries.filter(move |item| {
             let skip = item.is_ok() && offset > 0;
             if skip {
                 offset -= 1;
             }
             ready(!skip)
         });
-        behind.boxed()
+        rest.boxed()
     };
     let Some(limit) = limit else {
-        return behind;
+        return rest;
     };
-    stream::unfold((behind, limit), |(mut entries, left)| async move {
+    stream::unfold((rest, limit), |(mut entries, left)| async move {
         if left == 0 {
             return None;
         }
@@ -103,14 +105,15 @@ pub(super) fn slice(entries: EntryStream, mut offset: usize, limit: Option<usize
     .boxed()
 }
 
-/// All errors, then the entries in order; only the first `keep` of them where that is known.
+/// Returns all errors, then the sorted entries. If `needed` is given, only the first `needed` entries are sure to be
+/// returned.
 ///
-/// They are sorted a run at a time while they come, and merged while they are taken, and each of them
-/// spends of the task's budget: a million at once would keep a worker of the runtime from everybody else.
+/// Entries are sorted in runs while they arrive, and merged while the stream is read. Each entry spends budget of
+/// the task, because sorting a million entries at once would keep other tasks from the runtime's worker.
 async fn sort(
     entries: impl Stream<Item = Result<Entry>> + Send,
     orders: Vec<Order>,
-    keep: Option<usize>,
+    needed: Option<usize>,
 ) -> impl Stream<Item = Result<Entry>> + Send {
     let mut entries = std::pin::pin!(entries);
     let mut errors = Vec::new();
@@ -122,13 +125,13 @@ async fn sort(
             Ok(entry) => run.push(entry),
             Err(error) => errors.push(Err(error)),
         }
-        if run.len() == RUN {
+        if run.len() == RUN_LEN {
             run.sort_unstable_by(|a, b| compare(&orders, a, b));
             runs.push(mem::take(&mut run));
-            if let Some(keep) = keep
-                && runs.iter().map(Vec::len).sum::<usize>() / 2 > keep.max(RUN)
+            if let Some(needed) = needed
+                && runs.iter().map(Vec::len).sum::<usize>() / 2 > needed.max(RUN_LEN)
             {
-                let first = first_of(mem::take(&mut runs), &orders, keep).await;
+                let first = first_of(mem::take(&mut runs), &orders, needed).await;
                 runs.push(first);
             }
         }
@@ -142,18 +145,18 @@ async fn sort(
     })
 }
 
-/// How many entries are sorted at once: in about a millisecond.
-const RUN: usize = 2048;
+/// How many entries are sorted without a pause, which takes about a millisecond.
+const RUN_LEN: usize = 2048;
 
-/// The first `keep` entries of all runs.
-async fn first_of(runs: Vec<Vec<Entry>>, orders: &[Order], keep: usize) -> Vec<Entry> {
+/// Returns the first `count` entries of all runs.
+async fn first_of(runs: Vec<Vec<Entry>>, orders: &[Order], count: usize) -> Vec<Entry> {
     let mut runs: Vec<_> = runs.into_iter().map(Vec::into_iter).collect();
-    let mut first = Vec::with_capacity(keep);
-    for entry in merge(&mut runs, orders.to_vec()).take(keep) {
+    let mut first = Vec::with_capacity(count);
+    for entry in merge(&mut runs, orders.to_vec()).take(count) {
         first.push(entry);
         consume_budget().await;
     }
-    // The others go one by one too.
+    // Dropping a million entries at once would block the worker as well.
     for other in runs.into_iter().flatten() {
         drop(other);
         consume_budget().await;
@@ -169,7 +172,7 @@ where
         .kmerge_by(move |a: &Entry, b: &Entry| compare(&orders, a, b).is_lt())
 }
 
-/// By the orders, in the end by key, so that the result is the same every time.
+/// Compares two entries by the orders, and last by key, so that the result is the same every time.
 pub(super) fn compare(orders: &[Order], a: &Entry, b: &Entry) -> Ordering {
     orders
         .iter()

@@ -1,4 +1,4 @@
-//! [`Filter`]: which entries pass.
+//! [`Filter`]: conditions that an entry must meet.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Entry, KeyMap};
+use super::{Entry, Excerpt, KeyMap};
 use crate::key::Key;
 
-/// How a filter compares what an entry has (left) with what the filter names (right).
+/// How a filter compares the key or value of an entry (left) with its own (right).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Compare {
     /// `==`
@@ -27,7 +27,7 @@ pub enum Compare {
 }
 
 impl Compare {
-    /// Whether two things that stand in this order to each other pass the comparison.
+    /// Returns whether the comparison holds for a left side that is in this order to the right side.
     #[must_use]
     pub fn accepts(self, order: Ordering) -> bool {
         match self {
@@ -57,7 +57,7 @@ impl fmt::Display for Compare {
 type Predicate = Arc<dyn Fn(&Entry) -> bool + Send + Sync>;
 type KeyPredicate = Arc<dyn Fn(&Key) -> bool + Send + Sync>;
 
-/// Which entries of a query pass.
+/// A condition that the entries of a query must meet.
 #[derive(Clone)]
 pub struct Filter(Kind);
 
@@ -71,42 +71,41 @@ enum Kind {
 }
 
 impl Filter {
-    /// Entries whose key compares so with this one, byte by byte.
+    /// Accepts entries whose key has this relation to `key`, compared byte by byte.
     #[must_use]
     pub fn key(compare: Compare, key: impl Into<Key>) -> Self {
         Filter(Kind::Key(compare, key.into()))
     }
 
-    /// Entries whose value compares so with this one, byte by byte. It needs the values, also in a
-    /// query for keys only.
+    /// Accepts entries whose value has this relation to `value`, compared byte by byte. The filter reads the
+    /// values, even if the query returns keys only.
     #[must_use]
     pub fn value(compare: Compare, value: impl Into<Bytes>) -> Self {
         Filter(Kind::Value(compare, value.into()))
     }
 
-    /// Entries whose key's text starts with this one, the leading `/` included. Other than
-    /// [`Query::prefix`](super::Query::prefix) it doesn't care where a namespace ends: `/a` lets `/a`,
-    /// `/ab` and `/a/b` pass.
+    /// Accepts entries whose key starts with this text, which includes the leading `/`. Unlike
+    /// [`Query::prefix`](super::Query::prefix), the text may end within a namespace: `/a` accepts `/a`, `/ab` and
+    /// `/a/b`.
     #[must_use]
     pub fn key_prefix(prefix: impl Into<String>) -> Self {
         Filter(Kind::KeyPrefix(prefix.into()))
     }
 
-    /// Entries for which `predicate` is true. It sees what the query answers, so it can count on the
-    /// value only if the query isn't for keys only. It runs on whoever polls the stream, so it should
-    /// be quick.
+    /// Accepts entries for which `predicate` returns true. The predicate sees what the query returns, so the value
+    /// is missing if the query returns keys only. It runs in the task that polls the stream and must not block.
     #[must_use]
     pub fn custom(predicate: impl Fn(&Entry) -> bool + Send + Sync + 'static) -> Self {
         Filter(Kind::Custom(Arc::new(predicate)))
     }
 
-    /// Entries for whose key `predicate` is true. It needs no values.
+    /// Accepts entries for whose key `predicate` returns true. The filter reads no values.
     pub(crate) fn custom_key(predicate: impl Fn(&Key) -> bool + Send + Sync + 'static) -> Self {
         Filter(Kind::CustomKey(Arc::new(predicate)))
     }
 
-    /// The same filter for a datastore that has the entries under other keys, of which `map` makes those
-    /// that this filter judges.
+    /// Returns the same filter for a datastore that has the entries under other keys. `map` turns its keys into the
+    /// ones that this filter is for.
     pub(super) fn rekeyed(&self, map: &KeyMap) -> Self {
         let map = Arc::clone(map);
         match &self.0 {
@@ -122,7 +121,7 @@ impl Filter {
         }
     }
 
-    /// Whether this entry passes. A value comparison lets no entry pass that has no value.
+    /// Returns whether the filter accepts this entry. A comparison of values accepts no entry without a value.
     #[must_use]
     pub fn accepts(&self, entry: &Entry) -> bool {
         match &self.0 {
@@ -149,9 +148,9 @@ impl Filter {
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Key(compare, key) => write!(f, "key {compare} {key}"),
-            Kind::Value(compare, value) => write!(f, "value {compare} {value:?}"),
-            Kind::KeyPrefix(prefix) => write!(f, "key starts with {prefix:?}"),
+            Kind::Key(compare, key) => write!(f, "key {compare} {}", Excerpt::text(key.as_str())),
+            Kind::Value(compare, value) => write!(f, "value {compare} {}", Excerpt::bytes(value)),
+            Kind::KeyPrefix(prefix) => write!(f, "key starts with {}", Excerpt::quoted(prefix)),
             Kind::Custom(_) => f.write_str("custom filter"),
             Kind::CustomKey(_) => f.write_str("custom filter of keys"),
         }

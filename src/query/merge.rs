@@ -1,4 +1,4 @@
-//! One answer from those of several datastores.
+//! [`merge`]: the results of a query over several datastores.
 
 use futures::stream::{self, Stream, StreamExt};
 
@@ -7,8 +7,8 @@ use super::{Entry, EntryStream, Order, Query};
 use crate::error::Result;
 
 impl Query {
-    /// What to ask of each of `parts` datastores, so that [`merge`] can answer this query from what they
-    /// say.
+    /// Returns the query to run on each of `parts` datastores, so that [`merge`] can make the results of this query
+    /// from theirs.
     pub(crate) fn part_of(&self, parts: usize) -> Query {
         if parts == 1 {
             return self.clone();
@@ -26,21 +26,20 @@ impl Query {
     }
 }
 
-/// Answers `query` from the `answers` of datastores that have no key in common, each to the query's
-/// [part](Query::part_of) for it.
+/// Returns the results of `query` from the `parts` of datastores that have no key in common. Each part is the result
+/// of the query's [part](Query::part_of).
 ///
-/// It keeps one entry of each answer at a time; without orders the answers are read one after the
-/// other.
-pub(crate) fn merge(query: &Query, mut answers: Vec<EntryStream>) -> EntryStream {
-    if answers.len() == 1
-        && let Some(only) = answers.pop()
+/// The function keeps one entry of each part in memory. Without orders the parts are read one after another.
+pub(crate) fn merge(query: &Query, mut parts: Vec<EntryStream>) -> EntryStream {
+    if parts.len() == 1
+        && let Some(only) = parts.pop()
     {
         return only;
     }
     let merged = if query.orders.is_empty() {
-        stream::iter(answers).flatten().boxed()
+        stream::iter(parts).flatten().boxed()
     } else {
-        sorted(query.orders.clone(), answers).boxed()
+        sorted(query.orders.clone(), parts).boxed()
     };
     let (keys_only, returns_sizes) = (query.keys_only, query.returns_sizes);
     slice(merged, query.offset, query.limit)
@@ -49,51 +48,53 @@ pub(crate) fn merge(query: &Query, mut answers: Vec<EntryStream>) -> EntryStream
         .boxed()
 }
 
-fn sorted(orders: Vec<Order>, answers: Vec<EntryStream>) -> impl Stream<Item = Result<Entry>> {
-    let sources = answers.into_iter().map(Source::new).collect();
-    stream::unfold(Sorted { orders, sources }, |mut sorted| async {
-        let item = sorted.next().await?;
-        Some((item, sorted))
+fn sorted(orders: Vec<Order>, parts: Vec<EntryStream>) -> impl Stream<Item = Result<Entry>> {
+    let parts = parts.into_iter().map(Peekable::new).collect();
+    stream::unfold(SortedMerge { orders, parts }, |mut merge| async {
+        let item = merge.next().await?;
+        Some((item, merge))
     })
 }
 
-/// Answers that are sorted alike, each read up to its first entry.
-struct Sorted {
+/// The merge of streams that are sorted by the same orders.
+struct SortedMerge {
     orders: Vec<Order>,
-    sources: Vec<Source>,
+    parts: Vec<Peekable>,
 }
 
-impl Sorted {
+impl SortedMerge {
     async fn next(&mut self) -> Option<Result<Entry>> {
-        for source in &mut self.sources {
-            if let Err(error) = source.read_on().await {
+        for part in &mut self.parts {
+            if let Err(error) = part.fill().await {
                 return Some(Err(error));
             }
         }
-        let firsts = self.sources.iter().enumerate();
-        let (next, _) = firsts
-            .filter_map(|(i, source)| Some((i, source.first.as_ref()?)))
+        let heads = self.parts.iter().enumerate();
+        let (next, _) = heads
+            .filter_map(|(i, part)| Some((i, part.head.as_ref()?)))
             .min_by(|(_, a), (_, b)| compare(&self.orders, a, b))?;
-        self.sources.get_mut(next)?.first.take().map(Ok)
+        self.parts.get_mut(next)?.head.take().map(Ok)
     }
 }
 
-struct Source {
-    first: Option<Entry>,
-    others: EntryStream,
+/// A stream of entries of which the next one has been read.
+struct Peekable {
+    head: Option<Entry>,
+    tail: EntryStream,
 }
 
-impl Source {
-    fn new(answer: EntryStream) -> Self {
-        Source {
-            first: None,
-            others: answer.fuse().boxed(),
+impl Peekable {
+    fn new(entries: EntryStream) -> Self {
+        Peekable {
+            head: None,
+            tail: entries.fuse().boxed(),
         }
     }
 
-    async fn read_on(&mut self) -> Result<()> {
-        if self.first.is_none() {
-            self.first = self.others.next().await.transpose()?;
+    /// Reads the next entry, unless it has been read.
+    async fn fill(&mut self) -> Result<()> {
+        if self.head.is_none() {
+            self.head = self.tail.next().await.transpose()?;
         }
         Ok(())
     }
@@ -109,7 +110,7 @@ mod tests {
     use crate::key::Key;
     use crate::query::apply;
 
-    /// What comes of two datastores with four entries and an error: the keys, and `!`.
+    /// The merged results of two datastores with four entries and an error: the keys, and `!` for the error.
     fn merged(query: &Query) -> Vec<String> {
         let part = |items: Vec<Result<Entry>>| apply(query.part_of(2), stream::iter(items));
         let entry = |key, value| Ok(Entry::with_value(Key::new(key), Bytes::from_static(value)));
@@ -126,21 +127,21 @@ mod tests {
     }
 
     #[test]
-    fn without_orders_one_answer_comes_after_the_other() {
+    fn without_orders_the_parts_are_read_one_after_another() {
         assert_eq!(merged(&Query::new()), ["/a", "/c", "/b", "!", "/d"]);
         let slice = Query::new().offset(1).limit(2);
         assert_eq!(merged(&slice), ["/c", "/b"]);
     }
 
     #[test]
-    fn sorted_answers_are_merged_and_errors_come_first_and_count_for_nothing() {
+    fn sorted_parts_are_merged_and_errors_come_first_and_do_not_count() {
         let by_key = Query::new().order(Order::by_key());
         assert_eq!(merged(&by_key), ["!", "/a", "/b", "/c", "/d"]);
         assert_eq!(merged(&by_key.offset(1).limit(2)), ["!", "/b", "/c"]);
     }
 
     #[test]
-    fn values_that_are_compared_are_not_answered_to_a_query_for_keys() {
+    fn values_that_were_compared_are_not_returned_by_a_query_for_keys() {
         let query = Query::new().keys_only().order(Order::by_value());
         assert_eq!(merged(&query), ["!", "/d", "/c", "/b", "/a"]);
         assert!(!query.part_of(2).keys_only);

@@ -1,10 +1,11 @@
-//! What can be asked of a datastore, and what it answers.
+//! Queries: which entries of a datastore to return, in which order, and how much of each.
 //!
-//! A [`Query`] says which entries are wanted; the answer is an [`EntryStream`]. The steps apply in
-//! this order, as in go-datastore: prefix, filters, orders, offset, limit. [`apply()`] does all of them
-//! over any stream of entries, for datastores that can't do better.
+//! A [`Query`] returns an [`EntryStream`]. Its steps are applied in the same order as in go-datastore: prefix,
+//! filters, orders, offset, limit. [`apply()`] applies all of them to any stream of entries, for datastores
+//! that have no faster way.
 
 mod apply;
+mod excerpt;
 mod filter;
 mod merge;
 mod order;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 pub use self::apply::apply;
+pub(crate) use self::excerpt::Excerpt;
 pub use self::filter::{Compare, Filter};
 pub(crate) use self::merge::merge;
 pub use self::order::Order;
@@ -25,13 +27,13 @@ pub(crate) use self::rekey::{KeyMap, rekey};
 use crate::error::Result;
 use crate::key::Key;
 
-/// The answer to a query: entries as they are found, each of which may be an error.
+/// The results of a query, returned as they are found.
 ///
-/// An error item doesn't end the stream: the entries that could be read still come. Dropping the
-/// stream ends the query.
+/// An error item does not end the stream: the entries that can be read still follow. Dropping the stream ends the
+/// query.
 pub type EntryStream = BoxStream<'static, Result<Entry>>;
 
-/// A key with what the query asked for about it.
+/// A key, with the value and the size if the query asked for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
@@ -39,13 +41,13 @@ pub struct Entry {
     pub key: Key,
     /// The value, unless the query asked for [keys only](Query::keys_only).
     pub value: Option<Bytes>,
-    /// The value's size in bytes: always beside a value, else if the query
+    /// The size of the value in bytes. It is there if the value is, or if the query
     /// [asked for it](Query::returns_sizes).
     pub size: Option<u64>,
 }
 
 impl Entry {
-    /// An entry with a key alone.
+    /// Makes an entry with a key alone.
     #[must_use]
     pub fn from_key(key: Key) -> Self {
         Entry {
@@ -55,7 +57,7 @@ impl Entry {
         }
     }
 
-    /// An entry with a key and the size of its value.
+    /// Makes an entry with a key and the size of its value.
     #[must_use]
     pub fn with_size(key: Key, size: u64) -> Self {
         Entry {
@@ -65,7 +67,7 @@ impl Entry {
         }
     }
 
-    /// An entry with a key, its value, and the value's size.
+    /// Makes an entry with a key, its value, and the size of the value.
     #[must_use]
     pub fn with_value(key: Key, value: Bytes) -> Self {
         let size = Some(value.len() as u64);
@@ -77,9 +79,13 @@ impl Entry {
     }
 }
 
-/// Which entries of a datastore are wanted, in which order, and how much of each.
+/// Which entries of a datastore to return, in which order, and how much of each.
 ///
-/// The default asks for every entry with its value, in any order.
+/// The default query returns every entry with its value, in any order.
+///
+/// **A prefix ends at a `/`**: the prefix `/C` matches `/C/A`, but not `/CIQ`. In a store whose keys have one
+/// namespace, as [`FlatFs`](crate::FlatFs), every prefix except `/` matches nothing. Use
+/// [`Filter::key_prefix`] to match the first letters of keys.
 ///
 /// ```
 /// use ds_flatfs::query::{Order, Query};
@@ -90,20 +96,20 @@ impl Entry {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Query {
-    /// Only keys strictly below this one; `/` is every key.
+    /// Returns only keys strictly below this one; every key is below `/`.
     pub prefix: Key,
-    /// Only entries that pass all of these.
+    /// Returns only entries that pass all of these filters.
     pub filters: Vec<Filter>,
-    /// Sorted by the first of these, ties by the next one, and so on; in the end by key. Without
-    /// orders the entries come in any order.
+    /// Sorts the entries by the first order, entries that are equal by the next one, and so on, and last by key.
+    /// Without orders the entries are returned in any order.
     pub orders: Vec<Order>,
-    /// How many of the matching entries to leave out from the start.
+    /// How many of the matching entries to skip.
     pub offset: usize,
-    /// How many entries to answer at most.
+    /// The maximum number of entries to return.
     pub limit: Option<usize>,
-    /// Whether the values are left out.
+    /// Whether the entries are returned without their values.
     pub keys_only: bool,
-    /// Whether entries without a value have its size all the same.
+    /// Whether entries that are returned without their values still have the sizes.
     pub returns_sizes: bool,
 }
 
@@ -114,7 +120,7 @@ impl Default for Query {
 }
 
 impl Query {
-    /// Every entry with its value, in any order.
+    /// Makes a query for every entry with its value, in any order.
     #[must_use]
     pub fn new() -> Self {
         Query {
@@ -128,60 +134,68 @@ impl Query {
         }
     }
 
-    /// Only keys strictly below this one: `/a` finds `/a/b`, and neither `/a` nor `/ab`.
+    /// Returns only keys strictly below `prefix`, which ends at a `/` as in go-datastore: `/a` matches `/a/b`, and
+    /// neither `/a` nor `/ab`. On a [`FlatFs`](crate::FlatFs) every prefix except `/` therefore matches nothing;
+    /// [`Filter::key_prefix`] matches the first letters of keys instead.
+    ///
+    /// ```
+    /// # use ds_flatfs::query::Filter;
+    /// # use ds_flatfs::Query;
+    /// let starts_with_ci = Query::new().filter(Filter::key_prefix("/CI"));
+    /// ```
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<Key>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Only entries that pass this filter too.
+    /// Returns only entries that also pass this filter.
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filters.push(filter);
         self
     }
 
-    /// Sorts by this order what the orders before it leave equal.
+    /// Sorts entries that are equal by the earlier orders by this one.
     #[must_use]
     pub fn order(mut self, order: Order) -> Self {
         self.orders.push(order);
         self
     }
 
-    /// Leaves out the first `offset` matching entries.
+    /// Skips the first `offset` matching entries.
     #[must_use]
     pub fn offset(mut self, offset: usize) -> Self {
         self.offset = offset;
         self
     }
 
-    /// Answers at most `limit` entries.
+    /// Returns at most `limit` entries.
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Leaves out the values.
+    /// Returns the entries without their values.
     #[must_use]
     pub fn keys_only(mut self) -> Self {
         self.keys_only = true;
         self
     }
 
-    /// Asks for the sizes of the values, also where the values are left out.
+    /// Returns the sizes of the values, even if the values are not returned.
     #[must_use]
     pub fn returns_sizes(mut self) -> Self {
         self.returns_sizes = true;
         self
     }
 
-    /// What an entry needs before [`apply()`] can judge and answer it: a value filter, say, needs the
-    /// value even if only keys are wanted.
+    /// Returns how much of an entry [`apply()`] needs to decide about it and to return it: for example, a value
+    /// filter needs the value even if the query returns keys only.
     #[must_use]
     pub fn needs(&self) -> Needs {
-        if !self.keys_only || self.judges_values() {
+        if !self.keys_only || self.reads_values() {
             Needs::Value
         } else if self.returns_sizes {
             Needs::Size
@@ -190,8 +204,8 @@ impl Query {
         }
     }
 
-    /// Whether a filter or an order of this query looks at values.
-    pub(crate) fn judges_values(&self) -> bool {
+    /// Returns whether a filter or an order of this query reads values.
+    pub(crate) fn reads_values(&self) -> bool {
         self.filters
             .iter()
             .any(|filter| filter.needs_value(self.keys_only))
@@ -201,13 +215,13 @@ impl Query {
                 .any(|order| order.needs_value(self.keys_only))
     }
 
-    /// Whether the key lies below the prefix.
+    /// Returns whether the key is below the prefix.
     pub(crate) fn covers(&self, key: &Key) -> bool {
         self.prefix.is_root() || self.prefix.is_ancestor_of(key)
     }
 }
 
-/// How much of each entry a query has to look at; see [`Query::needs`].
+/// How much of each entry a query needs; see [`Query::needs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needs {
     /// The key alone.

@@ -1,4 +1,4 @@
-//! [`Order`]: how entries are sorted.
+//! [`Order`]: the order in which a query returns entries.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,7 +8,7 @@ use super::{Entry, KeyMap};
 
 type Comparison = Arc<dyn Fn(&Entry, &Entry) -> Ordering + Send + Sync>;
 
-/// How the entries of a query are sorted.
+/// An order in which a query returns entries.
 #[derive(Clone)]
 pub struct Order {
     by: By,
@@ -23,26 +23,27 @@ enum By {
 }
 
 impl Order {
-    /// By the bytes of the keys, ascending.
+    /// Sorts by the bytes of the keys, ascending.
     #[must_use]
     pub fn by_key() -> Self {
         Order::ascending(By::Key)
     }
 
-    /// By the bytes of the values, ascending. It needs the values, also in a query for keys only.
+    /// Sorts by the bytes of the values, ascending. The order reads the values, even if the query returns keys
+    /// only.
     #[must_use]
     pub fn by_value() -> Self {
         Order::ascending(By::Value)
     }
 
-    /// By a comparison of one's own. It sees what the query answers, so it can count on the values only
-    /// if the query isn't for keys only. It has to be a total order, or else sorting may panic.
+    /// Sorts by a custom comparison. The comparison sees what the query returns, so the values are missing if the
+    /// query returns keys only. It must be a total order, or sorting may panic.
     #[must_use]
     pub fn custom(comparison: impl Fn(&Entry, &Entry) -> Ordering + Send + Sync + 'static) -> Self {
         Order::ascending(By::Custom(Arc::new(comparison)))
     }
 
-    /// The same the other way round.
+    /// Reverses the order.
     #[must_use]
     pub fn descending(mut self) -> Self {
         self.descending = !self.descending;
@@ -56,7 +57,7 @@ impl Order {
         }
     }
 
-    /// In which order two entries stand.
+    /// Compares two entries.
     #[must_use]
     pub fn compare(&self, a: &Entry, b: &Entry) -> Ordering {
         let order = match &self.by {
@@ -71,8 +72,8 @@ impl Order {
         }
     }
 
-    /// The same order for a datastore that has the entries under other keys, of which `map` makes those
-    /// that this order compares. `map` has to keep the order of the keys.
+    /// Returns the same order for a datastore that has the entries under other keys. `map` turns its keys into the
+    /// ones that this order compares, and must preserve the order of the keys.
     pub(super) fn rekeyed(&self, map: &KeyMap) -> Self {
         let By::Custom(comparison) = &self.by else {
             return self.clone();

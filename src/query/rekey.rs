@@ -1,4 +1,4 @@
-//! Queries of a datastore that stands on another one, where the entries have other keys.
+//! Queries of a wrapper that stores its entries under other keys in the datastore that it wraps.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use futures::stream::StreamExt;
 use super::{Entry, EntryStream, Query};
 use crate::key::Key;
 
-/// Makes a key of another one. It keeps their order, as putting a prefix before them does, and taking
-/// it off.
+/// Turns a key of one datastore into the key of another. It preserves the order of the keys, as adding and
+/// removing a prefix do.
 pub(crate) type KeyMap = Arc<dyn Fn(&Key) -> Key + Send + Sync>;
 
 impl Entry {
-    /// The same entry under the key that `map` makes of its own.
+    /// Returns the same entry under the key that `map` makes of its key.
     pub(super) fn rekeyed(&self, map: &KeyMap) -> Self {
         Entry {
             key: map(&self.key),
@@ -22,8 +22,8 @@ impl Entry {
 }
 
 impl Query {
-    /// What to ask of the other datastore below `prefix`, so that its answer is right once its keys went
-    /// [through `map`](rekey).
+    /// Returns the query for the inner datastore below `prefix`. Its results are those of this query once
+    /// [`rekey`] has applied `map` to their keys.
     pub(crate) fn rekeyed(self, prefix: Key, map: &KeyMap) -> Self {
         let filters = self.filters.iter().map(|filter| filter.rekeyed(map));
         let orders = self.orders.iter().map(|order| order.rekeyed(map));
@@ -36,7 +36,7 @@ impl Query {
     }
 }
 
-/// The entries under the keys that `map` makes of theirs.
+/// Returns the entries under the keys that `map` makes of theirs.
 pub(crate) fn rekey(entries: EntryStream, map: KeyMap) -> EntryStream {
     entries
         .map(move |item| {

@@ -1,5 +1,5 @@
-//! What [`apply`] makes of a stream of entries, what filters and orders decide, and how a query reads
-//! as text. The model at the end answers queries the plain way.
+//! Tests of [`apply`], of filters and orders, and of the text of a query. The model at the end runs queries in the
+//! simplest way.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -27,30 +27,30 @@ fn entries_with_keys(keys: &[&str]) -> Vec<Entry> {
     keys.iter().map(|key| entry(key, "value")).collect()
 }
 
-/// Runs the query over entries and errors that are there at once.
+/// Runs the query over entries and errors that are ready at once.
 fn run(query: Query, items: Vec<Result<Entry>>) -> Vec<Result<Entry>> {
-    let answer = apply(query, stream::iter(items)).collect().now_or_never();
-    answer.expect("nothing to wait for")
+    let results = apply(query, stream::iter(items)).collect().now_or_never();
+    results.expect("nothing to wait for")
 }
 
 fn run_over(query: Query, entries: Vec<Entry>) -> Vec<Entry> {
     let items = entries.into_iter().map(Ok).collect();
-    let answer = run(query, items).into_iter();
-    answer.map(|item| item.expect("no error")).collect()
+    let results = run(query, items).into_iter();
+    results.map(|item| item.expect("no error")).collect()
 }
 
 fn keys(query: Query, entries: Vec<Entry>) -> Vec<String> {
-    let answer = run_over(query, entries).into_iter();
-    answer.map(|entry| entry.key.into()).collect()
+    let entries = run_over(query, entries).into_iter();
+    entries.map(|entry| entry.key.into()).collect()
 }
 
 #[test]
-fn a_query_without_conditions_answers_everything_as_it_comes() {
+fn a_query_without_conditions_returns_everything_unchanged() {
     assert_eq!(run_over(Query::new(), abc()), abc());
 }
 
 #[test]
-fn a_prefix_finds_keys_strictly_below_it() {
+fn a_prefix_matches_keys_strictly_below_it() {
     let all = entries_with_keys(&["/", "/a", "/ab", "/a/b", "/a/b/c", "/b/a", "/ab/c"]);
     let below = |prefix: &str| keys(Query::new().prefix(prefix), all.clone());
     assert_eq!(below("/a"), ["/a/b", "/a/b/c"]);
@@ -71,32 +71,32 @@ fn a_key_filter_compares_bytes() {
 }
 
 #[test]
-fn a_value_filter_compares_bytes_also_in_a_query_for_keys_only() {
+fn a_value_filter_compares_bytes_even_in_a_query_for_keys() {
     let filter = Filter::value(Compare::Greater, "x");
     let query = Query::new().filter(filter).keys_only();
     assert_eq!(query.needs(), Needs::Value);
     assert_eq!(
         run_over(query, abc()),
         [Entry::from_key(Key::new("/b"))],
-        "the value is needed, but not answered"
+        "the value is needed, but not returned"
     );
 }
 
 #[test]
-fn a_value_filter_lets_no_entry_pass_that_has_no_value() {
+fn a_value_filter_accepts_no_entry_without_a_value() {
     let filter = Filter::value(Compare::NotEqual, "x");
     assert!(!filter.accepts(&Entry::from_key(Key::new("/a"))));
 }
 
 #[test]
-fn a_key_prefix_filter_ignores_where_a_namespace_ends() {
+fn a_key_prefix_filter_matches_within_a_namespace() {
     let all = entries_with_keys(&["/a", "/ab", "/a/b", "/b/a"]);
     let query = Query::new().filter(Filter::key_prefix("/a"));
     assert_eq!(keys(query, all), ["/a", "/ab", "/a/b"]);
 }
 
 #[test]
-fn an_entry_has_to_pass_all_filters() {
+fn an_entry_must_pass_all_filters() {
     let query = Query::new()
         .filter(Filter::value(Compare::Equal, "x"))
         .filter(Filter::custom(|entry| entry.key.as_str() > "/b"));
@@ -117,7 +117,7 @@ fn orders_sort_in_both_directions() {
 }
 
 #[test]
-fn what_the_orders_leave_equal_is_sorted_by_key_ascending() {
+fn entries_that_are_equal_by_the_orders_are_sorted_by_key_ascending() {
     let sorted = |order| keys(Query::new().order(order), abc());
     assert_eq!(sorted(Order::by_value()), ["/a", "/c", "/b"]);
     assert_eq!(sorted(Order::by_value().descending()), ["/b", "/a", "/c"]);
@@ -128,7 +128,7 @@ fn what_the_orders_leave_equal_is_sorted_by_key_ascending() {
 }
 
 #[test]
-fn a_later_order_sorts_what_the_earlier_ones_leave_equal() {
+fn a_later_order_sorts_entries_that_are_equal_by_the_earlier_ones() {
     let query = Query::new()
         .order(Order::by_value())
         .order(Order::by_key().descending());
@@ -136,7 +136,7 @@ fn a_later_order_sorts_what_the_earlier_ones_leave_equal() {
 }
 
 #[test]
-fn offset_and_limit_cut_a_slice_out_of_the_matching_entries() {
+fn offset_and_limit_select_a_range_of_the_matching_entries() {
     let sorted = || Query::new().order(Order::by_key());
     assert_eq!(keys(sorted().offset(1), abc()), ["/b", "/c"]);
     assert_eq!(keys(sorted().limit(2), abc()), ["/a", "/b"]);
@@ -148,21 +148,21 @@ fn offset_and_limit_cut_a_slice_out_of_the_matching_entries() {
 }
 
 #[test]
-fn a_query_whose_limit_is_reached_reads_no_further() {
+fn a_query_stops_reading_at_its_limit() {
     let endless = stream::iter(0..).map(|i| Ok(entry(&format!("/{i}"), "")));
-    let answer = apply(Query::new().offset(2).limit(3), endless);
-    let answer: Vec<_> = answer.collect().now_or_never().expect("it ends");
-    assert_eq!(answer.len(), 3);
+    let results = apply(Query::new().offset(2).limit(3), endless);
+    let results: Vec<_> = results.collect().now_or_never().expect("it ends");
+    assert_eq!(results.len(), 3);
 }
 
-/// Far more entries than a sort with a small limit keeps at a time, in the order of a shuffled deck.
+/// Far more entries than a sort with a small limit keeps in memory, in the order of a shuffled deck.
 fn deck() -> impl Iterator<Item = Entry> {
     const CARDS: usize = 14_009;
     (0..CARDS).map(|i| entry(&format!("/{:05}", i * 1_237 % CARDS), "value"))
 }
 
 #[test]
-fn a_limit_with_an_order_keeps_the_right_ones_of_many_entries() {
+fn a_sorted_query_with_a_limit_returns_the_right_ones_of_many_entries() {
     for (offset, limit) in [(0, 1), (3, 7), (700, 300), (13_999, 20), (0, 20_000)] {
         for descending in [false, true] {
             let mut order = Order::by_key();
@@ -180,12 +180,12 @@ fn a_limit_with_an_order_keeps_the_right_ones_of_many_entries() {
     }
 }
 
-/// Once while the entries come, and once more while the first of them are left out.
+/// The query yields while the entries arrive, and again while the first of them are skipped.
 #[tokio::test]
-async fn a_query_that_sorts_many_entries_lets_others_run() {
+async fn a_query_that_sorts_many_entries_yields_to_other_tasks() {
     const BUDGET: usize = 128;
-    let turns = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&turns);
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&runs);
     let other = tokio::spawn(async move {
         loop {
             counter.fetch_add(1, SeqCst);
@@ -194,21 +194,21 @@ async fn a_query_that_sorts_many_entries_lets_others_run() {
     });
     let least = deck().count() / BUDGET;
     for (limit, expected) in [(None, 2 * least), (Some(1), least)] {
-        turns.store(0, SeqCst);
+        runs.store(0, SeqCst);
         let query = Query::new().order(Order::by_key());
         let query = match limit {
             Some(limit) => query.limit(limit),
             None => query.offset(deck().count() - 1),
         };
-        let mut answer = apply(query, stream::iter(deck().map(Ok)));
-        answer.next().await.unwrap().unwrap();
-        assert!(turns.load(SeqCst) >= expected, "{limit:?}: {turns:?}");
+        let mut results = apply(query, stream::iter(deck().map(Ok)));
+        results.next().await.unwrap().unwrap();
+        assert!(runs.load(SeqCst) >= expected, "{limit:?}: {runs:?}");
     }
     other.abort();
 }
 
 #[test]
-fn errors_pass_through_and_do_not_count() {
+fn errors_are_passed_on_and_do_not_count() {
     let items = || {
         let mut items = vec![Err(Error::Closed)];
         for entry in abc() {
@@ -217,8 +217,8 @@ fn errors_pass_through_and_do_not_count() {
         items
     };
     let shape = |query| -> Vec<_> {
-        let answer = run(query, items()).into_iter();
-        answer
+        let results = run(query, items()).into_iter();
+        results
             .map(|item| item.map_or("error".to_owned(), |entry| entry.key.into()))
             .collect()
     };
@@ -229,15 +229,15 @@ fn errors_pass_through_and_do_not_count() {
     assert_eq!(
         shape(slice.order(Order::by_key())),
         ["error", "error", "error", "error", "/b"],
-        "in front of sorted entries"
+        "before sorted entries"
     );
 }
 
 #[test]
-fn an_answer_holds_exactly_what_was_asked_for() {
+fn an_entry_has_exactly_what_the_query_asked_for() {
     let whole = entry("/a", "value");
     let key = Key::new("/a");
-    for (query, answer) in [
+    for (query, expected) in [
         (Query::new(), whole.clone()),
         (Query::new().returns_sizes(), whole.clone()),
         (Query::new().keys_only(), Entry::from_key(key.clone())),
@@ -249,37 +249,37 @@ fn an_answer_holds_exactly_what_was_asked_for() {
         let needs_the_value = query.clone().order(Order::by_value());
         for query in [query, needs_the_value] {
             let found = run_over(query.clone(), vec![whole.clone()]);
-            assert_eq!(found.as_slice(), slice::from_ref(&answer), "{query}");
+            assert_eq!(found.as_slice(), slice::from_ref(&expected), "{query}");
         }
     }
 }
 
 #[test]
-fn a_query_needs_values_only_where_something_looks_at_them() {
+fn a_query_needs_values_only_if_something_reads_them() {
     let keys = || Query::new().keys_only();
     assert_eq!(Query::new().needs(), Needs::Value);
     assert_eq!(keys().needs(), Needs::Key);
     assert_eq!(keys().returns_sizes().needs(), Needs::Size);
-    for judges_keys in [
+    for reads_keys in [
         keys().filter(Filter::key_prefix("/a")),
         keys().filter(Filter::key(Compare::Less, "/a")),
         keys().filter(Filter::custom(|_| true)),
         keys().order(Order::by_key()),
         keys().order(Order::custom(|_, _| Ordering::Equal)),
     ] {
-        assert_eq!(judges_keys.needs(), Needs::Key, "{judges_keys}");
+        assert_eq!(reads_keys.needs(), Needs::Key, "{reads_keys}");
     }
-    for judges_values in [
+    for reads_values in [
         keys().filter(Filter::value(Compare::Equal, "")),
         keys().order(Order::by_value()),
         keys().returns_sizes().order(Order::by_value()),
     ] {
-        assert_eq!(judges_values.needs(), Needs::Value, "{judges_values}");
+        assert_eq!(reads_values.needs(), Needs::Value, "{reads_values}");
     }
 }
 
 #[test]
-fn a_query_reads_as_a_sentence() {
+fn a_query_has_a_readable_text() {
     let query = Query::new()
         .prefix("a/")
         .filter(Filter::key(Compare::GreaterOrEqual, "/a/b"))
@@ -301,7 +301,23 @@ fn a_query_reads_as_a_sentence() {
     assert_eq!(Query::default().to_string(), "prefix /");
 }
 
-/// A query in parts, so that the model below needn't look into the query itself.
+#[test]
+fn the_text_of_a_query_has_only_the_beginning_of_long_values_and_keys() {
+    let long = "ä".repeat(1 << 20);
+    let query = Query::new()
+        .filter(Filter::value(Compare::Equal, long.clone()))
+        .filter(Filter::key(Compare::Less, long.as_str()))
+        .filter(Filter::key_prefix(long));
+    let filters = query.filters.iter().map(|filter| format!("{filter:?}"));
+    for text in filters.chain([query.to_string()]) {
+        assert!(text.len() < 1000, "{} bytes", text.len());
+        assert!(text.contains("… (20971"), "{text}");
+    }
+    let short = Query::new().filter(Filter::value(Compare::Equal, vec![b'x'; 64]));
+    assert!(!short.to_string().contains('…'));
+}
+
+/// A query in parts, so that the model below does not depend on the query itself.
 #[derive(Clone, Debug)]
 struct Parts {
     prefix: &'static str,
@@ -383,7 +399,7 @@ proptest! {
     #![proptest_config(crate::testing::proptest_config())]
 
     #[test]
-    fn an_answer_is_what_the_model_says(
+    fn the_results_are_those_of_the_model(
         entries in prop::collection::btree_map("(/[abc]){1,3}", "[xy]{0,2}", 0..30),
         parts in any_parts(),
         backwards: bool,

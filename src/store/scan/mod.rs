@@ -35,7 +35,7 @@ pub(super) fn query(store: &Arc<Store>, query: Query) -> EntryStream {
         return stream::empty().boxed();
     }
     let needs = query.needs();
-    let sorts_keys = !query.orders.is_empty() && !query.judges_values();
+    let sorts_keys = !query.orders.is_empty() && !query.reads_values();
     if needs == Needs::Value && sorts_keys {
         // Sort the keys alone, and read the values in their order.
         let keys = query::apply(query.keys_only(), walk(store, Needs::Key));
