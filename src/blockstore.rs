@@ -1,4 +1,4 @@
-//! The trait [`Blockstore`] of the crate blockstore, over any [`Datastore`]. Feature `blockstore`.
+//! The trait [`Blockstore`] of the crate blockstore for any [`Datastore`]. Feature `blockstore`.
 //!
 //! beetswap, and the nodes that are built on it, get and put their blocks through that trait.
 //!
@@ -25,6 +25,33 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # beetswap and core2
+//!
+//! A new project that depends on beetswap 0.5.0 does not resolve: cargo reports that `core2 ^0.4.0`, required by
+//! multihash-codetable 0.1, "is yanked". All versions of core2 were withdrawn, and no release of beetswap does
+//! without it yet. The crates of this feature do not need core2.
+//!
+//! cargo still takes a withdrawn version from a lock file. Write this to `Cargo.lock` before the first build, or copy
+//! an older `Cargo.lock`, and do not run `cargo generate-lockfile` or delete the file:
+//!
+//! ```toml
+//! version = 4
+//!
+//! [[package]]
+//! name = "core2"
+//! version = "0.4.0"
+//! source = "registry+https://github.com/rust-lang/crates.io-index"
+//! checksum = "b49ba7ef1ad6107f8824dbe97de947cbaac53c44e7f9756a1fba0d37c1eec505"
+//! ```
+//!
+//! cargo completes the file. For a library, whose users do not see its lock file, replace core2 in the top-level
+//! `Cargo.toml` by its repository:
+//!
+//! ```toml
+//! [patch.crates-io]
+//! core2 = { git = "https://github.com/bbqsrc/core2", rev = "545e84bcb0f235b12e21351e0c69767958efe2a7" }
+//! ```
 
 use std::error::Error as StdError;
 use std::fmt::Display;
@@ -43,50 +70,54 @@ use crate::datastore::{Batch, Datastore};
 use crate::hash;
 use crate::key::Key;
 
-/// How long the text of a key can be that a [`FlatFs`](crate::FlatFs) takes, with the `/` before it.
-const LONGEST_KEY: usize = 251;
+/// The maximum length of the text of a key that a [`FlatFs`](crate::FlatFs) can store, with the `/` before it.
+const MAX_KEY_LEN: usize = 251;
 
 /// A [`Blockstore`] whose blocks are the values of a datastore.
 ///
-/// A block stands under the key of its CID's multihash, as kubo has it: all CIDs of the same multihash
-/// name the same block, whatever their version, their codec and the size of their type. A block that
-/// its CID carries itself (by the identity hash) is never stored: it is always there, and removing it
-/// does nothing.
+/// A block is stored under the key of its CID's multihash, as in kubo: all CIDs with the same multihash name the same
+/// block, whatever their version, their codec and the size of their type. A block that its CID carries itself (by the
+/// identity hash) is never stored: it is always available, and removing it does nothing.
 ///
-/// - `put_many` and `put_many_keyed` are one [batch](crate::Batch): after an error nothing of it is
+/// - `put_many` and `put_many_keyed` are one [batch](crate::Batch) each: after an error none of their blocks is
 ///   stored, unless the error says otherwise.
-/// - A dropped future leaves nothing half done: a block, or all that a batch puts, is then stored as a
-///   whole or not at all.
-/// - Writes are as durable as the datastore makes its puts and commits: for a
-///   [`FlatFs`](crate::FlatFs) see [`Durability`](crate::Durability).
-/// - `close` closes the datastore, and so all clones of it.
+/// - `close` closes the datastore, and with it all of its clones.
 ///
 /// # Errors
 ///
-/// [`Error::CidTooLarge`] if the datastore refuses a key that is longer than a
-/// [`FlatFs`](crate::FlatFs) can hold: it takes multihashes of 156 bytes at most. Reads of a longer one
-/// don't fail, they say that it isn't there. Other errors carry their whole chain of sources in their text:
-/// [`Error::CidError`] for a block that is not the one of its CID, [`Error::ExecutorError`] if there is
-/// no runtime to do the work, and [`Error::FatalDatabaseError`] for everything that the datastore says.
+/// A put returns [`Error::CidTooLarge`] if the datastore rejects a key that is longer than a
+/// [`FlatFs`](crate::FlatFs) can store, which is a multihash of more than 156 bytes. A read of such a CID finds no
+/// block. A block that does not have the hash of its CID is an [`Error::CidError`], a missing runtime an
+/// [`Error::ExecutorError`], and every other error of the datastore an [`Error::FatalDatabaseError`]. The texts contain
+/// the whole chain of sources.
+///
+/// # Cancel safety
+///
+/// If a future is dropped, its block, or all blocks of its batch, are stored as a whole or not at all.
+///
+/// # Durability
+///
+/// Writes are as durable as the puts and commits of the datastore: for a [`FlatFs`](crate::FlatFs) see
+/// [`Durability`](crate::Durability).
 #[derive(Debug)]
 pub struct DatastoreBlockstore<D: ?Sized> {
     datastore: Arc<D>,
     admission: Admission,
 }
 
-/// Which blocks are taken.
+/// Which blocks a put accepts.
 #[derive(Clone, Copy, Debug)]
 enum Admission {
-    /// Those that the caller names rightly.
+    /// Every block. The caller is trusted to pass the right CID.
     Trusted,
-    /// Those that have the hash of their CID.
+    /// Only blocks that have the hash of their CID.
     #[cfg(feature = "verify")]
     Verified,
 }
 
 impl<D: Datastore + ?Sized> DatastoreBlockstore<D> {
-    /// The blocks in `datastore`, which may be an `Arc<dyn Datastore>`. What is put is trusted to be
-    /// the block of its CID.
+    /// Makes a block store of `datastore`, which may be an `Arc<dyn Datastore>`. A put does not check that a block has
+    /// the hash of its CID.
     #[must_use]
     pub fn new(datastore: Arc<D>) -> Self {
         DatastoreBlockstore {
@@ -95,11 +126,10 @@ impl<D: Datastore + ?Sized> DatastoreBlockstore<D> {
         }
     }
 
-    /// From here on a put is refused unless the block has the hash of its CID, as
-    /// [`hash::check`] finds it; so is one whose hash function is not known. Other clones stay as they
-    /// are. Feature `verify`.
+    /// Makes every put check that the block has the hash of its CID with [`hash::check`]. A block whose hash function is
+    /// unknown is rejected too. Other clones are not affected. Feature `verify`.
     ///
-    /// beetswap computes the CIDs of what it receives itself, so it needs no second check.
+    /// beetswap computes the CIDs of the blocks that it receives, so it does not need a second check.
     #[cfg(feature = "verify")]
     #[must_use]
     pub fn verified(self) -> Self {
@@ -109,13 +139,13 @@ impl<D: Datastore + ?Sized> DatastoreBlockstore<D> {
         }
     }
 
-    /// The datastore that has the blocks.
+    /// Returns the datastore that has the blocks.
     #[must_use]
     pub fn datastore(&self) -> &Arc<D> {
         &self.datastore
     }
 
-    /// The key and the value of a block that is put; `None` if its CID carries it.
+    /// Checks a block that is put, and returns its key and value, or `None` if the CID carries the block itself.
     async fn admit<const S: usize>(
         &self,
         cid: &CidGeneric<S>,
@@ -125,7 +155,7 @@ impl<D: Datastore + ?Sized> DatastoreBlockstore<D> {
             return if block == inline {
                 Ok(None)
             } else {
-                Err(refused(cid, "it carries another one itself"))
+                Err(rejected(cid, "the CID carries a different block itself"))
             };
         }
         let block = Bytes::copy_from_slice(block);
@@ -147,19 +177,19 @@ impl<D: Datastore + ?Sized> DatastoreBlockstore<D> {
 }
 
 impl Admission {
-    /// Checks that a block may be stored under its CID.
+    /// Checks whether a block may be stored under its CID.
     #[cfg(feature = "verify")]
     async fn check<const S: usize>(self, cid: &CidGeneric<S>, block: &Bytes) -> Result<()> {
         match self {
             Admission::Trusted => Ok(()),
             Admission::Verified => {
                 let checked = hash::check_without_blocking(*cid.hash(), block).await?;
-                checked.map_err(|why| refused(cid, why))
+                checked.map_err(|why| rejected(cid, why))
             }
         }
     }
 
-    /// Any block may be stored.
+    /// Accepts any block, because hashes cannot be checked without the feature `verify`.
     #[cfg(not(feature = "verify"))]
     async fn check<const S: usize>(self, _: &CidGeneric<S>, _: &Bytes) -> Result<()> {
         match self {
@@ -238,22 +268,22 @@ impl<D: ?Sized> Clone for DatastoreBlockstore<D> {
     }
 }
 
-/// Keeps the whole chain of sources in the text, since `blockstore::Error` has none itself.
+/// Puts the whole chain of sources into the text, because `blockstore::Error` has no source.
 impl From<crate::Error> for Error {
     fn from(error: crate::Error) -> Self {
         match &error {
-            crate::Error::InvalidKey { key, .. } if key.len() > LONGEST_KEY => Error::CidTooLarge,
+            crate::Error::InvalidKey { key, .. } if key.len() > MAX_KEY_LEN => Error::CidTooLarge,
             crate::Error::Runtime => Error::ExecutorError(chain(&error)),
             _ => Error::FatalDatabaseError(chain(&error)),
         }
     }
 }
 
-fn refused<const S: usize>(cid: &CidGeneric<S>, why: impl Display) -> Error {
-    CidError::InvalidCid(format!("{cid} does not name the block: {why}")).into()
+fn rejected<const S: usize>(cid: &CidGeneric<S>, why: impl Display) -> Error {
+    CidError::InvalidCid(format!("{cid} is not the CID of the block: {why}")).into()
 }
 
-/// The error and its sources, as one line.
+/// Returns the messages of the error and its sources in one line.
 fn chain(error: &dyn StdError) -> String {
     successors(Some(error), |&error| error.source()).join(": ")
 }
@@ -265,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_says_all_of_its_sources() {
+    fn the_text_of_an_error_has_all_its_sources() {
         let source = io::Error::from(io::ErrorKind::PermissionDenied);
         let source = Arc::new(crate::Error::io("write", "/store/XY/KEY.data", source));
         let error = Error::from(crate::Error::BatchFailed { source });

@@ -1,6 +1,6 @@
 //! [`MemoryDatastore`]: a datastore that keeps its values in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -15,17 +15,20 @@ use crate::query::{Entry, EntryStream, Needs, Query, apply};
 
 type Values = BTreeMap<Key, Bytes>;
 
-/// A datastore that keeps its values in memory and takes any key, for tests and for what need not
-/// outlive the process.
+/// A datastore that keeps its values in memory and accepts any key, for tests and for data that need not outlive
+/// the process.
 ///
-/// A clone is cheap and shares the values. Closing one closes them all and frees the values.
+/// Clones are cheap and share the values. Closing one handle closes all of them and frees the values.
 ///
-/// A query answers from a snapshot taken when it begins, which shares the values' bytes; so a stream
-/// that was begun before the datastore was closed comes to its end. A batch that was begun before says
-/// [`Error::Closed`] like the datastore itself, only that it can still be discarded.
+/// A query reads a snapshot that is taken when the query begins and that shares the bytes of the values.
+/// Therefore the stream of a query that began before the datastore was closed still returns all entries. A batch
+/// that began before returns [`Error::Closed`] like the datastore itself, but can still be discarded.
 ///
-/// [`disk_usage`](Datastore::disk_usage) is the sum of the values' sizes, and
-/// [`sync`](Datastore::sync) has nothing to do.
+/// A batch is applied as a whole while no other call has access to the values. Of two puts of the same key in one
+/// batch the last value takes effect.
+///
+/// [`disk_usage`](Datastore::disk_usage) is the sum of the sizes of the values, and [`sync`](Datastore::sync) does
+/// nothing.
 ///
 /// ```
 /// use ds_flatfs::{Datastore, Key, MemoryDatastore};
@@ -46,7 +49,7 @@ pub struct MemoryDatastore {
 }
 
 impl MemoryDatastore {
-    /// An empty datastore.
+    /// Creates an empty datastore.
     #[must_use]
     pub fn new() -> Self {
         MemoryDatastore {
@@ -106,7 +109,7 @@ impl Datastore for MemoryDatastore {
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
-        Ok(answer(query, self.read(Values::clone)?))
+        Ok(run_query(query, self.read(Values::clone)?))
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
@@ -150,39 +153,15 @@ struct MemoryBatch {
     staged: Mutex<Staged>,
 }
 
-/// What a batch is going to do. A key may be in both: then it was deleted last, and the value put
-/// before is kept for a put that brings the key back.
-#[derive(Debug, Default)]
-struct Staged {
-    puts: Values,
-    deletes: BTreeSet<Key>,
-}
+/// The last write of each key; `None` is a delete.
+type Staged = BTreeMap<Key, Option<Bytes>>;
 
-impl Staged {
-    fn put(&mut self, key: &Key, value: Bytes) {
-        self.deletes.remove(key);
-        self.puts.entry(key.clone()).or_insert(value);
-    }
-
-    fn delete(&mut self, key: &Key) {
-        self.deletes.insert(key.clone());
-    }
-
-    /// What a commit makes of the key's value; `None` if it leaves it as it is.
-    fn outcome(&self, key: &Key) -> Option<Option<Bytes>> {
-        if self.deletes.contains(key) {
-            Some(None)
-        } else {
-            self.puts.get(key).cloned().map(Some)
-        }
-    }
-
-    fn apply_to(&self, values: &mut Values) {
-        let puts = self.puts.iter();
-        values.extend(puts.map(|(key, value)| (key.clone(), value.clone())));
-        for key in &self.deletes {
-            values.remove(key);
-        }
+fn apply_writes(staged: &Staged, values: &mut Values) {
+    for (key, value) in staged {
+        match value {
+            Some(value) => values.insert(key.clone(), value.clone()),
+            None => values.remove(key),
+        };
     }
 }
 
@@ -193,16 +172,23 @@ impl MemoryBatch {
 
     fn value(&self, key: &Key) -> Result<Option<Bytes>> {
         let stored = self.datastore.value(key)?;
-        Ok(self.staged().outcome(key).unwrap_or(stored))
+        Ok(self.staged().get(key).cloned().unwrap_or(stored))
+    }
+
+    fn write(&self, key: &Key, value: Option<Bytes>) -> Result<()> {
+        self.datastore.check_open()?;
+        self.staged().insert(key.clone(), value);
+        Ok(())
     }
 }
 
 impl fmt::Debug for MemoryBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let staged = self.staged();
+        let puts = staged.values().flatten().count();
         f.debug_struct("MemoryBatch")
-            .field("puts", &staged.puts.len())
-            .field("deletes", &staged.deletes.len())
+            .field("puts", &puts)
+            .field("deletes", &(staged.len() - puts))
             .finish_non_exhaustive()
     }
 }
@@ -223,25 +209,21 @@ impl Batch for MemoryBatch {
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
         let mut values = self.datastore.read(Values::clone)?;
-        self.staged().apply_to(&mut values);
-        Ok(answer(query, values))
+        apply_writes(&self.staged(), &mut values);
+        Ok(run_query(query, values))
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        self.datastore.check_open()?;
-        self.staged().put(key, value);
-        Ok(())
+        self.write(key, Some(value))
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        self.datastore.check_open()?;
-        self.staged().delete(key);
-        Ok(())
+        self.write(key, None)
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
         let staged = self.staged();
-        self.datastore.write(|values| staged.apply_to(values))
+        self.datastore.write(|values| apply_writes(&staged, values))
     }
 
     async fn discard(self: Box<Self>) -> Result<()> {
@@ -253,7 +235,7 @@ fn size(value: &Bytes) -> u64 {
     value.len() as u64
 }
 
-fn answer(query: Query, values: Values) -> EntryStream {
+fn run_query(query: Query, values: Values) -> EntryStream {
     let needs = query.needs();
     let entries = values.into_iter().map(move |(key, value)| match needs {
         Needs::Key => Ok(Entry::from_key(key)),
@@ -269,7 +251,7 @@ mod tests {
 
     use super::*;
 
-    async fn holding(entries: &[(&str, &'static str)]) -> MemoryDatastore {
+    async fn datastore_of(entries: &[(&str, &'static str)]) -> MemoryDatastore {
         let datastore = MemoryDatastore::new();
         for &(key, value) in entries {
             let value = Bytes::from_static(value.as_bytes());
@@ -280,15 +262,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_clone_shares_the_values() {
-        let datastore = holding(&[("/a", "1")]).await;
+        let datastore = datastore_of(&[("/a", "1")]).await;
         let clone = datastore.clone();
         clone.delete(&Key::new("/a")).await.unwrap();
         assert!(!datastore.has(&Key::new("/a")).await.unwrap());
     }
 
     #[tokio::test]
-    async fn the_root_key_and_keys_below_a_key_with_a_value_are_keys_like_others() {
-        let datastore = holding(&[("/", "root"), ("/a", "1"), ("/a/b", "2")]).await;
+    async fn the_root_key_and_keys_below_a_key_with_a_value_can_have_values() {
+        let datastore = datastore_of(&[("/", "root"), ("/a", "1"), ("/a/b", "2")]).await;
         for (key, value) in [("/", "root"), ("/a", "1"), ("/a/b", "2")] {
             let found = datastore.get(&Key::new(key)).await.unwrap();
             assert_eq!(found.unwrap(), value, "{key}");
@@ -296,8 +278,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_disk_usage_is_the_sum_of_the_values_sizes() {
-        let datastore = holding(&[("/a", "123"), ("/b", ""), ("/c", "12")]).await;
+    async fn the_disk_usage_is_the_sum_of_the_sizes_of_the_values() {
+        let datastore = datastore_of(&[("/a", "123"), ("/b", ""), ("/c", "12")]).await;
         let usage = datastore.disk_usage().await.unwrap();
         assert_eq!(usage, DiskUsage::new(5, Accuracy::Exact));
         datastore.delete(&Key::new("/a")).await.unwrap();
@@ -305,8 +287,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_begun_before_the_close_comes_to_its_end() {
-        let datastore = holding(&[("/a", "1"), ("/b", "2")]).await;
+    async fn a_stream_that_began_before_the_close_returns_all_entries() {
+        let datastore = datastore_of(&[("/a", "1"), ("/b", "2")]).await;
         let stream = datastore.query(Query::new()).await.unwrap();
         datastore.close().await.unwrap();
         let entries: Vec<_> = stream.map(Result::unwrap).collect().await;
@@ -315,23 +297,44 @@ mod tests {
 
     #[tokio::test]
     async fn closing_one_clone_closes_all_of_them() {
-        let datastore = holding(&[("/a", "1")]).await;
+        let datastore = datastore_of(&[("/a", "1")]).await;
         datastore.clone().close().await.unwrap();
         let error = datastore.get(&Key::new("/a")).await.unwrap_err();
         assert!(error.is_closed(), "{error}");
     }
 
     #[tokio::test]
+    async fn the_last_value_that_a_batch_puts_under_a_key_takes_effect() {
+        let datastore = datastore_of(&[("/pins", "old")]).await;
+        let batch = datastore.batch().await.unwrap();
+        for (key, values) in [("/pins", ["first", "last"]), ("/local", ["1", "2"])] {
+            for value in values {
+                batch.put(&Key::new(key), value.into()).await.unwrap();
+            }
+        }
+        assert_eq!(
+            batch.get(&Key::new("/pins")).await.unwrap().unwrap(),
+            "last"
+        );
+        batch.commit().await.unwrap();
+        assert_eq!(
+            datastore.value(&Key::new("/pins")).unwrap().unwrap(),
+            "last"
+        );
+        assert_eq!(datastore.value(&Key::new("/local")).unwrap().unwrap(), "2");
+    }
+
+    #[tokio::test]
     async fn a_batch_can_be_discarded_after_the_close() {
-        let datastore = holding(&[]).await;
+        let datastore = datastore_of(&[]).await;
         let batch = datastore.batch().await.unwrap();
         datastore.close().await.unwrap();
         batch.discard().await.unwrap();
     }
 
     #[tokio::test]
-    async fn debug_shows_counts_and_no_contents() {
-        let datastore = holding(&[("/secret", "secret")]).await;
+    async fn debug_output_has_counts_and_no_contents() {
+        let datastore = datastore_of(&[("/secret", "secret")]).await;
         assert_eq!(format!("{datastore:?}"), "MemoryDatastore { values: 1 }");
         let batch = datastore.batch().await.unwrap();
         batch.put(&Key::new("/hidden"), "x".into()).await.unwrap();

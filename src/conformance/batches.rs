@@ -1,6 +1,8 @@
 //! Suites about batches.
 
-use super::check::{begin, commit, delete, fill, finish, holds, is_empty, lacks, ok, put, start};
+use super::check::{
+    begin, commit, delete, fill, finish, has_no_value, has_value, is_empty, ok, put, start,
+};
 use super::expected::check_query;
 use super::sample::{self, noise};
 use super::{ELEMENTS, Keys};
@@ -8,14 +10,14 @@ use crate::datastore::Datastore;
 use crate::key::Key;
 use crate::query::{Compare, Entry, Filter, Order, Query};
 
-/// More writes than a datastore is likely to have under way at a time.
+/// More writes than a datastore is likely to run at the same time.
 const WRITES: usize = 20;
 
 fn numbered(keys: Keys) -> impl Iterator<Item = Key> {
     (0..WRITES).map(move |i| keys.key(&format!("batch{i}")))
 }
 
-/// Nothing of a batch is there before its commit, and all of it after.
+/// No write of a batch has taken effect before the commit, and all of them have afterwards.
 pub async fn batch_commits(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let value = |i| noise(i as u64, 256 * 1024);
@@ -24,41 +26,41 @@ pub async fn batch_commits(datastore: &dyn Datastore, keys: Keys) {
         put(&*batch, &key, value(i)).await;
     }
     for key in numbered(keys) {
-        lacks(datastore, &key, "put into a batch that isn't committed").await;
+        has_no_value(datastore, &key, "put into a batch that is not committed").await;
     }
-    is_empty(datastore, "the batch isn't committed").await;
+    is_empty(datastore, "the batch is not committed").await;
     commit(batch).await;
     for (i, key) in numbered(keys).enumerate() {
-        holds(datastore, &key, value(i), "put by a committed batch").await;
+        has_value(datastore, &key, value(i), "put by a committed batch").await;
     }
     finish(datastore).await;
 }
 
-/// A batch's deletes take effect at its commit, those of absent keys too.
+/// The deletes of a batch take effect at the commit, and those of keys without a value are not an error.
 pub async fn batch_deletes(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     for key in numbered(keys) {
         put(datastore, &key, "value").await;
     }
-    let kept = keys.key("kept");
-    put(datastore, &kept, "value").await;
+    let untouched = keys.key("untouched");
+    put(datastore, &untouched, "value").await;
     let batch = begin(datastore).await;
     for key in numbered(keys) {
         delete(&*batch, &key).await;
     }
     delete(&*batch, &keys.key("absent")).await;
     for key in numbered(keys) {
-        holds(datastore, &key, "value", "its delete isn't committed").await;
+        has_value(datastore, &key, "value", "its delete is not committed").await;
     }
     commit(batch).await;
     for key in numbered(keys) {
-        lacks(datastore, &key, "deleted by a committed batch").await;
+        has_no_value(datastore, &key, "deleted by a committed batch").await;
     }
-    holds(datastore, &kept, "value", "a batch deleted other keys").await;
+    has_value(datastore, &untouched, "value", "a batch deleted other keys").await;
     finish(datastore).await;
 }
 
-/// The last operation on a key takes effect, over what the datastore holds.
+/// The last operation on a key takes effect over the contents of the datastore.
 pub async fn batch_last_operation(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let [deleted, revived] = keys.nested();
@@ -69,48 +71,50 @@ pub async fn batch_last_operation(datastore: &dyn Datastore, keys: Keys) {
     for key in [&deleted, &old_deleted] {
         put(&*batch, key, "new").await;
         delete(&*batch, key).await;
-        lacks(&*batch, key, "put, then deleted in the batch").await;
+        has_no_value(&*batch, key, "put, then deleted in the batch").await;
     }
     for key in [&revived, &old_revived] {
         delete(&*batch, key).await;
         put(&*batch, key, "new").await;
         delete(&*batch, key).await;
         put(&*batch, key, "new").await;
-        holds(&*batch, key, "new", "deleted, then put in the batch").await;
+        has_value(&*batch, key, "new", "deleted, then put in the batch").await;
     }
     commit(batch).await;
     for key in [&deleted, &old_deleted] {
-        lacks(datastore, key, "deleted last by the batch").await;
+        has_no_value(datastore, key, "deleted last by the batch").await;
     }
     for key in [&revived, &old_revived] {
-        holds(datastore, key, "new", "put last by the batch").await;
+        has_value(datastore, key, "new", "put last by the batch").await;
     }
     finish(datastore).await;
 }
 
-/// The value first put for a key in a batch is the one that counts, also after a delete between; it
-/// replaces what the datastore holds.
-pub async fn batch_first_value(datastore: &dyn Datastore, keys: Keys) {
+/// Of two puts of a key in a batch the value that the [`Keys`] say takes effect, even with a delete between the
+/// puts. It replaces the value in the datastore.
+pub async fn batch_repeated_puts(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let [twice, between] = keys.nested();
+    let (first, last) = ("first", "last, and longer");
     put(datastore, &twice, "the datastore's").await;
     let batch = begin(datastore).await;
-    put(&*batch, &twice, "first").await;
-    put(&*batch, &twice, "second, and longer").await;
-    put(&*batch, &between, "first").await;
+    put(&*batch, &twice, first).await;
+    put(&*batch, &twice, last).await;
+    put(&*batch, &between, first).await;
     delete(&*batch, &between).await;
-    put(&*batch, &between, "second, and longer").await;
+    put(&*batch, &between, last).await;
+    let expected = keys.effective(first, last);
     for key in [&twice, &between] {
-        holds(&*batch, key, "first", "put first in the batch").await;
+        has_value(&*batch, key, expected, "put twice in the batch").await;
     }
     commit(batch).await;
     for key in [&twice, &between] {
-        holds(datastore, key, "first", "put first by the batch").await;
+        has_value(datastore, key, expected, "put twice by the batch").await;
     }
     finish(datastore).await;
 }
 
-/// Reads of a batch see its own writes over the datastore's values, those written meanwhile too.
+/// Reads of a batch see its own writes over the values of the datastore, including later ones.
 pub async fn batch_reads(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let [stored, replaced, deleted, own, late] =
@@ -124,12 +128,12 @@ pub async fn batch_reads(datastore: &dyn Datastore, keys: Keys) {
     put(&*batch, &own, "").await;
     put(datastore, &late, "late").await;
 
-    holds(&*batch, &stored, "old", "the batch doesn't touch it").await;
-    holds(&*batch, &replaced, "the batch's", "the batch puts it").await;
-    lacks(&*batch, &deleted, "the batch deletes it").await;
-    holds(&*batch, &own, "", "the batch puts it, empty").await;
-    holds(&*batch, &late, "late", "put into the datastore since").await;
-    lacks(&*batch, &keys.key("absent"), "nobody puts it").await;
+    has_value(&*batch, &stored, "old", "the batch does not write it").await;
+    has_value(&*batch, &replaced, "the batch's", "the batch puts it").await;
+    has_no_value(&*batch, &deleted, "the batch deletes it").await;
+    has_value(&*batch, &own, "", "the batch puts an empty value").await;
+    has_value(&*batch, &late, "late", "put into the datastore later").await;
+    has_no_value(&*batch, &keys.key("absent"), "it is never put").await;
     let contents = [
         (&stored, "old"),
         (&replaced, "the batch's"),
@@ -140,14 +144,14 @@ pub async fn batch_reads(datastore: &dyn Datastore, keys: Keys) {
     check_query(&*batch, &contents, Query::new()).await;
 
     for key in [&stored, &replaced, &deleted] {
-        holds(datastore, key, "old", "the batch isn't committed").await;
+        has_value(datastore, key, "old", "the batch is not committed").await;
     }
-    lacks(datastore, &own, "the batch isn't committed").await;
+    has_no_value(datastore, &own, "the batch is not committed").await;
     drop(batch);
     finish(datastore).await;
 }
 
-/// A query of a batch merges its own writes with the datastore's entries, each key once.
+/// A query of a batch merges the writes of the batch with the entries of the datastore, each key once.
 pub async fn batch_queries(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let mut contents = sample::entries(keys, ELEMENTS);
@@ -193,43 +197,43 @@ pub async fn batch_queries(datastore: &dyn Datastore, keys: Keys) {
     finish(datastore).await;
 }
 
-/// A discarded batch has changed nothing.
+/// A discarded batch changes nothing.
 pub async fn batch_discards(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let batch = begin(datastore).await;
     ok(batch.discard().await, "discarding an empty batch");
 
-    let [kept, other] = keys.nested();
-    put(datastore, &kept, "old").await;
+    let [untouched, other] = keys.nested();
+    put(datastore, &untouched, "old").await;
     let batch = begin(datastore).await;
     put(&*batch, &other, "new").await;
-    delete(&*batch, &kept).await;
+    delete(&*batch, &untouched).await;
     ok(batch.discard().await, "discarding a batch");
-    lacks(datastore, &other, "its batch was discarded").await;
-    holds(datastore, &kept, "old", "its delete was discarded").await;
+    has_no_value(datastore, &other, "its batch was discarded").await;
+    has_value(datastore, &untouched, "old", "its delete was discarded").await;
     finish(datastore).await;
 }
 
-/// A dropped batch has changed nothing.
+/// A dropped batch changes nothing.
 pub async fn batch_drops(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
-    let [kept, _] = keys.nested();
-    put(datastore, &kept, "old").await;
+    let [untouched, _] = keys.nested();
+    put(datastore, &untouched, "old").await;
     let batch = begin(datastore).await;
     for (i, key) in numbered(keys).enumerate() {
         put(&*batch, &key, noise(i as u64, 4096)).await;
     }
-    delete(&*batch, &kept).await;
+    delete(&*batch, &untouched).await;
     drop(batch);
     for key in numbered(keys) {
-        lacks(datastore, &key, "its batch was dropped").await;
+        has_no_value(datastore, &key, "its batch was dropped").await;
     }
-    holds(datastore, &kept, "old", "its delete was dropped").await;
+    has_value(datastore, &untouched, "old", "its delete was dropped").await;
     finish(datastore).await;
 }
 
-/// Batches don't see each other's writes; of two that write a key, the later commit takes effect.
-pub async fn batches_at_once(datastore: &dyn Datastore, keys: Keys) {
+/// Batches do not see each other's writes. If two batches write a key, the later commit takes effect.
+pub async fn concurrent_batches(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let [own, common] = keys.nested();
     let [other, removed] = [keys.key("other"), keys.key("removed")];
@@ -244,21 +248,21 @@ pub async fn batches_at_once(datastore: &dyn Datastore, keys: Keys) {
     delete(&*late, &removed).await;
     put(&*discarded, &common, "discarded").await;
 
-    lacks(&*late, &own, "only another batch puts it").await;
-    lacks(&*early, &other, "only another batch puts it").await;
-    holds(&*early, &common, "early", "another batch puts it too").await;
-    holds(&*late, &common, "late", "another batch puts it too").await;
+    has_no_value(&*late, &own, "only another batch puts it").await;
+    has_no_value(&*early, &other, "only another batch puts it").await;
+    has_value(&*early, &common, "early", "another batch puts it too").await;
+    has_value(&*late, &common, "late", "another batch puts it too").await;
 
     commit(early).await;
-    holds(datastore, &common, "early", "one batch is committed").await;
-    holds(&*late, &own, "early", "another batch committed it").await;
-    lacks(&*late, &removed, "deleted in this batch, put by another").await;
+    has_value(datastore, &common, "early", "one batch is committed").await;
+    has_value(&*late, &own, "early", "another batch committed it").await;
+    has_no_value(&*late, &removed, "deleted in this batch, put by another").await;
     commit(late).await;
     ok(discarded.discard().await, "discarding the third batch");
-    holds(datastore, &own, "early", "one batch put it").await;
-    holds(datastore, &other, "late", "one batch put it").await;
-    holds(datastore, &common, "late", "committed by two batches").await;
-    lacks(
+    has_value(datastore, &own, "early", "one batch put it").await;
+    has_value(datastore, &other, "late", "one batch put it").await;
+    has_value(datastore, &common, "late", "committed by two batches").await;
+    has_no_value(
         datastore,
         &removed,
         "put by one batch, then deleted by another",
@@ -267,8 +271,8 @@ pub async fn batches_at_once(datastore: &dyn Datastore, keys: Keys) {
     finish(datastore).await;
 }
 
-/// A commit takes effect over what was written into the datastore while the batch was open, and keeps
-/// it from coming back.
+/// A commit replaces what was written into the datastore while the batch was open, and the replaced values do not
+/// reappear.
 pub async fn batch_over_writes(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let [deleted, replaced] = keys.nested();
@@ -276,16 +280,16 @@ pub async fn batch_over_writes(datastore: &dyn Datastore, keys: Keys) {
     put(&*batch, &replaced, "the batch's").await;
     delete(&*batch, &deleted).await;
     for key in [&deleted, &replaced] {
-        put(datastore, key, "written beside the batch").await;
+        put(datastore, key, "written while the batch is open").await;
     }
     commit(batch).await;
     for when in ["committed last", "committed last, before a sync"] {
-        lacks(datastore, &deleted, when).await;
-        holds(datastore, &replaced, "the batch's", when).await;
+        has_no_value(datastore, &deleted, when).await;
+        has_value(datastore, &replaced, "the batch's", when).await;
         ok(datastore.sync().await, "sync after a commit");
     }
     put(datastore, &replaced, "after the commit").await;
-    holds(datastore, &replaced, "after the commit", "put last").await;
+    has_value(datastore, &replaced, "after the commit", "put last").await;
     finish(datastore).await;
 }
 
@@ -295,8 +299,8 @@ pub async fn batch_is_empty(datastore: &dyn Datastore, keys: Keys) {
     let [key, _] = keys.nested();
     put(datastore, &key, "old").await;
     let batch = begin(datastore).await;
-    holds(&*batch, &key, "old", "the batch is empty").await;
+    has_value(&*batch, &key, "old", "the batch is empty").await;
     commit(batch).await;
-    holds(datastore, &key, "old", "the batch was empty").await;
+    has_value(datastore, &key, "old", "the batch was empty").await;
     finish(datastore).await;
 }

@@ -1,4 +1,4 @@
-//! Calls that have to succeed, and statements about what a datastore or a batch holds.
+//! Calls that must succeed, and assertions about the contents of a datastore or a batch.
 
 use std::fmt::{Debug, Display};
 
@@ -9,11 +9,11 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use crate::datastore::{Batch, Datastore};
 use crate::error::Result;
 use crate::key::Key;
-use crate::query::{Entry, EntryStream, Query};
+use crate::query::{Entry, EntryStream, Excerpt, Query};
 
-/// What can be asked of a datastore and of a batch alike.
+/// The methods that [`Datastore`] and [`Batch`] have in common.
 #[async_trait]
-pub(super) trait Verbs: Debug + Sync {
+pub(super) trait Access: Debug + Sync {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>>;
     async fn has(&self, key: &Key) -> Result<bool>;
     async fn get_size(&self, key: &Key) -> Result<Option<u64>>;
@@ -22,43 +22,43 @@ pub(super) trait Verbs: Debug + Sync {
     async fn delete(&self, key: &Key) -> Result<()>;
 }
 
-macro_rules! verbs_of {
-    ($contract:ident) => {
+macro_rules! impl_access {
+    ($subject:ident) => {
         #[async_trait]
-        impl<'d> Verbs for dyn $contract + 'd {
+        impl<'d> Access for dyn $subject + 'd {
             async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-                $contract::get(self, key).await
+                $subject::get(self, key).await
             }
 
             async fn has(&self, key: &Key) -> Result<bool> {
-                $contract::has(self, key).await
+                $subject::has(self, key).await
             }
 
             async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-                $contract::get_size(self, key).await
+                $subject::get_size(self, key).await
             }
 
             async fn query(&self, query: Query) -> Result<EntryStream> {
-                $contract::query(self, query).await
+                $subject::query(self, query).await
             }
 
             async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-                $contract::put(self, key, value).await
+                $subject::put(self, key, value).await
             }
 
             async fn delete(&self, key: &Key) -> Result<()> {
-                $contract::delete(self, key).await
+                $subject::delete(self, key).await
             }
         }
     };
 }
 
-verbs_of!(Datastore);
-verbs_of!(Batch);
+impl_access!(Datastore);
+impl_access!(Batch);
 
-/// What a call answered that has no reason to fail.
+/// Returns the result of a call that must succeed.
 pub(super) fn ok<T>(result: Result<T>, call: impl Display) -> T {
-    result.unwrap_or_else(|error| panic!("{call} should succeed, but said: {error:?}"))
+    result.unwrap_or_else(|error| panic!("{call} should succeed, but returned the error {error:?}"))
 }
 
 pub(super) fn equal<T: PartialEq + Debug>(found: T, expected: T, what: impl Display) {
@@ -68,15 +68,15 @@ pub(super) fn equal<T: PartialEq + Debug>(found: T, expected: T, what: impl Disp
     );
 }
 
-/// At the start of a suite: it can only tell its own entries from others if there are no others.
+/// Checks at the start of a suite that the datastore is empty, because a suite cannot tell its entries from others.
 pub(super) async fn start(datastore: &dyn Datastore) {
     is_empty(datastore, "a suite needs an empty datastore").await;
 }
 
-/// At the end of a suite: deletes what is there.
+/// Deletes all entries at the end of a suite.
 pub(super) async fn finish(datastore: &dyn Datastore) {
-    let entries = answer(datastore, Query::new().keys_only()).await;
-    at_once(entries, |entry| async move {
+    let entries = query(datastore, Query::new().keys_only()).await;
+    for_each(entries, |entry| async move {
         delete(datastore, &entry.key).await;
     })
     .await;
@@ -85,31 +85,31 @@ pub(super) async fn finish(datastore: &dyn Datastore) {
 
 pub(super) async fn put<S>(subject: &S, key: &Key, value: impl Into<Bytes>)
 where
-    S: Verbs + ?Sized,
+    S: Access + ?Sized,
 {
     let put = subject.put(key, value.into()).await;
     ok(put, format_args!("put of {key}"));
 }
 
-pub(super) async fn delete<S: Verbs + ?Sized>(subject: &S, key: &Key) {
+pub(super) async fn delete<S: Access + ?Sized>(subject: &S, key: &Key) {
     let delete = subject.delete(key).await;
     ok(delete, format_args!("delete of {key}"));
 }
 
 /// Puts all of these, several at a time.
-pub(super) async fn fill<S: Verbs + ?Sized>(subject: &S, entries: &[Entry]) {
-    at_once(entries.to_vec(), |entry| async move {
+pub(super) async fn fill<S: Access + ?Sized>(subject: &S, entries: &[Entry]) {
+    for_each(entries.to_vec(), |entry| async move {
         put(subject, &entry.key, entry.value.expect("it has a value")).await;
     })
     .await;
 }
 
-/// Deals with all entries, several at a time.
-async fn at_once<F>(entries: Vec<Entry>, deal: impl Fn(Entry) -> F)
+/// Calls `work` for all entries, several at a time.
+async fn for_each<F>(entries: Vec<Entry>, work: impl Fn(Entry) -> F)
 where
     F: Future<Output = ()>,
 {
-    stream::iter(entries).for_each_concurrent(16, deal).await;
+    stream::iter(entries).for_each_concurrent(16, work).await;
 }
 
 pub(super) async fn begin(datastore: &dyn Datastore) -> Box<dyn Batch> {
@@ -120,18 +120,18 @@ pub(super) async fn commit(batch: Box<dyn Batch>) {
     ok(batch.commit().await, "the commit of a batch");
 }
 
-/// All entries that the query finds, as they come.
-pub(super) async fn answer<S: Verbs + ?Sized>(subject: &S, query: Query) -> Vec<Entry> {
+/// Returns all entries that the query finds, in the order of the stream.
+pub(super) async fn query<S: Access + ?Sized>(subject: &S, query: Query) -> Vec<Entry> {
     let stream = subject.query(query.clone()).await;
     let stream = ok(stream, format_args!("the query ({query})"));
     let entries = stream.try_collect().await;
     ok(entries, format_args!("reading the query ({query})"))
 }
 
-/// All reads agree that the key has this value.
-pub(super) async fn holds<S>(subject: &S, key: &Key, value: impl AsRef<[u8]>, why: &str)
+/// Checks that all reads find this value of the key.
+pub(super) async fn has_value<S>(subject: &S, key: &Key, value: impl AsRef<[u8]>, why: &str)
 where
-    S: Verbs + ?Sized,
+    S: Access + ?Sized,
 {
     let value = value.as_ref();
     let found = ok(subject.get(key).await, format_args!("get of {key}"));
@@ -148,8 +148,8 @@ where
     equal(size, expected, format_args!("{why}: size of {key}"));
 }
 
-/// All reads agree that the key has no value.
-pub(super) async fn lacks<S: Verbs + ?Sized>(subject: &S, key: &Key, why: &str) {
+/// Checks that all reads find no value of the key.
+pub(super) async fn has_no_value<S: Access + ?Sized>(subject: &S, key: &Key, why: &str) {
     let found = ok(subject.get(key).await, format_args!("get of {key}"));
     assert!(
         found.is_none(),
@@ -162,8 +162,8 @@ pub(super) async fn lacks<S: Verbs + ?Sized>(subject: &S, key: &Key, why: &str) 
     equal(size, None, format_args!("{why}: size of {key}"));
 }
 
-pub(super) async fn is_empty<S: Verbs + ?Sized>(subject: &S, why: &str) {
-    let entries = answer(subject, Query::new().keys_only()).await;
+pub(super) async fn is_empty<S: Access + ?Sized>(subject: &S, why: &str) {
+    let entries = query(subject, Query::new().keys_only()).await;
     assert!(
         entries.is_empty(),
         "{why}: there should be no entries, but there are {}, the first {:?}",
@@ -172,16 +172,10 @@ pub(super) async fn is_empty<S: Verbs + ?Sized>(subject: &S, why: &str) {
     );
 }
 
-/// A value short enough to read, whatever its size.
+/// Returns the size and the beginning of a value.
 fn summary(value: Option<&[u8]>) -> String {
-    const SHOWN: usize = 32;
     match value {
         None => "none".to_owned(),
-        Some(value) => format!(
-            "{} bytes, \"{}{}\"",
-            value.len(),
-            value.get(..SHOWN).unwrap_or(value).escape_ascii(),
-            if value.len() > SHOWN { "…" } else { "" },
-        ),
+        Some(value) => format!("{} bytes, {}", value.len(), Excerpt::bytes(value)),
     }
 }

@@ -1,9 +1,9 @@
-//! Suites about many calls at once.
+//! Suites about concurrent calls.
 
 use bytes::Bytes;
 use futures::future::{join, join_all, join3};
 
-use super::check::{begin, commit, delete, finish, holds, lacks, ok, put, start};
+use super::check::{begin, commit, delete, finish, has_no_value, has_value, ok, put, start};
 use super::expected::check_query;
 use super::sample::noise;
 use super::{ELEMENTS, Keys};
@@ -20,7 +20,7 @@ fn many_entries(keys: Keys) -> Vec<Entry> {
         .collect()
 }
 
-/// Calls with different keys don't disturb each other.
+/// Concurrent calls with different keys do not affect each other.
 pub async fn concurrent_keys(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let entries = many_entries(keys);
@@ -36,7 +36,7 @@ pub async fn concurrent_keys(datastore: &dyn Datastore, keys: Keys) {
         let read = |entry: &Entry| {
             let Entry { key, value, .. } = entry.clone();
             let value = value.expect("it has a value");
-            async move { holds(datastore, &key, value, "other keys are in use").await }
+            async move { has_value(datastore, &key, value, "other keys are in use").await }
         };
         join_all(entries.iter().map(read)).await;
     };
@@ -51,8 +51,8 @@ pub async fn concurrent_keys(datastore: &dyn Datastore, keys: Keys) {
     finish(datastore).await;
 }
 
-/// Calls with one key at once: a read sees one of the values as a whole or none, and when all is done
-/// the key has the value of one of the puts.
+/// A read that runs concurrently with writes of its key returns one of the values as a whole, or none. After the
+/// writes the key has the value of one of the puts.
 pub async fn concurrent_writes_of_one_key(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let key = &keys.key("contended");
@@ -73,20 +73,20 @@ pub async fn concurrent_writes_of_one_key(datastore: &dyn Datastore, keys: Keys)
 
     join(puts(), reads()).await;
     let found = ok(datastore.get(key).await, "get of a key");
-    let found = found.expect("a value after puts at once");
-    holds(datastore, key, &found, "after puts at once").await;
+    let found = found.expect("a value after concurrent puts");
+    has_value(datastore, key, &found, "after concurrent puts").await;
     check_whole(key, Some(found), &values);
 
     join3(puts(), deletes(), reads()).await;
     let found = ok(datastore.get(key).await, "get of a key");
-    let why = "after puts and deletes at once";
+    let why = "after concurrent puts and deletes";
     match &found {
-        Some(found) => holds(datastore, key, found, why).await,
-        None => lacks(datastore, key, why).await,
+        Some(found) => has_value(datastore, key, found, why).await,
+        None => has_no_value(datastore, key, why).await,
     }
     check_whole(key, found, &values);
     put(datastore, key, "last").await;
-    holds(datastore, key, "last", "put after all others").await;
+    has_value(datastore, key, "last", "put after all others").await;
     finish(datastore).await;
 }
 
@@ -94,11 +94,11 @@ fn check_whole(key: &Key, found: Option<Bytes>, values: &[Bytes]) {
     if let Some(found) = found {
         let len = found.len();
         let whole = values.contains(&found);
-        assert!(whole, "{key} has {len} bytes that nobody put so");
+        assert!(whole, "{key} has a value of {len} bytes that was never put");
     }
 }
 
-/// One batch takes puts and reads at once.
+/// One batch accepts concurrent puts and reads.
 pub async fn concurrent_batch_puts(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let entries = many_entries(keys);
@@ -109,7 +109,7 @@ pub async fn concurrent_batch_puts(datastore: &dyn Datastore, keys: Keys) {
         let value = value.expect("it has a value");
         async move {
             put(batch_ref, &key, value.clone()).await;
-            holds(batch_ref, &key, &value, "put into the batch just now").await;
+            has_value(batch_ref, &key, &value, "just put into the batch").await;
         }
     };
     join_all(entries.iter().map(put_and_read)).await;

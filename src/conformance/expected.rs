@@ -1,25 +1,25 @@
-//! What a query should answer, found the plain way over all entries in a `Vec`.
+//! The expected results of a query, computed in the simplest way over all entries in a `Vec`.
 
 use std::collections::BTreeMap;
 
-use super::check::{self, Verbs};
+use super::check::{self, Access};
 use crate::query::{Entry, Query};
 
-/// The query answers what it should where `contents` is all there is. Without an order it may answer
-/// any of the matching entries, as many as offset and limit leave.
+/// Checks the results of the query where `contents` are all entries. Without an order the results may be any of the
+/// matching entries, as many as offset and limit select.
 pub(super) async fn check_query<S>(subject: &S, contents: &[Entry], query: Query)
 where
-    S: Verbs + ?Sized,
+    S: Access + ?Sized,
 {
     check_slice(subject, &matching(contents, &query), query).await;
 }
 
-/// The same, where [`matching`] has been asked already: that is the same for every offset and limit.
+/// Does the same as [`check_query`] with the result of [`matching`], which is the same for every offset and limit.
 pub(super) async fn check_slice<S>(subject: &S, matching: &[Entry], query: Query)
 where
-    S: Verbs + ?Sized,
+    S: Access + ?Sized,
 {
-    let found = check::answer(subject, query.clone()).await;
+    let found = check::query(subject, query.clone()).await;
     let slice = matching.iter().skip(query.offset);
     let slice: Vec<_> = slice.take(query.limit.unwrap_or(usize::MAX)).collect();
     check::equal(
@@ -40,7 +40,7 @@ where
     }
 }
 
-/// Each entry that was found is one of the matching ones, and none is there twice.
+/// Checks that each entry is one of the matching ones, and that none occurs twice.
 fn check_selection(found: &[Entry], matching: &[Entry], query: &Query) {
     let matching = matching.iter().map(|entry| (&entry.key, entry));
     let mut left: BTreeMap<_, _> = matching.collect();
@@ -51,7 +51,7 @@ fn check_selection(found: &[Entry], matching: &[Entry], query: &Query) {
     }
 }
 
-/// The entries that pass prefix and filters, sorted, with as much of each as the query asks for.
+/// Returns the entries that match prefix and filters, sorted, with the parts that the query asks for.
 pub(super) fn matching(contents: &[Entry], query: &Query) -> Vec<Entry> {
     let below = match query.prefix.as_str() {
         "/" => "/".to_owned(),
@@ -63,21 +63,21 @@ pub(super) fn matching(contents: &[Entry], query: &Query) -> Vec<Entry> {
         .filter(|entry| query.filters.iter().all(|filter| filter.accepts(entry)))
         .collect();
     matching.sort_by(|a, b| a.key.cmp(&b.key));
-    // A stable sort by each order, the last one first, leaves ties to the orders behind it.
+    // Stable sorts by each order, the last one first: an earlier order decides before a later one.
     for order in query.orders.iter().rev() {
         matching.sort_by(|a, b| order.compare(a, b));
     }
-    let asked = matching.into_iter().map(|entry| asked(entry, query));
-    asked.collect()
+    let trimmed = matching.into_iter().map(|entry| trim(entry, query));
+    trimmed.collect()
 }
 
-fn asked(entry: &Entry, query: &Query) -> Entry {
-    let mut asked = entry.clone();
+fn trim(entry: &Entry, query: &Query) -> Entry {
+    let mut trimmed = entry.clone();
     if query.keys_only {
-        asked.value = None;
+        trimmed.value = None;
         if !query.returns_sizes {
-            asked.size = None;
+            trimmed.size = None;
         }
     }
-    asked
+    trimmed
 }

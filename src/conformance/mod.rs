@@ -1,13 +1,12 @@
-//! Test suites that any [`Datastore`] can run, to show that it keeps the contract of the traits.
+//! Test suites that check whether a [`Datastore`] implements the traits correctly. Feature `conformance`.
 //!
-//! A suite is an async function that takes a datastore and the [`Keys`] that the datastore can hold.
-//! It **panics** with what was expected if the datastore doesn't do it. Every suite needs an empty
-//! datastore that nobody else writes to, and leaves it empty again; so they can run one after the
-//! other on the same datastore, as [`all`] runs them. [`closing()`] stands apart, since nothing can be
-//! done with a datastore behind it.
+//! A suite is an async function that takes a datastore and the [`Keys`] that the datastore can store. It
+//! **panics** with a description if the datastore violates the traits. Every suite needs an empty datastore that
+//! nothing else writes to, and leaves it empty. Therefore suites can run one after another on the same datastore,
+//! as [`all`] does. Only [`closing()`] must come last, because it leaves the datastore closed.
 //!
-//! The suites ask for what the traits promise of every datastore. They don't ask what it says to a key
-//! that it can't hold, nor whether anything survives a crash.
+//! The suites check what the traits promise for every datastore. They do not check which error a datastore returns
+//! for a key that it cannot store, nor what survives a crash.
 //!
 //! ```
 //! use ds_flatfs::MemoryDatastore;
@@ -23,7 +22,7 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    reason = "this is test code: a panic is how it tells what failed"
+    reason = "this is test code, which reports failures by a panic"
 )]
 
 mod batches;
@@ -38,66 +37,79 @@ mod streams;
 mod values;
 
 pub use self::batches::{
-    batch_commits, batch_deletes, batch_discards, batch_drops, batch_first_value, batch_is_empty,
-    batch_last_operation, batch_over_writes, batch_queries, batch_reads, batches_at_once,
+    batch_commits, batch_deletes, batch_discards, batch_drops, batch_is_empty,
+    batch_last_operation, batch_over_writes, batch_queries, batch_reads, batch_repeated_puts,
+    concurrent_batches,
 };
 pub use self::bulk::{delete_many, get_many, has_many, put_many};
 pub use self::closing::closing;
 pub use self::concurrency::{concurrent_batch_puts, concurrent_keys, concurrent_writes_of_one_key};
 pub use self::queries::{
-    query_answers, query_combinations, query_everything, query_filters, query_orders,
-    query_prefixes, query_slices,
+    query_combinations, query_everything, query_filters, query_orders, query_prefixes,
+    query_results, query_slices,
 };
-pub use self::streams::{query_beside_writes, query_dropped};
+pub use self::streams::{query_dropped, query_during_writes};
 pub use self::values::{absent_keys, basics, deletes, disk_usage, overwrites, syncs, value_sizes};
 use crate::datastore::Datastore;
 use crate::key::Key;
 
-/// How many entries a suite that queries writes into each namespace. There are four namespaces with
-/// [`Keys::Any`], one with [`Keys::Flat`].
+/// How many entries the suites about queries write into each namespace. There are four namespaces with
+/// [`Keys::Any`], and one otherwise.
 pub const ELEMENTS: usize = 100;
 
-/// Which keys the datastore under test can hold.
+/// Which keys the datastore under test can store, and what its batches do with a key that is put twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Keys {
-    /// All that have at least one namespace.
+    /// All keys with at least one namespace. Of two puts of a key in a batch the last value takes effect.
     Any,
-    /// Those of one namespace, made of `0-9` and `A-Z`: `/0KEY0`. FlatFs can hold these.
+    /// Keys with one namespace of `0-9` and `A-Z`, as `/0KEY0`. Of two puts of a key in a batch the last value takes
+    /// effect.
     Flat,
+    /// The keys of [`Flat`](Keys::Flat) in a store of content-addressed blocks, as [`FlatFs`](crate::FlatFs): of two
+    /// puts of a key in a batch **the first value** takes effect.
+    Blocks,
 }
 
 impl Keys {
-    /// A key for the value that the suite calls so; `name` is in lower case.
+    /// Returns a key for the value that the suite calls `name`, which is in lower case.
     fn key(self, name: &str) -> Key {
         match self {
             Keys::Any => Key::new(format!("/Some/namespace:{name}")),
-            Keys::Flat => Key::new(name.to_uppercase()),
+            Keys::Flat | Keys::Blocks => Key::new(name.to_uppercase()),
         }
     }
 
-    /// Two keys of which one begins with the other: where there are namespaces, it lies below it.
+    /// Returns two keys, of which the second begins with the first. With namespaces it is below the first.
     fn nested(self) -> [Key; 2] {
         match self {
             Keys::Any => [Key::new("/outer"), Key::new("/outer/inner")],
-            Keys::Flat => [Key::new("/OUTER"), Key::new("/OUTER0INNER")],
+            Keys::Flat | Keys::Blocks => [Key::new("/OUTER"), Key::new("/OUTER0INNER")],
         }
     }
 
-    /// Text to compare keys with, given in lower case, in the case of these keys.
+    /// Converts a text that keys are compared with from lower case to the case of these keys.
     fn text(self, text: &str) -> String {
         match self {
             Keys::Any => text.to_owned(),
-            Keys::Flat => text.to_uppercase(),
+            Keys::Flat | Keys::Blocks => text.to_uppercase(),
+        }
+    }
+
+    /// Returns which of two values that a batch puts under the same key takes effect.
+    fn effective<T>(self, first: T, last: T) -> T {
+        match self {
+            Keys::Any | Keys::Flat => last,
+            Keys::Blocks => first,
         }
     }
 }
 
-/// Runs every suite but [`closing()`].
+/// Runs every suite except [`closing()`].
 ///
 /// # Panics
 ///
-/// If the datastore fails one.
+/// Panics if the datastore fails a suite.
 pub async fn all(datastore: &dyn Datastore, keys: Keys) {
     basics(datastore, keys).await;
     absent_keys(datastore, keys).await;
@@ -113,25 +125,25 @@ pub async fn all(datastore: &dyn Datastore, keys: Keys) {
     delete_many(datastore, keys).await;
 
     query_everything(datastore, keys).await;
-    query_answers(datastore, keys).await;
+    query_results(datastore, keys).await;
     query_prefixes(datastore, keys).await;
     query_filters(datastore, keys).await;
     query_orders(datastore, keys).await;
     query_slices(datastore, keys).await;
     query_combinations(datastore, keys).await;
     query_dropped(datastore, keys).await;
-    query_beside_writes(datastore, keys).await;
+    query_during_writes(datastore, keys).await;
 
     batch_commits(datastore, keys).await;
     batch_deletes(datastore, keys).await;
     batch_last_operation(datastore, keys).await;
-    batch_first_value(datastore, keys).await;
+    batch_repeated_puts(datastore, keys).await;
     batch_reads(datastore, keys).await;
     batch_queries(datastore, keys).await;
     batch_discards(datastore, keys).await;
     batch_drops(datastore, keys).await;
     batch_over_writes(datastore, keys).await;
-    batches_at_once(datastore, keys).await;
+    concurrent_batches(datastore, keys).await;
     batch_is_empty(datastore, keys).await;
 
     concurrent_keys(datastore, keys).await;

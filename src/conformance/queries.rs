@@ -1,4 +1,4 @@
-//! Suites about what queries answer.
+//! Suites about the results of queries.
 
 use super::check::{fill, finish, start};
 use super::expected::{check_slice, matching};
@@ -7,12 +7,12 @@ use crate::datastore::Datastore;
 use crate::key::Key;
 use crate::query::{Compare, Entry, Filter, Order, Query};
 
-/// Fills the datastore, runs the queries one by one, and empties it again.
+/// Fills the datastore, runs the queries one after another, and empties the datastore.
 async fn check_queries(datastore: &dyn Datastore, contents: &[Entry], queries: Vec<Query>) {
     check_slices(datastore, contents, queries, &[0], &[None]).await;
 }
 
-/// The same with all of these offsets and limits.
+/// Does the same as [`check_queries`] with all of these offsets and limits.
 async fn check_slices(
     datastore: &dyn Datastore,
     contents: &[Entry],
@@ -32,30 +32,30 @@ async fn check_slices(
     finish(datastore).await;
 }
 
-/// A query without conditions finds every entry.
+/// A query without conditions returns every entry.
 pub async fn query_everything(datastore: &dyn Datastore, keys: Keys) {
     let contents = sample::entries(keys, ELEMENTS);
     check_queries(datastore, &contents, vec![Query::new()]).await;
 }
 
-/// An entry holds exactly what was asked for: the key, its value, the value's size.
-pub async fn query_answers(datastore: &dyn Datastore, keys: Keys) {
+/// An entry has exactly what the query asked for: the key, the value, the size of the value.
+pub async fn query_results(datastore: &dyn Datastore, keys: Keys) {
     let contents = sample::entries(keys, ELEMENTS);
     let mut queries = Vec::new();
-    for answer in ANSWERS {
-        queries.push(answer(Query::new()));
-        queries.push(answer(Query::new().order(Order::by_value())));
-        queries.push(answer(Query::new().filter(some_values())));
+    for with_part in PARTS {
+        queries.push(with_part(Query::new()));
+        queries.push(with_part(Query::new().order(Order::by_value())));
+        queries.push(with_part(Query::new().filter(some_values())));
     }
     check_queries(datastore, &contents, queries).await;
 }
 
-/// A prefix finds keys strictly below it, however it is written.
+/// A prefix matches the keys strictly below it, with and without a `/` at the end.
 pub async fn query_prefixes(datastore: &dyn Datastore, keys: Keys) {
     let mut contents = sample::entries(keys, ELEMENTS);
     let neighbours: &[&str] = match keys {
         Keys::Any => &["/prefix", "/prefixed", "/prefixed/0key0", "/0key0/below"],
-        Keys::Flat => &["/PREFIX", "/PREFIXED", "/0KEY"],
+        Keys::Flat | Keys::Blocks => &["/PREFIX", "/PREFIXED", "/0KEY"],
     };
     let neighbours = neighbours.iter().map(Key::new);
     contents.extend(neighbours.map(|key| Entry::with_value(key, "neighbour".into())));
@@ -76,7 +76,7 @@ pub async fn query_prefixes(datastore: &dyn Datastore, keys: Keys) {
     check_queries(datastore, &contents, queries.into()).await;
 }
 
-/// Only entries come that pass all filters.
+/// A query returns only entries that pass all filters.
 pub async fn query_filters(datastore: &dyn Datastore, keys: Keys) {
     let contents = sample::entries(keys, ELEMENTS);
     let queries = filters(keys)
@@ -85,7 +85,7 @@ pub async fn query_filters(datastore: &dyn Datastore, keys: Keys) {
     check_queries(datastore, &contents, queries.collect()).await;
 }
 
-/// Entries come in the order that was asked for, and what it leaves equal by key.
+/// Entries are returned in the order of the query, and entries that are equal by it in the order of their keys.
 pub async fn query_orders(datastore: &dyn Datastore, keys: Keys) {
     let contents = sample::entries(keys, ELEMENTS);
     let queries = orders()
@@ -94,7 +94,7 @@ pub async fn query_orders(datastore: &dyn Datastore, keys: Keys) {
     check_queries(datastore, &contents, queries.collect()).await;
 }
 
-/// Offset and limit cut a slice out of the answer, with and without an order.
+/// Offset and limit select a range of the results, with and without an order.
 pub async fn query_slices(datastore: &dyn Datastore, keys: Keys) {
     let contents = sample::entries(keys, ELEMENTS);
     let (tenth, all) = (ELEMENTS / 10, contents.len());
@@ -106,8 +106,8 @@ pub async fn query_slices(datastore: &dyn Datastore, keys: Keys) {
     check_slices(datastore, &contents, queries, &offsets, &limits).await;
 }
 
-/// All combinations of prefix, filters, order, offset and limit, with the values and without, over no
-/// entry, one and [`ELEMENTS`] in each namespace.
+/// All combinations of prefix, filters, order, offset and limit return the right entries, with the values and
+/// without, from no entry, one, and [`ELEMENTS`] in each namespace.
 pub async fn query_combinations(datastore: &dyn Datastore, keys: Keys) {
     let offsets = [0, ELEMENTS / 10, ELEMENTS - 5, ELEMENTS];
     let limits = [None, Some(1), Some(ELEMENTS / 10), Some(ELEMENTS)];
@@ -144,11 +144,13 @@ fn combinations(keys: Keys) -> Vec<Query> {
         with_filters(query, filters)
     });
     queries = times(queries, &orders, |query, orders| with_orders(query, orders));
-    let [whole, _, _, sizes] = ANSWERS;
-    times(queries, &[whole, sizes], |query, answer| answer(query))
+    let [whole, _, _, sizes] = PARTS;
+    times(queries, &[whole, sizes], |query, with_part| {
+        with_part(query)
+    })
 }
 
-/// Every query with every option.
+/// Returns every query with every option.
 fn times<T>(queries: Vec<Query>, options: &[T], add: impl Fn(Query, &T) -> Query) -> Vec<Query> {
     let mut combined = Vec::with_capacity(queries.len() * options.len());
     for query in queries {
@@ -172,15 +174,15 @@ fn with_limit(query: Query, limit: &Option<usize>) -> Query {
     }
 }
 
-/// How much of each entry to answer.
-const ANSWERS: [fn(Query) -> Query; 4] = [
+/// How much of each entry a query returns.
+const PARTS: [fn(Query) -> Query; 4] = [
     |query| query,
     Query::returns_sizes,
     Query::keys_only,
     |query| query.keys_only().returns_sizes(),
 ];
 
-/// Each list of filters lets some of the entries pass, and not all.
+/// Each list of filters accepts some of the entries, but not all.
 fn filters(keys: Keys) -> Vec<Vec<Filter>> {
     let known = || keys.text("/0key0");
     vec![
@@ -230,12 +232,12 @@ fn even_number(entry: &Entry) -> bool {
     digits.last().is_some_and(|digit| digit % 2 == 0)
 }
 
-/// It looks at the whole key, so that it finds a datastore that shows it another one.
+/// Reads the whole key, so that it detects a datastore that passes the wrong key to a filter.
 fn early_key(entry: &Entry) -> bool {
     entry.key.as_str() < "/5"
 }
 
-/// As [`early_key`].
+/// Reads the key from its beginning, for the same reason as [`early_key`].
 fn by_first_letter() -> Order {
     let letter = |entry: &Entry| entry.key.as_str().chars().nth(1);
     Order::custom(move |a, b| letter(a).cmp(&letter(b)))
@@ -250,8 +252,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_filter_of_the_suites_lets_some_entries_pass_and_not_all() {
-        for keys in [Keys::Any, Keys::Flat] {
+    fn every_filter_of_the_suites_accepts_some_entries_but_not_all() {
+        for keys in [Keys::Any, Keys::Flat, Keys::Blocks] {
             let contents = sample::entries(keys, ELEMENTS);
             for filters in filters(keys) {
                 let query = with_filters(Query::new(), &filters);
@@ -262,16 +264,16 @@ mod tests {
     }
 
     #[test]
-    fn every_order_of_the_suites_changes_what_comes_first_or_last() {
-        for keys in [Keys::Any, Keys::Flat] {
+    fn every_order_of_the_suites_returns_the_entries_in_another_order() {
+        for keys in [Keys::Any, Keys::Flat, Keys::Blocks] {
             let contents = sample::entries(keys, ELEMENTS);
-            let mut answers: Vec<_> = orders()
+            let mut sorted: Vec<_> = orders()
                 .iter()
                 .map(|orders| matching(&contents, &with_orders(Query::new(), orders)))
                 .collect();
-            answers.sort_by(|a, b| a.iter().map(|e| &e.key).cmp(b.iter().map(|e| &e.key)));
-            answers.dedup();
-            assert_eq!(answers.len(), orders().len() - 2, "all but two differ");
+            sorted.sort_by(|a, b| a.iter().map(|e| &e.key).cmp(b.iter().map(|e| &e.key)));
+            sorted.dedup();
+            assert_eq!(sorted.len(), orders().len() - 2, "all but two differ");
         }
     }
 }

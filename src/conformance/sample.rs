@@ -1,4 +1,4 @@
-//! What the suites write: the same every time, so that a failure can be repeated.
+//! The entries that the suites write. They are the same in every run, so that a failure can be reproduced.
 
 use bytes::Bytes;
 
@@ -6,7 +6,7 @@ use super::Keys;
 use crate::key::Key;
 use crate::query::Entry;
 
-/// So many bytes that look like chance and don't compress, others for each seed.
+/// Returns `len` bytes that look random and do not compress, different ones for each seed.
 pub(super) fn noise(seed: u64, len: usize) -> Bytes {
     let mut state = seed;
     let mut bytes = Vec::with_capacity(len + 8);
@@ -17,7 +17,7 @@ pub(super) fn noise(seed: u64, len: usize) -> Bytes {
     bytes.into()
 }
 
-/// The next number of Steele, Lea and Flood's generator.
+/// Returns the next number of the generator SplitMix64 by Steele, Lea and Flood.
 fn splitmix64(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
@@ -26,12 +26,12 @@ fn splitmix64(state: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// `count` entries in each namespace: `/0key0`, `/prefix/0key0` and so on. Some have the same value,
-/// and one in each namespace the empty one.
+/// Returns `count` entries in each namespace: `/0key0`, `/prefix/0key0` and so on. Some values are equal, and one
+/// in each namespace is empty.
 pub(super) fn entries(keys: Keys, count: usize) -> Vec<Entry> {
     let namespaces: &[&str] = match keys {
         Keys::Any => &["", "/prefix", "/prefix/sub", "/Capital"],
-        Keys::Flat => &[""],
+        Keys::Flat | Keys::Blocks => &[""],
     };
     let numbers = || 0..count;
     namespaces
@@ -44,11 +44,11 @@ pub(super) fn entries(keys: Keys, count: usize) -> Vec<Entry> {
         .collect()
 }
 
-/// The value of entry number `i`: one of forty, each of another length.
+/// Returns the value of entry number `i`: one of forty values, all of different lengths.
 pub(super) fn value(i: usize) -> Bytes {
     let which = i % 40;
     noise(which as u64, which)
 }
 
-/// About as many values are less than this one as are greater.
+/// A value in the middle: about as many values are less than this one as are greater.
 pub(super) const MIDDLE: &[u8] = &[0x80];

@@ -1,10 +1,10 @@
-//! Suites about the stream that answers a query.
+//! Suites about the stream of a query.
 
 use std::collections::BTreeMap;
 
 use futures::stream::StreamExt;
 
-use super::check::{answer, delete, equal, fill, finish, ok, put, start};
+use super::check::{delete, equal, fill, finish, ok, put, query, start};
 use super::expected::check_query;
 use super::{ELEMENTS, Keys, sample};
 use crate::datastore::Datastore;
@@ -14,7 +14,7 @@ async fn begin_query(datastore: &dyn Datastore, query: Query) -> EntryStream {
     ok(datastore.query(query).await, "beginning a query")
 }
 
-/// A stream can be dropped before it is read, or half-way: the datastore stays usable.
+/// The datastore stays usable when a stream is dropped before it is read to its end.
 pub async fn query_dropped(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let contents = sample::entries(keys, ELEMENTS);
@@ -33,8 +33,8 @@ pub async fn query_dropped(datastore: &dyn Datastore, keys: Keys) {
     finish(datastore).await;
 }
 
-/// Writes beside a query are seen or not, but every entry that nobody touches comes once.
-pub async fn query_beside_writes(datastore: &dyn Datastore, keys: Keys) {
+/// A query may or may not return entries that are written while it runs, but it returns every other entry once.
+pub async fn query_during_writes(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let contents = sample::entries(keys, ELEMENTS);
     fill(datastore, &contents).await;
@@ -45,9 +45,9 @@ pub async fn query_beside_writes(datastore: &dyn Datastore, keys: Keys) {
     for entry in touched {
         delete(datastore, &entry.key).await;
     }
-    put(datastore, &keys.key("beside"), "new").await;
+    put(datastore, &keys.key("during"), "new").await;
     while let Some(entry) = stream.next().await {
-        found.push(ok(entry, "an entry of a query beside writes"));
+        found.push(ok(entry, "an entry of a query during writes"));
     }
 
     let mut by_key = BTreeMap::new();
@@ -58,9 +58,13 @@ pub async fn query_beside_writes(datastore: &dyn Datastore, keys: Keys) {
     }
     for entry in untouched {
         let found = by_key.get(&entry.key);
-        equal(found, Some(entry), "an entry that nobody wrote to");
+        equal(
+            found,
+            Some(entry),
+            "an entry that was not written during the query",
+        );
     }
-    let left = answer(datastore, Query::new().keys_only()).await;
+    let left = query(datastore, Query::new().keys_only()).await;
     equal(
         left.len(),
         untouched.len() + 1,

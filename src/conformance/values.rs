@@ -1,43 +1,43 @@
 //! Suites about single values.
 
 use super::Keys;
-use super::check::{begin, commit, delete, finish, holds, lacks, ok, put, start};
+use super::check::{begin, commit, delete, finish, has_no_value, has_value, ok, put, start};
 use super::sample::noise;
 use crate::datastore::{Accuracy, Datastore};
 
-/// A value that was put can be read, until it is deleted.
+/// A value that was put can be read until it is deleted.
 pub async fn basics(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let key = keys.key("basics");
     put(datastore, &key, "Hello Datastore!").await;
     for _ in 0..2 {
-        holds(datastore, &key, "Hello Datastore!", "after a put").await;
+        has_value(datastore, &key, "Hello Datastore!", "after a put").await;
     }
     delete(datastore, &key).await;
-    lacks(datastore, &key, "after a delete").await;
+    has_no_value(datastore, &key, "after a delete").await;
     finish(datastore).await;
 }
 
-/// That there is no value is no error, for reads and for deletes.
+/// A key without a value is not an error, for reads and for deletes.
 pub async fn absent_keys(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let key = keys.key("absent");
-    lacks(datastore, &key, "never put").await;
+    has_no_value(datastore, &key, "never put").await;
     delete(datastore, &key).await;
-    lacks(datastore, &key, "never put, but deleted").await;
+    has_no_value(datastore, &key, "never put, but deleted").await;
     finish(datastore).await;
 }
 
-/// A put replaces the earlier value, whichever of the two is longer.
+/// A put replaces the earlier value, which may be shorter or longer.
 pub async fn overwrites(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let [key, other] = keys.nested();
     put(datastore, &other, "untouched").await;
     for value in ["first", "longer than before", "short", "other", "", "again"] {
         put(datastore, &key, value).await;
-        holds(datastore, &key, value, "an overwrite takes effect").await;
+        has_value(datastore, &key, value, "an overwrite takes effect").await;
     }
-    holds(
+    has_value(
         datastore,
         &other,
         "untouched",
@@ -47,23 +47,23 @@ pub async fn overwrites(datastore: &dyn Datastore, keys: Keys) {
     finish(datastore).await;
 }
 
-/// Values may be empty, hold any byte, and be as large as 1 MiB.
+/// Values may be empty, contain any byte, and have at least 1 MiB.
 pub async fn value_sizes(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let key = keys.key("size");
     let every_byte: Vec<u8> = (0..=255).collect();
     put(datastore, &key, every_byte.clone()).await;
-    holds(datastore, &key, &every_byte, "a value of every byte").await;
+    has_value(datastore, &key, &every_byte, "a value with every byte").await;
     for size in [0, 1, 4095, 4096, 4097, 1 << 20] {
         let key = keys.key(&format!("size{size}"));
         let value = noise(size as u64, size);
         put(datastore, &key, value.clone()).await;
-        holds(datastore, &key, &value, "a value of any size").await;
+        has_value(datastore, &key, &value, "a value of any size").await;
     }
     finish(datastore).await;
 }
 
-/// A delete removes its key alone, can be repeated, and a later put brings the key back.
+/// A delete removes its key alone and can be repeated, and a later put stores the key again.
 pub async fn deletes(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let [outer, inner] = keys.nested();
@@ -71,19 +71,19 @@ pub async fn deletes(datastore: &dyn Datastore, keys: Keys) {
     put(datastore, &inner, "inner").await;
     for why in ["after a delete", "after a second delete"] {
         delete(datastore, &outer).await;
-        lacks(datastore, &outer, why).await;
+        has_no_value(datastore, &outer, why).await;
     }
-    holds(
+    has_value(
         datastore,
         &inner,
         "inner",
-        "the key it begins with was deleted",
+        "the key that it begins with was deleted",
     )
     .await;
     put(datastore, &outer, "new").await;
-    holds(datastore, &outer, "new", "put again after a delete").await;
+    has_value(datastore, &outer, "new", "put again after a delete").await;
     delete(datastore, &inner).await;
-    holds(
+    has_value(
         datastore,
         &outer,
         "new",
@@ -93,7 +93,7 @@ pub async fn deletes(datastore: &dyn Datastore, keys: Keys) {
     finish(datastore).await;
 }
 
-/// `sync` works whatever was written before, and changes nothing that can be read.
+/// `sync` succeeds after every kind of write, and changes nothing that can be read.
 pub async fn syncs(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let [outer, inner] = keys.nested();
@@ -103,19 +103,19 @@ pub async fn syncs(datastore: &dyn Datastore, keys: Keys) {
     sync("after a put").await;
     let batch = begin(datastore).await;
     put(&*batch, &inner, "inner").await;
-    sync("beside a batch").await;
-    lacks(datastore, &inner, "a sync commits no batch").await;
+    sync("while a batch is open").await;
+    has_no_value(datastore, &inner, "a sync does not commit a batch").await;
     commit(batch).await;
     sync("after a commit").await;
-    holds(datastore, &outer, "outer", "after a sync").await;
-    holds(datastore, &inner, "inner", "after a sync").await;
+    has_value(datastore, &outer, "outer", "after a sync").await;
+    has_value(datastore, &inner, "inner", "after a sync").await;
     delete(datastore, &outer).await;
     sync("after a delete").await;
-    lacks(datastore, &outer, "deleted before a sync").await;
+    has_no_value(datastore, &outer, "deleted before a sync").await;
     finish(datastore).await;
 }
 
-/// The disk usage can be asked for. An exact one grows with a put and shrinks with a delete.
+/// The disk usage is available. An exact one grows with a put and shrinks with a delete.
 pub async fn disk_usage(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let key = keys.key("usage");

@@ -1,4 +1,4 @@
-//! The contract: [`Datastore`] and [`Batch`].
+//! The traits [`Datastore`] and [`Batch`], and what their methods take and return.
 
 mod pointers;
 mod static_stream;
@@ -16,85 +16,88 @@ use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
 
-/// Keys, as they come, for a call about many of them.
+/// The keys for a bulk call, which takes them from the stream as it needs them.
 pub type KeyStream<'a> = BoxStream<'a, Key>;
 
-/// Keys with the values to put, as they come; an error says that what makes them has failed.
+/// The keys and values for a bulk put, which takes them from the stream as it needs them. An error item says that
+/// the source of the values has failed.
 pub type PutStream<'a> = BoxStream<'a, Result<(Key, Bytes)>>;
 
-/// What was found out about each of many keys, in the order of the keys.
+/// The results of a bulk read, in the order of the keys.
 ///
-/// An error is about its key alone, and doesn't end the stream. Dropping the stream ends the reads.
+/// An error concerns its key alone and does not end the stream. Dropping the stream ends the reads.
 pub type ResultStream<'a, T> = BoxStream<'a, (Key, Result<T>)>;
 
-/// How many of many keys are looked up at a time, unless a datastore knows better.
-const AT_ONCE: usize = 16;
+/// How many keys the default bulk reads look up at the same time.
+const CONCURRENT_READS: usize = 16;
 
-/// A store of values under keys: go-datastore's verbs, awaited.
+/// A store of values under keys: go-datastore's methods, as async functions.
 ///
-/// The methods for many keys are made of the others; a datastore that can do better has its own.
+/// The bulk methods have default implementations that use the other methods. A datastore that has a faster way
+/// overrides them.
 ///
-/// The trait is object safe: nodes pass an `Arc<dyn Datastore>` around, which is a [`Datastore`] itself.
-/// Every method may be called from any number of tasks at once.
+/// The trait is object safe: nodes pass an `Arc<dyn Datastore>` around, which is itself a [`Datastore`]. Every
+/// method may be called from any number of tasks at the same time.
 ///
-/// An implementation's futures can be dropped at any point: the call then took effect as a whole or
-/// not at all, and the datastore stays usable. One that is neither dropped nor polled any more may hold
-/// what other calls wait for.
+/// # Cancel safety
+///
+/// The future of every method can be dropped at any point: the call then took effect as a whole or not at all,
+/// and the datastore stays usable. Do not keep a future that is neither polled nor dropped, because it can hold a
+/// lock or a permit that other calls wait for.
 #[async_trait]
 pub trait Datastore: fmt::Debug + Send + Sync {
-    /// The value of `key`, or `None` if there is none.
+    /// Returns the value of `key`, or `None` if the key has no value.
     ///
     /// # Errors
     ///
-    /// If the value can't be read, or the datastore is closed.
+    /// Fails if the value cannot be read, or the datastore is closed.
     async fn get(&self, key: &Key) -> Result<Option<Bytes>>;
 
-    /// Whether `key` has a value.
+    /// Returns whether `key` has a value.
     ///
     /// # Errors
     ///
-    /// If that can't be found out, or the datastore is closed.
+    /// Fails if the lookup fails, or the datastore is closed.
     async fn has(&self, key: &Key) -> Result<bool>;
 
-    /// The size of the value of `key` in bytes, or `None` if there is no value.
+    /// Returns the size of the value of `key` in bytes, or `None` if the key has no value.
     ///
     /// # Errors
     ///
-    /// If that can't be found out, or the datastore is closed.
+    /// Fails if the lookup fails, or the datastore is closed.
     async fn get_size(&self, key: &Key) -> Result<Option<u64>>;
 
-    /// The entries that `query` asks for, found while the stream is read.
+    /// Returns the entries that match `query`. They are found while the stream is read.
     ///
-    /// An entry that is written or deleted after the query began may be in the answer or not.
+    /// An entry that is written or deleted after the query began may or may not be in the results.
     ///
     /// # Errors
     ///
-    /// If the datastore is closed or the query can't begin; later errors are items of the stream.
+    /// Fails if the query cannot begin, or the datastore is closed. Later errors are items of the stream.
     async fn query(&self, query: Query) -> Result<EntryStream>;
 
-    /// Stores `value` under `key`, in place of an earlier value.
+    /// Stores `value` under `key`, replacing an earlier value.
     ///
     /// # Errors
     ///
-    /// If the key is one that this datastore can't hold, the value can't be written, or the datastore
-    /// is closed or read-only. The earlier value, if there was one, is still there then.
+    /// Fails if this datastore cannot store the key, the value cannot be written, or the datastore is closed or
+    /// read-only. An earlier value is then unchanged.
     async fn put(&self, key: &Key, value: Bytes) -> Result<()>;
 
-    /// Removes the value of `key`. It is no error if there is none.
+    /// Deletes the value of `key`. A key without a value is not an error.
     ///
     /// # Errors
     ///
-    /// If the value can't be removed, or the datastore is closed or read-only.
+    /// Fails if the value cannot be deleted, or the datastore is closed or read-only.
     async fn delete(&self, key: &Key) -> Result<()>;
 
-    /// The values of many keys, each with its key, in the order of the keys, which are taken as the
-    /// answers are read: some at a time, so `keys` may be of any length. A key that comes twice is
-    /// answered twice.
+    /// Returns the value of each key, in the order of the keys.
     ///
-    /// An answer may be as old as the moment in which its key was taken. Once the datastore is closed
-    /// each answer is [`Error::Closed`].
+    /// The keys are taken while the results are read, a limited number ahead, so `keys` may be of any length. A
+    /// key that occurs twice has two results. A result may be as old as the moment in which its key was taken.
+    /// After the datastore is closed, each result is [`Error::Closed`].
     ///
-    /// The stream borrows the datastore; [`static_stream`] makes one that keeps a handle to it instead.
+    /// The stream borrows the datastore. [`static_stream`] makes a `'static` stream that owns a handle to it.
     ///
     /// ```
     /// # use ds_flatfs::{Datastore, Key, MemoryDatastore};
@@ -106,8 +109,8 @@ pub trait Datastore: fmt::Debug + Send + Sync {
     /// datastore.put_many(stream::iter(puts).boxed()).await?;
     ///
     /// let wanted = ["/a", "/none", "/b"].map(Key::new);
-    /// let mut answers = datastore.get_many(stream::iter(wanted).boxed());
-    /// while let Some((key, value)) = answers.next().await {
+    /// let mut values = datastore.get_many(stream::iter(wanted).boxed());
+    /// while let Some((key, value)) = values.next().await {
     ///     println!("{key}: {:?}", value?);
     /// }
     /// # Ok(()) }
@@ -117,31 +120,34 @@ pub trait Datastore: fmt::Debug + Send + Sync {
             let value = self.get(&key).await;
             (key, value)
         })
-        .buffered(AT_ONCE)
+        .buffered(CONCURRENT_READS)
         .boxed()
     }
 
-    /// Whether each of many keys has a value; as [`get_many`](Datastore::get_many).
+    /// Returns whether each key has a value, in the order of the keys. The rest is as for
+    /// [`get_many`](Datastore::get_many).
     fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
         keys.map(move |key| async move {
             let has = self.has(&key).await;
             (key, has)
         })
-        .buffered(AT_ONCE)
+        .buffered(CONCURRENT_READS)
         .boxed()
     }
 
-    /// Stores many values as one [batch](Datastore::batch): all of them, or after an error none. Of a key
-    /// that comes twice the first value counts. Before the last one was taken nobody sees any.
+    /// Stores many values as one [batch](Datastore::batch): after an error none of them is stored. Readers see no
+    /// value before all have been taken from the stream. If a key occurs twice, the batch decides which value
+    /// takes effect.
     ///
     /// # Errors
     ///
-    /// The first error that `puts` brings, which ends it, and those of a batch: nothing is stored then,
-    /// unless a [commit](Batch::commit) says otherwise.
+    /// Fails with the first error item of `puts`, or with an error of the batch. Nothing is stored then, unless
+    /// the error of the [commit](Batch::commit) says otherwise.
     ///
     /// # Cancel safety
     ///
-    /// All is stored or nothing, as far as commits of this datastore are so.
+    /// If the future is dropped, either all values are stored or none, as far as commits of this datastore are all
+    /// or nothing.
     async fn put_many(&self, mut puts: PutStream<'_>) -> Result<()> {
         let batch = self.batch().await?;
         while let Some((key, value)) = puts.try_next().await? {
@@ -150,16 +156,18 @@ pub trait Datastore: fmt::Debug + Send + Sync {
         batch.commit().await
     }
 
-    /// Removes the values of many keys as one [batch](Datastore::batch): all of them, or after an error
-    /// none. It is no error if some have none.
+    /// Deletes the values of many keys as one [batch](Datastore::batch): after an error none of them is deleted.
+    /// Keys without a value are not an error.
     ///
     /// # Errors
     ///
-    /// Those of a batch: nothing is removed then, unless a [commit](Batch::commit) says otherwise.
+    /// Fails with an error of the batch. Nothing is deleted then, unless the error of the
+    /// [commit](Batch::commit) says otherwise.
     ///
     /// # Cancel safety
     ///
-    /// All is removed or nothing, as far as commits of this datastore are so.
+    /// If the future is dropped, either all values are deleted or none, as far as commits of this datastore are all
+    /// or nothing.
     async fn delete_many(&self, mut keys: KeyStream<'_>) -> Result<()> {
         let batch = self.batch().await?;
         while let Some(key) = keys.next().await {
@@ -168,155 +176,158 @@ pub trait Datastore: fmt::Debug + Send + Sync {
         batch.commit().await
     }
 
-    /// A barrier: every write that was acknowledged before this call survives a crash of the machine
-    /// after it returned.
+    /// Makes all acknowledged writes durable: every write that was acknowledged before this call survives a crash
+    /// of the machine after the call has returned.
     ///
     /// # Errors
     ///
-    /// If anything of it could not be made durable.
+    /// Fails if any of these writes cannot be made durable.
     async fn sync(&self) -> Result<()>;
 
-    /// Begins a batch: writes that take effect together, at its commit.
+    /// Begins a batch: a set of writes that take effect together when the batch is committed.
     ///
     /// # Errors
     ///
-    /// If it can't begin, or the datastore is closed or read-only.
+    /// Fails if the batch cannot begin, or the datastore is closed or read-only.
     async fn batch(&self) -> Result<Box<dyn Batch>>;
 
-    /// The space that the datastore takes, and how far the figure can be trusted.
+    /// Returns the space that the datastore takes, and how accurate the figure is.
     ///
     /// # Errors
     ///
-    /// If the datastore is closed, or can't tell.
+    /// Fails if the figure is not available, or the datastore is closed.
     async fn disk_usage(&self) -> Result<DiskUsage>;
 
-    /// Waits for running work and closes the datastore. Every later call on it or on a clone of it
-    /// says [`Error::Closed`], but closing again is no error.
+    /// Waits for running calls and closes the datastore. Every later call on it or on a clone of it returns
+    /// [`Error::Closed`], except that closing it again is not an error.
     ///
     /// # Errors
     ///
-    /// If what is to be written at the end can't be. The datastore is closed all the same.
+    /// Fails if the datastore cannot write its final state. The datastore is closed nevertheless.
     async fn close(&self) -> Result<()>;
 }
 
-/// Writes that are collected and take effect together.
+/// A set of writes that take effect together.
 ///
-/// Reads through the batch see its own puts and deletes over the datastore's values; reads of the
-/// datastore don't see them until the commit. The last operation on a key takes effect, with the
-/// value first put: values are expected to be named by their content, so a second put of a key
-/// doesn't write again.
+/// Reads of the batch see its own puts and deletes over the values of the datastore. Reads of the datastore see
+/// them after the commit. The last operation on a key takes effect.
 ///
-/// After the datastore was closed every call but [`discard`](Batch::discard) says [`Error::Closed`].
+/// Of two puts of the same key, **the last value takes effect**, as in go-datastore. A store of content-addressed
+/// blocks may keep **the first value** instead, because the values under one key are expected to be equal there:
+/// [`FlatFs`](crate::FlatFs) does not write a block a second time. A wrapper behaves like the datastore that it
+/// wraps.
 ///
-/// Dropping a batch discards it. A commit takes the batch, so there is no using it afterwards:
+/// After the datastore is closed, every method except [`discard`](Batch::discard) returns [`Error::Closed`].
+///
+/// Dropping a batch discards it. A commit consumes the batch, so the batch cannot be used afterwards:
 ///
 /// ```compile_fail
 /// # async fn twice(batch: Box<dyn ds_flatfs::Batch>) -> ds_flatfs::Result<()> {
 /// batch.commit().await?;
-/// batch.commit().await // the batch is gone
+/// batch.commit().await // error: the batch was moved
 /// # }
 /// ```
 #[async_trait]
 pub trait Batch: fmt::Debug + Send + Sync {
-    /// The value of `key` as it would be after a commit now.
+    /// Returns the value that `key` would have if the batch were committed now.
     ///
     /// # Errors
     ///
-    /// If the value can't be read, or the batch has failed.
+    /// Fails if the value cannot be read, or an earlier write of the batch failed.
     async fn get(&self, key: &Key) -> Result<Option<Bytes>>;
 
-    /// Whether `key` would have a value after a commit now.
+    /// Returns whether `key` would have a value if the batch were committed now.
     ///
     /// # Errors
     ///
-    /// If that can't be found out, or the batch has failed.
+    /// Fails if the lookup fails, or an earlier write of the batch failed.
     async fn has(&self, key: &Key) -> Result<bool>;
 
-    /// The size in bytes of the value that `key` would have after a commit now.
+    /// Returns the size in bytes of the value that `key` would have if the batch were committed now.
     ///
     /// # Errors
     ///
-    /// If that can't be found out, or the batch has failed.
+    /// Fails if the lookup fails, or an earlier write of the batch failed.
     async fn get_size(&self, key: &Key) -> Result<Option<u64>>;
 
-    /// The entries as they would be after a commit now, each key once. The batch's own writes are
-    /// those made before the call.
+    /// Returns the entries that would match `query` if the batch were committed now, each key once. Of the batch's
+    /// own writes the query sees those that were made before the call.
     ///
     /// # Errors
     ///
-    /// If the query can't begin, or the batch has failed.
+    /// Fails if the query cannot begin, or an earlier write of the batch failed.
     async fn query(&self, query: Query) -> Result<EntryStream>;
 
-    /// Adds a put. It may return before the value is written.
+    /// Adds a put to the batch. The call may return before the value is written.
     ///
     /// # Errors
     ///
-    /// If the key is one that the datastore can't hold, or this or an earlier write failed.
+    /// Fails if the datastore cannot store the key, or this or an earlier write of the batch failed.
     async fn put(&self, key: &Key, value: Bytes) -> Result<()>;
 
-    /// Adds a delete.
+    /// Adds a delete to the batch.
     ///
     /// # Errors
     ///
-    /// If an earlier write failed.
+    /// Fails if an earlier write of the batch failed.
     async fn delete(&self, key: &Key) -> Result<()>;
 
-    /// Makes everything in the batch take effect.
+    /// Makes all writes of the batch take effect.
     ///
     /// # Errors
     ///
-    /// If a write of the batch failed or the commit does; nothing has changed then, unless the error
-    /// says otherwise.
+    /// Fails if a write of the batch failed or the commit fails. Nothing has changed then, unless the error says
+    /// otherwise.
     async fn commit(self: Box<Self>) -> Result<()>;
 
-    /// Throws everything in the batch away. Dropping the batch does the same without saying how it
-    /// went.
+    /// Discards all writes of the batch. Dropping the batch does the same without reporting an error.
     ///
     /// # Errors
     ///
-    /// If what was written for the batch can't be removed.
+    /// Fails if what was written for the batch cannot be removed.
     async fn discard(self: Box<Self>) -> Result<()>;
 }
 
-/// How much space a datastore takes.
+/// The space that a datastore takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DiskUsage {
-    /// In bytes: the sizes of files and directories, not the blocks that the file system allots.
+    /// The size in bytes: the sum of the sizes of files and directories, not the space that the file system
+    /// allocates for them.
     pub bytes: u64,
-    /// How far the figure can be trusted.
+    /// How accurate the figure is.
     pub accuracy: Accuracy,
 }
 
 impl DiskUsage {
-    /// A figure with its accuracy.
+    /// Makes a figure with its accuracy.
     #[must_use]
     pub fn new(bytes: u64, accuracy: Accuracy) -> Self {
         DiskUsage { bytes, accuracy }
     }
 }
 
-/// How far a [`DiskUsage`] can be trusted; the names are those that go-ds-flatfs writes.
+/// How accurate a [`DiskUsage`] is. The names are the ones that go-ds-flatfs writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Accuracy {
-    /// Counted in full, and kept up to date since.
+    /// Everything was counted, and the figure was updated with every write since.
     #[serde(rename = "initial-exact")]
     Exact,
-    /// Estimated from a part, or carried on from a figure that a crash made stale.
+    /// The figure was estimated from a part of the store, or it continues a figure that a crash made stale.
     #[serde(rename = "initial-approximate")]
     Approximate,
-    /// Estimated when the time for the count was over.
+    /// The figure was estimated, because the time limit of the count had passed.
     #[serde(rename = "initial-timed-out")]
     TimedOut,
-    /// Nothing is known.
+    /// The accuracy is not known.
     #[default]
     #[serde(rename = "unknown", alias = "")]
     Unknown,
 }
 
 impl Accuracy {
-    /// The name that go-ds-flatfs writes.
+    /// Returns the name that go-ds-flatfs writes.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -337,7 +348,7 @@ impl fmt::Display for Accuracy {
 impl FromStr for Accuracy {
     type Err = Error;
 
-    /// The empty name stands for [`Unknown`](Accuracy::Unknown), as in go-ds-flatfs.
+    /// Parses the name that go-ds-flatfs writes. The empty name means [`Unknown`](Accuracy::Unknown).
     fn from_str(name: &str) -> Result<Self> {
         match name {
             "initial-exact" => Ok(Accuracy::Exact),
@@ -346,7 +357,7 @@ impl FromStr for Accuracy {
             "unknown" | "" => Ok(Accuracy::Unknown),
             _ => Err(Error::InvalidOption {
                 option: "accuracy",
-                reason: "it is none of initial-exact, initial-approximate, initial-timed-out, unknown",
+                reason: "it must be initial-exact, initial-approximate, initial-timed-out or unknown",
             }),
         }
     }

@@ -1,4 +1,4 @@
-//! Pointers to datastores and batches are datastores and batches.
+//! [`Datastore`] for `Arc` and `Box`, and [`Batch`] for `Box`.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
 
-/// Methods that hand out the future of what the pointer leads to, as `async_trait` would declare them. An
-/// `async` method would put a second future around it.
-macro_rules! passed_on {
-    ($(fn $name:ident<$($life:lifetime)?>(&self $(, $arg:ident: $type:ty)*) -> $answer:ty;)*) => {$(
-        fn $name<'s, $($life,)? 'f>(&'s self $(, $arg: $type)*) -> BoxFuture<'f, $answer>
+/// Declares methods that return the future of the pointee, with the signatures that `async_trait` generates. An
+/// `async fn` would box a second future around it.
+macro_rules! forward {
+    ($(fn $name:ident<$($life:lifetime)?>(&self $(, $arg:ident: $type:ty)*) -> $output:ty;)*) => {$(
+        fn $name<'s, $($life,)? 'f>(&'s self $(, $arg: $type)*) -> BoxFuture<'f, $output>
         where
             's: 'f,
             $($life: 'f,)?
@@ -25,11 +25,10 @@ macro_rules! passed_on {
     )*};
 }
 
-macro_rules! datastore_behind {
+macro_rules! impl_datastore {
     ($pointer:ident) => {
-        /// The datastore that it leads to.
         impl<D: Datastore + ?Sized> Datastore for $pointer<D> {
-            passed_on! {
+            forward! {
                 fn get<'k>(&self, key: &'k Key) -> Result<Option<Bytes>>;
                 fn has<'k>(&self, key: &'k Key) -> Result<bool>;
                 fn get_size<'k>(&self, key: &'k Key) -> Result<Option<u64>>;
@@ -55,12 +54,11 @@ macro_rules! datastore_behind {
     };
 }
 
-datastore_behind!(Arc);
-datastore_behind!(Box);
+impl_datastore!(Arc);
+impl_datastore!(Box);
 
-/// The batch that it leads to.
 impl<B: Batch + ?Sized> Batch for Box<B> {
-    passed_on! {
+    forward! {
         fn get<'k>(&self, key: &'k Key) -> Result<Option<Bytes>>;
         fn has<'k>(&self, key: &'k Key) -> Result<bool>;
         fn get_size<'k>(&self, key: &'k Key) -> Result<Option<u64>>;

@@ -1,4 +1,4 @@
-//! Answers about many keys that keep their datastore.
+//! [`static_stream`]: the results of a bulk read as a stream that owns its datastore.
 
 use std::future;
 
@@ -7,15 +7,15 @@ use tokio::sync::mpsc;
 
 use super::{Datastore, ResultStream};
 
-/// The answers of a datastore about many keys, as a stream that borrows nothing: it keeps `datastore`, which
-/// is best a handle, such as an `Arc<dyn Datastore>` or a clone of a [`FlatFs`](crate::FlatFs). It is for
-/// what has to be `'static`, such as the body of a response, or a stream that a function makes and returns.
+/// Returns the results of a bulk read as a `'static` stream, which owns `datastore` instead of borrowing it. Pass a
+/// handle, such as an `Arc<dyn Datastore>` or a clone of a [`FlatFs`](crate::FlatFs).
 ///
-/// A task that has a handle of its own doesn't need it: it can ask and read in one `async` block.
+/// The function is for streams that must be `'static`, such as the body of a response, or that a function creates
+/// and returns. A task that owns a handle does not need it: it can call [`get_many`](Datastore::get_many) and read
+/// the stream in the same `async` block.
 ///
-/// `ask` says what is asked: [`get_many`](Datastore::get_many) or [`has_many`](Datastore::has_many). The
-/// answers come as from there, and are found while the stream is read; no task is spawned. Dropping the
-/// stream ends the reads.
+/// `read` starts the bulk read: [`get_many`](Datastore::get_many) or [`has_many`](Datastore::has_many). No task is
+/// spawned: the results are found while the stream is read. Dropping the stream ends the reads.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -34,23 +34,24 @@ use super::{Datastore, ResultStream};
 /// ```
 pub fn static_stream<D, T>(
     datastore: D,
-    ask: impl FnOnce(&D) -> ResultStream<'_, T> + Send + 'static,
+    read: impl FnOnce(&D) -> ResultStream<'_, T> + Send + 'static,
 ) -> ResultStream<'static, T>
 where
     D: Datastore + 'static,
     T: Send + 'static,
 {
-    let (tell, mut told) = mpsc::channel(1);
-    // Only a future can keep the datastore beside the stream that borrows it.
-    let asking = async move {
-        let mut answers = ask(&datastore);
-        while let Some(answer) = answers.next().await {
-            if tell.send(answer).await.is_err() {
+    let (sender, mut receiver) = mpsc::channel(1);
+    // Only a future can own the datastore and the stream that borrows it. So one future reads the stream and passes
+    // its items through the channel, and is polled together with the receiver.
+    let reading = async move {
+        let mut results = read(&datastore);
+        while let Some(result) = results.next().await {
+            if sender.send(result).await.is_err() {
                 return;
             }
         }
     };
-    let asking = stream::once(asking).filter_map(|()| future::ready(None));
-    let answers = stream::poll_fn(move |context| told.poll_recv(context));
-    stream::select(answers, asking).boxed()
+    let reading = stream::once(reading).filter_map(|()| future::ready(None));
+    let results = stream::poll_fn(move |context| receiver.poll_recv(context));
+    stream::select(results, reading).boxed()
 }

@@ -1,4 +1,4 @@
-//! Calls for many keys, where some answers are known here and others come from datastores below.
+//! Bulk reads of which some results are known at once and the others come from inner datastores.
 
 use std::ptr;
 
@@ -9,58 +9,60 @@ use crate::error::Result;
 use crate::key::Key;
 
 /// How many keys are taken ahead at most.
-const AHEAD: usize = 1024;
+const MAX_KEYS_AHEAD: usize = 1024;
 
-/// Where the answer about a key comes from.
+/// Where the result for a key comes from.
 #[derive(Debug)]
-pub(super) enum Place<'a, D, T> {
-    Here(Result<T>),
-    /// A datastore below, and the key as it knows it.
-    Below(&'a D, Key),
+pub(super) enum Route<'a, D, T> {
+    /// The result is known.
+    Known(Result<T>),
+    /// An inner datastore must be read, which has the entry under this key.
+    Inner(&'a D, Key),
 }
 
-/// Where the answer about a key that was taken comes from.
-enum Source<T> {
-    Here(Result<T>),
-    /// The next one of this group.
+/// Where the next result comes from, once the keys are grouped.
+enum ResultOrigin<T> {
+    Known(Result<T>),
+    /// It is the next result of the group with this number.
     Group(usize),
 }
 
-/// The answers about many keys, in their order. The keys that are ready are taken together, and a datastore
-/// below is asked about all of these that it has with one call. It reads ahead as far as it pleases, so no
-/// answers are kept here but those that were known at once.
-pub(super) fn answers<'a, D: Sync + 'a, T: Send + 'a>(
+/// Returns the results for many keys, in their order. The keys that are ready are taken together, and each inner
+/// datastore is read with one call for all keys that are routed to it. The inner datastores decide how far they
+/// read ahead, so this function buffers only the results that were known at once.
+pub(super) fn read<'a, D: Sync + 'a, T: Send + 'a>(
     keys: KeyStream<'a>,
-    place: impl Fn(&Key) -> Place<'a, D, T> + Send + 'a,
-    ask: impl Fn(&'a D, KeyStream<'a>) -> ResultStream<'a, T> + Send + 'a,
+    route: impl Fn(&Key) -> Route<'a, D, T> + Send + 'a,
+    read_inner: impl Fn(&'a D, KeyStream<'a>) -> ResultStream<'a, T> + Send + 'a,
 ) -> ResultStream<'a, T> {
-    let answers = keys.ready_chunks(AHEAD).flat_map(move |keys| {
-        let mut groups = Groups(Vec::new());
-        let sources = keys.into_iter().map(|key| {
-            let source = groups.sort(place(&key));
-            (key, source)
+    let results = keys.ready_chunks(MAX_KEYS_AHEAD).flat_map(move |keys| {
+        let mut groups = KeyGroups(Vec::new());
+        let origins = keys.into_iter().map(|key| {
+            let origin = groups.add(route(&key));
+            (key, origin)
         });
-        let sources = sources.collect();
+        let origins = origins.collect();
         let groups = groups.0.into_iter();
-        let asked = groups.map(|(datastore, keys)| ask(datastore, stream::iter(keys).boxed()));
-        in_order(sources, asked.collect())
+        let inner =
+            groups.map(|(datastore, keys)| read_inner(datastore, stream::iter(keys).boxed()));
+        in_order(origins, inner.collect())
     });
-    answers.boxed()
+    results.boxed()
 }
 
-/// Keys by the datastore that has them.
-struct Groups<'a, D>(Vec<(&'a D, Vec<Key>)>);
+/// Keys grouped by the inner datastore that they are routed to.
+struct KeyGroups<'a, D>(Vec<(&'a D, Vec<Key>)>);
 
-impl<'a, D> Groups<'a, D> {
-    fn sort<T>(&mut self, place: Place<'a, D, T>) -> Source<T> {
-        match place {
-            Place::Here(answer) => Source::Here(answer),
-            Place::Below(datastore, key) => Source::Group(self.add(datastore, key)),
+impl<'a, D> KeyGroups<'a, D> {
+    fn add<T>(&mut self, route: Route<'a, D, T>) -> ResultOrigin<T> {
+        match route {
+            Route::Known(result) => ResultOrigin::Known(result),
+            Route::Inner(datastore, key) => ResultOrigin::Group(self.add_key(datastore, key)),
         }
     }
 
-    /// Adds a key to the group of its datastore, and answers the number of that.
-    fn add(&mut self, datastore: &'a D, key: Key) -> usize {
+    /// Adds a key to the group of its datastore, and returns the number of the group.
+    fn add_key(&mut self, datastore: &'a D, key: Key) -> usize {
         let mut groups = self.0.iter_mut().enumerate();
         match groups.find(|(_, (of, _))| ptr::eq(*of, datastore)) {
             Some((number, (_, keys))) => {
@@ -76,17 +78,17 @@ impl<'a, D> Groups<'a, D> {
 }
 
 fn in_order<'a, T: Send + 'a>(
-    sources: Vec<(Key, Source<T>)>,
+    origins: Vec<(Key, ResultOrigin<T>)>,
     groups: Vec<ResultStream<'a, T>>,
 ) -> ResultStream<'a, T> {
-    let left = (sources.into_iter(), groups);
-    let answers = stream::unfold(left, |(mut sources, mut groups)| async move {
-        let (key, source) = sources.next()?;
-        let answer = match source {
-            Source::Here(answer) => answer,
-            Source::Group(number) => groups.get_mut(number)?.next().await?.1,
+    let left = (origins.into_iter(), groups);
+    let results = stream::unfold(left, |(mut origins, mut groups)| async move {
+        let (key, origin) = origins.next()?;
+        let result = match origin {
+            ResultOrigin::Known(result) => result,
+            ResultOrigin::Group(number) => groups.get_mut(number)?.next().await?.1,
         };
-        Some(((key, answer), (sources, groups)))
+        Some(((key, result), (origins, groups)))
     });
-    answers.boxed()
+    results.boxed()
 }

@@ -1,20 +1,19 @@
-//! Datastores that stand on other datastores.
+//! Datastores that wrap other datastores.
 //!
 //! | wrapper | what it adds |
 //! | --- | --- |
 //! | [`Mount`] | several datastores as one, each under a prefix |
 //! | [`Namespace`] | the part of a datastore below a prefix, as a datastore of its own |
-//! | `Verifying` (feature `verify`) | checks of every value against the hash in its key |
-//! | [`AutoBatch`] | writes that are collected and committed by themselves, many at a time |
+//! | `Verifying` (feature `verify`) | checks every value against the hash in its key |
+//! | [`AutoBatch`] | collects writes and commits many of them at a time |
 //!
-//! Each takes an `Arc<dyn Datastore>`, so they stand on any store and on each other. A clone is another
-//! handle to the same. Closing one closes what it stands on.
+//! Each takes any [`Datastore`](crate::Datastore), for example an `Arc<dyn Datastore>` or another wrapper. A clone
+//! of a wrapper is another handle to the same datastore. Closing a wrapper closes the datastores that it wraps.
 //!
-//! A node like kubo keeps its blocks in files and the rest elsewhere, writes blocks many at a time, and
-//! calls them by their hash alone:
+//! A node like kubo keeps its blocks in files and the other values elsewhere, commits many blocks at a time, and
+//! names a block by its hash alone:
 //!
 //! ```
-//! use std::sync::Arc;
 //! use ds_flatfs::wrappers::{AutoBatch, Mount, Namespace};
 //! use ds_flatfs::{Datastore, FlatFs, Key, MemoryDatastore};
 //!
@@ -23,10 +22,10 @@
 //! # let path = dir.path().join("blocks");
 //! let files = FlatFs::options().open_or_create(path).await?;
 //! let repo = Mount::builder()
-//!     .mount("/blocks", Arc::new(AutoBatch::new(Arc::new(files))))
-//!     .mount("/", Arc::new(MemoryDatastore::new()))
+//!     .mount("/blocks", AutoBatch::new(files))
+//!     .mount("/", MemoryDatastore::new())
 //!     .build()?;
-//! let blocks = Namespace::new(Arc::new(repo.clone()), "/blocks");
+//! let blocks = Namespace::new(repo.clone(), "/blocks");
 //!
 //! blocks.put(&Key::new("/CIQONE"), "block".into()).await?;
 //! assert!(repo.has(&Key::new("/blocks/CIQONE")).await?);
@@ -36,7 +35,7 @@
 
 mod auto_batch;
 mod bulk;
-mod job;
+mod detached;
 mod mount;
 mod namespace;
 #[cfg(feature = "verify")]
@@ -55,26 +54,26 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::query::{EntryStream, KeyMap, rekey};
 
-/// The error of a datastore below, with its key as the caller knows it. That may be another one than the
-/// call was about.
-fn rename(error: Error, outwards: impl Fn(&Key) -> Key) -> Error {
-    let renamed = |key: String| outwards(&Key::new(key)).into();
+/// Returns the error of an inner datastore with the key that the caller uses. That may be another key than the one
+/// of the call, because an error can concern an earlier write.
+fn map_error_key(error: Error, map: impl Fn(&Key) -> Key) -> Error {
+    let mapped = |key: String| map(&Key::new(key)).into();
     match error {
         Error::InvalidKey { key, reason } => Error::InvalidKey {
-            key: renamed(key),
+            key: mapped(key),
             reason,
         },
         Error::Corrupt { key, reason } => Error::Corrupt {
-            key: renamed(key),
+            key: mapped(key),
             reason,
         },
         error => error,
     }
 }
 
-/// The entries of a datastore below, and its errors, with their keys as the caller knows them.
-fn rename_all(entries: EntryStream, outwards: KeyMap) -> EntryStream {
-    let map = Arc::clone(&outwards);
-    let entries = entries.map_err(move |error| rename(error, &*map)).boxed();
-    rekey(entries, outwards)
+/// Returns the entries and errors of an inner datastore with the keys that the caller uses.
+fn map_keys(entries: EntryStream, map: KeyMap) -> EntryStream {
+    let map_key = Arc::clone(&map);
+    let entries = entries.map_err(move |error| map_error_key(error, &*map_key));
+    rekey(entries.boxed(), map)
 }

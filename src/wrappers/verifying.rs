@@ -1,4 +1,4 @@
-//! [`Verifying`]: values checked against the hash in their key.
+//! [`Verifying`]: a datastore that checks values against the hash in their key. Feature `verify`.
 
 use std::sync::Arc;
 
@@ -12,97 +12,97 @@ use crate::hash::{self, HashError};
 use crate::key::Key;
 use crate::query::{Entry, EntryStream, Query};
 
-/// A datastore whose values are checked against the hash in their key, when they are written and when
-/// they are read. A value that hasn't it is an [`Error::Corrupt`]: it is not written, or not answered.
+/// A datastore that checks values against the hash in their key, when they are written and when they are read. A
+/// value with another hash is an [`Error::Corrupt`]: it is not written, or not returned.
 ///
-/// Keys are as [`Key::from_cid`] makes them, so it belongs right above the blocks, where keys have no
-/// prefix.
+/// Keys are expected as [`Key::from_cid`] makes them. Therefore the wrapper belongs directly above the store of
+/// blocks, where keys have no prefix.
 ///
-/// Checked are the values that are put, got, and answered by queries, also through batches; an entry
-/// that is corrupt is an error in the stream of a query, and has counted for its offset and limit.
-/// [`has`](Datastore::has) and [`get_size`](Datastore::get_size) don't read values and check nothing, nor
-/// do queries for keys and sizes.
+/// The wrapper checks the values that are put, got and returned by queries, also through batches. In the stream of a
+/// query a corrupt entry is an error, and counts for the offset and the limit of the query.
+/// [`has`](Datastore::has), [`get_size`](Datastore::get_size) and queries for keys and sizes do not read values and
+/// check nothing.
 ///
-/// A value that can't be checked is refused with an [`Error::InvalidKey`] unless
-/// [`allow_other_keys`](Verifying::allow_other_keys) says otherwise: its key is no multihash and no CID,
-/// or has a hash function that [`hash::check`] doesn't know, or a digest of less than 20 bytes.
+/// A value that cannot be checked is rejected with an [`Error::InvalidKey`], unless
+/// [`allow_unchecked`](Verifying::allow_unchecked) is set: its key is neither a multihash nor a CID, has a hash
+/// function that [`hash::check`] does not know, or a digest of less than 20 bytes.
 ///
 /// Large values are hashed on the blocking pool.
 ///
 /// ```
-/// use std::sync::Arc;
 /// use ds_flatfs::wrappers::Verifying;
 /// use ds_flatfs::{Datastore, Error, Key, MemoryDatastore};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
-/// let blocks = Verifying::new(Arc::new(MemoryDatastore::new()));
-/// let hello = Key::new("/CIQCZ4SNXJP3BIYOE3UDWKWFXHRJ4GYWDZOB7J2CLZZQIM3CSOFZQJA");
+/// let blocks = Verifying::new(MemoryDatastore::new());
+/// let hello = Key::for_block(b"hello");
 /// blocks.put(&hello, "hello".into()).await?;
-/// let refused = blocks.put(&hello, "jello".into()).await;
-/// assert!(matches!(refused, Err(Error::Corrupt { .. })));
+/// let rejected = blocks.put(&hello, "jello".into()).await;
+/// assert!(matches!(rejected, Err(Error::Corrupt { .. })));
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Verifying {
-    below: Arc<dyn Datastore>,
-    checks: Checks,
+    inner: Arc<dyn Datastore>,
+    checks: HashChecks,
 }
 
 impl Verifying {
-    /// Checks what is written to `datastore` and what is read from it.
+    /// Makes a datastore that checks what is written to `datastore` and what is read from it.
     #[must_use]
-    pub fn new(datastore: Arc<dyn Datastore>) -> Self {
+    pub fn new(datastore: impl Datastore + 'static) -> Self {
         Verifying {
-            below: datastore,
-            checks: Checks {
+            inner: Arc::new(datastore),
+            checks: HashChecks {
                 reads: true,
                 writes: true,
-                other_keys: false,
+                allow_unchecked: false,
             },
         }
     }
 
-    /// Whether values are checked when they are read: they are, unless this says otherwise.
+    /// Sets whether values are checked when they are read. The default is `true`.
     #[must_use]
     pub fn check_reads(mut self, check: bool) -> Self {
         self.checks.reads = check;
         self
     }
 
-    /// Whether values are checked before they are written: they are, unless this says otherwise.
+    /// Sets whether values are checked before they are written. The default is `true`.
     #[must_use]
     pub fn check_writes(mut self, check: bool) -> Self {
         self.checks.writes = check;
         self
     }
 
-    /// Whether values that can't be checked are let pass: they are refused, unless this says otherwise.
+    /// Sets whether values that cannot be checked are written and returned without a check. The default is `false`:
+    /// they are rejected.
     #[must_use]
-    pub fn allow_other_keys(mut self, allow: bool) -> Self {
-        self.checks.other_keys = allow;
+    pub fn allow_unchecked(mut self, allow: bool) -> Self {
+        self.checks.allow_unchecked = allow;
         self
     }
 }
 
-/// How many of many values are checked at a time.
-const CHECKS: usize = 4;
+/// How many values of a bulk read are hashed at the same time.
+const CONCURRENT_CHECKS: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
-struct Checks {
+struct HashChecks {
     reads: bool,
     writes: bool,
-    other_keys: bool,
+    allow_unchecked: bool,
 }
 
-impl Checks {
-    async fn written(self, key: &Key, value: &Bytes) -> Result<()> {
+impl HashChecks {
+    async fn on_write(self, key: &Key, value: &Bytes) -> Result<()> {
         if self.writes {
             self.check(key, value).await?;
         }
         Ok(())
     }
 
-    async fn read(self, key: &Key, value: Option<Bytes>) -> Result<Option<Bytes>> {
+    async fn on_read(self, key: &Key, value: Option<Bytes>) -> Result<Option<Bytes>> {
         if let Some(value) = &value
             && self.reads
         {
@@ -111,15 +111,15 @@ impl Checks {
         Ok(value)
     }
 
-    /// The entries, with those that have a value checked.
-    fn answered(self, entries: EntryStream) -> EntryStream {
+    /// Checks the entries that have a value.
+    fn on_query(self, entries: EntryStream) -> EntryStream {
         if !self.reads {
             return entries;
         }
         entries
             .then(move |item| async move {
                 let Entry { key, value, size } = item?;
-                let value = self.read(&key, value).await?;
+                let value = self.on_read(&key, value).await?;
                 Ok(Entry { key, value, size })
             })
             .boxed()
@@ -127,7 +127,10 @@ impl Checks {
 
     async fn check(self, key: &Key, value: &Bytes) -> Result<()> {
         let Some(multihash) = key.to_cid().map(|cid| *cid.hash()) else {
-            return self.unchecked(key, "it is no multihash and no CID to check the value with");
+            return self.unchecked(
+                key,
+                "the value cannot be checked, the key is neither a multihash nor a CID",
+            );
         };
         match hash::check_without_blocking(multihash, value).await? {
             Ok(()) => Ok(()),
@@ -137,16 +140,17 @@ impl Checks {
             }),
             Err(HashError::Length(_)) => self.unchecked(
                 key,
-                "the value can't be checked with a digest of this length",
+                "the value cannot be checked with a digest of this length",
             ),
-            Err(HashError::Unknown(_)) => {
-                self.unchecked(key, "the value can't be checked with this hash function")
-            }
+            Err(HashError::Unknown(_)) => self.unchecked(
+                key,
+                "the value cannot be checked, the hash function is unknown",
+            ),
         }
     }
 
     fn unchecked(self, key: &Key, reason: &'static str) -> Result<()> {
-        if self.other_keys {
+        if self.allow_unchecked {
             return Ok(());
         }
         Err(Error::InvalidKey {
@@ -156,114 +160,96 @@ impl Checks {
     }
 }
 
-#[async_trait]
-impl Datastore for Verifying {
-    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        let value = self.below.get(key).await?;
-        self.checks.read(key, value).await
-    }
+/// Implements a trait for a type with the fields `inner` and `checks`: the methods that [`Datastore`] and [`Batch`]
+/// have in common check their values, and the others are given.
+macro_rules! impl_with_checks {
+    ($trait:ident for $type:ident { $($others:tt)* }) => {
+        #[async_trait]
+        impl $trait for $type {
+            async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+                let value = self.inner.get(key).await?;
+                self.checks.on_read(key, value).await
+            }
 
-    async fn has(&self, key: &Key) -> Result<bool> {
-        self.below.has(key).await
-    }
+            async fn has(&self, key: &Key) -> Result<bool> {
+                self.inner.has(key).await
+            }
 
-    async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        self.below.get_size(key).await
-    }
+            async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
+                self.inner.get_size(key).await
+            }
 
+            async fn query(&self, query: Query) -> Result<EntryStream> {
+                let entries = self.inner.query(query).await?;
+                Ok(self.checks.on_query(entries))
+            }
+
+            async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+                self.checks.on_write(key, &value).await?;
+                self.inner.put(key, value).await
+            }
+
+            async fn delete(&self, key: &Key) -> Result<()> {
+                self.inner.delete(key).await
+            }
+
+            $($others)*
+        }
+    };
+}
+
+impl_with_checks!(Datastore for Verifying {
     fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
         let checks = self.checks;
-        let answers = self.below.get_many(keys);
-        answers
-            .map(move |(key, answer)| async move {
-                let checked = match answer {
-                    Ok(value) => checks.read(&key, value).await,
+        let results = self.inner.get_many(keys);
+        results
+            .map(move |(key, result)| async move {
+                let checked = match result {
+                    Ok(value) => checks.on_read(&key, value).await,
                     failed => failed,
                 };
                 (key, checked)
             })
-            .buffered(CHECKS)
+            .buffered(CONCURRENT_CHECKS)
             .boxed()
     }
 
     fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
-        self.below.has_many(keys)
-    }
-
-    async fn query(&self, query: Query) -> Result<EntryStream> {
-        let entries = self.below.query(query).await?;
-        Ok(self.checks.answered(entries))
-    }
-
-    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        self.checks.written(key, &value).await?;
-        self.below.put(key, value).await
-    }
-
-    async fn delete(&self, key: &Key) -> Result<()> {
-        self.below.delete(key).await
+        self.inner.has_many(keys)
     }
 
     async fn sync(&self) -> Result<()> {
-        self.below.sync().await
+        self.inner.sync().await
     }
 
     async fn batch(&self) -> Result<Box<dyn Batch>> {
-        let below = self.below.batch().await?;
+        let inner = self.inner.batch().await?;
         let checks = self.checks;
-        Ok(Box::new(VerifyingBatch { below, checks }))
+        Ok(Box::new(VerifyingBatch { inner, checks }))
     }
 
     async fn disk_usage(&self) -> Result<DiskUsage> {
-        self.below.disk_usage().await
+        self.inner.disk_usage().await
     }
 
     async fn close(&self) -> Result<()> {
-        self.below.close().await
+        self.inner.close().await
     }
-}
+});
 
 /// A batch of a [`Verifying`].
 #[derive(Debug)]
 struct VerifyingBatch {
-    below: Box<dyn Batch>,
-    checks: Checks,
+    inner: Box<dyn Batch>,
+    checks: HashChecks,
 }
 
-#[async_trait]
-impl Batch for VerifyingBatch {
-    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        let value = self.below.get(key).await?;
-        self.checks.read(key, value).await
-    }
-
-    async fn has(&self, key: &Key) -> Result<bool> {
-        self.below.has(key).await
-    }
-
-    async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        self.below.get_size(key).await
-    }
-
-    async fn query(&self, query: Query) -> Result<EntryStream> {
-        let entries = self.below.query(query).await?;
-        Ok(self.checks.answered(entries))
-    }
-
-    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        self.checks.written(key, &value).await?;
-        self.below.put(key, value).await
-    }
-
-    async fn delete(&self, key: &Key) -> Result<()> {
-        self.below.delete(key).await
-    }
-
+impl_with_checks!(Batch for VerifyingBatch {
     async fn commit(self: Box<Self>) -> Result<()> {
-        self.below.commit().await
+        self.inner.commit().await
     }
 
     async fn discard(self: Box<Self>) -> Result<()> {
-        self.below.discard().await
+        self.inner.discard().await
     }
-}
+});

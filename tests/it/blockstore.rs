@@ -1,4 +1,4 @@
-//! The adapter for the trait `Blockstore`: what the trait's own stores do, on each datastore.
+//! [`DatastoreBlockstore`]: the tests that the crate blockstore has for its own stores, on each datastore.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -22,10 +22,10 @@ const RAW: u64 = 0x55;
 const DAG_PB: u64 = 0x70;
 const IDENTITY: u64 = 0x00;
 const SHA2_256: u64 = 0x12;
-/// A code for own use: nobody computes such a hash, so any digest goes with any block.
+/// A code for private use: there is no such hash function, so any digest is possible for any block.
 const PRIVATE: u64 = 0x30_0000;
 
-/// A CID of whatever size, whose digest says nothing about the block.
+/// Returns a CID of any size, whose digest is unrelated to the block.
 fn cid<const S: usize>(digest: &[u8]) -> CidGeneric<S> {
     CidGeneric::new_v1(RAW, Multihash::wrap(PRIVATE, digest).unwrap())
 }
@@ -37,7 +37,7 @@ fn sha2_cid(block: &[u8]) -> Cid {
     )
 }
 
-/// A block that knows its CID, or is none that has one.
+/// A block that knows its CID, or one without a CID.
 #[derive(Clone, Copy, Debug)]
 enum Numbered {
     Block([u8; 4]),
@@ -77,7 +77,7 @@ async fn has_all(blocks: &Blocks, named: impl Iterator<Item = Numbered>) -> bool
     true
 }
 
-/// Runs a test over each datastore, spawned as a node does it: the futures have to be `Send`.
+/// Runs a test on each datastore, in a spawned task as in a node, which requires `Send` futures.
 async fn on_each_datastore<F>(test: impl Fn(Blocks) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -91,7 +91,7 @@ where
     }
 }
 
-/// A store, and the blocks in it.
+/// Returns a store and a block store of it.
 async fn on_flatfs() -> (Home, FlatFs, DatastoreBlockstore<FlatFs>) {
     let (home, flatfs) = Home::with_store("next-to-last/2").await;
     let blocks = DatastoreBlockstore::new(Arc::new(flatfs.clone()));
@@ -99,7 +99,7 @@ async fn on_flatfs() -> (Home, FlatFs, DatastoreBlockstore<FlatFs>) {
 }
 
 #[tokio::test]
-async fn a_block_that_was_put_is_there_and_another_is_not() {
+async fn a_block_that_was_put_is_found_and_another_is_not() {
     on_each_datastore(|blocks| async move {
         let (there, absent) = (cid::<64>(b"there"), cid::<64>(b"absent"));
         blocks.put_keyed(&there, b"block").await.unwrap();
@@ -112,7 +112,7 @@ async fn a_block_that_was_put_is_there_and_another_is_not() {
 }
 
 #[tokio::test]
-async fn an_empty_block_is_there() {
+async fn an_empty_block_is_stored() {
     on_each_datastore(|blocks| async move {
         let cid = sha2_cid(b"");
         blocks.put_keyed(&cid, b"").await.unwrap();
@@ -166,7 +166,7 @@ async fn a_block_that_knows_its_cid_can_be_put() {
 }
 
 #[tokio::test]
-async fn many_blocks_are_put_at_once() {
+async fn many_blocks_are_put_in_one_call() {
     on_each_datastore(|blocks| async move {
         blocks.put_many(Numbered::first(40)).await.unwrap();
         assert!(has_all(&blocks, Numbered::first(40)).await);
@@ -177,7 +177,7 @@ async fn many_blocks_are_put_at_once() {
 }
 
 #[tokio::test]
-async fn many_blocks_are_put_at_once_under_the_cids_that_are_given() {
+async fn many_blocks_are_put_under_the_given_cids() {
     on_each_datastore(|blocks| async move {
         let keyed = [b"a", b"b", b"c"].map(|block| (cid::<64>(&[block[0], 1]), block));
         blocks.put_many_keyed(keyed).await.unwrap();
@@ -189,7 +189,7 @@ async fn many_blocks_are_put_at_once_under_the_cids_that_are_given() {
 }
 
 #[tokio::test]
-async fn no_blocks_at_once_are_fine() {
+async fn putting_no_blocks_succeeds() {
     on_each_datastore(|blocks| async move {
         blocks.put_many(Numbered::first(0)).await.unwrap();
     })
@@ -197,7 +197,7 @@ async fn no_blocks_at_once_are_fine() {
 }
 
 #[tokio::test]
-async fn of_many_blocks_none_is_stored_if_one_can_not_be() {
+async fn no_block_is_stored_if_one_of_many_has_no_cid() {
     on_each_datastore(|blocks| async move {
         let unnamed = Numbered::first(20).chain([Numbered::Unnamed]);
         let error = blocks.put_many(unnamed).await.unwrap_err();
@@ -210,24 +210,24 @@ async fn of_many_blocks_none_is_stored_if_one_can_not_be() {
 }
 
 #[tokio::test]
-async fn a_removed_block_is_gone_and_others_stay() {
+async fn a_removed_block_is_gone_and_the_others_stay() {
     on_each_datastore(|blocks| async move {
-        let (removed, kept) = (cid::<64>(b"removed"), cid::<64>(b"kept"));
+        let (removed, untouched) = (cid::<64>(b"removed"), cid::<64>(b"untouched"));
         blocks.remove(&removed).await.unwrap();
-        for cid in [&removed, &kept] {
+        for cid in [&removed, &untouched] {
             blocks.put_keyed(cid, b"block").await.unwrap();
         }
         for _ in 0..2 {
             blocks.remove(&removed).await.unwrap();
             assert_eq!(blocks.get(&removed).await.unwrap(), None);
         }
-        assert_eq!(blocks.get(&kept).await.unwrap().unwrap(), b"block");
+        assert_eq!(blocks.get(&untouched).await.unwrap().unwrap(), b"block");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_block_that_its_cid_carries_is_always_there() {
+async fn a_block_that_its_cid_carries_is_always_available() {
     on_each_datastore(|blocks| async move {
         let cid = Cid::new_v1(RAW, Multihash::wrap(IDENTITY, b"inline").unwrap());
         blocks.remove(&cid).await.unwrap();
@@ -243,7 +243,7 @@ async fn a_block_that_its_cid_carries_is_always_there() {
 }
 
 #[tokio::test]
-async fn a_closed_store_says_so_in_the_text_of_the_error() {
+async fn the_error_of_a_closed_store_says_that_it_is_closed() {
     on_each_datastore(|blocks| async move {
         blocks.clone().close().await.unwrap();
         let error = blocks.get(&cid::<64>(b"any")).await.unwrap_err();
@@ -254,7 +254,7 @@ async fn a_closed_store_says_so_in_the_text_of_the_error() {
 }
 
 #[tokio::test]
-async fn the_empty_dag_pb_node_stands_where_kubo_has_it() {
+async fn the_empty_dag_pb_node_has_the_same_key_as_in_kubo() {
     let (_home, flatfs, blocks) = on_flatfs().await;
     let cid: Cid = "bafybeihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
         .parse()
@@ -265,7 +265,7 @@ async fn the_empty_dag_pb_node_stands_where_kubo_has_it() {
 }
 
 #[tokio::test]
-async fn a_multihash_too_long_for_a_file_name_is_a_cid_too_large() {
+async fn a_multihash_that_is_too_long_for_a_file_name_is_a_cid_too_large() {
     let (_home, _flatfs, blocks) = on_flatfs().await;
     // The code takes four bytes, the length two.
     let longest = cid::<200>(&[1; 150]);
@@ -281,7 +281,7 @@ async fn a_multihash_too_long_for_a_file_name_is_a_cid_too_large() {
 }
 
 #[tokio::test]
-async fn a_block_for_which_nothing_is_mounted_is_no_cid_too_large() {
+async fn a_block_under_no_mount_is_not_a_cid_too_large() {
     let elsewhere = Mount::builder().mount("/blocks", Arc::new(MemoryDatastore::new()));
     let blocks = DatastoreBlockstore::new(Arc::new(elsewhere.build().unwrap()));
     let error = blocks.put_keyed(&cid::<64>(b"any"), b"block").await;
@@ -294,7 +294,7 @@ async fn a_block_for_which_nothing_is_mounted_is_no_cid_too_large() {
 }
 
 #[tokio::test]
-async fn many_blocks_are_there_as_a_whole_or_not_at_all_wherever_the_future_is_dropped() {
+async fn many_blocks_are_stored_as_a_whole_or_not_at_all_wherever_the_future_is_dropped() {
     const COUNT: u32 = 20;
     let mut outcomes = [false; 2];
     for steps in 0.. {
@@ -315,7 +315,7 @@ async fn many_blocks_are_there_as_a_whole_or_not_at_all_wherever_the_future_is_d
     assert_eq!(outcomes, [true; 2]);
 }
 
-/// Polls the future so many times, whenever it asks for it, and then drops it.
+/// Polls the future up to `polls` times, whenever it is woken, and then drops it.
 async fn run_for<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = polls;
@@ -336,7 +336,7 @@ mod verified {
     use super::*;
 
     #[tokio::test]
-    async fn a_block_is_taken_under_its_own_cid_only() {
+    async fn a_block_is_accepted_only_under_its_own_cid() {
         on_each_datastore(|blocks| async move {
             let blocks = blocks.verified();
             let cid = sha2_cid(b"block");
@@ -352,7 +352,7 @@ mod verified {
     }
 
     #[tokio::test]
-    async fn a_block_whose_hash_is_not_known_is_not_taken() {
+    async fn a_block_with_an_unknown_hash_function_is_rejected() {
         on_each_datastore(|blocks| async move {
             let unknown = cid::<64>(&[1; 32]);
             let verified = blocks.clone().verified();
@@ -364,26 +364,26 @@ mod verified {
     }
 
     #[tokio::test]
-    async fn a_block_that_a_verifying_datastore_can_not_check_is_no_cid_too_large() {
-        let below: Arc<dyn Datastore> = Arc::new(MemoryDatastore::new());
+    async fn a_block_that_a_verifying_datastore_cannot_check_is_not_a_cid_too_large() {
+        let inner: Arc<dyn Datastore> = Arc::new(MemoryDatastore::new());
         let short = Multihash::wrap(SHA2_256, &[1; 4]).unwrap();
         for cid in [cid::<64>(&[1; 32]), CidGeneric::new_v1(RAW, short)] {
             let key = Key::from_cid(&cid);
-            below.put(&key, "block".into()).await.unwrap();
-            let verifying = Verifying::new(Arc::clone(&below));
+            inner.put(&key, "block".into()).await.unwrap();
+            let verifying = Verifying::new(Arc::clone(&inner));
             let blocks = DatastoreBlockstore::new(Arc::new(verifying));
             let put = blocks.put_keyed(&cid, b"block").await.unwrap_err();
             let get = blocks.get(&cid).await.unwrap_err();
             for error in [put, get] {
                 assert!(matches!(error, Error::FatalDatabaseError(_)), "{error}");
-                assert!(error.to_string().contains("can't be checked"), "{error}");
+                assert!(error.to_string().contains("cannot be checked"), "{error}");
                 assert!(error.to_string().contains(key.as_str()), "{error}");
             }
         }
     }
 
     #[tokio::test]
-    async fn of_many_blocks_none_is_stored_if_one_is_damaged() {
+    async fn no_block_is_stored_if_one_of_many_is_damaged() {
         on_each_datastore(|blocks| async move {
             let blocks = blocks.verified();
             let (sound, damaged) = (sha2_cid(b"sound"), sha2_cid(b"block"));

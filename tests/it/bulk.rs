@@ -1,4 +1,4 @@
-//! Calls for many keys.
+//! Bulk reads and writes.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use tokio::sync::mpsc;
 
 use crate::support::{Home, block, blocks, contents, fill, options};
 
-/// Too long to be read without a hop to the blocking pool.
+/// The size of a block that is too long to be read without the blocking pool.
 const LONG: usize = 600 * 1024;
 
 fn key(number: usize) -> Key {
     Key::new(format!("KEY{number}"))
 }
 
-/// Long blocks between short ones.
+/// Returns the value of a block: long ones between short ones.
 fn value(number: usize) -> Bytes {
     let len = if number.is_multiple_of(3) { LONG } else { 100 };
     vec![number as u8; len].into()
@@ -33,27 +33,30 @@ async fn store_of(numbers: impl Iterator<Item = usize> + Send) -> (Home, FlatFs)
     (home, store)
 }
 
-async fn all<T>(answers: ResultStream<'_, T>) -> Vec<(Key, T)> {
-    let good = answers.map(|(key, answer)| (key, answer.unwrap()));
-    good.collect().await
+async fn collect<T>(results: ResultStream<'_, T>) -> Vec<(Key, T)> {
+    let values = results.map(|(key, result)| (key, result.unwrap()));
+    values.collect().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blocks_from_memory_and_from_disk_are_answered_in_the_order_of_their_keys() {
+async fn blocks_from_the_cache_and_from_disk_are_returned_in_the_order_of_their_keys() {
     let (_home, store) = store_of((0..40usize).filter(|number| !number.is_multiple_of(4))).await;
     let keys = || stream::iter((0..40).chain(0..40).map(key)).boxed();
     let there = |number: usize| (!number.is_multiple_of(4)).then(|| value(number));
     let expected: Vec<_> = (0..40).chain(0..40).map(|n| (key(n), there(n))).collect();
-    assert!(all(store.get_many(keys())).await == expected);
+    assert!(collect(store.get_many(keys())).await == expected);
     let has = expected
         .into_iter()
         .map(|(key, value)| (key, value.is_some()));
-    assert_eq!(all(store.has_many(keys())).await, has.collect::<Vec<_>>());
+    assert_eq!(
+        collect(store.has_many(keys())).await,
+        has.collect::<Vec<_>>()
+    );
     store.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_store_that_may_have_few_files_open_reads_many_blocks() {
+async fn a_store_with_few_open_files_reads_many_blocks() {
     let home = Home::new();
     let few = options().max_open_files(32);
     let store = few.create(home.store()).await.unwrap();
@@ -69,17 +72,17 @@ async fn a_store_that_may_have_few_files_open_reads_many_blocks() {
 }
 
 #[tokio::test]
-async fn a_key_that_no_block_can_have_is_not_there() {
+async fn a_key_that_no_block_can_have_has_no_value() {
     let (_home, store) = store_of(0..2).await;
     let keys = || stream::iter([key(0), Key::new("/not/flat"), key(1)]).boxed();
-    let found = all(store.has_many(keys())).await;
+    let found = collect(store.has_many(keys())).await;
     let has: Vec<bool> = found.into_iter().map(|(_, has)| has).collect();
     assert_eq!(has, [true, false, true]);
-    assert_eq!(all(store.get_many(keys())).await[1].1, None);
+    assert_eq!(collect(store.get_many(keys())).await[1].1, None);
 }
 
 #[tokio::test]
-async fn an_error_is_about_its_key_alone() {
+async fn an_error_concerns_its_key_alone() {
     let (home, store) = store_of(0..4).await;
     fs::remove_file(home.block(&key(1))).unwrap();
     fs::create_dir(home.block(&key(1))).unwrap();
@@ -99,47 +102,47 @@ async fn an_error_is_about_its_key_alone() {
 }
 
 #[tokio::test]
-async fn an_answer_needs_no_key_behind_its_own() {
+async fn a_result_does_not_wait_for_the_next_key() {
     let (_home, store) = store_of(0..6).await;
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let keys = stream::poll_fn(move |context| receiver.poll_recv(context)).boxed();
-    let mut answers = store.get_many(keys);
+    let mut results = store.get_many(keys);
     for number in 0..6 {
         sender.send(key(number)).unwrap();
-        let (found, _) = answers.next().await.unwrap();
+        let (found, _) = results.next().await.unwrap();
         assert_eq!(found, key(number));
     }
     drop(sender);
-    assert!(answers.next().await.is_none());
+    assert!(results.next().await.is_none());
 }
 
 #[tokio::test]
-async fn no_more_than_a_few_long_blocks_are_read_ahead() {
+async fn only_a_few_long_blocks_are_read_ahead() {
     let (home, store) = store_of((0..300).step_by(3)).await;
-    let mut answers = store.get_many(stream::iter((0..300).step_by(3).map(key)).boxed());
-    let (_, first) = answers.next().await.unwrap();
+    let mut results = store.get_many(stream::iter((0..300).step_by(3).map(key)).boxed());
+    let (_, first) = results.next().await.unwrap();
     assert!(first.unwrap().is_some());
     for number in (0..300).step_by(3) {
         fs::remove_file(home.block(&key(number))).unwrap();
     }
-    let found = answers.filter(|(_, value)| std::future::ready(matches!(value, Ok(Some(_)))));
+    let found = results.filter(|(_, value)| std::future::ready(matches!(value, Ok(Some(_)))));
     assert!(found.count().await < 30);
 }
 
 #[tokio::test]
-async fn a_store_closes_under_a_stream_which_then_says_so() {
+async fn a_stream_returns_closed_after_its_store_is_closed() {
     let (_home, store) = store_of(0..60).await;
-    let mut answers = store.get_many(stream::iter((0..60).map(key)).boxed());
-    assert!(answers.next().await.unwrap().1.unwrap().is_some());
+    let mut results = store.get_many(stream::iter((0..60).map(key)).boxed());
+    assert!(results.next().await.unwrap().1.unwrap().is_some());
     store.close().await.unwrap();
-    let left: Vec<_> = answers.collect().await;
+    let left: Vec<_> = results.collect().await;
     assert_eq!(left.len(), 59);
-    let refused = |(_, answer): &(Key, Result<_>)| matches!(answer, Err(Error::Closed));
-    assert!(left.iter().any(refused), "not all was read ahead");
+    let is_closed = |(_, result): &(Key, Result<_>)| matches!(result, Err(Error::Closed));
+    assert!(left.iter().any(is_closed), "not all was read ahead");
 }
 
 #[tokio::test]
-async fn answers_that_keep_their_datastore_outlive_every_other_handle() {
+async fn a_static_stream_outlives_every_other_handle() {
     let (_home, store) = store_of(0..40).await;
     let store: Arc<dyn Datastore> = Arc::new(store);
     let wanted = || stream::iter((0..50).map(key)).boxed();
@@ -149,7 +152,7 @@ async fn answers_that_keep_their_datastore_outlive_every_other_handle() {
     let expected: Vec<_> = (0..50)
         .map(|number| (key(number), (number < 40).then(|| value(number))))
         .collect();
-    let (found, has) = tokio::spawn(async { (all(values).await, all(has).await) })
+    let (found, has) = tokio::spawn(async { (collect(values).await, collect(has).await) })
         .await
         .unwrap();
     assert!(found == expected);
@@ -157,7 +160,7 @@ async fn answers_that_keep_their_datastore_outlive_every_other_handle() {
 }
 
 #[tokio::test]
-async fn answers_that_keep_their_datastore_are_found_as_they_are_read_and_let_it_go() {
+async fn a_static_stream_reads_lazily_and_releases_its_datastore() {
     let store = Arc::new(MemoryDatastore::new());
     let taken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&taken);
@@ -165,24 +168,24 @@ async fn answers_that_keep_their_datastore_are_found_as_they_are_read_and_let_it
         count.fetch_add(1, Ordering::SeqCst);
     });
     let endless = stream::iter(endless).boxed();
-    let mut answers = static_stream(Arc::clone(&store), |store| store.get_many(endless));
+    let mut results = static_stream(Arc::clone(&store), |store| store.get_many(endless));
     assert_eq!(taken.load(Ordering::SeqCst), 0);
     for number in 0..100 {
-        let (found, value) = answers.next().await.unwrap();
+        let (found, value) = results.next().await.unwrap();
         assert_eq!((found, value.unwrap()), (key(number), None));
     }
     assert!(taken.load(Ordering::SeqCst) <= 200);
-    drop(answers);
+    drop(results);
     assert_eq!(Arc::strong_count(&store), 1);
 }
 
 async fn put_many_of(store: &FlatFs, puts: Vec<Result<(Key, Bytes)>>) -> Error {
     let put = store.put_many(stream::iter(puts).boxed()).await;
-    put.expect_err("it can't put all of this")
+    put.expect_err("a put that cannot be done")
 }
 
 #[tokio::test]
-async fn of_many_puts_that_cannot_all_be_done_none_is() {
+async fn no_value_is_stored_if_one_of_many_puts_fails() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let expected = blocks(20);
     fill(&store, &expected).await;
@@ -197,30 +200,30 @@ async fn of_many_puts_that_cannot_all_be_done_none_is() {
 }
 
 #[tokio::test]
-async fn many_deletes_take_what_is_there_and_pass_over_the_rest() {
+async fn a_bulk_delete_ignores_keys_without_a_value() {
     let (_home, store) = Home::with_store("next-to-last/2").await;
     let mut expected = blocks(20);
     fill(&store, &expected).await;
-    let mut going: Vec<Key> = expected.keys().take(10).cloned().collect();
-    expected.retain(|key, _| !going.contains(key));
-    going.extend([key(1), Key::new("/not/flat")]);
+    let mut deleted: Vec<Key> = expected.keys().take(10).cloned().collect();
+    expected.retain(|key, _| !deleted.contains(key));
+    deleted.extend([key(1), Key::new("/not/flat")]);
     store
-        .delete_many(stream::iter(going).boxed())
+        .delete_many(stream::iter(deleted).boxed())
         .await
         .unwrap();
     assert_eq!(contents(&store).await, expected);
 }
 
 #[tokio::test]
-async fn an_endless_stream_of_keys_is_taken_as_the_answers_are_read() {
+async fn an_endless_stream_of_keys_is_read_lazily() {
     let (_home, store) = store_of(0..3).await;
     let taken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&taken);
     let endless = (0..3).cycle().map(key).inspect(move |_| {
         count.fetch_add(1, Ordering::SeqCst);
     });
-    let answers = store.has_many(stream::iter(endless).boxed()).take(5000);
-    let there = answers.filter(|(_, has)| std::future::ready(matches!(has, Ok(true))));
+    let results = store.has_many(stream::iter(endless).boxed()).take(5000);
+    let there = results.filter(|(_, has)| std::future::ready(matches!(has, Ok(true))));
     assert_eq!(there.count().await, 5000);
     assert!(taken.load(Ordering::SeqCst) <= 5000 + 1024);
 }

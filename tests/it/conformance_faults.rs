@@ -1,6 +1,6 @@
 //! The conformance suites detect each of many faults of a datastore.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
@@ -32,7 +32,7 @@ enum Fault {
     BatchWritesImmediately,
     BatchReadsOnlyTheDatastore,
     CommitsNothing,
-    LastValueInABatchWins,
+    FirstValueInABatchWins,
     DiscardCommits,
     BatchQueriesMissLateWrites,
     LateWritesComeBack,
@@ -44,7 +44,7 @@ enum Fault {
     HasManyFindsEveryKey,
     ReordersResultsOfHasMany,
     PutManyKeepsWritesBeforeAnError,
-    PutManyKeepsTheLastValue,
+    PutManyKeepsTheFirstValue,
     DeleteManySkipsTheFirstKey,
     GetManyWorksAfterClose,
 }
@@ -66,7 +66,7 @@ const FAULTS: [Fault; 31] = [
     Fault::BatchWritesImmediately,
     Fault::BatchReadsOnlyTheDatastore,
     Fault::CommitsNothing,
-    Fault::LastValueInABatchWins,
+    Fault::FirstValueInABatchWins,
     Fault::DiscardCommits,
     Fault::BatchQueriesMissLateWrites,
     Fault::LateWritesComeBack,
@@ -78,7 +78,7 @@ const FAULTS: [Fault; 31] = [
     Fault::HasManyFindsEveryKey,
     Fault::ReordersResultsOfHasMany,
     Fault::PutManyKeepsWritesBeforeAnError,
-    Fault::PutManyKeepsTheLastValue,
+    Fault::PutManyKeepsTheFirstValue,
     Fault::DeleteManySkipsTheFirstKey,
     Fault::GetManyWorksAfterClose,
 ];
@@ -175,14 +175,19 @@ impl Datastore for Faulty {
 
     async fn put_many(&self, mut puts: PutStream<'_>) -> Result<()> {
         match self.fault {
-            Fault::PutManyKeepsWritesBeforeAnError | Fault::PutManyKeepsTheLastValue => {
+            Fault::PutManyKeepsWritesBeforeAnError => {
                 while let Some((key, value)) = puts.try_next().await? {
-                    let exists = self.correct.has(&key).await?;
-                    if self.fault == Fault::PutManyKeepsTheLastValue || !exists {
-                        self.correct.put(&key, value).await?;
-                    }
+                    self.correct.put(&key, value).await?;
                 }
                 self.correct.sync().await
+            }
+            Fault::PutManyKeepsTheFirstValue => {
+                let mut first = BTreeMap::new();
+                while let Some((key, value)) = puts.try_next().await? {
+                    first.entry(key).or_insert(value);
+                }
+                let puts = stream::iter(first.into_iter().map(Ok)).boxed();
+                self.correct.put_many(puts).await
             }
             _ => self.correct.put_many(puts).await,
         }
@@ -328,9 +333,9 @@ impl Batch for FaultyBatch {
     async fn commit(self: Box<Self>) -> Result<()> {
         match self.datastore.fault {
             Fault::CommitsNothing => self.correct.discard().await,
-            Fault::LastValueInABatchWins => {
+            Fault::FirstValueInABatchWins => {
                 self.correct.commit().await?;
-                for (key, value) in self.puts.into_inner().unwrap() {
+                for (key, value) in self.puts.into_inner().unwrap().into_iter().rev() {
                     if self.datastore.has(&key).await? {
                         self.datastore.put(&key, value).await?;
                     }
@@ -376,5 +381,20 @@ async fn each_fault_makes_a_suite_panic() {
         };
         let outcome = AssertUnwindSafe(suites).catch_unwind().await;
         assert!(outcome.is_err(), "{fault:?} was not detected");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_with_the_last_value_of_a_key_fails_as_a_store_of_blocks() {
+    for bulk in [false, true] {
+        let datastore = MemoryDatastore::new();
+        let suite = async {
+            if bulk {
+                conformance::put_many(&datastore, Keys::Blocks).await;
+            } else {
+                conformance::batch_repeated_puts(&datastore, Keys::Blocks).await;
+            }
+        };
+        assert!(AssertUnwindSafe(suite).catch_unwind().await.is_err());
     }
 }

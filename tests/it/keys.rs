@@ -1,4 +1,4 @@
-//! Which keys a store takes, and what it says of the others.
+//! Which keys a store accepts, and the errors for the others.
 
 use bytes::Bytes;
 use ds_flatfs::{Error, Key};
@@ -26,7 +26,7 @@ fn value() -> Bytes {
 }
 
 #[tokio::test]
-async fn every_allowed_character_can_be_in_a_key() {
+async fn every_allowed_character_can_occur_in_a_key() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     for key in VALID.map(Key::new) {
         store.put(&key, value()).await.unwrap();
@@ -66,7 +66,7 @@ async fn a_put_of_an_invalid_key_is_an_error_that_names_it_and_writes_nothing() 
     assert_eq!(home.temp_names(), [""; 0]);
 }
 
-/// Each key's shard directory is a file, so that whoever looks there gets an error.
+/// The shard directory of each key is a file, so that an access to it would be an error.
 #[tokio::test]
 async fn reads_and_deletes_of_an_invalid_key_do_not_touch_the_disk() {
     let (home, store) = Home::with_store("prefix/1").await;
@@ -88,7 +88,7 @@ async fn reads_and_deletes_of_an_invalid_key_do_not_touch_the_disk() {
 }
 
 #[tokio::test]
-async fn a_key_has_250_characters_at_most_so_that_its_file_can_have_a_name() {
+async fn a_key_has_at_most_250_characters_to_fit_into_a_file_name() {
     let (home, store) = Home::with_store("prefix/1").await;
     let longest = Key::new("A".repeat(250));
     store.put(&longest, value()).await.unwrap();

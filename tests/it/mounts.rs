@@ -1,9 +1,9 @@
-//! Small file systems of the tests' own, for as long as a test runs.
+//! Small file systems that are mounted for the duration of a test.
 //!
-//! Mounting takes root. Where it can't be done the reason is printed, and the test is over.
+//! Mounting needs root. If a file system cannot be mounted, the reason is printed and the test is skipped.
 #![expect(
     clippy::disallowed_methods,
-    reason = "the tests access the disk directly"
+    reason = "the tests access the disk without the store"
 )]
 
 use std::ffi::OsStr;
@@ -21,12 +21,12 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    /// A tmpfs with these options; `None` where that can't be mounted.
+    /// Mounts a tmpfs with these options. Returns `None` if that is not possible.
     pub(crate) fn tmpfs(options: &str) -> Option<Self> {
         Mount::new(|_| Ok(owned(["-t", "tmpfs", "-o", options, "tmpfs"])))
     }
 
-    /// An ext4 of so many bytes in a file; `None` where that can't be mounted.
+    /// Mounts an ext4 of `size` bytes in a file. Returns `None` if that is not possible.
     pub(crate) fn ext4(size: u64) -> Option<Self> {
         Mount::new(|dir| {
             let image = dir.join("image");
@@ -37,7 +37,7 @@ impl Mount {
         })
     }
 
-    /// A small one of each kind that can be mounted.
+    /// Mounts a small file system of each kind that can be mounted.
     pub(crate) fn small_ones() -> impl Iterator<Item = Self> {
         let mounts = [Mount::tmpfs("size=1m"), Mount::ext4(4 << 20)];
         mounts.into_iter().flatten()
@@ -60,7 +60,7 @@ impl Mount {
         }
     }
 
-    /// Where it is mounted.
+    /// Returns the mount point.
     pub(crate) fn path(&self) -> &Path {
         &self.at
     }
@@ -69,7 +69,7 @@ impl Mount {
         self.remount("ro");
     }
 
-    /// Gives a tmpfs another size.
+    /// Changes the size of a tmpfs.
     pub(crate) fn grow(&self, size: &str) {
         self.remount(size);
     }
@@ -77,14 +77,14 @@ impl Mount {
     fn remount(&self, options: &str) {
         let at = self.at.display().to_string();
         let options = format!("remount,{options}");
-        run("mount", &["-o", &options, &at]).expect("what is mounted can be mounted anew");
+        run("mount", &["-o", &options, &at]).expect("a mounted file system can be remounted");
     }
 }
 
 impl Drop for Mount {
     fn drop(&mut self) {
         let at = self.at.display().to_string();
-        // A test that panicked may have files open.
+        // A test that panicked may have open files.
         if run("umount", &[&at]).is_err()
             && let Err(reason) = run("umount", &["--lazy", &at])
         {
@@ -93,54 +93,53 @@ impl Drop for Mount {
     }
 }
 
-/// A disk that has less room than its file system thinks. Writes are taken, and fail when they are to
-/// be written back.
+/// A disk with less space than its file system assumes. Writes are accepted, and fail when they are written back.
 #[derive(Debug)]
 pub(crate) struct FailingDisk {
-    // The order in which they are unmounted.
+    // Fields are dropped in this order: the disk must be unmounted before the file system that has its image.
     disk: Mount,
-    below: Mount,
+    image_fs: Mount,
 }
 
 impl FailingDisk {
     pub(crate) fn new() -> Option<Self> {
-        let below = Mount::tmpfs("size=32m")?;
-        let image = below.path().join("image");
-        fs::write(&image, vec![0; 16 << 20]).expect("an image with all its room");
+        let image_fs = Mount::tmpfs("size=32m")?;
+        let image = image_fs.path().join("image");
+        fs::write(&image, vec![0; 16 << 20]).expect("an image with all its blocks allocated");
         let options = "nodiscard,lazy_itable_init=1,lazy_journal_init=1";
         let disk = Mount::new(|_| {
             make_ext4(&image, &["-b", "4096", "-J", "size=4", "-E", options])?;
-            // Else the kernel zeroes the tables of inodes after a while, in the background, and so
-            // gives back a megabyte of room.
+            // Otherwise the kernel zeroes the inode tables in the background after a while, which frees a
+            // megabyte of the image.
             Ok(ext4_of("loop,noinit_itable", &image))
         })?;
-        // What the file system needs for itself keeps its room, what it has for files loses it.
+        // The blocks of the file system's metadata stay allocated in the image, the free ones for files do not.
         let at = disk.path().display().to_string();
         if let Err(reason) = run("fstrim", &[&at]) {
             eprintln!("skipped: {reason}");
             return None;
         }
-        below.remount("size=8m");
-        Some(FailingDisk { disk, below })
+        image_fs.remount("size=8m");
+        Some(FailingDisk { disk, image_fs })
     }
 
-    /// Where it is mounted.
+    /// Returns the mount point.
     pub(crate) fn path(&self) -> &Path {
         self.disk.path()
     }
 
-    /// What was written to the disk, on a disk that doesn't fail.
+    /// Returns the same disk with all its space, and with what was written to it.
     pub(crate) fn repaired(self) -> (Mount, Mount) {
-        let FailingDisk { disk, below } = self;
+        let FailingDisk { disk, image_fs } = self;
         drop(disk);
-        below.remount("size=32m");
-        let image = below.path().join("image");
+        image_fs.remount("size=32m");
+        let image = image_fs.path().join("image");
         let disk = Mount::new(|_| Ok(ext4_of("loop", &image)));
-        (disk.expect("it was mounted before"), below)
+        (disk.expect("it was mounted before"), image_fs)
     }
 }
 
-/// Lets another process flush the file system, and hear of what could not be written.
+/// Flushes the file system in another process, and returns whether that reports an error.
 pub(crate) fn fails_to_flush(dir: &Path) -> bool {
     run("sync", &["-f", &dir.display().to_string()]).is_err()
 }

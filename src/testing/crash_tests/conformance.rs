@@ -10,8 +10,8 @@ async fn passes(setup: StoreSetup) {
     let disk = setup.disk();
     let store = setup.open_as(&disk, Purpose::Create).await.unwrap();
     assert_eq!(store.path(), std::path::Path::new(STORE_PATH));
-    conformance::all(&store, Keys::Flat).await;
-    conformance::closing(&store, Keys::Flat).await;
+    conformance::all(&store, Keys::Blocks).await;
+    conformance::closing(&store, Keys::Blocks).await;
 }
 
 #[tokio::test]

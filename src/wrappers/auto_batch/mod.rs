@@ -1,9 +1,9 @@
-//! [`AutoBatch`]: writes that are collected and committed by themselves, many at a time.
+//! [`AutoBatch`]: collects writes and commits many of them at a time.
 
 mod batch;
-mod commits;
+mod committer;
 mod overlay;
-mod pending;
+mod write_buffer;
 
 use std::sync::Arc;
 
@@ -11,58 +11,58 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::batch::OrderedBatch;
-use self::commits::{Commits, When};
-use self::pending::{Limits, Taken, size};
+use self::committer::{CommitWhen, Committer};
+use self::write_buffer::{Added, BatchLimits, size};
 use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage, KeyStream, ResultStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
-use crate::wrappers::bulk::{self, Place};
-use crate::wrappers::job;
+use crate::wrappers::bulk::{self, Route};
+use crate::wrappers::detached;
 
-/// A datastore whose puts and deletes are collected and committed to the datastore below as batches: by
-/// themselves once there are many, and at [`flush`](AutoBatch::flush), [`sync`](Datastore::sync) and
-/// [`close`](Datastore::close). It is go-datastore's `autobatch`, for imports and for nodes that write
-/// many blocks one by one.
+/// A datastore that collects puts and deletes and commits them to the inner datastore as batches: go-datastore's
+/// `autobatch`, for imports and for nodes that write many blocks one by one. It commits when a batch is full, and at
+/// [`flush`](AutoBatch::flush), [`sync`](Datastore::sync) and [`close`](Datastore::close).
 ///
-/// A put or a delete returns at once, with the write in memory. The one that makes a batch full begins
-/// its commit and doesn't wait for it, so that more can be collected meanwhile; only if that is full too
-/// before the commit is done, writes wait for it. So there are no more values in memory than two batches
-/// have, and one for each write that waits.
+/// A put or a delete returns at once, with the write in memory. The write that fills a batch starts the commit and
+/// does not wait for it, so that more writes can be collected meanwhile. If the next batch is also full before the
+/// commit ends, writes wait for the commit. Therefore the values in memory are at most those of two batches, and one
+/// for each write that waits.
 ///
-/// All reads and queries, of this handle and its clones, see every write at once. The datastore below
-/// has them after their commit; write to it through this only, or the order of writes is lost.
+/// All reads and queries of this handle and its clones see every write at once. The inner datastore has a write after
+/// its commit. Write to the inner datastore through this wrapper only, or the order of writes is lost.
+///
+/// Of several puts of a key the last value is committed.
 ///
 /// # Durability
 ///
-/// **An acknowledged write is not durable before the next flush, sync or close has returned**: what isn't
-/// committed is lost with the process, and if the last handle is dropped without a close.
+/// **An acknowledged write is not durable before the next flush, sync or close has returned.** Uncommitted writes are
+/// lost with the process, and when the last handle is dropped without a close.
 ///
 /// # Errors
 ///
-/// If a commit fails, its writes are kept: they can still be read, and go into the next commit. Until one
-/// succeeds, no second batch is collected beside them. The error comes from the call that waits for that
-/// commit, or if none does from the next put, delete, flush, sync or close. A put or a delete that reports
-/// an error has not been taken; the others have done all they can first. A close gives up what it can't
-/// commit.
+/// If a commit fails, its writes stay in memory: they can be read, and are part of the next commit. Until a commit
+/// succeeds, no second batch is collected. The error is returned by the call that waits for the commit, or, if none
+/// does, by the next put, delete, flush, sync or close. A put or delete that returns an error was not accepted; flush,
+/// sync and close do their work first. A close drops the writes that it cannot commit.
 ///
-/// The datastore below sees a write only at its commit. If it refuses one with
-/// [`Error::InvalidKey`](crate::Error::InvalidKey) or [`Error::Corrupt`](crate::Error::Corrupt), that one
-/// is dropped, the others are committed, and the error is reported as above.
+/// The inner datastore gets a write only when it is committed. If it rejects the write with
+/// [`Error::InvalidKey`](crate::Error::InvalidKey) or [`Error::Corrupt`](crate::Error::Corrupt), that write is dropped,
+/// the others are committed, and the error is returned as described above.
 ///
 /// # Cancel safety
 ///
-/// A commit is a task of its own, which goes on when the future is dropped that began it or waits for it.
-/// A put that is dropped while it waits has not been taken.
+/// A commit runs in a task of its own, which continues when the future that started it or waits for it is dropped. A
+/// put whose future is dropped while it waits was not accepted.
 ///
 /// # Batches
 ///
-/// A [`batch`](Datastore::batch) is one of the datastore below, which sees what is collected here, and
-/// whose commit commits that first, so that writes keep their order. If that can't be committed, neither is
-/// the batch. A write that is refused there doesn't stop the batch; the next call on this hears of it.
+/// A [`batch`](Datastore::batch) is a batch of the inner datastore. Its reads see the collected writes, and its commit
+/// first commits those, so that all writes keep their order. If they cannot be committed, the batch is not committed
+/// either. A collected write that is rejected does not stop the batch; the next call on this datastore returns its
+/// error.
 ///
 /// ```
-/// use std::sync::Arc;
 /// use ds_flatfs::wrappers::AutoBatch;
 /// use ds_flatfs::{Datastore, FlatFs, Key};
 ///
@@ -70,7 +70,7 @@ use crate::wrappers::job;
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let path = dir.path().join("blocks");
 /// let files = FlatFs::options().open_or_create(path).await?;
-/// let blocks = AutoBatch::new(Arc::new(files.clone())).max_writes(500);
+/// let blocks = AutoBatch::new(files.clone()).max_writes(500);
 /// let key = Key::new("/CIQONE");
 /// blocks.put(&key, "block".into()).await?;
 /// assert!(blocks.has(&key).await? && !files.has(&key).await?);
@@ -81,83 +81,83 @@ use crate::wrappers::job;
 /// ```
 #[derive(Clone, Debug)]
 pub struct AutoBatch {
-    commits: Arc<Commits>,
-    limits: Limits,
+    committer: Arc<Committer>,
+    limits: BatchLimits,
 }
 
 impl AutoBatch {
     /// Collects writes for `datastore`. A batch is full with 1,024 writes or 16 MiB of values.
     #[must_use]
-    pub fn new(datastore: Arc<dyn Datastore>) -> Self {
+    pub fn new(datastore: impl Datastore + 'static) -> Self {
         AutoBatch {
-            commits: Arc::new(Commits::new(datastore)),
-            limits: Limits {
+            committer: Arc::new(Committer::new(Arc::new(datastore))),
+            limits: BatchLimits {
                 writes: 1024,
                 bytes: 16 << 20,
             },
         }
     }
 
-    /// How many writes make a batch full: 1,024, unless this says otherwise. With 1 or 0 every write is a
-    /// batch of its own.
+    /// Sets how many writes fill a batch. The default is 1,024. With 1 or 0 every write is a batch of its own.
     #[must_use]
     pub fn max_writes(mut self, writes: usize) -> Self {
         self.limits.writes = writes;
         self
     }
 
-    /// How many bytes of values make a batch full: 16 MiB, unless this says otherwise.
+    /// Sets how many bytes of values fill a batch. The default is 16 MiB.
     #[must_use]
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.limits.bytes = bytes;
         self
     }
 
-    /// Commits what is collected, and returns when all writes that were acknowledged before are committed.
+    /// Commits the collected writes. When the call returns, all writes that were acknowledged before it are committed.
     ///
     /// # Errors
     ///
-    /// Those of the commit, and of an earlier one that nobody has heard about; then the commit was tried
-    /// all the same. [`Error::Closed`](crate::Error::Closed).
+    /// Fails if the commit fails, or with the error of an earlier commit that was not reported yet; the commit is
+    /// tried in that case too. Returns [`Error::Closed`](crate::Error::Closed) after a close.
     ///
     /// # Cancel safety
     ///
-    /// The commit goes on.
+    /// If the future is dropped, the commit continues.
     ///
     /// # Durability
     ///
-    /// As commits of the datastore below.
+    /// The writes are as durable as the inner datastore makes its commits.
     pub async fn flush(&self) -> Result<()> {
-        self.commits.check_open()?;
-        let committed = self.commit(When::Any).await;
-        self.commits.unheard().and(committed)
+        self.committer.check_open()?;
+        let committed = self.commit(CommitWhen::Any).await;
+        self.committer.take_unreported().and(committed)
     }
 
-    async fn commit(&self, when: When) -> Result<()> {
-        Arc::clone(&self.commits).start(when)?.done().await
+    async fn commit(&self, when: CommitWhen) -> Result<()> {
+        Arc::clone(&self.committer).start(when)?.wait().await
     }
 
-    /// Where to look for the key in a call for many.
-    fn place<T>(&self, key: &Key, answer: impl Fn(Option<Bytes>) -> T) -> Place<'_, Commits, T> {
-        match self.commits.written(key) {
-            Ok(Some(value)) => Place::Here(Ok(answer(value))),
-            Ok(None) => Place::Below(&*self.commits, key.clone()),
-            Err(closed) => Place::Here(Err(closed)),
+    /// Returns where to read the key in a bulk read. `result` makes the result of a key from its collected write.
+    fn route<T>(&self, key: &Key, result: impl Fn(Option<Bytes>) -> T) -> Route<'_, Committer, T> {
+        match self.committer.last_write(key) {
+            Ok(Some(value)) => Route::Known(Ok(result(value))),
+            Ok(None) => Route::Inner(&*self.committer, key.clone()),
+            Err(closed) => Route::Known(Err(closed)),
         }
     }
 
     async fn write(&self, key: &Key, value: Option<&Bytes>) -> Result<()> {
-        // A task that only writes to memory would never let others run.
+        // Without this, a task that only writes to memory would never yield to other tasks.
         tokio::task::consume_budget().await;
         loop {
-            match self.commits.take(key, value, self.limits)? {
-                Taken::WithRoomLeft => return Ok(()),
-                Taken::AndFull => {
-                    // Without a runtime, the next write that needs room says so.
-                    let _ = Arc::clone(&self.commits).start(When::Full(self.limits));
+            match self.committer.add(key, value, self.limits)? {
+                Added::WithRoomLeft => return Ok(()),
+                Added::NowFull => {
+                    // Fails without a runtime. The write was accepted, so the next write that needs room returns
+                    // that error.
+                    let _ = Arc::clone(&self.committer).start(CommitWhen::Full(self.limits));
                     return Ok(());
                 }
-                Taken::Not => self.commit(When::Full(self.limits)).await?,
+                Added::NoRoom => self.commit(CommitWhen::Full(self.limits)).await?,
             }
         }
     }
@@ -166,46 +166,50 @@ impl AutoBatch {
 #[async_trait]
 impl Datastore for AutoBatch {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        match self.commits.written(key)? {
+        match self.committer.last_write(key)? {
             Some(value) => Ok(value),
-            None => self.commits.below().get(key).await,
+            None => self.committer.inner().get(key).await,
         }
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
-        match self.commits.written(key)? {
+        match self.committer.last_write(key)? {
             Some(value) => Ok(value.is_some()),
-            None => self.commits.below().has(key).await,
+            None => self.committer.inner().has(key).await,
         }
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        match self.commits.written(key)? {
+        match self.committer.last_write(key)? {
             Some(value) => Ok(value.as_ref().map(size)),
-            None => self.commits.below().get_size(key).await,
+            None => self.committer.inner().get_size(key).await,
         }
     }
 
     fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
-        bulk::answers(
+        bulk::read(
             keys,
-            |key| self.place(key, |value| value),
-            |commits, keys| commits.below().get_many(keys),
+            |key| self.route(key, |value| value),
+            |committer, keys| committer.inner().get_many(keys),
         )
     }
 
     fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
-        bulk::answers(
+        bulk::read(
             keys,
-            |key| self.place(key, |value| value.is_some()),
-            |commits, keys| commits.below().has_many(keys),
+            |key| self.route(key, |value| value.is_some()),
+            |committer, keys| committer.inner().has_many(keys),
         )
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
-        let overlay = self.commits.overlay()?;
-        let entries = self.commits.below().query(overlay.ask(&query)).await?;
-        Ok(overlay.answer(&query, entries))
+        let overlay = self.committer.overlay()?;
+        let entries = self
+            .committer
+            .inner()
+            .query(overlay.inner_query(&query))
+            .await?;
+        Ok(overlay.results(&query, entries))
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
@@ -218,28 +222,28 @@ impl Datastore for AutoBatch {
 
     async fn sync(&self) -> Result<()> {
         let flushed = self.flush().await;
-        flushed.and(self.commits.below().sync().await)
+        flushed.and(self.committer.inner().sync().await)
     }
 
     async fn batch(&self) -> Result<Box<dyn Batch>> {
-        self.commits.check_open()?;
-        let below = self.commits.below().batch().await?;
-        let commits = Arc::clone(&self.commits);
-        Ok(Box::new(OrderedBatch::new(commits, below)))
+        self.committer.check_open()?;
+        let inner = self.committer.inner().batch().await?;
+        let committer = Arc::clone(&self.committer);
+        Ok(Box::new(OrderedBatch::new(committer, inner)))
     }
 
-    /// The figure of the datastore below, not exact while there are writes that it doesn't have yet.
+    /// Returns the figure of the inner datastore, which is not exact while there are uncommitted writes.
     async fn disk_usage(&self) -> Result<DiskUsage> {
-        self.commits.check_open()?;
-        let waiting = self.commits.is_waiting();
-        let mut usage = self.commits.below().disk_usage().await?;
-        if waiting && usage.accuracy == Accuracy::Exact {
+        self.committer.check_open()?;
+        let has_writes = self.committer.has_writes();
+        let mut usage = self.committer.inner().disk_usage().await?;
+        if has_writes && usage.accuracy == Accuracy::Exact {
             usage.accuracy = Accuracy::Approximate;
         }
         Ok(usage)
     }
 
     async fn close(&self) -> Result<()> {
-        job::run(Arc::clone(&self.commits).close()).await
+        detached::run(Arc::clone(&self.committer).close()).await
     }
 }

@@ -1,4 +1,4 @@
-//! Queries over writes that the datastore below doesn't have yet.
+//! [`Overlay`]: queries over writes that the inner datastore does not have yet.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use futures::stream;
 use crate::key::Key;
 use crate::query::{Entry, EntryStream, Filter, Query, apply, merge};
 
-/// What stands over the entries of a datastore: the last write of each key, `None` is a delete.
+/// Writes that replace the entries of a datastore: the last write of each key; `None` is a delete.
 #[derive(Clone, Debug)]
 pub(super) struct Overlay(Arc<BTreeMap<Key, Option<Bytes>>>);
 
@@ -22,8 +22,8 @@ impl Overlay {
         self.0.is_empty()
     }
 
-    /// What to ask of the datastore below: what the query asks for, but for the keys written here.
-    pub(super) fn ask(&self, query: &Query) -> Query {
+    /// Returns the query for the inner datastore, which excludes the keys of the overlay.
+    pub(super) fn inner_query(&self, query: &Query) -> Query {
         if self.is_empty() {
             return query.clone();
         }
@@ -32,10 +32,10 @@ impl Overlay {
         query.part_of(2).filter(others)
     }
 
-    /// The answer to the query, from what the datastore below answers.
-    pub(super) fn answer(&self, query: &Query, below: EntryStream) -> EntryStream {
+    /// Returns the results of the query, given those of the inner datastore.
+    pub(super) fn results(&self, query: &Query, inner: EntryStream) -> EntryStream {
         if self.is_empty() {
-            return below;
+            return inner;
         }
         let writes = self.0.iter();
         let puts = writes.filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
@@ -43,6 +43,6 @@ impl Overlay {
             .map(|(key, value)| Ok(Entry::with_value(key, value)))
             .collect();
         let own = apply(query.part_of(2), stream::iter(entries));
-        merge(query, vec![own, below])
+        merge(query, vec![own, inner])
     }
 }

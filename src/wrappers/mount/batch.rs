@@ -1,4 +1,4 @@
-//! A batch over the datastores of a mount.
+//! [`MountBatch`]: a batch over the datastores of a mount.
 
 use std::sync::Arc;
 
@@ -6,156 +6,168 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use super::mounts::{Mounted, Mounts};
+use super::mounts::{MountPoint, MountTable};
 use crate::datastore::Batch;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::observe::target;
 use crate::query::{EntryStream, Query, merge};
-use crate::wrappers::job;
+use crate::wrappers::detached;
 
-/// A batch of a [`Mount`](super::Mount): one in each datastore that it writes to.
+/// A batch of a [`Mount`](super::Mount): one batch in each datastore that it writes to.
 #[derive(Debug)]
 pub(super) struct MountBatch {
-    mounts: Mounts<Part>,
+    table: MountTable<BatchPart>,
 }
 
-/// A mounted datastore, with the batch in it once something is written there.
+/// A mounted datastore, and the batch in it once something is written there.
 #[derive(Debug)]
-struct Part {
-    mount: Arc<Mounted>,
+struct BatchPart {
+    mount: Arc<MountPoint>,
     batch: OnceCell<Box<dyn Batch>>,
 }
 
 impl MountBatch {
-    pub(super) fn new(mounts: &Mounts<Arc<Mounted>>) -> Self {
+    pub(super) fn new(table: &MountTable<Arc<MountPoint>>) -> Self {
         MountBatch {
-            mounts: mounts.map(|mount| Part {
+            table: table.map(|mount| BatchPart {
                 mount: Arc::clone(mount),
                 batch: OnceCell::new(),
             }),
         }
     }
 
-    /// The batches that were begun, each with where its datastore is mounted.
-    fn begun(self) -> impl Iterator<Item = (Arc<Mounted>, Box<dyn Batch>)> {
-        let parts = self.mounts.into_all().into_iter();
+    /// Returns the inner batches that were begun, in the order of the mounts.
+    fn into_begun(self) -> impl Iterator<Item = (Arc<MountPoint>, Box<dyn Batch>)> {
+        let parts = self.table.into_mounts().into_iter();
         parts.filter_map(|part| Some((part.mount, part.batch.into_inner()?)))
     }
 }
 
-impl AsRef<Mounted> for Part {
-    fn as_ref(&self) -> &Mounted {
+impl AsRef<MountPoint> for BatchPart {
+    fn as_ref(&self) -> &MountPoint {
         &self.mount
     }
 }
 
-impl Part {
-    async fn to_write(&self) -> Result<&dyn Batch> {
+impl BatchPart {
+    /// Returns the inner batch, and begins it before the first write.
+    async fn batch(&self) -> Result<&dyn Batch> {
         let begin = || self.mount.datastore.batch();
         let batch = self.batch.get_or_try_init(begin).await?;
         Ok(&**batch)
     }
 
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        match self.batch.get() {
+            Some(batch) => batch.get(key).await,
+            None => self.mount.datastore.get(key).await,
+        }
+    }
+
+    async fn has(&self, key: &Key) -> Result<bool> {
+        match self.batch.get() {
+            Some(batch) => batch.has(key).await,
+            None => self.mount.datastore.has(key).await,
+        }
+    }
+
+    async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
+        match self.batch.get() {
+            Some(batch) => batch.get_size(key).await,
+            None => self.mount.datastore.get_size(key).await,
+        }
+    }
+
     async fn query(&self, query: Query) -> Result<EntryStream> {
-        let entries = match self.batch.get() {
+        match self.batch.get() {
             Some(batch) => batch.query(query).await,
             None => self.mount.datastore.query(query).await,
-        };
-        Ok(self.mount.answer(self.mount.renamed(entries)?))
+        }
     }
 }
 
 #[async_trait]
 impl Batch for MountBatch {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        let Some((part, below)) = self.mounts.find(key)? else {
-            return Ok(None);
-        };
-        let answer = match part.batch.get() {
-            Some(batch) => batch.get(&below).await,
-            None => part.mount.datastore.get(&below).await,
-        };
-        part.mount.renamed(answer)
+        match self.table.find(key)? {
+            Some((part, inner)) => part.mount.map_error(part.get(&inner).await),
+            None => Ok(None),
+        }
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
-        let Some((part, below)) = self.mounts.find(key)? else {
-            return Ok(false);
-        };
-        let answer = match part.batch.get() {
-            Some(batch) => batch.has(&below).await,
-            None => part.mount.datastore.has(&below).await,
-        };
-        part.mount.renamed(answer)
+        match self.table.find(key)? {
+            Some((part, inner)) => part.mount.map_error(part.has(&inner).await),
+            None => Ok(false),
+        }
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        let Some((part, below)) = self.mounts.find(key)? else {
-            return Ok(None);
-        };
-        let answer = match part.batch.get() {
-            Some(batch) => batch.get_size(&below).await,
-            None => part.mount.datastore.get_size(&below).await,
-        };
-        part.mount.renamed(answer)
+        match self.table.find(key)? {
+            Some((part, inner)) => part.mount.map_error(part.get_size(&inner).await),
+            None => Ok(None),
+        }
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
-        let mut answers = Vec::new();
-        for (part, ask) in self.mounts.parts(&query)? {
-            answers.push(part.query(ask).await?);
+        let mut parts = Vec::new();
+        for (part, inner) in self.table.queries(&query)? {
+            let entries = part.mount.map_error(part.query(inner).await)?;
+            parts.push(part.mount.map_entries(entries));
         }
-        Ok(merge(&query, answers))
+        Ok(merge(&query, parts))
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        let (part, below) = self.mounts.find_to_put(key)?;
-        let batch = part.to_write().await?;
-        part.mount.renamed(batch.put(&below, value).await)
+        let (part, inner) = self.table.find_to_put(key)?;
+        let batch = part.batch().await?;
+        part.mount.map_error(batch.put(&inner, value).await)
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        let Some((part, below)) = self.mounts.find(key)? else {
+        let Some((part, inner)) = self.table.find(key)? else {
             return Ok(());
         };
-        let batch = part.to_write().await?;
-        part.mount.renamed(batch.delete(&below).await)
+        let batch = part.batch().await?;
+        part.mount.map_error(batch.delete(&inner).await)
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
-        self.mounts.check_open()?;
-        let mut begun: Vec<_> = self.begun().collect();
+        self.table.check_open()?;
+        let mut begun: Vec<_> = self.into_begun().collect();
         if begun.len() > 1 {
-            return job::run(commit_each(begun)).await;
+            // Detached: if the caller drops the future between two commits, the later ones still have to follow.
+            return detached::run(commit_in_order(begun)).await;
         }
         match begun.pop() {
-            Some((mount, batch)) => mount.renamed(batch.commit().await),
+            Some((mount, batch)) => mount.map_error(batch.commit().await),
             None => Ok(()),
         }
     }
 
     async fn discard(self: Box<Self>) -> Result<()> {
         let mut outcome = Ok(());
-        for (_, batch) in self.begun() {
+        for (_, batch) in self.into_begun() {
             outcome = outcome.and(batch.discard().await);
         }
         outcome
     }
 }
 
-/// Commits one batch after the other until one can't be; those behind it are dropped.
-async fn commit_each(batches: Vec<(Arc<Mounted>, Box<dyn Batch>)>) -> Result<()> {
+/// Commits the batches one after another, until one cannot be committed. The later ones are dropped.
+async fn commit_in_order(batches: Vec<(Arc<MountPoint>, Box<dyn Batch>)>) -> Result<()> {
     let mut committed = Vec::new();
     let mut incomplete = Ok(());
     for (mount, batch) in batches {
-        match mount.renamed(batch.commit().await) {
+        match mount.map_error(batch.commit().await) {
             Ok(()) => {}
+            // The batch is committed; its datastore applies the rest of it when it is opened again.
             Err(error @ Error::CommitIncomplete { .. }) => incomplete = incomplete.and(Err(error)),
             Err(error) if committed.is_empty() => return Err(error),
             Err(error) => {
                 if let Err(error) = incomplete {
-                    tracing::warn!(target: target::WRAPPERS, %error, "the first part of a partly committed batch");
+                    tracing::warn!(target: target::WRAPPERS, %error, "part of a partly committed batch is incomplete");
                 }
                 return Err(Error::PartlyCommitted {
                     committed,

@@ -1,14 +1,14 @@
-//! [`MountBuilder`]: what is to be mounted where.
+//! [`MountBuilder`]: collects the datastores of a [`Mount`] and checks their prefixes.
 
 use std::sync::Arc;
 
 use super::Mount;
-use super::mounts::{Mounted, Mounts};
+use super::mounts::{MountPoint, MountTable};
 use crate::datastore::Datastore;
 use crate::error::{Error, Result};
 use crate::key::Key;
 
-/// What is to be mounted where; see [`Mount`].
+/// Builds a [`Mount`] from datastores and their prefixes.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct MountBuilder {
@@ -16,18 +16,19 @@ pub struct MountBuilder {
 }
 
 impl MountBuilder {
-    /// Mounts `datastore` under `prefix`; `/` is for every key that no other prefix has.
-    pub fn mount(mut self, prefix: impl AsRef<str>, datastore: Arc<dyn Datastore>) -> Self {
-        self.mounts.push((prefix.as_ref().to_owned(), datastore));
+    /// Mounts `datastore` under `prefix`. The prefix `/` is for all keys that no other prefix matches.
+    pub fn mount(mut self, prefix: impl AsRef<str>, datastore: impl Datastore + 'static) -> Self {
+        let prefix = prefix.as_ref().to_owned();
+        self.mounts.push((prefix, Arc::new(datastore)));
         self
     }
 
-    /// The datastores as one.
+    /// Builds the mount.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidKey`] if a prefix is not a clean key (`/`, or namespaces with a `/` before each),
-    /// or was given twice; [`Error::InvalidOption`] if nothing is mounted.
+    /// Returns [`Error::InvalidKey`] if a prefix is not a clean key (`/`, or namespaces with a `/` before each), or
+    /// occurs twice, and [`Error::InvalidOption`] if no datastore is mounted.
     pub fn build(self) -> Result<Mount> {
         if self.mounts.is_empty() {
             return Err(Error::InvalidOption {
@@ -43,21 +44,21 @@ impl MountBuilder {
         let all = prefixes
             .iter()
             .zip(datastores)
-            .map(|(prefix, datastore)| Arc::new(Mounted::new(prefix, &prefixes, datastore)))
+            .map(|(prefix, datastore)| Arc::new(MountPoint::new(prefix, &prefixes, datastore)))
             .collect();
         Ok(Mount {
-            mounts: Arc::new(Mounts::new(all)),
+            table: Arc::new(MountTable::new(all)),
         })
     }
 }
 
-/// A prefix from its text, if it isn't among the earlier ones.
+/// Parses a prefix, and checks that it is not one of the earlier ones.
 fn check(text: &str, earlier: &[Key]) -> Result<Key> {
     let prefix = Key::new(text);
     let reason = if prefix.as_str() != text {
-        "a mount's prefix is `/`, or namespaces with a `/` before each"
+        "the prefix of a mount must be `/`, or namespaces with a `/` before each"
     } else if earlier.contains(&prefix) {
-        "two datastores can't be mounted under the same prefix"
+        "two datastores cannot be mounted under the same prefix"
     } else {
         return Ok(prefix);
     };

@@ -1,4 +1,4 @@
-//! Which datastore a key belongs to, and which ones a query concerns.
+//! [`MountTable`]: which datastore a key belongs to, and which datastores a query concerns.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,106 +9,106 @@ use crate::datastore::{Datastore, ResultStream};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::query::{EntryStream, Filter, KeyMap, Query};
-use crate::wrappers::bulk::Place;
-use crate::wrappers::{rename, rename_all};
+use crate::wrappers::bulk::Route;
+use crate::wrappers::{map_error_key, map_keys};
 
-/// A datastore and where it is mounted.
+/// A datastore with the prefix under which it is mounted.
 #[derive(Debug)]
-pub(super) struct Mounted {
+pub(super) struct MountPoint {
     pub(super) prefix: Key,
     pub(super) datastore: Arc<dyn Datastore>,
-    /// The prefixes of the mounts below this one, as its datastore calls them.
+    /// The prefixes of the mounts below this one, as keys of this datastore.
     hidden: Arc<[Key]>,
 }
 
-impl Mounted {
+impl MountPoint {
     /// `prefixes` are those of all mounts.
     pub(super) fn new(prefix: &Key, prefixes: &[Key], datastore: Arc<dyn Datastore>) -> Self {
         let others = prefixes.iter().filter(|other| *other != prefix);
-        Mounted {
+        MountPoint {
             prefix: prefix.clone(),
             datastore,
             hidden: others.filter_map(|key| key.strip_prefix(prefix)).collect(),
         }
     }
 
-    fn has(&self, key: &Key) -> bool {
+    fn contains(&self, key: &Key) -> bool {
         self.prefix == *key || self.prefix.is_ancestor_of(key)
     }
 
-    /// What to ask of this datastore for its part of the query.
-    fn ask(&self, query: Query) -> Query {
-        let prefix = query.prefix.strip_prefix(&self.prefix);
-        // Strictly below the prefix of the query is not what the datastore has under `/`.
-        let without_root = !query.prefix.is_root() && query.prefix == self.prefix;
-        let mut part = query.rekeyed(prefix.unwrap_or_else(Key::root), &self.outwards());
+    /// Returns the query for this datastore, given its part of the query of the mount.
+    fn inner_query(&self, part: Query) -> Query {
+        let prefix = part.prefix.strip_prefix(&self.prefix);
+        // The key `/` of the datastore is the prefix of the query itself, which is not strictly below it.
+        let without_root = !part.prefix.is_root() && part.prefix == self.prefix;
+        let mut inner = part.rekeyed(prefix.unwrap_or_else(Key::root), &self.key_map());
         if without_root || !self.hidden.is_empty() {
             let hidden = Arc::clone(&self.hidden);
-            part = part.filter(Filter::custom_key(move |key| {
+            inner = inner.filter(Filter::custom_key(move |key| {
                 let is_hidden = |prefix: &Key| prefix == key || prefix.is_ancestor_of(key);
                 !(without_root && key.is_root() || hidden.iter().any(is_hidden))
             }));
         }
-        part
+        inner
     }
 
-    /// The datastore's entries under the keys that they have in the mount.
-    pub(super) fn answer(&self, entries: EntryStream) -> EntryStream {
-        rename_all(entries, self.outwards())
+    /// Returns the entries of the datastore under the keys that they have in the mount.
+    pub(super) fn map_entries(&self, entries: EntryStream) -> EntryStream {
+        map_keys(entries, self.key_map())
     }
 
-    /// The datastore's answers about many keys, with errors about the keys of the mount.
-    pub(super) fn answers<'a, T: 'a>(
+    /// Returns the results of a bulk read, with the keys of the mount in the errors.
+    pub(super) fn map_results<'a, T: 'a>(
         &'a self,
-        answers: ResultStream<'a, T>,
+        results: ResultStream<'a, T>,
     ) -> ResultStream<'a, T> {
-        answers
-            .map(|(key, answer)| (key, self.renamed(answer)))
+        results
+            .map(|(key, result)| (key, self.map_error(result)))
             .boxed()
     }
 
-    /// What the datastore answered, with an error about the key of the mount.
-    pub(super) fn renamed<T>(&self, answer: Result<T>) -> Result<T> {
-        answer.map_err(|error| rename(error, |key| self.prefix.child(key)))
+    /// Returns a result of the datastore, with the key of the mount in the error.
+    pub(super) fn map_error<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| map_error_key(error, |key| self.prefix.child(key)))
     }
 
-    fn outwards(&self) -> KeyMap {
+    fn key_map(&self) -> KeyMap {
         let prefix = self.prefix.clone();
         Arc::new(move |key| prefix.child(key))
     }
 }
 
-/// The mounted datastores, with what else is kept of each.
+/// The mounted datastores, each with what the user of the table needs.
 #[derive(Debug)]
-pub(super) struct Mounts<M> {
-    all: Vec<M>,
-    /// Where there is no datastore to ask, this tells.
+pub(super) struct MountTable<M> {
+    mounts: Vec<M>,
+    /// Needed for keys and queries that concern no datastore, which otherwise reports that it is closed.
     closed: Arc<AtomicBool>,
 }
 
-impl<M: AsRef<Mounted>> Mounts<M> {
-    pub(super) fn new(all: Vec<M>) -> Self {
-        Mounts {
-            all,
+impl<M: AsRef<MountPoint>> MountTable<M> {
+    pub(super) fn new(mounts: Vec<M>) -> Self {
+        MountTable {
+            mounts,
             closed: Arc::default(),
         }
     }
 
-    /// The same mounts, with something else of each.
-    pub(super) fn map<N>(&self, map: impl Fn(&M) -> N) -> Mounts<N> {
-        Mounts {
-            all: self.all.iter().map(map).collect(),
+    /// Returns a table of the same mounts with something else for each.
+    pub(super) fn map<N>(&self, map: impl Fn(&M) -> N) -> MountTable<N> {
+        MountTable {
+            mounts: self.mounts.iter().map(map).collect(),
             closed: Arc::clone(&self.closed),
         }
     }
 
-    /// In the order in which they were mounted.
+    /// Returns the mounts in the order in which they were mounted.
     pub(super) fn iter(&self) -> impl Iterator<Item = &M> {
-        self.all.iter()
+        self.mounts.iter()
     }
 
-    pub(super) fn into_all(self) -> Vec<M> {
-        self.all
+    pub(super) fn into_mounts(self) -> Vec<M> {
+        self.mounts
     }
 
     pub(super) fn set_closed(&self) {
@@ -122,26 +122,26 @@ impl<M: AsRef<Mounted>> Mounts<M> {
         Ok(())
     }
 
-    /// The mount that the key belongs to, and the key as its datastore knows it.
+    /// Returns the mount that the key belongs to, and the key under which its datastore has the value.
     pub(super) fn find(&self, key: &Key) -> Result<Option<(&M, Key)>> {
         self.check_open()?;
         let Some(mount) = self.innermost(key) else {
             return Ok(None);
         };
-        let below = key.strip_prefix(&mount.as_ref().prefix);
-        Ok(below.map(|below| (mount, below)))
+        let inner = key.strip_prefix(&mount.as_ref().prefix);
+        Ok(inner.map(|inner| (mount, inner)))
     }
 
-    /// Where to look for the key in a call for many; `T`'s default says that it isn't there.
-    pub(super) fn place<T: Default>(&self, key: &Key) -> Place<'_, M, T> {
+    /// Returns where to read the key in a bulk read. The default of `T` is the result for a key under no mount.
+    pub(super) fn route<T: Default>(&self, key: &Key) -> Route<'_, M, T> {
         match self.find(key) {
-            Ok(Some((mount, below))) => Place::Below(mount, below),
-            Ok(None) => Place::Here(Ok(T::default())),
-            Err(closed) => Place::Here(Err(closed)),
+            Ok(Some((mount, inner))) => Route::Inner(mount, inner),
+            Ok(None) => Route::Known(Ok(T::default())),
+            Err(closed) => Route::Known(Err(closed)),
         }
     }
 
-    /// As [`find`](Mounts::find), for a write that needs a datastore.
+    /// Does the same as [`find`](MountTable::find) for a put, which fails for a key under no mount.
     pub(super) fn find_to_put(&self, key: &Key) -> Result<(&M, Key)> {
         self.find(key)?.ok_or_else(|| Error::InvalidKey {
             key: key.to_string(),
@@ -149,25 +149,28 @@ impl<M: AsRef<Mounted>> Mounts<M> {
         })
     }
 
-    /// The mounts that have something that the query may ask for, with what to ask of each.
-    pub(super) fn parts(&self, query: &Query) -> Result<Vec<(&M, Query)>> {
+    /// Returns the mounts that may have results of the query, with the query for each of them.
+    pub(super) fn queries(&self, query: &Query) -> Result<Vec<(&M, Query)>> {
         self.check_open()?;
         let above = self.innermost(&query.prefix);
         let above = above.map(|mount| &mount.as_ref().prefix);
-        let concerned = self.all.iter().filter(|mount| {
+        let concerned = self.mounts.iter().filter(|mount| {
             let prefix = &mount.as_ref().prefix;
             query.prefix.is_ancestor_of(prefix) || above == Some(prefix)
         });
         let concerned: Vec<_> = concerned.collect();
         let part = query.part_of(concerned.len());
-        let parts = concerned
+        let queries = concerned
             .into_iter()
-            .map(|mount| (mount, mount.as_ref().ask(part.clone())));
-        Ok(parts.collect())
+            .map(|mount| (mount, mount.as_ref().inner_query(part.clone())));
+        Ok(queries.collect())
     }
 
     fn innermost(&self, key: &Key) -> Option<&M> {
-        let above = self.all.iter().filter(|mount| mount.as_ref().has(key));
+        let above = self
+            .mounts
+            .iter()
+            .filter(|mount| mount.as_ref().contains(key));
         above.max_by_key(|mount| mount.as_ref().prefix.as_str().len())
     }
 }

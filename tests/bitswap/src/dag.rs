@@ -1,4 +1,4 @@
-//! A DAG of two kinds of blocks: plain bytes, and lists of links in DAG-CBOR.
+//! DAGs of two kinds of blocks: plain bytes, and lists of links in DAG-CBOR.
 
 use std::collections::HashSet;
 
@@ -15,30 +15,30 @@ const RAW: u64 = 0x55;
 const DAG_CBOR: u64 = 0x71;
 
 /// A block and its CID.
-pub type Named = (Cid, Vec<u8>);
+pub type CidBlock = (Cid, Vec<u8>);
 
-/// A block of plain bytes.
+/// Makes a block of plain bytes.
 #[must_use]
-pub fn leaf(bytes: Vec<u8>) -> Named {
+pub fn leaf(bytes: Vec<u8>) -> CidBlock {
     (Cid::new_v1(RAW, Code::Sha2_256.digest(&bytes)), bytes)
 }
 
-/// A block of links.
+/// Makes a block of links.
 ///
 /// # Errors
 ///
-/// If they can't be encoded.
-pub fn list(links: &[Cid]) -> Result<Named> {
+/// Fails if the links cannot be encoded.
+pub fn list(links: &[Cid]) -> Result<CidBlock> {
     let bytes = serde_ipld_dagcbor::to_vec(links)?;
     let cid = Cid::new_v1(DAG_CBOR, Code::Sha2_256.digest(&bytes));
     Ok((cid, bytes))
 }
 
-/// Gets all blocks of the DAG below `root`, and says their CIDs.
+/// Gets all blocks of the DAG with this root, and returns their CIDs.
 ///
 /// # Errors
 ///
-/// If a block can't be got, or is not a list where its CID says so.
+/// Fails if a block cannot be got, or is not a list although its CID has the codec of lists.
 pub async fn fetch(node: &Node, root: Cid) -> Result<HashSet<Cid>> {
     let mut found = HashSet::from([root]);
     let mut lists = FuturesUnordered::from_iter([fetch_links(node, root)]);

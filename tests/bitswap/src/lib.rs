@@ -1,7 +1,7 @@
-//! A node that exchanges blocks with its peers by bitswap, and keeps them in a [`FlatFs`].
+//! A node that exchanges blocks with its peers by bitswap, and stores them in a [`FlatFs`].
 //!
-//! It is libp2p with beetswap as its only behaviour; [`DatastoreBlockstore`] gives beetswap the store.
-//! The swarm runs in a task of its own, so that it is polled all the time.
+//! The node is libp2p with beetswap as its only behaviour. [`DatastoreBlockstore`] gives beetswap access to the store.
+//! The swarm runs in a task of its own, so that it is polled at all times.
 //!
 //! [`FlatFs`]: ds_flatfs::FlatFs
 //! [`DatastoreBlockstore`]: ds_flatfs::blockstore::DatastoreBlockstore

@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 
 use crate::swarm::{self, Request};
 
-/// How many requests wait for the swarm before the next one waits to be sent.
-const REQUESTS: usize = 64;
+/// How many requests can be queued for the swarm.
+const MAX_QUEUED_REQUESTS: usize = 64;
 
-/// A running node. Dropping it ends its connections; [`stop`](Node::stop) closes the store as well.
+/// A running node. Dropping it closes its connections; [`stop`](Node::stop) also closes the store.
 #[derive(Debug)]
 pub struct Node {
     address: Multiaddr,
@@ -30,12 +30,12 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// If the store can't be opened or created, or there is no port to listen on.
+    /// Fails if the store cannot be opened or created, or there is no port to listen on.
     pub async fn start(path: impl AsRef<Path>) -> Result<Self> {
         let flatfs = FlatFs::options().open_or_create(path.as_ref()).await?;
         let blocks = DatastoreBlockstore::new(Arc::new(flatfs));
         let (swarm, address) = swarm::listening(blocks.clone()).await?;
-        let (requests, received) = mpsc::channel(REQUESTS);
+        let (requests, received) = mpsc::channel(MAX_QUEUED_REQUESTS);
         Ok(Node {
             address,
             blocks,
@@ -44,45 +44,45 @@ impl Node {
         })
     }
 
-    /// Where other nodes reach this one.
+    /// Returns the address on which other nodes reach this one.
     #[must_use]
     pub fn address(&self) -> &Multiaddr {
         &self.address
     }
 
-    /// The blocks that are in the store.
+    /// Returns the blocks in the store.
     #[must_use]
     pub fn blocks(&self) -> &DatastoreBlockstore<FlatFs> {
         &self.blocks
     }
 
-    /// Begins to connect to the node at `address`.
+    /// Starts to connect to the node at `address`.
     ///
     /// # Errors
     ///
-    /// If the address makes no sense, or the node has ended.
+    /// Fails if the address is invalid, or the node has stopped.
     pub async fn dial(&self, address: Multiaddr) -> Result<()> {
-        self.ask(|answer| Request::Dial { address, answer }).await
+        self.request(|reply| Request::Dial { address, reply }).await
     }
 
-    /// A block, from the store or else from the first peer that has it, however long that takes. What
-    /// comes from a peer has the hash of its CID.
+    /// Returns a block from the store, or else from the first peer that has it, without a time limit. A block from a
+    /// peer has the hash of its CID.
     ///
-    /// beetswap answers before it stores the block, and tells nobody how that went. Who has to know
-    /// puts the block, too.
+    /// beetswap returns the block before it stores it, and does not report whether storing it succeeded. Put the block
+    /// as well if that matters.
     ///
     /// # Errors
     ///
-    /// If the store can't be read, or the node has ended.
+    /// Fails if the store cannot be read, or the node has stopped.
     pub async fn get(&self, cid: Cid) -> Result<Vec<u8>> {
-        self.ask(|answer| Request::Get { cid, answer }).await
+        self.request(|reply| Request::Get { cid, reply }).await
     }
 
-    /// Ends the connections and closes the store.
+    /// Closes the connections and the store.
     ///
     /// # Errors
     ///
-    /// If the store can't be closed properly, or the swarm panicked.
+    /// Fails if the store cannot write its final state, or the swarm panicked.
     pub async fn stop(self) -> Result<()> {
         let Node {
             blocks,
@@ -96,13 +96,13 @@ impl Node {
         Ok(())
     }
 
-    async fn ask<T>(
+    async fn request<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T>>) -> Request,
     ) -> Result<T> {
-        let (sender, answer) = oneshot::channel();
+        let (sender, reply) = oneshot::channel();
         let sent = self.requests.send(request(sender)).await;
-        sent.ok().context("the node has ended")?;
-        answer.await.context("the node has ended")?
+        sent.ok().context("the node has stopped")?;
+        reply.await.context("the node has stopped")?
     }
 }

@@ -13,26 +13,26 @@ use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm, SwarmBuilder, noise, tcp, yamux};
 use tokio::sync::{mpsc, oneshot};
 
-/// The digests of the usual hash functions have 64 bytes at most.
+/// The longest digest of the usual hash functions, in bytes.
 const MAX_DIGEST: usize = 64;
 
 type Bitswap = beetswap::Behaviour<MAX_DIGEST, DatastoreBlockstore<FlatFs>>;
-type Answer<T> = oneshot::Sender<Result<T>>;
+type Reply<T> = oneshot::Sender<Result<T>>;
 
-/// What the node asks of its swarm. An answer that nobody waits for any more is dropped.
+/// A request of the node to its swarm. A reply whose receiver is gone is dropped.
 #[derive(Debug)]
 pub(crate) enum Request {
     Dial {
         address: Multiaddr,
-        answer: Answer<()>,
+        reply: Reply<()>,
     },
     Get {
         cid: Cid,
-        answer: Answer<Vec<u8>>,
+        reply: Reply<Vec<u8>>,
     },
 }
 
-/// A swarm that serves `blocks`, and the address that it listens on.
+/// Returns a swarm that serves `blocks`, and the address that it listens on.
 pub(crate) async fn listening(
     blocks: DatastoreBlockstore<FlatFs>,
 ) -> Result<(Swarm<Bitswap>, Multiaddr)> {
@@ -55,22 +55,22 @@ pub(crate) async fn listening(
     }
 }
 
-/// Runs the swarm until nobody can send requests any more.
+/// Runs the swarm until all senders of requests are dropped.
 pub(crate) async fn run(mut swarm: Swarm<Bitswap>, mut requests: mpsc::Receiver<Request>) {
     let mut queries = HashMap::new();
     loop {
         tokio::select! {
             event = swarm.select_next_some() => {
                 if let SwarmEvent::Behaviour(event) = event {
-                    answer(event, &mut queries);
+                    reply_to_query(event, &mut queries);
                 }
             }
             request = requests.recv() => match request {
-                Some(Request::Dial { address, answer }) => {
-                    let _ = answer.send(swarm.dial(address).map_err(Into::into));
+                Some(Request::Dial { address, reply }) => {
+                    let _ = reply.send(swarm.dial(address).map_err(Into::into));
                 }
-                Some(Request::Get { cid, answer }) => {
-                    queries.insert(swarm.behaviour_mut().get(&cid), answer);
+                Some(Request::Get { cid, reply }) => {
+                    queries.insert(swarm.behaviour_mut().get(&cid), reply);
                 }
                 None => return,
             },
@@ -78,12 +78,12 @@ pub(crate) async fn run(mut swarm: Swarm<Bitswap>, mut requests: mpsc::Receiver<
     }
 }
 
-fn answer(event: Event, queries: &mut HashMap<QueryId, Answer<Vec<u8>>>) {
+fn reply_to_query(event: Event, queries: &mut HashMap<QueryId, Reply<Vec<u8>>>) {
     let (query, block) = match event {
         Event::GetQueryResponse { query_id, data } => (query_id, Ok(data)),
         Event::GetQueryError { query_id, error } => (query_id, Err(error.into())),
     };
-    if let Some(answer) = queries.remove(&query) {
-        let _ = answer.send(block);
+    if let Some(reply) = queries.remove(&query) {
+        let _ = reply.send(block);
     }
 }

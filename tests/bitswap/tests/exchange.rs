@@ -1,4 +1,4 @@
-//! Nodes exchange blocks, and what they have got is on disk.
+//! Nodes exchange blocks, and the received blocks are on disk.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,12 +13,12 @@ use multihash_codetable::{Code, MultihashDigest as _};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-/// Only against a test that hangs: it takes about a second.
-const FAR_TOO_LONG: Duration = Duration::from_secs(120);
+/// Ends a test that hangs. The tests take about a second.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 type Blocks = HashMap<Cid, Vec<u8>>;
 
-/// A DAG of 20 lists of 20 leaves each, from some bytes to a megabyte, and its root.
+/// Returns a DAG of 20 lists of 20 leaves each, from a few bytes to a megabyte, and its root.
 fn sample() -> (Cid, Blocks) {
     let mut blocks = Blocks::new();
     let mut lists = Vec::new();
@@ -45,8 +45,8 @@ async fn start(dir: &TempDir, name: &str) -> Node {
     Node::start(dir.path().join(name)).await.unwrap()
 }
 
-/// Waits until beetswap has put all that it got.
-async fn stored(node: &Node, blocks: &Blocks) {
+/// Waits until beetswap has stored all blocks.
+async fn wait_until_stored(node: &Node, blocks: &Blocks) {
     for cid in blocks.keys() {
         while !node.blocks().has(cid).await.unwrap() {
             tokio::task::yield_now().await;
@@ -54,7 +54,7 @@ async fn stored(node: &Node, blocks: &Blocks) {
     }
 }
 
-/// All that is in a store which nobody has open.
+/// Returns the contents of a store that is not open.
 async fn on_disk(path: &Path) -> HashMap<Key, Vec<u8>> {
     let flatfs = FlatFs::options().read_only(true).open(path).await.unwrap();
     let entries = flatfs.query(Query::new()).await.unwrap();
@@ -76,7 +76,7 @@ async fn exchange() {
     receiver.dial(provider.address().clone()).await.unwrap();
     let got = dag::fetch(&receiver, root).await.unwrap();
     assert_eq!(got, blocks.keys().copied().collect());
-    stored(&receiver, &blocks).await;
+    wait_until_stored(&receiver, &blocks).await;
     receiver.stop().await.unwrap();
     provider.stop().await.unwrap();
 
@@ -90,17 +90,17 @@ async fn exchange() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dag_goes_from_one_store_to_another() {
-    timeout(FAR_TOO_LONG, exchange()).await.unwrap();
+async fn a_dag_is_copied_from_one_store_to_another() {
+    timeout(TIMEOUT, exchange()).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_node_without_peers_answers_from_its_store() {
+async fn a_node_without_peers_returns_blocks_from_its_store() {
     let dir = tempfile::tempdir().unwrap();
     let node = start(&dir, "alone").await;
     let (cid, block) = dag::leaf(b"mine".to_vec());
     node.blocks().put_keyed(&cid, &block).await.unwrap();
-    let got = timeout(FAR_TOO_LONG, node.get(cid)).await.unwrap();
+    let got = timeout(TIMEOUT, node.get(cid)).await.unwrap();
     assert_eq!(got.unwrap(), block);
     node.stop().await.unwrap();
 }

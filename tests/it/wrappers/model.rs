@@ -1,4 +1,4 @@
-//! Wrappers do as a datastore in memory does, whatever is written and asked.
+//! Wrappers give the same results as a datastore in memory, for random writes and queries.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const KEYS: [&str; 9] = [
     "/", "/a", "/a/b", "/a/b/c", "/a/bb", "/ab", "/ab/c", "/b", "/b/a",
 ];
 
-/// A put, or a delete where there is no value.
+/// A put, or a delete if there is no value.
 type Write = (&'static str, Option<&'static str>);
 
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ enum Step {
     Ask(Query),
     Batch {
         before: Vec<Write>,
-        beside: Vec<Write>,
+        meanwhile: Vec<Write>,
         ask: Query,
         commit: bool,
     },
@@ -89,7 +89,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => any_write().prop_map(Step::Write),
         2 => any_query().prop_map(Step::Ask),
         1 => (writes(), writes(), any_query(), any::<bool>()).prop_map(
-            |(before, beside, ask, commit)| Step::Batch { before, beside, ask, commit },
+            |(before, meanwhile, ask, commit)| Step::Batch { before, meanwhile, ask, commit },
         ),
     ]
 }
@@ -118,7 +118,8 @@ async fn all(entries: EntryStream) -> Vec<Entry> {
     entries.map(Result::unwrap).collect().await
 }
 
-/// The answers are the same, or where no order is asked for as many, each one of those without a slice.
+/// Checks that both datastores return the same entries. Without an order, checks that they return the same number of
+/// entries, each of which is among the results without offset and limit.
 async fn check(query: &Query, ask: impl AsyncFn(Query) -> [EntryStream; 2]) {
     let [found, expected] = ask(query.clone()).await;
     let (found, expected) = (all(found).await, all(expected).await);
@@ -139,7 +140,7 @@ async fn check(query: &Query, ask: impl AsyncFn(Query) -> [EntryStream; 2]) {
     assert_eq!(keys.len(), found.len(), "each key once: {query}");
 }
 
-async fn follow(subject: &dyn Datastore, steps: Vec<Step>) {
+async fn run_steps(subject: &dyn Datastore, steps: Vec<Step>) {
     let model = MemoryDatastore::new();
     let both: [&dyn Datastore; 2] = [subject, &model];
     for step in steps {
@@ -160,7 +161,7 @@ async fn follow(subject: &dyn Datastore, steps: Vec<Step>) {
             }
             Step::Batch {
                 before,
-                beside,
+                meanwhile,
                 ask,
                 commit,
             } => {
@@ -169,7 +170,7 @@ async fn follow(subject: &dyn Datastore, steps: Vec<Step>) {
                     for put in &before {
                         write_to_batch(&**batch, *put).await;
                     }
-                    for put in &beside {
+                    for put in &meanwhile {
                         write(datastore, *put).await;
                     }
                 }
@@ -210,10 +211,10 @@ async fn follow(subject: &dyn Datastore, steps: Vec<Step>) {
 fn run(steps: Vec<Step>, subject: impl Future<Output = Arc<dyn Datastore>>) {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.build().unwrap();
-    runtime.block_on(async { follow(&*subject.await, steps).await });
+    runtime.block_on(async { run_steps(&*subject.await, steps).await });
 }
 
-/// A mount with `/` and these prefixes. What each datastore has below another mount must not be seen.
+/// Returns a mount with `/` and these prefixes. Each datastore has values below other mounts, which must stay hidden.
 async fn mount(prefixes: Vec<&'static str>) -> Arc<dyn Datastore> {
     let mut prefixes = prefixes;
     prefixes.push("/");
@@ -238,13 +239,13 @@ async fn mount(prefixes: Vec<&'static str>) -> Arc<dyn Datastore> {
     Arc::new(builder.build().unwrap())
 }
 
-/// A datastore with something everywhere but below `/a/n`.
+/// Returns a datastore with values everywhere except below `/a/n`.
 async fn around_a_namespace() -> Arc<dyn Datastore> {
-    let below = MemoryDatastore::new();
+    let inner = MemoryDatastore::new();
     for key in ["/", "/a", "/a/n2", "/a/n2/b", "/a/m", "/n", "/z/a/n"] {
-        below.put(&Key::new(key), "outside".into()).await.unwrap();
+        inner.put(&Key::new(key), "outside".into()).await.unwrap();
     }
-    Arc::new(below)
+    Arc::new(inner)
 }
 
 fn any_mounts() -> impl Strategy<Value = Vec<&'static str>> {
@@ -259,30 +260,30 @@ proptest! {
     })]
 
     #[test]
-    fn a_mount_does_as_one_datastore(steps in any_steps(), prefixes in any_mounts()) {
+    fn a_mount_behaves_as_one_datastore(steps in any_steps(), prefixes in any_mounts()) {
         run(steps, mount(prefixes));
     }
 
     #[test]
-    fn a_namespace_does_as_a_datastore_of_its_own(steps in any_steps()) {
+    fn a_namespace_behaves_as_a_datastore_of_its_own(steps in any_steps()) {
         run(steps, async {
             Arc::new(Namespace::new(around_a_namespace().await, "/a/n")) as Arc<dyn Datastore>
         });
     }
 
     #[test]
-    fn automatic_batches_do_as_a_datastore_that_writes_at_once(
+    fn an_auto_batch_behaves_as_a_datastore_that_writes_at_once(
         steps in any_steps(),
         writes in 0_usize..6,
         bytes in 1_usize..5,
     ) {
-        let below = Arc::new(MemoryDatastore::new());
-        let subject = AutoBatch::new(below).max_writes(writes).max_bytes(bytes);
+        let inner = Arc::new(MemoryDatastore::new());
+        let subject = AutoBatch::new(inner).max_writes(writes).max_bytes(bytes);
         run(steps, async { Arc::new(subject) as Arc<dyn Datastore> });
     }
 
     #[test]
-    fn wrappers_on_wrappers_do_as_one_datastore(steps in any_steps()) {
+    fn nested_wrappers_behave_as_one_datastore(steps in any_steps()) {
         run(steps, async {
             let inner = Namespace::new(around_a_namespace().await, "/a/n");
             let blocks = AutoBatch::new(Arc::new(inner)).max_writes(3);

@@ -1,4 +1,4 @@
-//! Several datastores as one.
+//! [`Mount`]: several datastores as one.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use ds_flatfs::{Accuracy, Datastore, DiskUsage, Error, Key, MemoryDatastore, Que
 use futures::FutureExt;
 
 use super::rigged::{Call, Rigged};
-use super::{answers_each_key_alone, keys, put_all, shared, value, values_of_many};
+use super::{get_many_values, keys, needs_no_later_key, put_all, shared, value};
 use crate::support::{Home, assert_clear};
 
-/// Empty datastores in memory under these prefixes.
+/// Returns empty datastores in memory and a mount that has them under these prefixes.
 fn mounted<const N: usize>(prefixes: [&str; N]) -> ([MemoryDatastore; N], Mount) {
     let datastores = prefixes.map(|_| MemoryDatastore::new());
     let mount = |builder: MountBuilder, (prefix, datastore): (&str, &MemoryDatastore)| {
@@ -21,7 +21,7 @@ fn mounted<const N: usize>(prefixes: [&str; N]) -> ([MemoryDatastore; N], Mount)
     (datastores, built)
 }
 
-/// Rigged ones under `/a`, `/b` and `/c`.
+/// Returns rigged datastores and a mount that has them under `/a`, `/b` and `/c`.
 fn rigged() -> ([Rigged; 3], Mount) {
     let datastores = ["a", "b", "c"].map(Rigged::new);
     let [a, b, c] = &datastores;
@@ -33,9 +33,9 @@ fn rigged() -> ([Rigged; 3], Mount) {
 }
 
 #[tokio::test]
-async fn a_key_belongs_to_the_datastore_with_the_longest_prefix_that_it_has() {
+async fn a_key_belongs_to_the_datastore_with_the_longest_matching_prefix() {
     let ([root, a, ab], mount) = mounted(["/", "/a", "/a/b"]);
-    for (key, place, below) in [
+    for (key, datastore, inner) in [
         ("/x", &root, "/x"),
         ("/ab", &root, "/ab"),
         ("/a", &a, "/"),
@@ -45,15 +45,19 @@ async fn a_key_belongs_to_the_datastore_with_the_longest_prefix_that_it_has() {
         ("/a/b/c/d", &ab, "/c/d"),
     ] {
         put_all(&mount, &[(key, "value")]).await;
-        assert_eq!(value(place, below).await.as_deref(), Some("value"), "{key}");
+        assert_eq!(
+            value(datastore, inner).await.as_deref(),
+            Some("value"),
+            "{key}"
+        );
         assert_eq!(value(&mount, key).await.as_deref(), Some("value"), "{key}");
         mount.delete(&Key::new(key)).await.unwrap();
-        assert_eq!(value(place, below).await, None, "{key}");
+        assert_eq!(value(datastore, inner).await, None, "{key}");
     }
 }
 
 #[tokio::test]
-async fn a_key_under_no_mount_is_not_there_and_cannot_be_put() {
+async fn a_key_under_no_mount_has_no_value_and_cannot_be_put() {
     let (_, mount) = mounted(["/a", "/b"]);
     let key = Key::new("/ab");
     let batch = mount.batch().await.unwrap();
@@ -79,7 +83,7 @@ async fn a_key_under_no_mount_is_not_there_and_cannot_be_put() {
 }
 
 #[tokio::test]
-async fn what_stands_below_another_mount_is_hidden() {
+async fn values_below_another_mount_are_hidden() {
     let ([root, a], mount) = mounted(["/", "/a"]);
     put_all(
         &root,
@@ -94,7 +98,7 @@ async fn what_stands_below_another_mount_is_hidden() {
 }
 
 #[tokio::test]
-async fn a_query_asks_only_the_datastores_that_it_concerns() {
+async fn a_query_reads_only_the_datastores_that_it_concerns() {
     let ([_, _, other], mount) = mounted(["/", "/a", "/other"]);
     other.close().await.unwrap();
     assert!(keys(&mount, Query::new().prefix("/a/b")).await.is_empty());
@@ -103,7 +107,7 @@ async fn a_query_asks_only_the_datastores_that_it_concerns() {
 }
 
 #[tokio::test]
-async fn an_error_names_the_key_as_the_mount_has_it() {
+async fn an_error_names_the_key_of_the_mount() {
     let (_home, files) = Home::with_store("next-to-last/2").await;
     let mount = Mount::builder().mount("/blocks", shared(&files));
     let mount = mount.build().unwrap();
@@ -113,27 +117,27 @@ async fn an_error_names_the_key_as_the_mount_has_it() {
 
 #[tokio::test]
 async fn an_error_about_an_earlier_write_names_the_key_of_that_write() {
-    let below = Rigged::new("below");
-    below.refuse("/refused");
-    let batches = AutoBatch::new(shared(&below));
+    let inner = Rigged::new("inner");
+    inner.reject("/rejected");
+    let batches = AutoBatch::new(shared(&inner));
     let mount = Mount::builder().mount("/blocks", shared(&batches));
     let mount = mount.build().unwrap();
-    put_all(&mount, &[("/blocks/refused", "1")]).await;
-    assert_clear(&mount.sync().await.unwrap_err(), "\"/blocks/refused\"");
-    put_all(&mount, &[("/blocks/refused", "1")]).await;
+    put_all(&mount, &[("/blocks/rejected", "1")]).await;
+    assert_clear(&mount.sync().await.unwrap_err(), "\"/blocks/rejected\"");
+    put_all(&mount, &[("/blocks/rejected", "1")]).await;
     batches.batch().await.unwrap().commit().await.unwrap();
     let key = Key::new("/blocks/sound");
     let error = mount.put(&key, "2".into()).await.unwrap_err();
-    assert_clear(&error, "\"/blocks/refused\"");
+    assert_clear(&error, "\"/blocks/rejected\"");
 }
 
 #[tokio::test]
-async fn many_keys_are_asked_of_each_datastore_with_one_call() {
+async fn a_bulk_read_makes_one_call_to_each_datastore() {
     let ([a, b, c], mount) = rigged();
     put_all(&mount, &[("/a/x", "1"), ("/b/x", "2"), ("/a/y", "3")]).await;
     let wanted = ["/a/x", "/b/x", "/nowhere", "/a/y", "/a/none", "/a/x"];
     let [one, two, three] = ["1", "2", "3"].map(|value| Some(value.to_owned()));
-    let found = values_of_many(&mount, &wanted).await;
+    let found = get_many_values(&mount, &wanted).await;
     assert_eq!(found, [one.clone(), two, None, three, None, one]);
     let reads = [&a, &b, &c].map(Rigged::reads);
     assert_eq!(
@@ -141,15 +145,15 @@ async fn many_keys_are_asked_of_each_datastore_with_one_call() {
         [(0, 2), (0, 2), (0, 0)],
         "one get_many, one has_many"
     );
-    answers_each_key_alone(&mount, &wanted).await;
+    needs_no_later_key(&mount, &wanted).await;
 }
 
 #[tokio::test]
-async fn keys_of_two_datastores_may_come_in_turns_for_as_long_as_they_like() {
+async fn keys_of_two_datastores_may_alternate_in_a_long_bulk_read() {
     let (_, mount) = mounted(["/a", "/b"]);
     put_all(&mount, &[("/a/x", "1"), ("/b/x", "2")]).await;
     let wanted = ["/a/x", "/b/x"].repeat(3000);
-    let found = values_of_many(&mount, &wanted).await;
+    let found = get_many_values(&mount, &wanted).await;
     let expected = ["1", "2"].repeat(3000);
     assert!(
         found
@@ -160,7 +164,7 @@ async fn keys_of_two_datastores_may_come_in_turns_for_as_long_as_they_like() {
 }
 
 #[test]
-fn prefixes_that_are_not_clean_or_given_twice_are_refused_by_name() {
+fn prefixes_that_are_unclean_or_repeated_are_errors_that_name_them() {
     let memory = || Arc::new(MemoryDatastore::new());
     for prefix in ["", "blocks", "/blocks/", "/a//b", "/../a"] {
         let error = Mount::builder().mount(prefix, memory()).build();
@@ -175,7 +179,7 @@ fn prefixes_that_are_not_clean_or_given_twice_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn sync_and_close_try_all_datastores_and_report_the_first_error() {
+async fn sync_and_close_call_all_datastores_and_return_the_first_error() {
     let ([a, b, c], mount) = rigged();
     b.fail(Call::Sync);
     c.fail(Call::Sync);
@@ -198,17 +202,17 @@ async fn the_disk_usage_is_the_sum_and_as_accurate_as_the_least_accurate() {
         Accuracy::TimedOut,
         Accuracy::Unknown,
     ] {
-        b.is_as_accurate_as(accuracy);
+        b.set_accuracy(accuracy);
         let usage = mount.disk_usage().await.unwrap();
         assert_eq!(usage, DiskUsage::new(6, accuracy));
-        a.is_as_accurate_as(accuracy);
+        a.set_accuracy(accuracy);
     }
     c.close().await.unwrap();
     assert!(mount.disk_usage().await.unwrap_err().is_closed());
 }
 
 #[tokio::test]
-async fn a_batch_begins_one_only_where_it_writes() {
+async fn a_batch_begins_an_inner_batch_only_where_it_writes() {
     let ([a, b, c], mount) = rigged();
     let batch = mount.batch().await.unwrap();
     assert_eq!(batch.get(&Key::new("/c/x")).await.unwrap(), None);
@@ -220,7 +224,7 @@ async fn a_batch_begins_one_only_where_it_writes() {
     assert_eq!([&a, &b, &c].map(Rigged::commits), [1, 1, 0]);
 }
 
-/// A batch that writes to all three.
+/// Returns a batch that writes to all three datastores.
 async fn batch_of_three(mount: &Mount) -> Box<dyn ds_flatfs::Batch> {
     let batch = mount.batch().await.unwrap();
     for key in ["/c/x", "/b/x", "/a/x"] {
@@ -230,7 +234,7 @@ async fn batch_of_three(mount: &Mount) -> Box<dyn ds_flatfs::Batch> {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_half_way_says_what_is_committed() {
+async fn a_commit_that_fails_half_way_names_the_committed_mounts() {
     let ([_, b, _], mount) = rigged();
     b.fail(Call::Commit);
     let error = batch_of_three(&mount).await.commit().await.unwrap_err();
@@ -249,7 +253,7 @@ async fn a_commit_that_fails_half_way_says_what_is_committed() {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_at_once_has_changed_nothing() {
+async fn a_commit_that_fails_at_the_first_mount_changes_nothing() {
     let ([a, _, _], mount) = rigged();
     a.fail(Call::Commit);
     let error = batch_of_three(&mount).await.commit().await.unwrap_err();
@@ -258,12 +262,12 @@ async fn a_commit_that_fails_at_once_has_changed_nothing() {
 }
 
 #[tokio::test]
-async fn a_commit_goes_on_when_its_future_is_dropped() {
+async fn a_commit_continues_when_its_future_is_dropped() {
     let ([_, b, c], mount) = rigged();
-    b.hold_commits();
+    b.block_commits();
     let batch = batch_of_three(&mount).await;
     assert!(batch.commit().now_or_never().is_none());
-    b.let_commit();
+    b.release_commits();
     while c.commits() == 0 {
         tokio::task::yield_now().await;
     }

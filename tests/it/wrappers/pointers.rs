@@ -1,4 +1,4 @@
-//! Pointers to datastores, where a datastore is asked for.
+//! `Arc` and `Box` of datastores where a datastore is expected.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use ds_flatfs::{Batch, Datastore, FlatFs, Key, Query};
 use futures::stream::{self, StreamExt};
 
 use super::rigged::Rigged;
-use super::{keys, shared, value, values_of_many};
+use super::{get_many_values, keys, shared, value};
 use crate::support::Home;
 
-/// What a node may be made of that knows nothing of pointers.
-async fn use_all<D: Datastore>(datastore: D, below: &Rigged) {
+/// Uses all methods, as generic code does that does not know about pointers.
+async fn use_all<D: Datastore>(datastore: D, inner: &Rigged) {
     let puts = [("/a", "1"), ("/b", "2")].map(|(key, value)| Ok((key.into(), value.into())));
     datastore
         .put_many(stream::iter(puts).boxed())
@@ -18,20 +18,24 @@ async fn use_all<D: Datastore>(datastore: D, below: &Rigged) {
         .unwrap();
     let [one, two] = ["1", "2"].map(|value| Some(value.to_owned()));
     let wanted = ["/b", "/none", "/a"];
-    assert_eq!(values_of_many(&datastore, &wanted).await, [two, None, one]);
-    let going = stream::iter([Key::new("/a")]).boxed();
-    datastore.delete_many(going).await.unwrap();
+    assert_eq!(get_many_values(&datastore, &wanted).await, [two, None, one]);
+    let deleted = stream::iter([Key::new("/a")]).boxed();
+    datastore.delete_many(deleted).await.unwrap();
     assert_eq!(keys(&datastore, Query::new()).await, ["/b"]);
-    assert_eq!(below.reads(), (0, 2), "get_many and has_many are its own");
-    assert_eq!(below.writes_of_many(), 2, "and put_many and delete_many");
+    assert_eq!(inner.reads(), (0, 2), "get_many and has_many are forwarded");
+    assert_eq!(
+        inner.bulk_writes(),
+        2,
+        "put_many and delete_many are forwarded"
+    );
 
     let batch = datastore.batch().await.unwrap();
     fill_and_end(batch, true).await;
     let batch = datastore.batch().await.unwrap();
     fill_and_end(batch, false).await;
-    assert_eq!(value(below, "/c").await.as_deref(), Some("committed"));
+    assert_eq!(value(inner, "/c").await.as_deref(), Some("committed"));
     datastore.close().await.unwrap();
-    assert!(below.has(&Key::new("/b")).await.unwrap_err().is_closed());
+    assert!(inner.has(&Key::new("/b")).await.unwrap_err().is_closed());
 }
 
 async fn fill_and_end<B: Batch>(batch: B, commit: bool) {
@@ -48,18 +52,18 @@ async fn fill_and_end<B: Batch>(batch: B, commit: bool) {
 }
 
 #[tokio::test]
-async fn a_pointer_to_a_datastore_is_one_with_all_that_it_has_of_its_own() {
-    let below = Rigged::new("below");
-    use_all(shared(&below), &below).await;
-    let below = Rigged::new("below");
-    let boxed: Box<dyn Datastore> = Box::new(below.clone());
-    use_all(boxed, &below).await;
-    let below = Rigged::new("below");
-    use_all(Arc::new(shared(&below)), &below).await;
+async fn a_pointer_to_a_datastore_forwards_every_method() {
+    let inner = Rigged::new("inner");
+    use_all(shared(&inner), &inner).await;
+    let inner = Rigged::new("inner");
+    let boxed: Box<dyn Datastore> = Box::new(inner.clone());
+    use_all(boxed, &inner).await;
+    let inner = Rigged::new("inner");
+    use_all(Arc::new(shared(&inner)), &inner).await;
 }
 
 #[tokio::test]
-async fn a_store_in_an_arc_is_called_like_the_store() {
+async fn a_store_in_an_arc_is_used_like_the_store() {
     let (_home, store) = Home::with_store("next-to-last/2").await;
     let store: Arc<FlatFs> = Arc::new(store);
     let key = Key::new("/KEY");

@@ -1,4 +1,4 @@
-//! A datastore that fails and waits where a test wants it to.
+//! [`Rigged`]: a datastore that fails and waits where a test tells it to.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,10 +19,10 @@ pub(super) enum Call {
     Close,
 }
 
-/// A datastore in memory that is rigged; a clone is another handle to it.
+/// A datastore in memory that counts calls and can be told to fail or wait. A clone is another handle to it.
 #[derive(Clone, Debug)]
 pub(super) struct Rigged {
-    sound: MemoryDatastore,
+    inner: MemoryDatastore,
     rig: Arc<Rig>,
 }
 
@@ -30,35 +30,35 @@ pub(super) struct Rigged {
 struct Rig {
     name: &'static str,
     failing: Mutex<Option<Call>>,
-    refused: Mutex<Option<Key>>,
+    rejected: Mutex<Option<Key>>,
     accuracy: Mutex<Accuracy>,
-    /// Closed, it holds up every commit.
+    /// Has no permit while commits have to wait.
     gate: Semaphore,
     batches: AtomicUsize,
     commits: AtomicUsize,
-    /// Reads of one key,
+    /// Reads of one key.
     reads: AtomicUsize,
-    /// and of many.
-    reads_of_many: AtomicUsize,
-    writes_of_many: AtomicUsize,
+    /// Bulk reads.
+    bulk_reads: AtomicUsize,
+    bulk_writes: AtomicUsize,
 }
 
 impl Rigged {
-    /// One that works, with the name that its errors will have.
+    /// Returns a datastore that works; its errors have the name.
     pub(super) fn new(name: &'static str) -> Self {
         Rigged {
-            sound: MemoryDatastore::new(),
+            inner: MemoryDatastore::new(),
             rig: Arc::new(Rig {
                 name,
                 failing: Mutex::default(),
-                refused: Mutex::default(),
+                rejected: Mutex::default(),
                 accuracy: Mutex::new(Accuracy::Exact),
                 gate: Semaphore::new(1),
                 batches: AtomicUsize::default(),
                 commits: AtomicUsize::default(),
                 reads: AtomicUsize::default(),
-                reads_of_many: AtomicUsize::default(),
-                writes_of_many: AtomicUsize::default(),
+                bulk_reads: AtomicUsize::default(),
+                bulk_writes: AtomicUsize::default(),
             }),
         }
     }
@@ -67,48 +67,48 @@ impl Rigged {
         *self.rig.failing.lock().unwrap() = call.into();
     }
 
-    /// Batches don't take this key.
-    pub(super) fn refuse(&self, key: &str) {
-        *self.rig.refused.lock().unwrap() = Some(Key::new(key));
+    /// Makes batches reject this key.
+    pub(super) fn reject(&self, key: &str) {
+        *self.rig.rejected.lock().unwrap() = Some(Key::new(key));
     }
 
-    pub(super) fn is_as_accurate_as(&self, accuracy: Accuracy) {
+    pub(super) fn set_accuracy(&self, accuracy: Accuracy) {
         *self.rig.accuracy.lock().unwrap() = accuracy;
     }
 
-    /// Holds up commits until [`let_commit`](Rigged::let_commit).
-    pub(super) fn hold_commits(&self) {
+    /// Makes commits wait until [`release_commits`](Rigged::release_commits).
+    pub(super) fn block_commits(&self) {
         self.rig.gate.try_acquire().unwrap().forget();
     }
 
-    pub(super) fn let_commit(&self) {
+    pub(super) fn release_commits(&self) {
         self.rig.gate.add_permits(1);
     }
 
-    /// How many batches were begun.
+    /// Returns how many batches were begun.
     pub(super) fn batches(&self) -> usize {
         self.rig.batches.load(Ordering::Relaxed)
     }
 
-    /// How many batches were committed.
+    /// Returns how many batches were committed.
     pub(super) fn commits(&self) -> usize {
         self.rig.commits.load(Ordering::Relaxed)
     }
 
-    /// How many calls read a key, and how many read many.
+    /// Returns the number of reads of one key, and the number of bulk reads.
     pub(super) fn reads(&self) -> (usize, usize) {
-        let [one, many] = [&self.rig.reads, &self.rig.reads_of_many];
+        let [one, many] = [&self.rig.reads, &self.rig.bulk_reads];
         (one.load(Ordering::Relaxed), many.load(Ordering::Relaxed))
     }
 
     /// How many calls wrote many keys.
-    pub(super) fn writes_of_many(&self) -> usize {
-        self.rig.writes_of_many.load(Ordering::Relaxed)
+    pub(super) fn bulk_writes(&self) -> usize {
+        self.rig.bulk_writes.load(Ordering::Relaxed)
     }
 
-    /// The sound datastore in it.
+    /// The inner datastore in it.
     pub(super) fn inside(&self) -> &MemoryDatastore {
-        &self.sound
+        &self.inner
     }
 }
 
@@ -128,121 +128,121 @@ impl Rig {
 impl Datastore for Rigged {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         self.rig.reads.fetch_add(1, Ordering::Relaxed);
-        self.sound.get(key).await
+        self.inner.get(key).await
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
         self.rig.reads.fetch_add(1, Ordering::Relaxed);
-        self.sound.has(key).await
+        self.inner.has(key).await
     }
 
     fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
-        self.rig.reads_of_many.fetch_add(1, Ordering::Relaxed);
-        self.sound.get_many(keys)
+        self.rig.bulk_reads.fetch_add(1, Ordering::Relaxed);
+        self.inner.get_many(keys)
     }
 
     fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
-        self.rig.reads_of_many.fetch_add(1, Ordering::Relaxed);
-        self.sound.has_many(keys)
+        self.rig.bulk_reads.fetch_add(1, Ordering::Relaxed);
+        self.inner.has_many(keys)
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        self.sound.get_size(key).await
+        self.inner.get_size(key).await
     }
 
     async fn put_many(&self, puts: PutStream<'_>) -> Result<()> {
-        self.rig.writes_of_many.fetch_add(1, Ordering::Relaxed);
-        self.sound.put_many(puts).await
+        self.rig.bulk_writes.fetch_add(1, Ordering::Relaxed);
+        self.inner.put_many(puts).await
     }
 
     async fn delete_many(&self, keys: KeyStream<'_>) -> Result<()> {
-        self.rig.writes_of_many.fetch_add(1, Ordering::Relaxed);
-        self.sound.delete_many(keys).await
+        self.rig.bulk_writes.fetch_add(1, Ordering::Relaxed);
+        self.inner.delete_many(keys).await
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
-        self.sound.query(query).await
+        self.inner.query(query).await
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        self.sound.put(key, value).await
+        self.inner.put(key, value).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        self.sound.delete(key).await
+        self.inner.delete(key).await
     }
 
     async fn sync(&self) -> Result<()> {
         self.rig.check(Call::Sync)?;
-        self.sound.sync().await
+        self.inner.sync().await
     }
 
     async fn batch(&self) -> Result<Box<dyn Batch>> {
         self.rig.batches.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(RiggedBatch {
-            sound: self.sound.batch().await?,
+            inner: self.inner.batch().await?,
             rig: Arc::clone(&self.rig),
         }))
     }
 
     async fn disk_usage(&self) -> Result<DiskUsage> {
-        let bytes = self.sound.disk_usage().await?.bytes;
+        let bytes = self.inner.disk_usage().await?.bytes;
         Ok(DiskUsage::new(bytes, *self.rig.accuracy.lock().unwrap()))
     }
 
     async fn close(&self) -> Result<()> {
-        self.sound.close().await?;
+        self.inner.close().await?;
         self.rig.check(Call::Close)
     }
 }
 
 #[derive(Debug)]
 struct RiggedBatch {
-    sound: Box<dyn Batch>,
+    inner: Box<dyn Batch>,
     rig: Arc<Rig>,
 }
 
 #[async_trait]
 impl Batch for RiggedBatch {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        self.sound.get(key).await
+        self.inner.get(key).await
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
-        self.sound.has(key).await
+        self.inner.has(key).await
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        self.sound.get_size(key).await
+        self.inner.get_size(key).await
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
-        self.sound.query(query).await
+        self.inner.query(query).await
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        if self.rig.refused.lock().unwrap().as_ref() == Some(key) {
+        if self.rig.rejected.lock().unwrap().as_ref() == Some(key) {
             return Err(Error::InvalidKey {
                 key: key.to_string(),
-                reason: "it is refused",
+                reason: "it is rejected",
             });
         }
-        self.sound.put(key, value).await
+        self.inner.put(key, value).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        self.sound.delete(key).await
+        self.inner.delete(key).await
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
         let _gate = self.rig.gate.acquire().await.unwrap();
         self.rig.check(Call::Commit)?;
-        self.sound.commit().await?;
+        self.inner.commit().await?;
         self.rig.commits.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     async fn discard(self: Box<Self>) -> Result<()> {
-        self.sound.discard().await
+        self.inner.discard().await
     }
 }

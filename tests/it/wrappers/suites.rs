@@ -40,12 +40,12 @@ async fn a_mount_over_the_namespaces_of_the_suites_passes() {
 }
 
 #[tokio::test]
-async fn a_mount_of_files_passes_with_the_keys_that_they_can_have() {
+async fn a_mount_of_files_passes_with_the_keys_of_blocks() {
     let dir = tempfile::tempdir().unwrap();
     let mount = Mount::builder()
         .mount("/0KEY0", memory())
         .mount("/", files(&dir).await);
-    passes(mount.build().unwrap(), Keys::Flat).await;
+    passes(mount.build().unwrap(), Keys::Blocks).await;
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn a_namespace_passes() {
 #[tokio::test]
 async fn a_namespace_over_files_passes() {
     let dir = tempfile::tempdir().unwrap();
-    passes(Namespace::new(files(&dir).await, "/"), Keys::Flat).await;
+    passes(Namespace::new(files(&dir).await, "/"), Keys::Blocks).await;
 }
 
 #[tokio::test]
@@ -67,35 +67,35 @@ async fn a_namespace_over_files_in_a_mount_passes() {
         .mount("/", memory())
         .mount("/blocks", files(&dir).await);
     let blocks = Namespace::new(Arc::new(mount.build().unwrap()), "/blocks");
-    passes(blocks, Keys::Flat).await;
+    passes(blocks, Keys::Blocks).await;
 }
 
 #[cfg(feature = "verify")]
 #[tokio::test]
-async fn a_verifying_datastore_passes_with_keys_that_are_no_hashes() {
-    let verifying = Verifying::new(memory()).allow_other_keys(true);
+async fn a_verifying_datastore_passes_with_keys_that_are_not_hashes() {
+    let verifying = Verifying::new(memory()).allow_unchecked(true);
     passes(verifying, Keys::Flat).await;
 }
 
 #[tokio::test]
-async fn automatic_batches_pass() {
+async fn an_auto_batch_passes() {
     passes(AutoBatch::new(memory()).max_writes(70), Keys::Any).await;
 }
 
 #[tokio::test]
-async fn automatic_batches_of_one_write_or_few_bytes_pass() {
+async fn an_auto_batch_of_one_write_or_few_bytes_passes() {
     passes(AutoBatch::new(memory()).max_writes(1), Keys::Flat).await;
     passes(AutoBatch::new(memory()).max_bytes(500), Keys::Flat).await;
 }
 
 #[tokio::test]
-async fn automatic_batches_over_files_pass() {
+async fn an_auto_batch_over_files_passes() {
     let dir = tempfile::tempdir().unwrap();
     let batches = AutoBatch::new(files(&dir).await).max_writes(30);
-    passes(batches, Keys::Flat).await;
+    passes(batches, Keys::Blocks).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn automatic_batches_pass_on_a_runtime_of_many_threads() {
+async fn an_auto_batch_passes_on_a_runtime_with_many_threads() {
     passes(AutoBatch::new(memory()).max_writes(5), Keys::Flat).await;
 }

@@ -1,4 +1,4 @@
-//! Values checked against the hash in their key.
+//! [`Verifying`]: values that are checked against the hash in their key.
 
 use bytes::Bytes;
 use ds_flatfs::wrappers::{Mount, Namespace, Verifying};
@@ -6,7 +6,7 @@ use ds_flatfs::{Datastore, Error, Key, MemoryDatastore, Query};
 use futures::FutureExt;
 use futures::stream::{self, StreamExt};
 
-use super::{answer, keys, shared};
+use super::{entries, keys, shared};
 use crate::support::{assert_clear, block, key_of, random_bytes};
 
 fn is_corrupt<T: std::fmt::Debug>(result: ds_flatfs::Result<T>, key: &Key) {
@@ -15,25 +15,25 @@ fn is_corrupt<T: std::fmt::Debug>(result: ds_flatfs::Result<T>, key: &Key) {
     assert_clear(&error, key.as_str());
 }
 
-/// A datastore with a sound block and one that is damaged, and their keys.
+/// Returns a datastore with an intact block and a damaged one, and their keys.
 async fn damaged() -> (MemoryDatastore, [Key; 2]) {
-    let below = MemoryDatastore::new();
-    let ((sound, value), (damaged, other)) = (block(1), block(2));
-    below.put(&sound, value).await.unwrap();
-    below.put(&damaged, other.slice(1..)).await.unwrap();
-    (below, [sound, damaged])
+    let inner = MemoryDatastore::new();
+    let ((intact, value), (damaged, other)) = (block(1), block(2));
+    inner.put(&intact, value).await.unwrap();
+    inner.put(&damaged, other.slice(1..)).await.unwrap();
+    (inner, [intact, damaged])
 }
 
 #[tokio::test]
 async fn a_value_with_another_hash_is_not_written() {
-    let below = MemoryDatastore::new();
-    let verifying = Verifying::new(shared(&below));
+    let inner = MemoryDatastore::new();
+    let verifying = Verifying::new(shared(&inner));
     let (key, value) = block(1);
     is_corrupt(verifying.put(&key, "other".into()).await, &key);
     let batch = verifying.batch().await.unwrap();
     is_corrupt(batch.put(&key, "other".into()).await, &key);
     batch.commit().await.unwrap();
-    assert!(!below.has(&key).await.unwrap());
+    assert!(!inner.has(&key).await.unwrap());
 
     let batch = verifying.batch().await.unwrap();
     batch.put(&key, value.clone()).await.unwrap();
@@ -42,14 +42,14 @@ async fn a_value_with_another_hash_is_not_written() {
 }
 
 #[tokio::test]
-async fn a_damaged_value_is_not_answered() {
-    let (below, [sound, damaged]) = damaged().await;
-    let verifying = Verifying::new(shared(&below));
+async fn a_damaged_value_is_not_returned() {
+    let (inner, [intact, damaged]) = damaged().await;
+    let verifying = Verifying::new(shared(&inner));
     let batch = verifying.batch().await.unwrap();
     is_corrupt(verifying.get(&damaged).await, &damaged);
     is_corrupt(batch.get(&damaged).await, &damaged);
-    assert!(verifying.get(&sound).await.unwrap().is_some());
-    assert!(batch.get(&sound).await.unwrap().is_some());
+    assert!(verifying.get(&intact).await.unwrap().is_some());
+    assert!(batch.get(&intact).await.unwrap().is_some());
 
     for stream in [
         verifying.query(Query::new()).await.unwrap(),
@@ -60,29 +60,34 @@ async fn a_damaged_value_is_not_answered() {
             .await
             .into_iter()
             .partition(Result::is_ok);
-        assert_eq!(found.len(), 1, "the others still come");
+        assert_eq!(found.len(), 1, "the other entries are still returned");
         is_corrupt(errors.into_iter().next().unwrap(), &damaged);
     }
 }
 
 #[tokio::test]
-async fn an_error_of_a_read_names_the_key_that_the_caller_gave() {
-    let (below, [_, damaged]) = damaged().await;
-    let [other, _, _] = other_keys();
-    below.put(&other, "value".into()).await.unwrap();
-    let checked = Verifying::new(shared(&below));
+async fn an_error_of_a_read_names_the_key_of_the_caller() {
+    let (inner, [_, damaged]) = damaged().await;
+    let [other, _, _] = uncheckable_keys();
+    inner.put(&other, "value".into()).await.unwrap();
+    let checked = Verifying::new(shared(&inner));
     let mount = Mount::builder().mount("/blocks", shared(&checked));
     let mount = mount.build().unwrap();
-    names_its_keys(&mount, &Key::new("/blocks"), &damaged, &other).await;
+    errors_name_the_keys_below(&mount, &Key::new("/blocks"), &damaged, &other).await;
     let namespace = Namespace::new(shared(&mount), "/blocks");
-    names_its_keys(&namespace, &Key::root(), &damaged, &other).await;
+    errors_name_the_keys_below(&namespace, &Key::root(), &damaged, &other).await;
 }
 
-/// Whether the errors about two bad keys name them as they are called below `prefix`.
-async fn names_its_keys(datastore: &dyn Datastore, prefix: &Key, damaged: &Key, other: &Key) {
+/// Checks that the errors about two bad keys name the keys below `prefix`.
+async fn errors_name_the_keys_below(
+    datastore: &dyn Datastore,
+    prefix: &Key,
+    damaged: &Key,
+    other: &Key,
+) {
     let batch = datastore.batch().await.unwrap();
     let [damaged, other] = [damaged, other].map(|key| prefix.child(key));
-    let is_refused = |error: Error| {
+    let is_rejected = |error: Error| {
         let named = matches!(&error, Error::InvalidKey { key, .. } if *key == other.as_str());
         assert!(named, "{error:?}");
     };
@@ -91,18 +96,18 @@ async fn names_its_keys(datastore: &dyn Datastore, prefix: &Key, damaged: &Key, 
         assert!(named, "{error:?}");
     };
     is_corrupt(datastore.get(&damaged).await.unwrap_err());
-    is_refused(datastore.get(&other).await.unwrap_err());
+    is_rejected(datastore.get(&other).await.unwrap_err());
     is_corrupt(batch.get(&damaged).await.unwrap_err());
-    is_refused(batch.get(&other).await.unwrap_err());
+    is_rejected(batch.get(&other).await.unwrap_err());
     is_corrupt(batch.put(&damaged, "another".into()).await.unwrap_err());
     is_corrupt(batch.get(&damaged).await.unwrap_err());
 
     let both = stream::iter([damaged.clone(), other.clone()]).boxed();
-    let answers: Vec<_> = datastore.get_many(both).collect().await;
-    let [(first, corrupt), (second, refused)] = answers.try_into().unwrap();
+    let results: Vec<_> = datastore.get_many(both).collect().await;
+    let [(first, corrupt), (second, rejected)] = results.try_into().unwrap();
     assert_eq!([first, second], [damaged.clone(), other.clone()]);
     is_corrupt(corrupt.unwrap_err());
-    is_refused(refused.unwrap_err());
+    is_rejected(rejected.unwrap_err());
 
     let whole = Query::new();
     for entries in [
@@ -112,7 +117,7 @@ async fn names_its_keys(datastore: &dyn Datastore, prefix: &Key, damaged: &Key, 
         let entries: Vec<_> = entries.unwrap().collect().await;
         for error in entries.into_iter().filter_map(Result::err) {
             match error {
-                Error::InvalidKey { .. } => is_refused(error),
+                Error::InvalidKey { .. } => is_rejected(error),
                 error => is_corrupt(error),
             }
         }
@@ -120,30 +125,30 @@ async fn names_its_keys(datastore: &dyn Datastore, prefix: &Key, damaged: &Key, 
 }
 
 #[tokio::test]
-async fn what_needs_no_value_checks_nothing() {
-    let (below, [_, damaged]) = damaged().await;
-    let verifying = Verifying::new(shared(&below));
+async fn calls_that_read_no_value_check_nothing() {
+    let (inner, [_, damaged]) = damaged().await;
+    let verifying = Verifying::new(shared(&inner));
     assert!(verifying.has(&damaged).await.unwrap());
     assert!(verifying.get_size(&damaged).await.unwrap().is_some());
     let sizes = Query::new().keys_only().returns_sizes();
-    assert_eq!(answer(&verifying, sizes).await.unwrap().len(), 2);
+    assert_eq!(entries(&verifying, sizes).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn each_check_can_be_switched_off() {
-    let (below, [sound, damaged]) = damaged().await;
-    let unread = Verifying::new(shared(&below)).check_reads(false);
+    let (inner, [intact, damaged]) = damaged().await;
+    let unread = Verifying::new(shared(&inner)).check_reads(false);
     assert!(unread.get(&damaged).await.unwrap().is_some());
     assert_eq!(keys(&unread, Query::new()).await.len(), 2);
-    is_corrupt(unread.put(&sound, "other".into()).await, &sound);
+    is_corrupt(unread.put(&intact, "other".into()).await, &intact);
 
-    let unwritten = Verifying::new(shared(&below)).check_writes(false);
-    unwritten.put(&sound, "other".into()).await.unwrap();
-    is_corrupt(unwritten.get(&sound).await, &sound);
+    let unwritten = Verifying::new(shared(&inner)).check_writes(false);
+    unwritten.put(&intact, "other".into()).await.unwrap();
+    is_corrupt(unwritten.get(&intact).await, &intact);
 }
 
-/// Keys that say too little of their value: no hash, one of an unknown function, a short one.
-fn other_keys() -> [Key; 3] {
+/// Returns keys that a value cannot be checked with: not a hash, a hash of an unknown function, a short hash.
+fn uncheckable_keys() -> [Key; 3] {
     let unknown = ds_flatfs::cid::multihash::Multihash::<64>::wrap(0x1234, &[0; 32]);
     let short = ds_flatfs::cid::multihash::Multihash::<64>::wrap(0x12, &[0; 4]);
     let hashes = [unknown, short].map(|hash| Key::from_multihash(&hash.unwrap()));
@@ -152,14 +157,14 @@ fn other_keys() -> [Key; 3] {
 }
 
 #[tokio::test]
-async fn keys_that_say_too_little_are_refused_unless_they_are_allowed() {
-    for key in other_keys() {
-        let below = MemoryDatastore::new();
-        let strict = Verifying::new(shared(&below));
-        let lenient = strict.clone().allow_other_keys(true);
+async fn uncheckable_keys_are_rejected_unless_they_are_allowed() {
+    for key in uncheckable_keys() {
+        let inner = MemoryDatastore::new();
+        let strict = Verifying::new(shared(&inner));
+        let lenient = strict.clone().allow_unchecked(true);
         let put = strict.put(&key, "value".into()).await.unwrap_err();
         assert_clear(&put, key.as_str());
-        assert_eq!(strict.get(&key).await.unwrap(), None, "nothing is there");
+        assert_eq!(strict.get(&key).await.unwrap(), None, "no value to check");
 
         lenient.put(&key, "value".into()).await.unwrap();
         assert_eq!(lenient.get(&key).await.unwrap().unwrap(), "value");
@@ -179,7 +184,7 @@ async fn a_key_made_of_a_whole_cid_is_checked_by_its_hash() {
 }
 
 #[tokio::test]
-async fn a_large_value_is_hashed_on_another_thread_and_a_small_one_at_once() {
+async fn a_large_value_is_hashed_on_another_thread_and_a_small_one_inline() {
     let verifying = Verifying::new(shared(&MemoryDatastore::new()));
     let large = random_bytes(1, 1 << 20);
     let key = key_of(&large);

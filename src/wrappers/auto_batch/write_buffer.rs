@@ -1,4 +1,4 @@
-//! Writes that are acknowledged, and not yet committed.
+//! [`WriteBuffer`]: writes that are acknowledged, but not yet committed.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -9,16 +9,16 @@ use bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::key::Key;
 
-/// How much makes a batch full.
+/// How much fills a batch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct BatchLimits {
     pub(super) writes: usize,
     pub(super) bytes: usize,
 }
 
-impl Limits {
-    /// Whether all these writes together are at or above the limits.
-    fn are_reached_by(self, all: &[&Writes]) -> bool {
+impl BatchLimits {
+    /// Returns whether all these writes together reach a limit.
+    fn are_reached_by(self, all: &[&WriteSet]) -> bool {
         let writes: usize = all.iter().map(|writes| writes.by_key.len()).sum();
         let bytes: usize = all.iter().map(|writes| writes.bytes).sum();
         writes > 0 && (writes >= self.writes || bytes >= self.bytes)
@@ -27,12 +27,12 @@ impl Limits {
 
 /// The last write of each key; `None` is a delete.
 #[derive(Debug, Default)]
-pub(super) struct Writes {
+pub(super) struct WriteSet {
     by_key: BTreeMap<Key, Option<Bytes>>,
     bytes: usize,
 }
 
-impl Writes {
+impl WriteSet {
     pub(super) fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
@@ -49,8 +49,8 @@ impl Writes {
         }
     }
 
-    /// Adds earlier writes, of keys that were not written since.
-    fn add_earlier(&mut self, earlier: &Writes) {
+    /// Adds earlier writes, except those of keys that have a later write here.
+    fn add_earlier(&mut self, earlier: &WriteSet) {
         for (key, value) in earlier.iter() {
             if !self.by_key.contains_key(key) {
                 self.insert(key.clone(), value.clone());
@@ -59,33 +59,33 @@ impl Writes {
     }
 }
 
-/// What became of a write.
+/// The result of adding a write to the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// It is pending.
+pub(super) enum Added {
+    /// The write was added, and the batch is not full.
     WithRoomLeft,
-    /// It is pending, and the last one that the batch has room for.
-    AndFull,
-    /// There is no room until the batch is committed.
-    Not,
+    /// The write was added, and the batch is full.
+    NowFull,
+    /// The write was not added, because the batch is full until a commit succeeds.
+    NoRoom,
 }
 
-/// What is pending, and what is being committed.
+/// The writes of the next commit and of the running one.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
-    next: Writes,
-    /// The writes of the commit that is under way. One that ended without a word, in a panic or with its
-    /// runtime, leaves them here.
-    committing: Option<Arc<Writes>>,
-    /// Whether the last commit failed. Until one succeeds all writes share the room of one batch: those of
-    /// the commit that is under way may come back.
+pub(super) struct WriteBuffer {
+    next: WriteSet,
+    /// The writes of the running commit. They stay here if it ends without reporting, by a panic or because its
+    /// runtime shuts down.
+    committing: Option<Arc<WriteSet>>,
+    /// Whether the last commit failed. Until one succeeds, all writes together share the limits of one batch, because
+    /// the writes of the running commit may be returned to the next one.
     failing: bool,
-    /// The failure of a commit that nobody waited for.
-    unheard: Option<Error>,
+    /// The error of a commit that no caller waited for.
+    unreported: Option<Error>,
     closed: bool,
 }
 
-impl Pending {
+impl WriteBuffer {
     pub(super) fn check_open(&self) -> Result<()> {
         if self.closed {
             Err(Error::Closed)
@@ -102,69 +102,71 @@ impl Pending {
         self.next.is_empty() && self.committing.is_none()
     }
 
-    /// Forgets all writes.
+    /// Drops all writes.
     pub(super) fn clear(&mut self) {
-        self.next = Writes::default();
+        self.next = WriteSet::default();
         self.committing = None;
     }
 
-    pub(super) fn keep_unheard(&mut self, error: Error) {
-        self.unheard = Some(error);
+    /// Keeps the error of a commit for the next caller.
+    pub(super) fn set_unreported(&mut self, error: Error) {
+        self.unreported = Some(error);
     }
 
-    pub(super) fn unheard(&mut self) -> Result<()> {
-        self.unheard.take().map_or(Ok(()), Err)
+    /// Returns the error of a commit that was not reported yet, once.
+    pub(super) fn take_unreported(&mut self) -> Result<()> {
+        self.unreported.take().map_or(Ok(()), Err)
     }
 
-    pub(super) fn take(
+    /// Adds a write, unless the batch is full.
+    pub(super) fn add(
         &mut self,
         key: &Key,
         value: Option<&Bytes>,
-        limits: Limits,
-    ) -> Result<Taken> {
+        limits: BatchLimits,
+    ) -> Result<Added> {
         self.check_open()?;
-        self.unheard()?;
+        self.take_unreported()?;
         if self.is_full(limits) {
-            return Ok(Taken::Not);
+            return Ok(Added::NoRoom);
         }
         self.next.insert(key.clone(), value.cloned());
         Ok(if self.is_full(limits) {
-            Taken::AndFull
+            Added::NowFull
         } else {
-            Taken::WithRoomLeft
+            Added::WithRoomLeft
         })
     }
 
-    fn is_full(&self, limits: Limits) -> bool {
+    fn is_full(&self, limits: BatchLimits) -> bool {
         match &self.committing {
             Some(committing) if self.failing => limits.are_reached_by(&[&self.next, committing]),
             _ => limits.are_reached_by(&[&self.next]),
         }
     }
 
-    /// The last write of the key, if it isn't committed.
-    pub(super) fn written(&self, key: &Key) -> Option<&Option<Bytes>> {
+    /// Returns the last write of the key that is not committed.
+    pub(super) fn last_write(&self, key: &Key) -> Option<&Option<Bytes>> {
         let committing = || self.committing.as_ref()?.by_key.get(key);
         self.next.by_key.get(key).or_else(committing)
     }
 
-    /// The last write of each key that isn't committed.
+    /// Returns the last write of each key that is not committed.
     pub(super) fn snapshot(&self) -> BTreeMap<Key, Option<Bytes>> {
         let mut all = BTreeMap::new();
         for writes in self.committing.as_deref().into_iter().chain([&self.next]) {
-            all.extend(
-                writes
-                    .iter()
-                    .map(|(key, value)| (key.clone(), value.clone())),
-            );
+            let writes = writes.iter();
+            all.extend(writes.map(|(key, value)| (key.clone(), value.clone())));
         }
         all
     }
 
-    /// The writes of the next commit, `None` if there are none, or less than a full batch of these limits.
-    pub(super) fn begin_commit(&mut self, full: Option<Limits>) -> Option<Arc<Writes>> {
-        self.keep();
-        if self.next.is_empty() || full.is_some_and(|limits| !self.is_full(limits)) {
+    /// Begins a commit and returns its writes, or `None` if there is nothing to commit. With limits, there is nothing
+    /// to commit before the batch is full.
+    pub(super) fn begin_commit(&mut self, if_full: Option<BatchLimits>) -> Option<Arc<WriteSet>> {
+        // A commit that ended without reporting has left its writes.
+        self.commit_failed();
+        if self.next.is_empty() || if_full.is_some_and(|limits| !self.is_full(limits)) {
             return None;
         }
         let writes = Arc::new(mem::take(&mut self.next));
@@ -172,14 +174,14 @@ impl Pending {
         Some(writes)
     }
 
-    /// The commit succeeded: the datastore below has its writes.
-    pub(super) fn forget(&mut self) {
+    /// Drops the writes of the running commit, which the inner datastore now has.
+    pub(super) fn commit_succeeded(&mut self) {
         self.committing = None;
         self.failing = false;
     }
 
-    /// The commit failed: its writes go into the next one.
-    pub(super) fn keep(&mut self) {
+    /// Returns the writes of the running commit to the next one.
+    pub(super) fn commit_failed(&mut self) {
         if let Some(writes) = self.committing.take() {
             self.next.add_earlier(&writes);
             self.failing = true;
