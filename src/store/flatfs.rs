@@ -65,6 +65,15 @@ impl FlatFs {
         self.store.blocks.layout().root()
     }
 
+    /// Whether this store leaves a block as it is if the same size is put under its key again, and that block
+    /// is as durable as one that is written. That takes [`ExistingBlock::Keep`](super::ExistingBlock::Keep)
+    /// and a file system on which the store can rely on the blocks that it finds. An importer may skip such
+    /// blocks.
+    #[must_use]
+    pub fn keeps_existing_blocks(&self) -> bool {
+        self.store.blocks.keeps_existing()
+    }
+
     /// The store's shard function.
     #[must_use]
     pub fn shard(&self) -> Shard {
