@@ -1,4 +1,4 @@
-//! The block of a CID: under which keys it may be stored, and its bytes.
+//! The block of a CID: the keys under which it may be stored, and its bytes.
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -7,11 +7,12 @@ use ds_flatfs::{Datastore, Key};
 
 use crate::hash;
 
-/// The largest block that any command takes, in bytes: it is in memory as a whole.
-pub(crate) const LARGEST: u64 = 1 << 30;
+/// The largest block that any command takes, in bytes. A block is in memory as a whole.
+pub(crate) const MAX_BLOCK: u64 = 1 << 30;
 
-/// The keys that the block of `cid` may have in a store: that of its multihash, which today's repos
-/// use, and that of its CID's bytes, which older ones do. None for a CID that carries its block itself.
+/// Returns the keys under which a store may have the block of `cid`: that of its multihash, which
+/// today's repos use, and that of the bytes of the CID, which older repos use. A CID that carries its
+/// block itself has no keys.
 pub(crate) fn keys(cid: &Cid) -> Vec<Key> {
     if hash::is_identity(cid) {
         return Vec::new();
@@ -21,8 +22,8 @@ pub(crate) fn keys(cid: &Cid) -> Vec<Key> {
     keys
 }
 
-/// The block that the CID carries itself.
-pub(crate) fn inline(cid: &Cid) -> Option<Bytes> {
+/// Returns the block that the CID carries itself.
+fn inline(cid: &Cid) -> Option<Bytes> {
     ds_flatfs::hash::inline(cid.hash()).map(Bytes::copy_from_slice)
 }
 
@@ -32,7 +33,7 @@ pub(crate) async fn has_key(store: &dyn Datastore, key: &Key) -> anyhow::Result<
     has.with_context(|| format!("cannot look for {key}"))
 }
 
-/// The value of the first of the keys that the store has.
+/// Returns the value of the first key that the store has.
 pub(crate) async fn read(store: &dyn Datastore, keys: Vec<Key>) -> anyhow::Result<Option<Bytes>> {
     for key in keys {
         let value = store.get(&key).await;
@@ -53,7 +54,7 @@ pub(crate) async fn has(store: &dyn Datastore, cid: &Cid) -> anyhow::Result<bool
     Ok(hash::is_identity(cid))
 }
 
-/// The block of `cid`, wherever it is.
+/// Returns the block of `cid` from the store or from the CID.
 pub(crate) async fn load(store: &dyn Datastore, cid: &Cid) -> anyhow::Result<Option<Bytes>> {
     match inline(cid) {
         Some(block) => Ok(Some(block)),

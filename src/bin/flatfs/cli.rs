@@ -1,34 +1,38 @@
-//! [`Cli`]: the arguments of the program.
+//! [`Cli`]: the command line arguments.
 
 use std::iter;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::commands::Command;
-use crate::report;
-use crate::verbosity::Talk;
+use crate::exit::{self, WrongUsage};
+use crate::verbosity::Verbosity;
 
-/// Works with flatfs block stores: one file a block, as kubo and go-ds-flatfs have them.
+/// Works with flatfs block stores, which keep each block in a file, as kubo and go-ds-flatfs do.
 #[derive(Debug, Parser)]
 #[command(
     name = "flatfs",
     version,
     propagate_version = true,
     arg_required_else_help = true,
-    after_help = "\
-Exit status: 0 for yes, 1 for no or failed, 2 for wrong usage ('has' also if it can't tell), 130 if \
-interrupted by Ctrl-C, 143 by SIGTERM.
+    after_long_help = "\
+Exit status: 0 for success or yes; 1 for failure or no; 2 for wrong usage ('has': also if it can't tell); \
+130 if interrupted by Ctrl-C; 143 if terminated by SIGTERM.
 
-All that changes a store can be interrupted at any time, and the same command does the rest. Where there \
-is something to clean up, Ctrl-C says so and does it; a second one ends the program at once, and the next \
-command on the store cleans up.
+Every command that changes a store can be interrupted at any time; run it again to complete the work. \
+Where there is something to clean up, the first Ctrl-C starts that and says so. A second one ends the \
+program at once, and the next command that writes to the store cleans up.
 
-With --json every object is one line, and its paths are absolute.
+kubo does not know the lock of a store. So if a store is in a kubo repo, a command that changes it also locks \
+the repo: it fails while kubo is running, and kubo refuses to start meanwhile. --ignore-kubo skips that.
 
-Colours follow NO_COLOR, CLICOLOR and CLICOLOR_FORCE. RUST_LOG chooses what is told of the store's \
-work more finely than -v does, as RUST_LOG=ds_flatfs=debug.
+With --json each object is one line, and its paths are absolute.
+
+Colors follow NO_COLOR, CLICOLOR and CLICOLOR_FORCE. RUST_LOG selects log events more precisely than -v \
+does, for example RUST_LOG=ds_flatfs=debug.
 
 Example:
   flatfs import blocks backup.car
@@ -36,43 +40,46 @@ Example:
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
-    pub(crate) talk: Talk,
+    pub(crate) verbosity: Verbosity,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 impl Cli {
-    /// The arguments that the program was called with; else, once the help or the error is printed,
-    /// the exit status.
-    pub(crate) fn read() -> Result<Self, ExitCode> {
-        Cli::try_parse().map_err(|error| match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                // Nobody is there to be told if it can't be printed.
-                let _ = error.print();
-                ExitCode::SUCCESS
-            }
+    /// Parses the arguments of the program. Breaks with the exit status if they asked for a help text,
+    /// which is printed by then.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`WrongUsage`] if the arguments are not valid.
+    pub(crate) fn parse_args() -> anyhow::Result<ControlFlow<ExitCode, Self>> {
+        let error = match Cli::try_parse() {
+            Ok(cli) => return Ok(ControlFlow::Continue(cli)),
+            Err(error) => error,
+        };
+        let status = match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                let _ = error.print();
-                ExitCode::from(report::WRONG_USAGE)
+                ExitCode::from(exit::WRONG_USAGE)
             }
-            _ => {
-                report::print(&one_line(&error.render().to_string()));
-                ExitCode::from(report::WRONG_USAGE)
-            }
-        })
+            _ => return Err(WrongUsage(one_line(&error.render().to_string())).into()),
+        };
+        // Fails if the output is closed, so that the user can't see a message either.
+        let _ = error.print();
+        Ok(ControlFlow::Break(status))
     }
 }
 
-/// clap's message without the usage behind it, as one line.
+/// Returns clap's message as one line, without the usage that follows it.
 fn one_line(message: &str) -> String {
     let message = message.strip_prefix("error: ").unwrap_or(message);
     let end = ["\n\nUsage:", "\n\nFor more information"]
         .iter()
         .filter_map(|mark| message.find(mark))
         .min();
-    let what = end.and_then(|end| message.get(..end)).unwrap_or(message);
-    // Behind an empty line clap gives tips, a line each.
-    let (error, tips) = what.split_once("\n\n").unwrap_or((what, ""));
+    let message = end.and_then(|end| message.get(..end)).unwrap_or(message);
+    // clap's tips follow after an empty line, one per line.
+    let (error, tips) = message.split_once("\n\n").unwrap_or((message, ""));
     let parts = iter::once(error).chain(tips.lines());
     let parts = parts.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
     let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
@@ -86,12 +93,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_arguments_are_declared_without_contradiction() {
+    fn the_argument_declarations_are_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn a_tip_stands_apart_from_the_error() {
+    fn a_tip_is_separated_from_the_error() {
         let error = Cli::try_parse_from(["flatfs", "improt"]).unwrap_err();
         let line = one_line(&error.render().to_string());
         assert!(

@@ -1,8 +1,8 @@
-//! What happens when the user wants the program to end, by Ctrl-C or by SIGTERM.
+//! Ctrl-C and SIGTERM: the first one asks a command to clean up, the second one ends the program.
 //!
-//! A command that has nothing to clean up is simply ended by the operating system. The others wait for
-//! [`asked`]: from the first call of it on, the first signal asks them to clean up, and a second one ends
-//! the program at once. All of them leave a store that is whole even then.
+//! A command that has nothing to clean up never calls this module, and the operating system ends it at
+//! once. A command that has calls [`interrupted`], which also installs the signal handlers. A store stays
+//! consistent in each of these cases.
 
 use std::io;
 use std::process;
@@ -14,81 +14,64 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::exit::Interrupted;
 use crate::report;
 
-/// The user wants the program to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Interrupted {
-    #[error("interrupted")]
-    Interrupted,
-    #[error("terminated")]
-    Terminated,
-}
+type FirstSignal = watch::Receiver<Option<Interrupted>>;
 
-impl Interrupted {
-    /// The exit status that shells give a program that the signal ended: 128 and the signal's number.
-    pub(crate) fn status(self) -> u8 {
-        match self {
-            Interrupted::Interrupted => 130,
-            Interrupted::Terminated => 143,
-        }
-    }
-}
+static FIRST_SIGNAL: LazyLock<io::Result<FirstSignal>> = LazyLock::new(listen);
 
-type Asked = watch::Receiver<Option<Interrupted>>;
-
-static ASKED: LazyLock<io::Result<Asked>> = LazyLock::new(listen);
-
-/// Waits until the user asks the program to end; at once if that was before.
+/// Waits until the user asks the program to end. Returns at once if that has already happened.
 ///
 /// # Errors
 ///
-/// If the operating system doesn't tell the program of signals.
-pub(crate) async fn asked() -> anyhow::Result<Interrupted> {
-    let asked = ASKED.as_ref();
-    let mut asked = asked
+/// Fails if the signal handlers can't be installed.
+pub(crate) async fn interrupted() -> anyhow::Result<Interrupted> {
+    let first = FIRST_SIGNAL.as_ref();
+    let mut first = first
         .map_err(|error| anyhow!("cannot listen for signals: {error}"))?
         .clone();
-    let asked = asked.wait_for(Option::is_some).await;
-    asked
+    let signal = first.wait_for(Option::is_some).await;
+    signal
         .ok()
-        .and_then(|asked| *asked)
-        .ok_or_else(|| anyhow!("nobody listens for signals any more"))
+        .and_then(|signal| *signal)
+        .ok_or_else(|| anyhow!("the thread that listens for signals has ended"))
 }
 
-/// Ends the work when the user asks for it, so that it can be cleaned up after.
+/// Runs `work`, and drops it when the user asks the program to end, so that the caller can clean up.
 ///
 /// # Errors
 ///
-/// If the work fails, or [`Interrupted`].
+/// Fails if the work fails, with [`Interrupted`] if it was dropped.
 pub(crate) async fn interruptible<T>(
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
     tokio::select! {
         biased;
-        why = asked() => Err(why?.into()),
-        done = work => done,
+        signal = interrupted() => Err(signal?.into()),
+        result = work => result,
     }
 }
 
-/// On a thread of its own, which works also while the others wait for a reader of the output.
-fn listen() -> io::Result<Asked> {
+/// Installs the signal handlers and starts a thread that waits for the signals. It has a runtime of its
+/// own, because the workers of the program's runtime may all be blocked in writes to a pipe.
+fn listen() -> io::Result<FirstSignal> {
     let runtime = Builder::new_current_thread().enable_io().build()?;
     let signals = {
-        let _inside = runtime.enter();
+        let _guard = runtime.enter();
         Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         }
     };
-    let (sender, asked) = watch::channel(None);
+    let (sender, receiver) = watch::channel(None);
     thread::Builder::new()
         .name("signals".to_owned())
-        .spawn(move || runtime.block_on(pass_on(signals, &sender)))?;
-    Ok(asked)
+        .spawn(move || runtime.block_on(handle(signals, &sender)))?;
+    Ok(receiver)
 }
 
-async fn pass_on(mut signals: Signals, sender: &watch::Sender<Option<Interrupted>>) {
+async fn handle(mut signals: Signals, sender: &watch::Sender<Option<Interrupted>>) {
     let first = signals.next().await;
     report::notice(&format!("{first}, cleaning up; again to end at once"));
     sender.send_replace(Some(first));
@@ -104,8 +87,8 @@ struct Signals {
 impl Signals {
     async fn next(&mut self) -> Interrupted {
         tokio::select! {
-            Some(()) = self.interrupt.recv() => Interrupted::Interrupted,
-            Some(()) = self.terminate.recv() => Interrupted::Terminated,
+            Some(()) = self.interrupt.recv() => Interrupted::Interrupt,
+            Some(()) = self.terminate.recv() => Interrupted::Terminate,
             else => std::future::pending().await,
         }
     }

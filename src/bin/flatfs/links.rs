@@ -1,43 +1,159 @@
-//! The links of a block, by the codec of its CID.
+//! The links of a block, which the codec in its CID determines.
 
-use anyhow::{Context as _, anyhow, bail};
+use std::fmt;
+
+use anyhow::{anyhow, bail};
 use cid::Cid;
-use ipld_core::codec::Links;
+use ipld_core::codec::Links as _;
+use ipld_core::serde::ExtractLinks;
 use ipld_dagpb::DagPbCodec;
-use serde_ipld_dagcbor::codec::DagCborCodec;
-use serde_ipld_dagjson::codec::DagJsonCodec;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-const RAW: u64 = 0x55;
+use crate::text::quote;
+
 const DAG_PB: u64 = 0x70;
 const DAG_CBOR: u64 = 0x71;
 const DAG_JSON: u64 = 0x0129;
 
-/// The CIDs that `block` links to, in their order.
+/// The codecs of the multicodec table whose blocks have no links. Codecs that are not here, such as
+/// `git-raw`, `dag-jose`, `car`, and those of other block chains, have links that this program can't find.
+const WITHOUT_LINKS: &[u64] = &[
+    0x50,   // protobuf
+    0x51,   // cbor
+    0x55,   // raw
+    0x60,   // rlp
+    0x63,   // bencode
+    0x72,   // libp2p-key
+    0x0200, // json
+    0x0201, // messagepack
+    0x0300, // ipns-record
+    0xb601, // json-jcs
+];
+
+/// The length of the longest CID in bytes: version, codec, hash function, digest length, and 64 bytes of
+/// digest.
+const MAX_CID_LEN: usize = 1 + 9 + 9 + 1 + 64;
+
+/// The length of the longest CID as text: a character for the base, then base 2, of one bit a character.
+pub(crate) const MAX_CID_TEXT: usize = 1 + 8 * MAX_CID_LEN;
+
+/// What to do with a block of a codec whose links can't be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnknownCodec {
+    Refuse,
+    TakeAsLeaf,
+}
+
+/// Returns the CIDs that `block` links to, in the order of the block.
 ///
 /// # Errors
 ///
-/// If the codec is none of dag-pb, dag-cbor, dag-json and raw, or the block isn't of that codec.
-pub(crate) fn links(cid: &Cid, block: &[u8]) -> anyhow::Result<Vec<Cid>> {
+/// Fails if the codec is not known, unless that is allowed, and if the block is not valid.
+pub(crate) fn links(cid: &Cid, block: &[u8], unknown: UnknownCodec) -> anyhow::Result<Vec<Cid>> {
     match cid.codec() {
-        RAW => Ok(Vec::new()),
-        DAG_PB => decode::<DagPbCodec>("dag-pb", cid, block),
-        DAG_CBOR => decode::<DagCborCodec>("dag-cbor", cid, block),
-        DAG_JSON => decode::<DagJsonCodec>("dag-json", cid, block),
+        DAG_PB => named("dag-pb", cid, dag_pb(block)),
+        DAG_CBOR => named("dag-cbor", cid, dag_cbor(block)),
+        DAG_JSON => named("dag-json", cid, dag_json(block)),
+        codec if WITHOUT_LINKS.contains(&codec) => Ok(Vec::new()),
+        _ if unknown == UnknownCodec::TakeAsLeaf => Ok(Vec::new()),
         other => bail!(
-            "the links of {cid} can't be followed: its codec is 0x{other:x}, \
-             and only dag-pb, dag-cbor, dag-json and raw are known"
+            "cannot find the links of {cid}: its codec 0x{other:x} is not known; \
+             --opaque exports such a block, but nothing below it"
         ),
     }
 }
 
-fn decode<C: Links>(name: &str, cid: &Cid, block: &[u8]) -> anyhow::Result<Vec<Cid>>
-where
-    C::LinksError: std::fmt::Display,
-{
-    let links = C::links(block)
-        .map_err(|error| anyhow!("{error}"))
-        .with_context(|| format!("the block {cid} is not valid {name}"))?;
+fn named(codec: &str, cid: &Cid, links: Result<Vec<Cid>, String>) -> anyhow::Result<Vec<Cid>> {
+    links.map_err(|error| anyhow!("the block {cid} is not valid {codec}: {error}"))
+}
+
+fn dag_pb(block: &[u8]) -> Result<Vec<Cid>, String> {
+    let links = DagPbCodec::links(block).map_err(quote)?;
     Ok(links.collect())
+}
+
+/// Unlike the `Links` of the codec, `from_slice` refuses bytes after the value. Links among them would
+/// not be followed.
+fn dag_cbor(block: &[u8]) -> Result<Vec<Cid>, String> {
+    let links: ExtractLinks<64> = serde_ipld_dagcbor::from_slice(block).map_err(quote)?;
+    Ok(links.into_vec())
+}
+
+/// Refuses bytes after the value, as [`dag_cbor`] does, and texts of links that are too long for a CID:
+/// the decoder takes quadratic time for those in base 58, 36 and 10.
+fn dag_json(block: &[u8]) -> Result<Vec<Cid>, String> {
+    let mut decoder = serde_json::Deserializer::from_slice(block);
+    let check = CheckLinkTexts { is_link: false };
+    check.deserialize(&mut decoder).map_err(quote)?;
+    let links: ExtractLinks<64> = serde_ipld_dagjson::from_slice(block).map_err(quote)?;
+    Ok(links.into_vec())
+}
+
+/// Checks the lengths of all links in a JSON value. A link is an object whose first key is `/`.
+struct CheckLinkTexts {
+    is_link: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for CheckLinkTexts {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for CheckLinkTexts {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        if self.is_link && text.len() > MAX_CID_TEXT {
+            let len = text.len();
+            return Err(E::custom(format!(
+                "a link of {len} characters is longer than a CID can be"
+            )));
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut is_first = true;
+        while let Some(key) = map.next_key::<String>()? {
+            let is_link = is_first && key == "/";
+            map.next_value_seed(CheckLinkTexts { is_link })?;
+            is_first = false;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let item = || CheckLinkTexts { is_link: false };
+        while seq.next_element_seed(item())?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -49,12 +165,14 @@ mod tests {
     use super::*;
     use crate::hash::raw_cid;
 
+    const RAW: u64 = 0x55;
+
     fn cid_of(codec: u64, block: &[u8]) -> Cid {
         Cid::new_v1(codec, *raw_cid(block).hash())
     }
 
     fn found(codec: u64, block: &[u8]) -> anyhow::Result<Vec<Cid>> {
-        links(&cid_of(codec, block), block)
+        links(&cid_of(codec, block), block, UnknownCodec::Refuse)
     }
 
     #[test]
@@ -72,9 +190,64 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_codec_is_an_error_that_names_it() {
+    fn an_unknown_codec_is_an_error_that_names_it_or_a_leaf() {
         let error = found(0x1234, b"x").unwrap_err().to_string();
-        assert!(error.contains("0x1234"), "{error}");
+        assert!(
+            error.contains("0x1234") && error.contains("--opaque"),
+            "{error}"
+        );
+        let cid = cid_of(0x1234, b"x");
+        let leaf = links(&cid, b"x", UnknownCodec::TakeAsLeaf).unwrap();
+        assert_eq!(leaf, []);
+    }
+
+    #[test]
+    fn blocks_of_codecs_without_links_need_not_be_valid() {
+        for codec in WITHOUT_LINKS {
+            assert_eq!(found(*codec, b"\xff").unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn bytes_after_the_value_are_refused() {
+        let value = ipld!({ "a": Ipld::Link(raw_cid(b"a")) });
+        let cbor = serde_ipld_dagcbor::to_vec(&value).unwrap();
+        let json = serde_ipld_dagjson::to_vec(&value).unwrap();
+        for (codec, value) in [(DAG_CBOR, cbor), (DAG_JSON, json)] {
+            assert!(found(codec, &value).is_ok());
+            for after in [&b"0"[..], &value] {
+                let error = found(codec, &[&value, after].concat()).unwrap_err();
+                assert!(error.to_string().contains("is not valid"), "{error}");
+            }
+        }
+        assert!(found(DAG_JSON, b"[1] \n").is_ok());
+    }
+
+    #[test]
+    fn a_link_that_is_longer_than_a_cid_is_refused_at_once_and_not_quoted_whole() {
+        for base in ["z", "k", "9", "b", "7"] {
+            let text = format!("{base}{}", "2".repeat(4 << 20));
+            for json in [
+                format!(r#"{{"/":"{text}"}}"#),
+                format!(r#"[{{"a":{{"\u002f":"{text}"}}}}]"#),
+                format!(r#"{{"/":{{"bytes":"{text}!"}}}}"#),
+            ] {
+                let error = found(DAG_JSON, json.as_bytes()).unwrap_err().to_string();
+                assert!(error.len() < 500, "{error}");
+            }
+        }
+        let text = "2".repeat(1 << 20);
+        assert!(found(DAG_JSON, format!(r#"{{"a":"{text}"}}"#).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_link_may_be_as_long_as_the_longest_cid_is_in_its_longest_base() {
+        let hash = cid::multihash::Multihash::<64>::wrap(u64::MAX >> 1, &[7; 64]).unwrap();
+        let cid = Cid::new_v1(u64::MAX >> 1, hash);
+        let text = cid.to_string_of_base(cid::multibase::Base::Base2).unwrap();
+        assert_eq!(text.len(), MAX_CID_TEXT);
+        let json = format!(r#"{{"/":"{text}"}}"#);
+        assert_eq!(found(DAG_JSON, json.as_bytes()).unwrap(), [cid]);
     }
 
     proptest! {

@@ -1,56 +1,63 @@
 //! `flatfs`: works with the block stores of kubo and go-ds-flatfs from the command line.
 //!
-//! [`cli`] says what can be asked, one file below [`commands`] does each of it; everything stands on
-//! the public face of the library.
+//! [`cli`] declares the arguments, and each file in [`commands`] implements one command. The program
+//! uses only the public API of the library.
 
+mod blocking;
 mod blocks;
 mod car;
 mod cli;
 mod commands;
 mod dag;
+mod error_text;
+mod exit;
 mod hash;
+mod input;
 mod interrupt;
+mod key_arg;
+mod kubo_args;
 mod links;
+mod logging;
+mod open_store;
+mod output;
 mod progress;
 mod report;
-mod sink;
 mod skipped;
-mod source;
 mod stats;
-mod store;
-mod target;
 mod terminal;
+mod text;
 mod verbosity;
 
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 
 use crate::cli::Cli;
-use crate::report::Answer;
+use crate::exit::Failure;
 
 fn main() -> ExitCode {
-    let cli = match Cli::read() {
-        Ok(cli) => cli,
-        Err(code) => return code,
-    };
-    cli.talk.begin();
-    let status = cli.command.failure_status();
-    match run(cli) {
-        Ok(answer) => answer.into(),
-        Err(error) => report::failure(&error, status),
-    }
+    run().unwrap_or_else(|failure| report::failure(&failure))
 }
 
-fn run(cli: Cli) -> anyhow::Result<Answer> {
+fn run() -> Result<ExitCode, Failure> {
+    let cli = match Cli::parse_args()? {
+        ControlFlow::Continue(cli) => cli,
+        ControlFlow::Break(status) => return Ok(status),
+    };
+    cli.verbosity.apply();
+    let failure_status = cli.command.failure_status();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let answer = runtime.block_on(cli.command.run(Cli::command()));
-    // A read from a terminal may still be waiting for input, and nobody wants it any more. Stores
-    // have been closed by now.
+    let result = runtime.block_on(cli.command.run(Cli::command()));
+    // Stores are closed by now. A read from a terminal may still wait for input, and work on the
+    // blocking pool may still run, but nothing uses their results any more.
     runtime.shutdown_background();
-    answer
+    match result {
+        Ok(outcome) => Ok(outcome.into()),
+        Err(error) => Err(Failure::with_status(error, failure_status)),
+    }
 }

@@ -1,6 +1,6 @@
-//! [`Bar`]: how far a long work is, on standard error while it runs.
+//! [`ProgressBar`]: the progress of a long operation, drawn on standard error while it runs.
 //!
-//! Nothing is drawn where standard error is no terminal, and nothing stays behind.
+//! Nothing is drawn where standard error is not a terminal, and a bar is erased when it is dropped.
 
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -12,31 +12,32 @@ use std::time::Duration;
 use console::{Term, truncate_str};
 use ds_flatfs::Error;
 use ds_flatfs::maintenance::Progress;
-use indicatif::{BinaryBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{BinaryBytes, HumanCount, ProgressStyle};
 
-use crate::interrupt::{self, Interrupted};
-use crate::report::escape;
+use crate::exit::Interrupted;
+use crate::interrupt::interrupted;
 use crate::terminal;
+use crate::text::escape;
 
-/// What a tool of the library calls with its progress.
-pub(crate) type Watch = Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>;
+/// The callback by which a tool of the library reports its progress and learns whether to go on.
+pub(crate) type ProgressCallback = Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>;
 
-/// A bar that is there until it is dropped.
+/// A progress bar that is visible until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Bar(ProgressBar);
+pub(crate) struct ProgressBar(indicatif::ProgressBar);
 
-impl Bar {
-    /// A bar for so many bytes of something; without a length, what is done is told without a bar.
+impl ProgressBar {
+    /// Shows a bar for `len` bytes. If the length is not known, it shows a count of bytes instead.
     pub(crate) fn bytes(name: &str, len: Option<u64>) -> Self {
         match len {
-            Some(len) => Bar::new(
-                ProgressBar::new(len),
+            Some(len) => ProgressBar::new(
+                indicatif::ProgressBar::new(len),
                 name,
                 "{prefix} [{wide_bar:.cyan}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
                 "{percent}% {binary_bytes_per_sec}, {eta} left",
             ),
-            None => Bar::new(
-                ProgressBar::new_spinner(),
+            None => ProgressBar::new(
+                indicatif::ProgressBar::new_spinner(),
                 name,
                 "{spinner} {prefix} {binary_bytes}, {binary_bytes_per_sec}",
                 "{spinner} {binary_bytes}",
@@ -44,54 +45,55 @@ impl Bar {
         }
     }
 
-    /// A bar for the shards of a store. `doing` says in a word or two what is done with them.
-    pub(crate) fn shards(doing: &str) -> Self {
+    /// Shows a bar for the shards of a store. `activity` is a word for what is done with them.
+    pub(crate) fn shards(activity: &str) -> Self {
         let wide = "{prefix} [{wide_bar:.cyan}] {msg}, {eta} left";
-        Bar::new(ProgressBar::new(0), doing, wide, "{percent}% {wide_msg}")
+        let narrow = "{percent}% {wide_msg}";
+        ProgressBar::new(indicatif::ProgressBar::new(0), activity, wide, narrow)
     }
 
-    /// `wide` and `narrow` say how it is drawn, as far as there is room.
-    fn new(bar: ProgressBar, name: &str, wide: &str, narrow: &str) -> Self {
+    /// `wide` and `narrow` are the templates for wide and narrow terminals.
+    fn new(bar: indicatif::ProgressBar, name: &str, wide: &str, narrow: &str) -> Self {
         const NARROW: usize = 72;
         let (_, columns) = Term::stderr().size();
         let columns = usize::from(columns);
         let template = if columns < NARROW { narrow } else { wide };
         let style = ProgressStyle::with_template(template);
-        // Shown first: then the style knows whether standard error has colours.
+        // Before the style is set: only a bar that is shown knows whether standard error has colors.
         let bar = terminal::show(bar);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let name = escape(name);
-        Bar(bar.with_prefix(truncate_str(&name, columns / 3, "…").into_owned()))
+        ProgressBar(bar.with_prefix(truncate_str(&name, columns / 3, "…").into_owned()))
     }
 
-    /// So many bytes are done.
+    /// Sets the number of bytes that are done.
     pub(crate) fn set_bytes(&self, bytes: u64) {
         self.0.set_position(bytes);
     }
 
-    /// A tool of the library is so far.
+    /// Sets the progress of a tool of the library.
     pub(crate) fn set(&self, progress: Progress) {
         self.0.set_length(progress.total_shards);
-        self.0.set_message(told(progress, self.0.elapsed()));
+        self.0.set_message(describe(progress, self.0.elapsed()));
         self.0.set_position(progress.shards);
     }
 }
 
-impl Drop for Bar {
+impl Drop for ProgressBar {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
 }
 
-/// The blocks that are done, their bytes if they are known, and how many come in a second.
-fn told(progress: Progress, time: Duration) -> String {
+/// Returns the number of blocks that are done, of their bytes if it is known, and the blocks per second.
+fn describe(progress: Progress, elapsed: Duration) -> String {
     let mut parts = vec![format!("{} blocks", HumanCount(progress.blocks))];
     if progress.bytes > 0 {
         parts.push(BinaryBytes(progress.bytes).to_string());
     }
     if let Some(rate) = u128::from(progress.blocks)
         .saturating_mul(1000)
-        .checked_div(time.as_millis())
+        .checked_div(elapsed.as_millis())
     {
         let rate = u64::try_from(rate).unwrap_or(u64::MAX);
         parts.push(format!("{}/s", HumanCount(rate)));
@@ -99,44 +101,48 @@ fn told(progress: Progress, time: Duration) -> String {
     parts.join(", ")
 }
 
-/// Runs a tool of the library with a bar. When the user wants the program to end the tool is asked to
-/// stop, and waited for. All of these tools can be run again to do the rest.
+/// Runs a tool of the library with a progress bar. When the user asks the program to end, it asks the
+/// tool to stop and waits for that. Each of these tools completes its work when it is run again.
 ///
 /// # Errors
 ///
-/// If the tool fails, or [`Interrupted`].
-pub(crate) async fn watching<T, F>(doing: &str, tool: impl FnOnce(Watch) -> F) -> anyhow::Result<T>
+/// Fails if the tool fails, with [`Interrupted`] if the tool was stopped.
+pub(crate) async fn with_progress<T, F>(
+    activity: &str,
+    tool: impl FnOnce(ProgressCallback) -> F,
+) -> anyhow::Result<T>
 where
     F: Future<Output = ds_flatfs::Result<T>>,
 {
-    watching_until(interrupt::asked(), doing, tool).await
+    run_until(interrupted(), activity, tool).await
 }
 
-async fn watching_until<T, F>(
-    asked: impl Future<Output = anyhow::Result<Interrupted>>,
-    doing: &str,
-    tool: impl FnOnce(Watch) -> F,
+async fn run_until<T, F>(
+    interrupted: impl Future<Output = anyhow::Result<Interrupted>>,
+    activity: &str,
+    tool: impl FnOnce(ProgressCallback) -> F,
 ) -> anyhow::Result<T>
 where
     F: Future<Output = ds_flatfs::Result<T>>,
 {
     let stop = Arc::new(AtomicBool::new(false));
-    let mut running = pin!(tool(watch(Bar::shards(doing), Arc::clone(&stop))));
-    let why = tokio::select! {
-        done = &mut running => return Ok(done?),
-        why = asked => why?,
+    let callback = callback(ProgressBar::shards(activity), Arc::clone(&stop));
+    let mut running = pin!(tool(callback));
+    let signal = tokio::select! {
+        result = &mut running => return Ok(result?),
+        signal = interrupted => signal?,
     };
     stop.store(true, Ordering::Relaxed);
     match running.await {
         Err(Error::Stopped) => {
             let advice = "nothing is lost, run the same command again to complete it";
-            Err(anyhow::Error::msg(advice).context(why))
+            Err(anyhow::Error::msg(advice).context(signal))
         }
-        done => Ok(done?),
+        result => Ok(result?),
     }
 }
 
-fn watch(bar: Bar, stop: Arc<AtomicBool>) -> Watch {
+fn callback(bar: ProgressBar, stop: Arc<AtomicBool>) -> ProgressCallback {
     Box::new(move |progress| {
         bar.set(progress);
         if stop.load(Ordering::Relaxed) {
@@ -154,36 +160,36 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_tool_is_told_to_stop_when_the_user_interrupts_and_ends_by_itself() {
-        let asked = ready(Ok(Interrupted::Interrupted));
-        let interrupted = watching_until(asked, "testing", async |mut watch| {
-            while watch(Progress::default()).is_continue() {
+    async fn an_interrupted_tool_is_asked_to_stop_and_ends_by_itself() {
+        let signal = ready(Ok(Interrupted::Interrupt));
+        let stopped = run_until(signal, "testing", async |mut callback| {
+            while callback(Progress::default()).is_continue() {
                 tokio::task::yield_now().await;
             }
             Err::<(), _>(Error::Stopped)
         });
-        let error = interrupted.await.unwrap_err();
+        let error = stopped.await.unwrap_err();
         assert_eq!(error.to_string(), "interrupted");
         assert!(error.is::<Interrupted>());
     }
 
     #[tokio::test]
-    async fn a_tool_that_is_not_interrupted_answers_what_it_found() {
-        let done = watching_until(pending(), "testing", async |_| Ok(7));
+    async fn a_tool_that_is_not_interrupted_returns_its_result() {
+        let done = run_until(pending(), "testing", async |_| Ok(7));
         assert_eq!(done.await.unwrap(), 7);
     }
 
     #[test]
-    fn the_rate_is_that_of_the_blocks_and_bytes_are_told_if_known() {
+    fn the_rate_is_in_blocks_and_bytes_are_shown_if_known() {
         let mut progress = Progress::default();
-        assert_eq!(told(progress, Duration::ZERO), "0 blocks");
+        assert_eq!(describe(progress, Duration::ZERO), "0 blocks");
         progress.blocks = 5000;
         assert_eq!(
-            told(progress, Duration::from_secs(2)),
+            describe(progress, Duration::from_secs(2)),
             "5,000 blocks, 2,500/s"
         );
         progress.bytes = 3 << 20;
         let long = Duration::from_secs(10);
-        assert_eq!(told(progress, long), "5,000 blocks, 3.00 MiB, 500/s");
+        assert_eq!(describe(progress, long), "5,000 blocks, 3.00 MiB, 500/s");
     }
 }

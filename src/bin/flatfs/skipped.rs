@@ -1,13 +1,13 @@
-//! What a tool of the library had to keep where it was, as it is told.
+//! How commands report what a tool of the library skipped.
 
 use anyhow::anyhow;
 use ds_flatfs::maintenance::Skipped;
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use crate::report::{self, Answer};
+use crate::report;
 
-/// Something that a tool kept, as JSON.
+/// Something that a tool skipped, as JSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct SkippedJson {
     path: String,
@@ -15,27 +15,23 @@ pub(crate) struct SkippedJson {
 }
 
 impl SkippedJson {
-    pub(crate) fn all(kept: &[Skipped]) -> Vec<Self> {
-        let one = |kept: &Skipped| SkippedJson {
-            path: report::absolute(&kept.path),
-            why: kept.why.as_str(),
+    pub(crate) fn all(skipped: &[Skipped]) -> Vec<Self> {
+        let to_json = |skipped: &Skipped| SkippedJson {
+            path: report::absolute(&skipped.path),
+            why: skipped.why.as_str(),
         };
-        kept.iter().map(one).collect()
+        skipped.iter().map(to_json).collect()
     }
 }
 
-/// Tells what was kept and why, on standard error.
-pub(crate) fn tell(kept: &[Skipped], count: u64) {
-    for Skipped { path, why, .. } in kept {
-        report::error(&anyhow!("kept {}: {why}", path.display()));
+/// Prints what was skipped and why to standard error. `count` is how many there are in all, which may be
+/// more than are listed.
+pub(crate) fn report(skipped: &[Skipped], count: u64) {
+    for Skipped { path, why, .. } in skipped {
+        report::error(&anyhow!("skipped {}: {why}", path.display()));
     }
-    let untold = count.saturating_sub(kept.len() as u64);
-    if untold > 0 {
-        report::error(&anyhow!("kept {} more", HumanCount(untold)));
+    let unlisted = count.saturating_sub(skipped.len() as u64);
+    if unlisted > 0 {
+        report::error(&anyhow!("skipped {} more", HumanCount(unlisted)));
     }
-}
-
-/// Whether there was nothing to keep.
-pub(crate) fn answer(count: u64) -> Answer {
-    if count == 0 { Answer::Yes } else { Answer::No }
 }

@@ -1,4 +1,4 @@
-//! Standard error, which bars and messages share, and how much the user wants to see there.
+//! Standard error, which progress bars and messages share, and whether the user wants it quiet.
 
 use std::io::{self, Write as _};
 use std::sync::LazyLock;
@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 
-/// Nothing is drawn where standard error is no terminal.
+/// The bars on the screen. Nothing is drawn where standard error is not a terminal.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 static QUIET: AtomicBool = AtomicBool::new(false);
 
-/// Lets nothing be seen but errors and what was asked for.
-pub(crate) fn be_quiet() {
+/// Hides everything but errors and the output that the user asked for.
+pub(crate) fn set_quiet() {
     QUIET.store(true, Ordering::Relaxed);
     BARS.set_draw_target(ProgressDrawTarget::hidden());
 }
@@ -26,13 +26,13 @@ pub(crate) fn show(bar: ProgressBar) -> ProgressBar {
     BARS.add(bar)
 }
 
-/// Writes something above the bars, which are drawn again below it.
+/// Calls `write`, whose output appears above the bars: they are erased before and drawn again after it.
 pub(crate) fn above_bars<T>(write: impl FnOnce() -> T) -> T {
     BARS.suspend(write)
 }
 
 /// Writes a line to standard error, above the bars.
 pub(crate) fn write_line(line: &str) {
-    // There is nobody left to tell if this fails.
+    // If standard error fails, there is no place left to report that.
     let _ = above_bars(|| writeln!(io::stderr(), "{line}"));
 }

@@ -1,4 +1,4 @@
-//! CARs made and read by hand, so that the program's own code isn't checked with itself.
+//! Writes and parses CARs without the code of the program, which is under test.
 
 use cid::Cid;
 use ipld_core::ipld;
@@ -27,7 +27,7 @@ pub(super) fn section(cid: &Cid, block: &[u8]) -> Vec<u8> {
     with_length(&[&cid.to_bytes(), block].concat())
 }
 
-/// A CARv1 of raw blocks.
+/// Returns a CARv1 of raw blocks.
 pub(super) fn car(roots: &[Cid], blocks: &[&[u8]]) -> Vec<u8> {
     let sections: Vec<Vec<u8>> = blocks
         .iter()
@@ -36,7 +36,7 @@ pub(super) fn car(roots: &[Cid], blocks: &[&[u8]]) -> Vec<u8> {
     [header(roots), sections.concat()].concat()
 }
 
-/// A CARv2 header, with the pragma before it.
+/// Returns a CARv2 header, preceded by the pragma.
 pub(super) fn v2_header(data: u64, size: u64, index: u64) -> Vec<u8> {
     let mut bytes = b"\x0a\xa1\x67version\x02".to_vec();
     bytes.extend([0; 16]);
@@ -46,7 +46,7 @@ pub(super) fn v2_header(data: u64, size: u64, index: u64) -> Vec<u8> {
     bytes
 }
 
-/// A CARv2 around a CARv1, with `padding` before it; an index has padding before it as well.
+/// Returns a CARv2 with this CARv1 and index. Each is preceded by `padding` bytes.
 pub(super) fn v2(v1: &[u8], padding: usize, index: &[u8]) -> Vec<u8> {
     let data = (51 + padding) as u64;
     let size = v1.len() as u64;
@@ -65,7 +65,7 @@ pub(super) fn v2(v1: &[u8], padding: usize, index: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The roots and the blocks of a CARv1.
+/// Parses the roots and the blocks of a CARv1.
 pub(super) fn parse(mut bytes: &[u8]) -> (Vec<Cid>, Vec<(Cid, Vec<u8>)>) {
     let header: Ipld = serde_ipld_dagcbor::from_slice(take(&mut bytes)).expect("a header");
     let Ok(Some(Ipld::List(roots))) = header.take("roots") else {
@@ -84,7 +84,7 @@ pub(super) fn parse(mut bytes: &[u8]) -> (Vec<Cid>, Vec<(Cid, Vec<u8>)>) {
     (roots.into_iter().map(link).collect(), blocks)
 }
 
-/// The offsets at which the header and the sections of a CARv1 begin, and its end.
+/// Returns the offsets of the header, of the sections and of the end of a CARv1.
 pub(super) fn boundaries(whole: &[u8]) -> Vec<usize> {
     let mut rest = whole;
     let mut found = vec![0];

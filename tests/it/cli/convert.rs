@@ -1,26 +1,26 @@
-//! `upgrade`, `downgrade` and `du`
+//! `upgrade`, `downgrade` and `du`.
 
 use std::fs;
 
 use serde_json::Value;
 
 use super::terminal::run_in_terminal;
-use super::{Room, files, keys, program, run, succeed};
+use super::{TestDir, files, keys, program, run, succeed};
 
-/// A store of `prefix/5` with a few blocks.
-fn store(room: &Room) -> String {
-    succeed(&["create", &room.store(), "prefix/5"]);
+/// Creates a store of `prefix/5` with three blocks.
+fn store(tmp: &TestDir) -> String {
+    succeed(&["create", &tmp.store(), "prefix/5"]);
     for text in ["one", "two", "three"] {
-        let file = room.file(text, text.as_bytes());
-        succeed(&["put", &room.store(), &file]);
+        let file = tmp.file(text, text.as_bytes());
+        succeed(&["put", &tmp.store(), &file]);
     }
-    room.store()
+    tmp.store()
 }
 
 #[test]
-fn a_downgraded_store_is_upgraded_again() {
-    let room = Room::new();
-    let store = store(&room);
+fn a_downgraded_store_can_be_upgraded_again() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
     let (blocks, names) = (files(&store), keys(&store));
     let done = succeed(&["downgrade", &store]);
     assert!(done.text().contains("version 0"), "{done:?}");
@@ -31,9 +31,9 @@ fn a_downgraded_store_is_upgraded_again() {
 }
 
 #[test]
-fn what_can_not_be_converted_is_one_line_that_says_why() {
-    let room = Room::new();
-    let store = store(&room);
+fn a_refused_conversion_is_one_line_that_says_why() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
     run(&["upgrade", &store, "5"]).failed(1, &["already", &store]);
     run(&["upgrade", &store, "4"]).failed(1, &["prefix/5", "prefix/4"]);
     for wrong in ["x", "0", "256"] {
@@ -43,14 +43,14 @@ fn what_can_not_be_converted_is_one_line_that_says_why() {
     succeed(&["downgrade", &store]);
     run(&["upgrade", &store, "4"]).failed(1, &["prefix/4", &store]);
     run(&["downgrade", &store]).failed(1, &["no SHARDING", &store]);
-    run(&["downgrade", &room.kubo_store()]).failed(1, &["next-to-last/2"]);
-    run(&["du", &room.path("missing")]).failed(1, &["missing"]);
+    run(&["downgrade", &tmp.kubo_store()]).failed(1, &["next-to-last/2"]);
+    run(&["du", &tmp.path("missing")]).failed(1, &["missing"]);
 }
 
 #[test]
-fn du_counts_what_really_is_there_and_writes_it_down() {
-    let room = Room::new();
-    let store = store(&room);
+fn du_counts_the_files_on_disk_and_stores_the_sum() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
     let usage = |command: &str| {
         let json = succeed(&[command, "--json", &store]).stdout;
         serde_json::from_slice::<Value>(&json).expect("JSON")
@@ -69,9 +69,9 @@ fn du_counts_what_really_is_there_and_writes_it_down() {
 }
 
 #[test]
-fn du_draws_a_bar_in_a_terminal_and_leaves_nothing_of_it() {
-    let room = Room::new();
-    let store = store(&room);
+fn du_draws_a_bar_in_a_terminal_and_erases_it() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
     for columns in [120, 30] {
         let seen = run_in_terminal(program(&["du", &store]), columns);
         assert_eq!(seen.code, 0, "{seen:?}");

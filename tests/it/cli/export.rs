@@ -1,4 +1,4 @@
-//! `export`
+//! `export`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use ipld_core::ipld::Ipld;
 use multihash_codetable::{Code, MultihashDigest as _};
 
 use super::cars::{header, parse, raw, section};
-use super::{Room, files, fixture, run, succeed};
+use super::{TestDir, files, fixture, run, succeed};
 use crate::mounts::Mount;
 
 const SMALL_ROOT: &str = "bafybeigsun6zhi4vrpryig6tfhvrb2ykn5dqg4q5fkm7rjgfyv6uc67xia";
@@ -23,9 +23,9 @@ fn set(blocks: Vec<(Cid, Vec<u8>)>) -> BTreeMap<Cid, Vec<u8>> {
 }
 
 #[test]
-fn a_dag_comes_out_as_it_went_in() {
-    let room = Room::new();
-    let store = room.store_of("small.car");
+fn an_exported_dag_equals_the_imported_one() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
     succeed(&["import", &store, &fixture("hello.car")]);
     let (roots, blocks) = parse(&succeed(&["export", &store, SMALL_ROOT]).stdout);
     let (expected_roots, expected) = parse(&fs::read(fixture("small.car")).unwrap());
@@ -35,10 +35,10 @@ fn a_dag_comes_out_as_it_went_in() {
 }
 
 #[test]
-fn without_roots_every_block_of_the_store_comes_out_as_raw() {
-    let room = Room::new();
-    let store = room.store_of("small.car");
-    let file = room.path("all.car");
+fn without_roots_every_block_of_the_store_is_exported_as_raw() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
+    let file = tmp.path("all.car");
     succeed(&["export", &store, "-o", &file]);
     let (roots, blocks) = parse(&fs::read(&file).unwrap());
     assert_eq!(roots, []);
@@ -46,15 +46,15 @@ fn without_roots_every_block_of_the_store_comes_out_as_raw() {
         assert_eq!(*cid, raw(block));
     }
     assert_eq!(set(blocks).len(), 51);
-    succeed(&["import", &room.path("copy"), &file]);
+    succeed(&["import", &tmp.path("copy"), &file]);
     let names = |store: &str| files(store).into_values().collect::<Vec<_>>();
-    assert_eq!(names(&room.path("copy")), names(&store));
+    assert_eq!(names(&tmp.path("copy")), names(&store));
 }
 
 #[test]
 fn a_store_of_kubo_is_exported_from_its_root() {
-    let room = Room::new();
-    let store = room.kubo_store();
+    let tmp = TestDir::new();
+    let store = tmp.kubo_store();
     let before = files(&store);
     let (roots, blocks) = parse(&succeed(&["export", &store, KUBO_ROOT]).stdout);
     assert_eq!(roots[0].to_string(), KUBO_ROOT);
@@ -65,9 +65,9 @@ fn a_store_of_kubo_is_exported_from_its_root() {
     assert_eq!(files(&store), before);
 }
 
-/// A store with one DAG over dag-cbor, dag-json, dag-pb and raw, in which two nodes are linked twice,
-/// and its CIDs from the root down.
-fn mixed_store(room: &Room) -> (String, Vec<Cid>) {
+/// Creates a store with a DAG of dag-cbor, dag-json, dag-pb and raw, in which two nodes have two links to
+/// them. Returns its CIDs, from the root down.
+fn mixed_store(tmp: &TestDir) -> (String, Vec<Cid>) {
     let node = |codec, block: &[u8]| Cid::new_v1(codec, Code::Sha2_256.digest(block));
     let leaf = b"leaf".to_vec();
     let leaf_cid = node(0x55, &leaf);
@@ -88,15 +88,15 @@ fn mixed_store(room: &Room) -> (String, Vec<Cid>) {
         section(&json_cid, &json),
         section(&pb_cid, &pb),
     ];
-    let file = room.file("mixed.car", &bytes.concat());
-    succeed(&["import", &room.store(), &file]);
-    (room.store(), vec![cbor_cid, json_cid, pb_cid, leaf_cid])
+    let file = tmp.file("mixed.car", &bytes.concat());
+    succeed(&["import", &tmp.store(), &file]);
+    (tmp.store(), vec![cbor_cid, json_cid, pb_cid, leaf_cid])
 }
 
 #[test]
 fn links_are_followed_through_all_codecs_depth_first_and_each_block_once() {
-    let room = Room::new();
-    let (store, cids) = mixed_store(&room);
+    let tmp = TestDir::new();
+    let (store, cids) = mixed_store(&tmp);
     let done = succeed(&["export", &store, &cids[0].to_string(), &cids[2].to_string()]);
     let (roots, blocks) = parse(&done.stdout);
     assert_eq!(roots, [cids[0], cids[2]]);
@@ -106,23 +106,23 @@ fn links_are_followed_through_all_codecs_depth_first_and_each_block_once() {
 
 #[test]
 fn a_missing_block_is_an_error_that_names_it_and_leaves_no_file() {
-    let room = Room::new();
-    let (store, cids) = mixed_store(&room);
+    let tmp = TestDir::new();
+    let (store, cids) = mixed_store(&tmp);
     let root = cids[0].to_string();
     succeed(&["rm", &store, &cids[3].to_string()]);
-    let done = run(&["export", &store, &root, "-o", &room.path("dag.car")]);
+    let done = run(&["export", &store, &root, "-o", &tmp.path("dag.car")]);
     done.failed(1, &["missing", &cids[3].to_string(), &cids[2].to_string()]);
-    assert!(!fs::exists(room.path("dag.car")).unwrap());
-    let left = fs::read_dir(room.0.path()).unwrap().count();
+    assert!(!fs::exists(tmp.path("dag.car")).unwrap());
+    let left = fs::read_dir(tmp.0.path()).unwrap().count();
     assert_eq!(left, 2, "the store and the imported CAR");
 }
 
 #[test]
 fn a_failed_export_leaves_the_file_that_was_there() {
-    let room = Room::new();
-    let (store, cids) = mixed_store(&room);
+    let tmp = TestDir::new();
+    let (store, cids) = mixed_store(&tmp);
     succeed(&["rm", &store, &cids[3].to_string()]);
-    let file = room.file("dag.car", b"before");
+    let file = tmp.file("dag.car", b"before");
     assert_eq!(
         run(&["export", &store, &cids[0].to_string(), "-o", &file]).code,
         1
@@ -133,9 +133,9 @@ fn a_failed_export_leaves_the_file_that_was_there() {
 }
 
 #[test]
-fn a_root_that_is_not_there_is_an_error_before_anything_is_written() {
-    let room = Room::new();
-    let store = room.store_of("hello.car");
+fn an_absent_root_is_an_error_before_anything_is_written() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("hello.car");
     let done = run(&["export", &store, SMALL_ROOT]);
     done.failed(1, &[SMALL_ROOT, "root", &store]);
     assert_eq!(done.stdout, b"");
@@ -144,8 +144,8 @@ fn a_root_that_is_not_there_is_an_error_before_anything_is_written() {
 
 #[test]
 fn a_damaged_block_is_an_error_that_names_it() {
-    let room = Room::new();
-    let store = room.store_of("hello.car");
+    let tmp = TestDir::new();
+    let store = tmp.store_of("hello.car");
     let cid = raw(b"hello flatfs\n").to_string();
     for path in files(&store).keys() {
         fs::write(path, b"hello fl4tfs\n").unwrap();
@@ -157,14 +157,14 @@ fn a_damaged_block_is_an_error_that_names_it() {
 
 #[test]
 fn a_car_of_an_export_that_failed_is_refused_as_cut_short() {
-    let room = Room::new();
-    let (store, copy) = (room.store_of("small.car"), room.path("copy"));
+    let tmp = TestDir::new();
+    let (store, copy) = (tmp.store_of("small.car"), tmp.path("copy"));
     for path in files(&store).into_keys() {
         let whole = fs::read(&path).unwrap();
         fs::write(&path, b"damaged").unwrap();
         let done = run(&["export", &store]);
         done.failed(1, &["damaged"]);
-        let half = room.file("half.car", &done.stdout);
+        let half = tmp.file("half.car", &done.stdout);
         run(&["import", &copy, &half]).failed(1, &["nothing of", "cut short"]);
         fs::write(&path, whole).unwrap();
     }
@@ -175,8 +175,8 @@ fn an_export_to_a_full_disk_names_the_file_that_was_asked_for() {
     let Some(mount) = Mount::tmpfs("size=300k") else {
         return;
     };
-    let room = Room::new();
-    let store = room.store_of("small.car");
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
     let car = mount.path().join("all.car").display().to_string();
     let done = run(&["export", &store, "-o", &car]);
     done.failed(1, &[&car, "No space left"]);
@@ -186,16 +186,16 @@ fn an_export_to_a_full_disk_names_the_file_that_was_asked_for() {
 
 #[test]
 fn an_unknown_codec_is_an_error_that_names_it() {
-    let room = Room::new();
-    let store = room.store_of("hello.car");
+    let tmp = TestDir::new();
+    let store = tmp.store_of("hello.car");
     let cid = Cid::new_v1(0x1234, *raw(b"hello flatfs\n").hash());
     run(&["export", &store, &cid.to_string()]).failed(1, &["0x1234", "codec", &cid.to_string()]);
 }
 
 #[test]
 fn a_device_is_written_to_and_not_replaced() {
-    let room = Room::new();
-    let store = room.store_of("hello.car");
+    let tmp = TestDir::new();
+    let store = tmp.store_of("hello.car");
     succeed(&["export", &store, "-o", "/dev/null"]);
     assert!(!fs::metadata("/dev/null").unwrap().is_file());
 }

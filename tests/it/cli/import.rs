@@ -1,4 +1,4 @@
-//! `import` and `create`
+//! `import` and `create`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,35 +11,35 @@ use multihash_codetable::{Code, MultihashDigest as _};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::cars::{car, header, parse, raw, section, v2};
-use super::{Done, Room, files, fixture, keys, program, run, run_with_input, succeed};
+use super::{Finished, TestDir, files, fixture, keys, program, run, run_with_input, succeed};
 
 #[test]
-fn create_takes_the_three_spellings_of_a_shard_function() {
+fn create_accepts_the_three_spellings_of_a_shard_function() {
     for spelling in ["prefix/3", "v1/prefix/3", "/repo/flatfs/shard/v1/prefix/3"] {
-        let room = Room::new();
-        succeed(&["create", &room.store(), spelling]);
-        let sharding = fs::read_to_string(room.path("store/SHARDING")).unwrap();
+        let tmp = TestDir::new();
+        succeed(&["create", &tmp.store(), spelling]);
+        let sharding = fs::read_to_string(tmp.path("store/SHARDING")).unwrap();
         assert_eq!(sharding, "/repo/flatfs/shard/v1/prefix/3\n");
     }
-    let room = Room::new();
-    succeed(&["create", &room.store()]);
-    let sharding = fs::read_to_string(room.path("store/SHARDING")).unwrap();
+    let tmp = TestDir::new();
+    succeed(&["create", &tmp.store()]);
+    let sharding = fs::read_to_string(tmp.path("store/SHARDING")).unwrap();
     assert_eq!(sharding, "/repo/flatfs/shard/v1/next-to-last/2\n");
 }
 
 #[test]
-fn create_refuses_what_is_already_a_store_and_what_is_no_shard_function() {
-    let room = Room::new();
-    succeed(&["create", &room.store()]);
-    run(&["create", &room.store()]).failed(1, &["already", &room.store()]);
-    run(&["create", &room.path("other"), "middle/2"]).failed(2, &["middle/2", "--help"]);
-    assert!(!fs::exists(room.path("other")).unwrap());
+fn create_refuses_a_directory_that_is_a_store_and_an_invalid_shard_function() {
+    let tmp = TestDir::new();
+    succeed(&["create", &tmp.store()]);
+    run(&["create", &tmp.store()]).failed(1, &["already", &tmp.store()]);
+    run(&["create", &tmp.path("other"), "middle/2"]).failed(2, &["middle/2", "--help"]);
+    assert!(!fs::exists(tmp.path("other")).unwrap());
 }
 
 #[test]
-fn an_import_makes_the_store_and_says_what_it_took() {
-    let room = Room::new();
-    let done = succeed(&["import", &room.store(), &fixture("small.car")]);
+fn an_import_creates_the_store_and_prints_what_it_stored() {
+    let tmp = TestDir::new();
+    let done = succeed(&["import", &tmp.store(), &fixture("small.car")]);
     let lines = done.lines();
     assert_eq!(lines.len(), 2, "{done:?}");
     assert!(
@@ -51,13 +51,13 @@ fn an_import_makes_the_store_and_says_what_it_took() {
         lines[1].trim(),
         "root bafybeigsun6zhi4vrpryig6tfhvrb2ykn5dqg4q5fkm7rjgfyv6uc67xia"
     );
-    assert_eq!(files(&room.store()).len(), 51);
+    assert_eq!(files(&tmp.store()).len(), 51);
 }
 
 #[test]
-fn blocks_that_are_there_are_not_new() {
-    let room = Room::new();
-    let store = room.store_of("small.car");
+fn blocks_that_the_store_has_are_not_new() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
     let done = succeed(&[
         "import",
         &store,
@@ -76,9 +76,9 @@ fn blocks_that_are_there_are_not_new() {
 }
 
 #[test]
-fn a_block_whose_file_was_cut_is_healed_by_an_import() {
-    let room = Room::new();
-    let store = room.store_of("hello.car");
+fn an_import_replaces_a_block_whose_file_was_cut_short() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("hello.car");
     let before = files(&store);
     for path in before.keys() {
         fs::write(path, b"hel").unwrap();
@@ -88,60 +88,60 @@ fn a_block_whose_file_was_cut_is_healed_by_an_import() {
 }
 
 #[test]
-fn a_car_comes_in_through_standard_input() {
-    let room = Room::new();
+fn a_car_is_imported_from_standard_input() {
+    let tmp = TestDir::new();
     let car = fs::read(fixture("small.car")).unwrap();
-    let done = run_with_input(&["import", &room.store(), "-"], &car);
+    let done = run_with_input(&["import", &tmp.store(), "-"], &car);
     assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
     assert!(done.text().starts_with("standard input: 51 blocks, 51 new"));
-    run(&["import", &room.store(), "-", "-"]).failed(2, &["only once"]);
+    run(&["import", &tmp.store(), "-", "-"]).failed(2, &["only once"]);
 }
 
 #[test]
 fn a_carv2_is_read_with_and_without_padding_and_index() {
     let v1 = fs::read(fixture("small.car")).unwrap();
     let expected = {
-        let room = Room::new();
-        keys(&room.store_of("small.car"))
+        let tmp = TestDir::new();
+        keys(&tmp.store_of("small.car"))
     };
     for (padding, index) in [(0, ""), (0, "index"), (100, ""), (100, "index")] {
-        let room = Room::new();
+        let tmp = TestDir::new();
         let bytes = v2(&v1, padding, index.as_bytes());
-        let file = room.file("v2.car", &bytes);
-        let done = succeed(&["import", &room.store(), &file]);
+        let file = tmp.file("v2.car", &bytes);
+        let done = succeed(&["import", &tmp.store(), &file]);
         assert!(done.text().contains("51 blocks, 51 new"), "{done:?}");
-        assert_eq!(keys(&room.store()), expected);
-        let piped = run_with_input(&["import", &room.path("piped"), "-"], &bytes);
+        assert_eq!(keys(&tmp.store()), expected);
+        let piped = run_with_input(&["import", &tmp.path("piped"), "-"], &bytes);
         assert_eq!(piped.code, 0, "{piped:?}");
-        assert_eq!(keys(&room.path("piped")), expected);
+        assert_eq!(keys(&tmp.path("piped")), expected);
     }
 }
 
 #[test]
 fn no_roots_and_duplicate_and_empty_blocks_are_legal() {
-    let room = Room::new();
-    let file = room.file("odd.car", &car(&[], &[b"a", b"", b"a", b""]));
-    let done = succeed(&["import", &room.store(), &file]);
+    let tmp = TestDir::new();
+    let file = tmp.file("odd.car", &car(&[], &[b"a", b"", b"a", b""]));
+    let done = succeed(&["import", &tmp.store(), &file]);
     assert!(done.text().contains("4 blocks, 2 new, 2 bytes"), "{done:?}");
-    let empty = succeed(&["get", &room.store(), &raw(b"").to_string()]);
+    let empty = succeed(&["get", &tmp.store(), &raw(b"").to_string()]);
     assert_eq!(empty.stdout, b"");
-    let file = room.file("none.car", &header(&[]));
-    let done = succeed(&["import", &room.store(), &file]);
+    let file = tmp.file("none.car", &header(&[]));
+    let done = succeed(&["import", &tmp.store(), &file]);
     assert!(done.text().contains("0 blocks, 0 new, 0 bytes"), "{done:?}");
 }
 
 #[test]
-fn a_root_that_is_nowhere_makes_the_exit_status_1_and_the_blocks_are_imported() {
-    let room = Room::new();
+fn an_absent_root_makes_the_exit_status_1_and_the_blocks_are_imported() {
+    let tmp = TestDir::new();
     let root = raw(b"elsewhere");
-    let file = room.file("rootless.car", &car(&[root], &[b"a"]));
-    let done = run(&["import", "-q", &room.store(), &file, &fixture("hello.car")]);
+    let file = tmp.file("rootless.car", &car(&[root], &[b"a"]));
+    let done = run(&["import", "-q", &tmp.store(), &file, &fixture("hello.car")]);
     done.failed(1, &[&root.to_string(), "rootless.car", "cut short"]);
-    assert_eq!(keys(&room.store()).len(), 2);
-    succeed(&["import", "--allow-missing-roots", &room.store(), &file]);
-    let other = room.file("root.car", &car(&[], &[b"elsewhere"]));
-    succeed(&["import", &room.store(), &other]);
-    succeed(&["import", &room.store(), &file]);
+    assert_eq!(keys(&tmp.store()).len(), 2);
+    succeed(&["import", "--allow-missing-roots", &tmp.store(), &file]);
+    let other = tmp.file("root.car", &car(&[], &[b"elsewhere"]));
+    succeed(&["import", &tmp.store(), &other]);
+    succeed(&["import", &tmp.store(), &file]);
 }
 
 #[test]
@@ -159,78 +159,78 @@ fn blocks_of_every_known_hash_function_are_checked_and_stored() {
         .map(|code| Cid::new_v1(0x55, code.digest(b"block")))
         .collect();
     let sections: Vec<Vec<u8>> = cids.iter().map(|cid| section(cid, b"block")).collect();
-    let room = Room::new();
-    let file = room.file("many.car", &[header(&cids), sections.concat()].concat());
-    let done = succeed(&["import", &room.store(), &file]);
+    let tmp = TestDir::new();
+    let file = tmp.file("many.car", &[header(&cids), sections.concat()].concat());
+    let done = succeed(&["import", &tmp.store(), &file]);
     assert!(done.text().contains("6 blocks, 6 new"), "{done:?}");
     for cid in cids {
-        let got = succeed(&["get", &room.store(), &cid.to_string()]);
+        let got = succeed(&["get", &tmp.store(), &cid.to_string()]);
         assert_eq!(got.stdout, b"block");
     }
 }
 
 #[test]
-fn an_identity_block_is_checked_and_answered_from_its_cid_but_not_stored() {
-    let room = Room::new();
+fn an_identity_block_is_checked_and_read_from_its_cid_but_not_stored() {
+    let tmp = TestDir::new();
     let cid = Cid::new_v1(0x55, Multihash::wrap(0, b"inline").unwrap());
     let good = [header(&[cid]), section(&cid, b"inline")].concat();
-    let good = room.file("good.car", &good);
-    let done = succeed(&["import", &room.store(), &good]);
+    let good = tmp.file("good.car", &good);
+    let done = succeed(&["import", &tmp.store(), &good]);
     assert!(
         done.text()
             .contains("1 block (1 inline in their CIDs), 0 new")
     );
-    assert_eq!(files(&room.store()).len(), 0);
+    assert_eq!(files(&tmp.store()).len(), 0);
     let name = cid.to_string();
-    assert_eq!(succeed(&["get", &room.store(), &name]).stdout, b"inline");
-    succeed(&["has", &room.store(), &name]);
-    let (roots, blocks) = parse(&succeed(&["export", &room.store(), &name]).stdout);
+    assert_eq!(succeed(&["get", &tmp.store(), &name]).stdout, b"inline");
+    succeed(&["has", &tmp.store(), &name]);
+    let (roots, blocks) = parse(&succeed(&["export", &tmp.store(), &name]).stdout);
     assert_eq!((roots, blocks.len()), (vec![cid], 0));
     let bad = [header(&[cid]), section(&cid, b"other")].concat();
-    let bad = room.file("bad.car", &bad);
-    run(&["import", &room.store(), &bad]).failed(1, &["bad.car", "hash"]);
+    let bad = tmp.file("bad.car", &bad);
+    run(&["import", &tmp.store(), &bad]).failed(1, &["bad.car", "hash"]);
 }
 
 #[test]
-fn an_unknown_hash_function_needs_to_be_allowed_and_allows_no_wrong_hash() {
-    let room = Room::new();
+fn an_unknown_hash_function_must_be_allowed_and_a_wrong_hash_is_still_refused() {
+    let tmp = TestDir::new();
     let cid = Cid::new_v1(0x55, Multihash::wrap(0x1234, &[7; 32]).unwrap());
     let start = header(&[]);
-    let file = room.file(
+    let file = tmp.file(
         "strange.car",
         &[start.clone(), section(&cid, b"x")].concat(),
     );
     let at = format!("at byte {}", start.len());
-    let done = run(&["import", &room.store(), &file]);
+    let done = run(&["import", &tmp.store(), &file]);
     done.failed(1, &["strange.car", &at, "0x1234", "--unverified"]);
-    succeed(&["import", "--unverified", &room.store(), &file]);
-    assert_eq!(files(&room.store()).len(), 1);
-    let wrong = room.file("wrong.car", &[start, section(&raw(b"x"), b"y")].concat());
-    let done = run(&["import", "--unverified", &room.store(), &wrong]);
+    succeed(&["import", "--unverified", &tmp.store(), &file]);
+    assert_eq!(files(&tmp.store()).len(), 1);
+    let wrong = tmp.file("wrong.car", &[start, section(&raw(b"x"), b"y")].concat());
+    let done = run(&["import", "--unverified", &tmp.store(), &wrong]);
     done.failed(1, &["wrong.car", &at, &raw(b"x").to_string()]);
 }
 
 #[test]
 fn cars_before_a_refused_one_stay_imported() {
-    let room = Room::new();
-    let bad = room.file("bad.car", b"no car at all");
+    let tmp = TestDir::new();
+    let bad = tmp.file("bad.car", b"no car at all");
     let files = [&fixture("hello.car"), &bad, &fixture("small.car")];
-    let done = run(&["import", &room.store(), files[0], files[1], files[2]]);
+    let done = run(&["import", &tmp.store(), files[0], files[1], files[2]]);
     done.failed(1, &["bad.car"]);
     assert!(
         done.text().contains("hello.car: 1 block, 1 new"),
         "{done:?}"
     );
-    assert_eq!(keys(&room.store()).len(), 1);
+    assert_eq!(keys(&tmp.store()).len(), 1);
 }
 
 #[test]
-fn an_import_into_something_that_is_no_store_is_refused() {
-    let room = Room::new();
-    fs::create_dir(room.store()).unwrap();
-    room.file("store/note.txt", b"mine");
-    run(&["import", &room.store(), &fixture("hello.car")]).failed(1, &[&room.store()]);
-    let left: BTreeSet<_> = fs::read_dir(room.store())
+fn an_import_into_a_directory_that_is_not_a_store_is_refused() {
+    let tmp = TestDir::new();
+    fs::create_dir(tmp.store()).unwrap();
+    tmp.file("store/note.txt", b"mine");
+    run(&["import", &tmp.store(), &fixture("hello.car")]).failed(1, &[&tmp.store()]);
+    let left: BTreeSet<_> = fs::read_dir(tmp.store())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
@@ -239,8 +239,8 @@ fn an_import_into_something_that_is_no_store_is_refused() {
 
 #[test]
 fn an_interrupted_import_leaves_the_store_as_it_was() {
-    let room = Room::new();
-    let store = room.store_of("hello.car");
+    let tmp = TestDir::new();
+    let store = tmp.store_of("hello.car");
     let before = files(&store);
     let mut child = program(&["import", &store, "-"])
         .stdin(Stdio::piped())
@@ -249,14 +249,14 @@ fn an_interrupted_import_leaves_the_store_as_it_was() {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // More than a pipe holds: once it is written, most of it has been read, and imported.
+    // More than the buffer of a pipe: once it is written, most of it has been read and imported.
     stdin
         .write_all(&fs::read(fixture("small.car")).unwrap())
         .unwrap();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    let done = Done::of(child.wait_with_output().unwrap());
+    let done = Finished::of(child.wait_with_output().unwrap());
     drop(stdin);
     done.was_interrupted(&["nothing of standard input was imported: interrupted"]);
     assert_eq!(files(&store), before);
-    assert_eq!(fs::read_dir(room.path("store/.temp")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(tmp.path("store/.temp")).unwrap().count(), 0);
 }

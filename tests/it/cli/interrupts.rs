@@ -1,22 +1,22 @@
-//! Ctrl-C, as a user means it.
+//! Ctrl-C during an export.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Done, Room, program, run};
+use super::{Finished, TestDir, program, run};
 
-/// An export that waits for somebody to read more of it, and what can be read.
-fn stuck_export(room: &Room) -> (Child, ChildStdout) {
-    let mut child = program(&["export", &room.store_of("small.car")])
+/// Starts an export that blocks because nothing more is read from its output.
+fn stuck_export(tmp: &TestDir) -> (Child, ChildStdout) {
+    let mut child = program(&["export", &tmp.store_of("small.car")])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program runs");
     let mut stdout = child.stdout.take().expect("a pipe");
-    // Far more than a pipe holds is on its way.
+    // The CAR is much larger than the buffer of a pipe.
     stdout.read_exact(&mut [0; 1]).expect("a first byte");
     (child, stdout)
 }
@@ -27,34 +27,34 @@ fn interrupt(child: &Child) {
 
 #[test]
 fn an_interrupted_export_leaves_a_car_that_does_not_read_to_its_end() {
-    let room = Room::new();
-    let (mut child, mut stdout) = stuck_export(&room);
+    let tmp = TestDir::new();
+    let (mut child, mut stdout) = stuck_export(&tmp);
     interrupt(&child);
     let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
     let mut said = String::new();
     stderr.read_line(&mut said).expect("a line");
     assert!(said.contains("interrupted, cleaning up"), "{said}");
-    // The first byte of a header that is shorter than 128 bytes is its length.
+    // The byte that was read: the length of the header.
     let mut half = vec![17];
     stdout.read_to_end(&mut half).expect("the rest");
     stderr.read_to_string(&mut said).expect("the rest");
     assert_eq!(child.wait().expect("its end").code(), Some(130), "{said}");
-    let half = room.file("half.car", &half);
-    let done = run(&["import", &room.path("copy"), &half]);
+    let half = tmp.file("half.car", &half);
+    let done = run(&["import", &tmp.path("copy"), &half]);
     done.failed(1, &["nothing of", "cut short"]);
 }
 
 #[test]
-fn a_second_interruption_ends_the_program_whatever_it_waits_for() {
-    let room = Room::new();
-    let (mut child, stdout) = stuck_export(&room);
+fn a_second_interrupt_ends_the_program_even_if_it_is_blocked() {
+    let tmp = TestDir::new();
+    let (mut child, stdout) = stuck_export(&tmp);
     interrupt(&child);
     let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
     let mut said = String::new();
     stderr.read_line(&mut said).expect("a line");
     assert!(said.contains("again to end at once"), "{said}");
     interrupt(&child);
-    let done = Done::of(child.wait_with_output().expect("its end"));
+    let done = Finished::of(child.wait_with_output().expect("its end"));
     drop(stdout);
     assert_eq!(done.code, 130, "{done:?}");
 }

@@ -1,15 +1,15 @@
-//! A store whose `SHARDING` is gone, empty or garbled.
+//! Stores whose `SHARDING` is missing, empty or garbled.
 
 use std::fs;
 use std::path::Path;
 
-use super::{Room, files, fixture, run, succeed};
+use super::{TestDir, files, fixture, run, succeed};
 
 #[test]
-fn every_command_says_where_to_find_the_way_out_and_the_recipe_is_one() {
+fn every_command_says_where_to_find_the_recipe_and_the_recipe_works() {
     for lost in [None, Some(""), Some("garbage")] {
-        let room = Room::new();
-        let store = room.store_of("small.car");
+        let tmp = TestDir::new();
+        let store = tmp.store_of("small.car");
         let before = files(&store);
         let sharding = Path::new(&store).join("SHARDING");
         match lost {
@@ -30,7 +30,7 @@ fn every_command_says_where_to_find_the_way_out_and_the_recipe_is_one() {
         assert_eq!(verified.code, 1, "{verified:?}");
         assert!(verified.text().starts_with("sharding: "), "{verified:?}");
 
-        // As the help has it.
+        // The recipe in the help.
         let help = succeed(&["verify", "--help"]);
         let line = "/repo/flatfs/shard/v1/next-to-last/2";
         assert!(help.text().contains(&format!("echo {line} > DIR/SHARDING")));

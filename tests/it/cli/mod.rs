@@ -1,20 +1,22 @@
-//! The program `flatfs`, driven as a user does it.
+//! The program `flatfs`, run as a user runs it.
 #![allow(
     clippy::disallowed_methods,
-    reason = "the tests look at the files themselves"
+    reason = "the tests read and write the files of stores"
 )]
 
 mod bad_cars;
 mod cars;
-mod comforts;
 mod convert;
 mod export;
 mod import;
 mod interrupts;
+mod kubo;
 mod lost_sharding;
+mod move_reshard;
 mod put_get;
-mod relocate;
 mod terminal;
+mod untrusted_data;
+mod usability;
 mod verify;
 mod whole_store;
 
@@ -27,17 +29,17 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// How the program ended.
+/// The exit status and the output of the program.
 #[derive(Debug)]
-struct Done {
+struct Finished {
     code: i32,
     stdout: Vec<u8>,
     stderr: String,
 }
 
-impl Done {
+impl Finished {
     fn of(output: Output) -> Self {
-        Done {
+        Finished {
             code: output.status.code().expect("no signal"),
             stdout: output.stdout,
             stderr: String::from_utf8(output.stderr).expect("UTF-8"),
@@ -52,7 +54,7 @@ impl Done {
         self.text().lines().collect()
     }
 
-    /// Asserts that it failed with this exit status and one line that has all of these parts.
+    /// Asserts that it failed with this exit status and one line with all of these parts.
     #[track_caller]
     fn failed(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, code, "{self:?}");
@@ -62,7 +64,7 @@ impl Done {
         }
     }
 
-    /// Asserts that it was interrupted, said so at once, and ended with one line that has all of these parts.
+    /// Asserts that it was interrupted, said so, and ended with one line with all of these parts.
     #[track_caller]
     fn was_interrupted(&self, parts: &[&str]) {
         assert_eq!(self.code, 130, "{self:?}");
@@ -81,22 +83,22 @@ fn program<S: AsRef<OsStr>>(args: &[S]) -> Command {
     command
 }
 
-/// Runs it, whatever comes of it.
-fn run<S: AsRef<OsStr>>(args: &[S]) -> Done {
+/// Runs the program.
+fn run<S: AsRef<OsStr>>(args: &[S]) -> Finished {
     let output = program(args).stdin(Stdio::null()).output();
-    Done::of(output.expect("the program runs"))
+    Finished::of(output.expect("the program runs"))
 }
 
-/// Runs it, and asserts that it says yes and nothing to standard error.
+/// Runs the program, and asserts that it succeeds and writes nothing to standard error.
 #[track_caller]
-fn succeed<S: AsRef<OsStr>>(args: &[S]) -> Done {
+fn succeed<S: AsRef<OsStr>>(args: &[S]) -> Finished {
     let done = run(args);
     assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
     done
 }
 
-/// Runs it with this on standard input.
-fn run_with_input<S: AsRef<OsStr>>(args: &[S], input: &[u8]) -> Done {
+/// Runs the program with this input.
+fn run_with_input<S: AsRef<OsStr>>(args: &[S], input: &[u8]) -> Finished {
     let mut child = program(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -104,10 +106,10 @@ fn run_with_input<S: AsRef<OsStr>>(args: &[S], input: &[u8]) -> Done {
         .spawn()
         .expect("the program runs");
     let mut stdin = child.stdin.take().expect("a pipe");
-    // It may have seen enough before the end.
+    // The program may end before it has read everything.
     let _ = stdin.write_all(input);
     drop(stdin);
-    Done::of(child.wait_with_output().expect("the program ends"))
+    Finished::of(child.wait_with_output().expect("the program ends"))
 }
 
 fn fixture(name: &str) -> String {
@@ -115,30 +117,30 @@ fn fixture(name: &str) -> String {
     dir.join(name).to_str().expect("UTF-8").to_owned()
 }
 
-/// A directory with room for a store and files.
-struct Room(TempDir);
+/// A temporary directory for a store and files.
+struct TestDir(TempDir);
 
-impl Room {
+impl TestDir {
     fn new() -> Self {
-        Room(tempfile::tempdir().expect("a directory"))
+        TestDir(tempfile::tempdir().expect("a directory"))
     }
 
     fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_str().expect("UTF-8").to_owned()
     }
 
-    /// The path of the store, which isn't there before somebody makes it.
+    /// Returns the path of the store, which a test has to create.
     fn store(&self) -> String {
         self.path("store")
     }
 
-    /// The path of a store that has the blocks of this fixture.
+    /// Creates a store with the blocks of this fixture, and returns its path.
     fn store_of(&self, car: &str) -> String {
         succeed(&["import", &self.store(), &fixture(car)]);
         self.store()
     }
 
-    /// The store that kubo made, unpacked.
+    /// Unpacks a store of kubo, and returns its path.
     fn kubo_store(&self) -> String {
         let tar = fs::File::open(fixture("kubo-0.22-blocks.tar")).expect("the fixture");
         tar::Archive::new(tar)
@@ -154,7 +156,7 @@ impl Room {
     }
 }
 
-/// The blocks of a store as they are on disk, and whatever is in flight.
+/// Returns the block files of a store, including temporary ones.
 fn files(store: &str) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut dirs = vec![PathBuf::from(store)];

@@ -1,4 +1,4 @@
-//! The program in a terminal.
+//! Runs the program in a terminal.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
@@ -9,15 +9,15 @@ use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-/// What the user of a terminal has seen, and the exit status.
+/// What the program wrote to the terminal, and its exit status.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct TerminalRun {
     pub(super) code: i32,
     pub(super) text: String,
 }
 
-/// Runs it with all of its streams on a terminal of so many columns.
-pub(super) fn run_in_terminal(mut command: Command, columns: u16) -> Seen {
+/// Runs the program with all of its streams on a terminal of this width.
+pub(super) fn run_in_terminal(mut command: Command, columns: u16) -> TerminalRun {
     let (mut user, terminal) = open(columns);
     let stream = || terminal.try_clone().expect("another handle");
     command.env("TERM", "xterm").env_remove("NO_COLOR");
@@ -27,19 +27,19 @@ pub(super) fn run_in_terminal(mut command: Command, columns: u16) -> Seen {
         .stderr(stream())
         .spawn()
         .expect("the program runs");
-    // Else there would be no end of what can be read.
+    // Reading ends only when every handle of the terminal is closed.
     drop((command, terminal));
     let mut seen = Vec::new();
-    // Some systems say that the terminal is gone by an error.
+    // Some systems report the end as an error.
     let _ = user.read_to_end(&mut seen);
     let status = child.wait().expect("the program ends");
-    Seen {
+    TerminalRun {
         code: status.code().expect("no signal"),
         text: String::from_utf8(seen).expect("UTF-8"),
     }
 }
 
-/// The two sides of a new terminal: the user's and the program's.
+/// Opens a new terminal, and returns the user's side and the program's side.
 fn open(columns: u16) -> (File, File) {
     let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&user).expect("a terminal of ours");

@@ -1,4 +1,4 @@
-//! `verify` and `verify --repair`
+//! `verify` and `verify --repair`.
 
 use std::fs;
 use std::io;
@@ -9,23 +9,23 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::cars::{car, header, parse, section};
-use super::{Done, Room, files, fixture, program, run, run_with_input, succeed};
+use super::{Finished, TestDir, files, fixture, program, run, run_with_input, succeed};
 
-/// A store with the blocks of `small.car`, of which the first is damaged, the second empty, and the third
-/// in the wrong place; and a file that is none of its own.
-fn damaged_store(room: &Room) -> (String, Vec<PathBuf>) {
-    let store = room.store_of("small.car");
+/// Creates a store with the blocks of `small.car`, of which the first is damaged, the second is empty, and
+/// the third is in the wrong place, and with a foreign file.
+fn damaged_store(tmp: &TestDir) -> (String, Vec<PathBuf>) {
+    let store = tmp.store_of("small.car");
     let blocks: Vec<PathBuf> = files(&store).into_keys().collect();
     fs::write(&blocks[0], b"damaged").unwrap();
     fs::write(&blocks[1], b"").unwrap();
     let stray = PathBuf::from(&store).join(blocks[2].file_name().unwrap());
     fs::rename(&blocks[2], stray).unwrap();
-    room.file("store/note\n.txt", b"mine");
+    tmp.file("store/note\n.txt", b"mine");
     (store, blocks)
 }
 
 #[track_caller]
-fn has_lines(done: &Done, beginnings: &[&str]) {
+fn has_lines(done: &Finished, beginnings: &[&str]) {
     for beginning in beginnings {
         let found = done.lines().iter().any(|line| line.starts_with(beginning));
         assert!(found, "{beginning:?} in {done:?}");
@@ -34,14 +34,14 @@ fn has_lines(done: &Done, beginnings: &[&str]) {
 }
 
 #[test]
-fn a_healthy_store_is_well() {
-    let room = Room::new();
+fn nothing_is_wrong_with_a_healthy_store() {
+    let tmp = TestDir::new();
     for args in [
         &["verify"][..],
         &["verify", "--quick"],
         &["verify", "--repair"],
     ] {
-        let done = succeed(&[args, &[&room.kubo_store()]].concat());
+        let done = succeed(&[args, &[&tmp.kubo_store()]].concat());
         has_lines(&done, &["7 blocks, 1,048,930 bytes, "]);
         let end = "s: nothing found; nothing is wrong";
         assert!(done.lines()[0].ends_with(end), "{done:?}");
@@ -50,8 +50,8 @@ fn a_healthy_store_is_well() {
 
 #[test]
 fn each_finding_is_a_line_and_damage_makes_the_exit_status_1() {
-    let room = Room::new();
-    let (store, blocks) = damaged_store(&room);
+    let tmp = TestDir::new();
+    let (store, blocks) = damaged_store(&tmp);
     let before = files(&store);
     let done = run(&["verify", &store]);
     assert_eq!((done.code, done.stderr.as_str()), (1, ""), "{done:?}");
@@ -79,8 +79,8 @@ fn each_finding_is_a_line_and_damage_makes_the_exit_status_1() {
 
 #[test]
 fn json_has_a_line_for_each_finding_and_one_for_the_summary() {
-    let room = Room::new();
-    let (store, blocks) = damaged_store(&room);
+    let tmp = TestDir::new();
+    let (store, blocks) = damaged_store(&tmp);
     let done = run(&["verify", "--json", &store]);
     assert_eq!(done.code, 1, "{done:?}");
     let lines: Vec<Value> = done
@@ -110,10 +110,10 @@ fn json_has_a_line_for_each_finding_and_one_for_the_summary() {
 
 #[test]
 fn a_repair_from_a_car_makes_the_store_whole() {
-    let room = Room::new();
-    let whole = files(&room.store_of("small.car"));
-    fs::remove_dir_all(room.store()).unwrap();
-    let (store, blocks) = damaged_store(&room);
+    let tmp = TestDir::new();
+    let whole = files(&tmp.store_of("small.car"));
+    fs::remove_dir_all(tmp.store()).unwrap();
+    let (store, blocks) = damaged_store(&tmp);
     fs::remove_file(&blocks[3]).unwrap();
     let done = succeed(&[
         "verify",
@@ -124,12 +124,12 @@ fn a_repair_from_a_car_makes_the_store_whole() {
     ]);
     let end = ": 1 corrupt, 1 empty, 1 foreign, 1 misplaced, 3 missing; nothing is wrong\n";
     assert!(done.text().ends_with(end), "{done:?}");
-    let quarantine = room.path("store/.quarantine");
-    let (kept, found): (Vec<_>, Vec<_>) = files(&store)
+    let quarantine = tmp.path("store/.quarantine");
+    let (quarantined, found): (Vec<_>, Vec<_>) = files(&store)
         .into_iter()
         .partition(|(path, _)| path.starts_with(&quarantine));
     assert_eq!(found, whole.into_iter().collect::<Vec<_>>());
-    assert_eq!(kept.len(), 2);
+    assert_eq!(quarantined.len(), 2);
     let done = succeed(&["verify", &store]);
     has_lines(&done, &["foreign: ", "51 blocks, "]);
     assert!(
@@ -141,14 +141,14 @@ fn a_repair_from_a_car_makes_the_store_whole() {
 
 #[test]
 fn what_no_car_has_is_lost_until_a_car_has_it() {
-    let room = Room::new();
-    let (store, blocks) = damaged_store(&room);
+    let tmp = TestDir::new();
+    let (store, blocks) = damaged_store(&tmp);
     let (_, all) = parse(&fs::read(fixture("small.car")).unwrap());
     let name = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
     let key = |cid: &cid::Cid| ds_flatfs::Key::from_cid(cid).as_str()[1..].to_owned();
     let of = |path: &PathBuf| all.iter().find(|(cid, _)| key(cid) == name(path)).unwrap();
     let (cid, block) = of(&blocks[0]);
-    let first = room.file("first.car", &[header(&[]), section(cid, block)].concat());
+    let first = tmp.file("first.car", &[header(&[]), section(cid, block)].concat());
     for _ in 0..2 {
         let done = run(&["verify", "--repair", "--from", &first, &store]);
         assert_eq!(done.code, 1, "{done:?}");
@@ -171,9 +171,9 @@ fn what_no_car_has_is_lost_until_a_car_has_it() {
 }
 
 #[test]
-fn a_block_that_a_repair_had_no_good_copy_of_is_told_until_it_is_put_again() {
-    let room = Room::new();
-    let store = room.store_of("small.car");
+fn a_block_without_a_good_copy_is_reported_as_lost_until_it_is_put_again() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
     let (path, block) = files(&store).pop_first().unwrap();
     let cid = super::cars::raw(&block).to_string();
     fs::write(&path, b"damaged").unwrap();
@@ -206,23 +206,23 @@ fn a_block_that_a_repair_had_no_good_copy_of_is_told_until_it_is_put_again() {
         (&path.to_str().into(), &cid.into())
     );
 
-    let good = room.file("good", &block);
+    let good = tmp.file("good", &block);
     succeed(&["put", &store, &good]);
     has_lines(&succeed(&["verify", &store]), &["51 blocks, "]);
 }
 
 #[test]
-fn a_car_that_is_no_good_is_refused_before_anything_is_changed() {
-    let room = Room::new();
-    let (store, _) = damaged_store(&room);
+fn an_invalid_car_is_refused_before_anything_is_changed() {
+    let tmp = TestDir::new();
+    let (store, _) = damaged_store(&tmp);
     let before = files(&store);
-    let bad = room.file("bad.car", b"no car at all");
+    let bad = tmp.file("bad.car", b"no car at all");
     run(&["verify", "--repair", "--from", &bad, &store]).failed(1, &["bad.car"]);
     run(&["verify", "--from", &bad, &store]).failed(2, &["--repair"]);
     assert_eq!(files(&store), before);
 
     let whole = car(&[], &[b"one", b"two"]);
-    let cut = room.file("cut.car", &whole[..whole.len() - 1]);
+    let cut = tmp.file("cut.car", &whole[..whole.len() - 1]);
     let done = run(&["verify", "--repair", "--from", &cut, &store]);
     done.failed(1, &["cut.car", "at byte", "cut short"]);
     let got = succeed(&["get", &store, &super::cars::raw(b"one").to_string()]);
@@ -230,9 +230,9 @@ fn a_car_that_is_no_good_is_refused_before_anything_is_changed() {
 }
 
 #[test]
-fn a_repair_goes_on_when_nobody_reads_its_output() {
-    let room = Room::new();
-    let (store, _) = damaged_store(&room);
+fn a_repair_continues_when_the_reader_of_its_output_has_gone() {
+    let tmp = TestDir::new();
+    let (store, _) = damaged_store(&tmp);
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
     let mut command = program(&[
@@ -242,7 +242,7 @@ fn a_repair_goes_on_when_nobody_reads_its_output() {
         &fixture("small.car"),
         &store,
     ]);
-    let done = Done::of(
+    let done = Finished::of(
         command
             .stdin(Stdio::null())
             .stdout(writer)
@@ -255,15 +255,15 @@ fn a_repair_goes_on_when_nobody_reads_its_output() {
 
 #[test]
 fn a_repair_that_is_interrupted_is_completed_by_the_same_command() {
-    let room = Room::new();
-    let (store, blocks) = damaged_store(&room);
+    let tmp = TestDir::new();
+    let (store, blocks) = damaged_store(&tmp);
     let mut child = program(&["verify", "--repair", "--from", "-", &store])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It has read the header, and waits for blocks once it has moved what is damaged.
+    // It has read the header, and waits for blocks after it has moved the damaged ones.
     let stdin = child.stdin.as_mut().unwrap();
     io::Write::write_all(stdin, &header(&[])).unwrap();
     while fs::exists(&blocks[0]).unwrap() || !fs::exists(&blocks[2]).unwrap() {
@@ -271,7 +271,7 @@ fn a_repair_that_is_interrupted_is_completed_by_the_same_command() {
     }
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let stdin = child.stdin.take();
-    let done = Done::of(child.wait_with_output().unwrap());
+    let done = Finished::of(child.wait_with_output().unwrap());
     drop(stdin);
     done.was_interrupted(&["interrupted"]);
     succeed(&[

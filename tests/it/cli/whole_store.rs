@@ -1,4 +1,4 @@
-//! `ls` and `stat`, and what all commands have in common
+//! `ls` and `stat`, and what all commands have in common.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,20 +8,20 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use super::cars::raw;
-use super::{Done, Room, files, fixture, program, run, succeed};
+use super::{Finished, TestDir, files, fixture, program, run, succeed};
 
 const COMMANDS: [&str; 10] = [
     "create", "import", "export", "put", "get", "has", "rm", "ls", "stat", "verify",
 ];
 
-fn set(listed: &Done) -> BTreeSet<String> {
+fn set(listed: &Finished) -> BTreeSet<String> {
     listed.lines().into_iter().map(str::to_owned).collect()
 }
 
 #[test]
 fn ls_lists_each_block_once_as_key_or_cid() {
-    let room = Room::new();
-    let store = room.store_of("small.car");
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
     let stems: BTreeSet<String> = files(&store)
         .keys()
         .map(|path| format!("/{}", path.file_stem().unwrap().to_str().unwrap()))
@@ -38,9 +38,9 @@ fn ls_lists_each_block_once_as_key_or_cid() {
 }
 
 #[test]
-fn ls_says_sizes_and_writes_json() {
-    let room = Room::new();
-    let store = room.store_of("small.car");
+fn ls_prints_sizes_and_json() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
     let sizes: BTreeMap<String, u64> = files(&store)
         .values()
         .map(|block| (raw(block).to_string(), block.len() as u64))
@@ -70,9 +70,9 @@ fn ls_says_sizes_and_writes_json() {
 }
 
 #[test]
-fn stat_says_what_is_in_a_store() {
-    let room = Room::new();
-    let store = room.store_of("small.car");
+fn stat_counts_what_is_in_a_store() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
     let stat: Value = serde_json::from_slice(&succeed(&["stat", "--json", &store]).stdout).unwrap();
     let mut sizes: Vec<usize> = files(&store).values().map(Vec::len).collect();
     sizes.sort_unstable();
@@ -91,9 +91,9 @@ fn stat_says_what_is_in_a_store() {
 }
 
 #[test]
-fn stat_draws_for_people() {
-    let room = Room::new();
-    let done = succeed(&["stat", &room.kubo_store()]);
+fn stat_draws_charts() {
+    let tmp = TestDir::new();
+    let done = succeed(&["stat", &tmp.kubo_store()]);
     for part in [
         "/repo/flatfs/shard/v1/next-to-last/2",
         "blocks      7\n",
@@ -108,21 +108,21 @@ fn stat_draws_for_people() {
 }
 
 #[test]
-fn an_empty_store_is_listed_and_described_too() {
-    let room = Room::new();
-    succeed(&["create", &room.store()]);
-    assert_eq!(succeed(&["ls", &room.store()]).text(), "");
-    let done = succeed(&["stat", &room.store()]);
+fn an_empty_store_can_be_listed_and_described() {
+    let tmp = TestDir::new();
+    succeed(&["create", &tmp.store()]);
+    assert_eq!(succeed(&["ls", &tmp.store()]).text(), "");
+    let done = succeed(&["stat", &tmp.store()]);
     assert!(done.text().contains("blocks      0\n"), "{done:?}");
     let stat: Value =
-        serde_json::from_slice(&succeed(&["stat", "--json", &room.store()]).stdout).unwrap();
+        serde_json::from_slice(&succeed(&["stat", "--json", &tmp.store()]).stdout).unwrap();
     assert_eq!(stat["block_size"], Value::Null);
 }
 
 #[test]
 fn reading_changes_nothing_in_a_store() {
-    let room = Room::new();
-    let store = room.kubo_store();
+    let tmp = TestDir::new();
+    let store = tmp.kubo_store();
     let names = || {
         let entries = fs::read_dir(&store).unwrap();
         entries
@@ -148,11 +148,11 @@ fn reading_changes_nothing_in_a_store() {
 }
 
 #[test]
-fn every_command_stops_quietly_when_nobody_reads_its_output() {
-    let room = Room::new();
-    let store = room.store_of("small.car");
+fn every_command_stops_quietly_when_the_reader_of_its_output_has_gone() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
     let cid = succeed(&["ls", "--cids", &store]).lines()[0].to_owned();
-    let (hello, file) = (fixture("hello.car"), room.file("file", b"x"));
+    let (hello, file) = (fixture("hello.car"), tmp.file("file", b"x"));
     for args in [
         &["ls", &store][..],
         &["stat", &store],
@@ -166,7 +166,7 @@ fn every_command_stops_quietly_when_nobody_reads_its_output() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let output = program(args).stdin(Stdio::null()).stdout(writer).output();
-        let done = Done::of(output.unwrap());
+        let done = Finished::of(output.unwrap());
         assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{args:?}");
     }
     assert_eq!(
@@ -177,10 +177,10 @@ fn every_command_stops_quietly_when_nobody_reads_its_output() {
 }
 
 #[test]
-fn every_command_says_that_there_is_no_store() {
-    let room = Room::new();
-    let missing = room.path("missing");
-    let file = room.file("file", b"x");
+fn every_command_names_a_store_that_does_not_exist() {
+    let tmp = TestDir::new();
+    let missing = tmp.path("missing");
+    let file = tmp.file("file", b"x");
     for args in [
         &["ls", &missing][..],
         &["stat", &missing],
@@ -199,9 +199,9 @@ fn every_command_says_that_there_is_no_store() {
 }
 
 #[test]
-fn json_is_one_object_a_line_with_absolute_paths() {
-    let room = Room::new();
-    room.store_of("hello.car");
+fn json_is_one_object_per_line_with_absolute_paths() {
+    let tmp = TestDir::new();
+    tmp.store_of("hello.car");
     for (args, paths) in [
         (&["stat", "--json", "store"][..], &["path"][..]),
         (&["du", "--json", "store"], &["path"]),
@@ -210,8 +210,8 @@ fn json_is_one_object_a_line_with_absolute_paths() {
         (&["verify", "--json", "new"], &[]),
         (&["ls", "--json", "new"], &[]),
     ] {
-        let output = program(args).current_dir(room.path("")).output();
-        let done = Done::of(output.unwrap());
+        let output = program(args).current_dir(tmp.path("")).output();
+        let done = Finished::of(output.unwrap());
         assert_eq!((done.code, done.lines().len()), (0, 1), "{done:?}");
         let object: Value = serde_json::from_slice(&done.stdout).unwrap();
         for path in paths {
@@ -247,9 +247,9 @@ fn every_command_has_help_with_an_example() {
 }
 
 #[test]
-fn names_in_errors_can_not_steer_the_terminal() {
-    let room = Room::new();
-    let done = run(&["ls", &room.path("\u{1b}[31mred\nline")]);
+fn names_in_errors_can_not_control_the_terminal() {
+    let tmp = TestDir::new();
+    let done = run(&["ls", &tmp.path("\u{1b}[31mred\nline")]);
     done.failed(1, &["\\u{1b}[31mred\\nline"]);
     assert!(!done.stderr.contains('\u{1b}'));
 }

@@ -1,32 +1,35 @@
-//! [`CarError`]: why a CAR is refused, and where in it.
+//! [`CarError`]: why a CAR is refused, and where.
 
 use std::io;
 
 use super::{MAX_BIG_SECTION, MAX_HEADER, MAX_SECTION};
 
-/// What is wrong with a CAR.
+/// A fault in a CAR.
 #[derive(Debug, thiserror::Error)]
 #[error("at byte {offset}: {fault}")]
 pub(crate) struct CarError {
-    /// Where the part begins that is at fault.
+    /// Where the faulty part begins.
     pub(crate) offset: u64,
-    // Not marked as the source: it is part of the text above.
+    // Not the source, since it is part of the text above.
     pub(crate) fault: Fault,
 }
 
-/// The kinds of faults.
+/// What is wrong.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     #[error("it is empty, not a CAR")]
     Empty,
-    #[error("it ends in the middle of {0}: it is cut short, or no CAR; get it again")]
+    #[error("it ends within {0}: it is cut short, or not a CAR; get it again")]
     Cut(&'static str),
-    #[error("{what} is no valid varint ({reason}): it is damaged, or no CAR")]
+    #[error("{what} is not a valid varint ({reason}): it is damaged, or not a CAR")]
     Varint {
         what: &'static str,
         reason: unsigned_varint::decode::Error,
     },
-    #[error("a header of {0} bytes is over the limit of {MAX_HEADER}: it is damaged, or no CAR")]
+    #[error(
+        "a header of {0} bytes is over the limit of {MAX_HEADER}: it is damaged, or not a CAR, or has too \
+         many roots"
+    )]
     LongHeader(u64),
     #[error("not a CAR header ({0})")]
     Header(String),
@@ -34,18 +37,20 @@ pub(crate) enum Fault {
     Version(u64),
     #[error("the CARv2 header is not valid ({0})")]
     V2(&'static str),
-    #[error("there is more behind the end of the CARv2's data, and no index is announced")]
+    #[error(
+        "there is something after the end of the CARv2's data, and the header says there is no index"
+    )]
     Trailing,
     #[error("a section of length zero: it is damaged, or padded with zeros")]
     EmptySection,
     #[error(
-        "a section of {0} bytes is over the limit of {MAX_SECTION}: it is damaged, or no CAR, or has a \
-         block so big that only --allow-big-block takes it"
+        "a section of {0} bytes is over the limit of {MAX_SECTION}: it is damaged, or not a CAR, or has a \
+         block so big that it needs --allow-big-block"
     )]
     BigSection(u64),
     #[error(
-        "a section of {0} bytes is over the limit of {MAX_BIG_SECTION}: it is damaged, or no CAR, or has \
-         a block over 1 GiB, which is not taken"
+        "a section of {0} bytes is over the limit of {MAX_BIG_SECTION}: it is damaged, or not a CAR, or has \
+         a block over 1 GiB, which is not supported"
     )]
     LongSection(u64),
     #[error("a section without a valid CID ({0})")]

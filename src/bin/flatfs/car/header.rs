@@ -1,23 +1,24 @@
-//! The headers of both versions.
+//! The headers of both versions of CAR.
 
-use cid::Cid;
 use serde::{Deserialize, Serialize};
 use serde_ipld_dagcbor::DecodeError;
 
+use super::CarCid;
 use super::error::Fault;
+use crate::text::quote;
 
-/// The length of a CARv2's first part: a header of version 1 that says "version 2".
-const PRAGMA: u64 = 11;
+/// The length of the first part of a CARv2: a header of version 1 that says "version 2".
+const PRAGMA_LEN: u64 = 11;
 
-/// The length of the fixed header behind the pragma.
+/// The length of the fixed header after the pragma.
 pub(super) const V2_LEN: u64 = 40;
 
-/// The CBOR header; a CARv2 has no roots in it.
+/// The CBOR header. That of a CARv2 has no roots.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Header {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) roots: Option<Vec<Cid>>,
+    pub(super) roots: Option<Vec<CarCid>>,
     pub(super) version: u64,
 }
 
@@ -25,15 +26,15 @@ impl Header {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Fault> {
         serde_ipld_dagcbor::from_slice(bytes).map_err(|error| {
             Fault::Header(match error {
-                DecodeError::Msg(reason) => reason,
-                _ => "it is not the CBOR that one is made of".to_owned(),
+                DecodeError::Msg(reason) => quote(reason),
+                _ => "it is not CBOR of the expected form".to_owned(),
             })
         })
     }
 }
 
-/// The fixed header of a CARv2: where its parts are. The characteristics in it say nothing that
-/// matters to one who reads the data in order.
+/// The fixed header of a CARv2, which says where its parts are. The characteristics in it don't matter to
+/// a reader that reads the data in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct V2 {
     /// Where the CARv1 inside begins.
@@ -48,16 +49,16 @@ impl V2 {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Fault> {
         let (data, size, index) = numbers(bytes).ok_or(Fault::V2("it is too short"))?;
         if size == 0 {
-            return Err(Fault::V2("it announces no data: was it never finished?"));
+            return Err(Fault::V2("it has no data: the file may be unfinished"));
         }
-        if data < PRAGMA + V2_LEN {
-            return Err(Fault::V2("its data begins inside of the header"));
+        if data < PRAGMA_LEN + V2_LEN {
+            return Err(Fault::V2("its data begins within the header"));
         }
         let data_end = data
             .checked_add(size)
-            .ok_or(Fault::V2("its data ends beyond all files"))?;
+            .ok_or(Fault::V2("its data ends beyond the largest file size"))?;
         if index != 0 && index < data_end {
-            return Err(Fault::V2("its index begins inside of the data"));
+            return Err(Fault::V2("its index begins within the data"));
         }
         Ok(V2 {
             data,
@@ -67,7 +68,8 @@ impl V2 {
     }
 }
 
-/// Data offset, data size and index offset: little-endian, behind 16 bytes of characteristics.
+/// Returns data offset, data size and index offset, which are little-endian and follow 16 bytes of
+/// characteristics.
 fn numbers(bytes: &[u8]) -> Option<(u64, u64, u64)> {
     let (_, rest) = bytes.split_first_chunk::<16>()?;
     let (data, rest) = rest.split_first_chunk()?;
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_with_fields_missing_or_left_over_is_refused() {
+    fn a_header_with_missing_or_unknown_fields_is_refused() {
         let text = |json: serde_json::Value| serde_ipld_dagcbor::to_vec(&json).unwrap();
         assert!(Header::decode(&text(serde_json::json!({"version": 2}))).is_ok());
         for bad in [

@@ -1,32 +1,47 @@
 //! [`CarReader`]: the blocks of a CAR, one after the other.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use cid::Cid;
 use tokio::io::AsyncBufRead;
 
+use super::byte_reader::ByteReader;
 use super::error::{CarError, Fault};
 use super::header::{Header, V2, V2_LEN};
-use super::source::Source;
-use super::{MAX_BIG_SECTION, MAX_HEADER, MAX_SECTION};
+use super::{CarCid, MAX_BIG_SECTION, MAX_HEADER, MAX_SECTION};
+use crate::hash;
 
-/// A block of a CAR; nobody has checked yet that the bytes are those of the CID.
+/// A block of a CAR. Its bytes are not checked against its CID yet.
 #[derive(Debug)]
 pub(crate) struct Block {
-    /// What the CAR calls it.
-    pub(crate) cid: Cid,
-    /// Its bytes.
+    /// The CID in the CAR.
+    pub(crate) cid: CarCid,
     pub(crate) data: Bytes,
-    /// Where its section begins in the CAR.
+    /// The offset of its section in the CAR.
     pub(crate) offset: u64,
 }
 
-/// Reads a CAR of either version in order, without seeking, a section at a time in memory.
+impl Block {
+    /// Returns the CID, or `None` if it is too long to be stored: it has the identity hash then.
+    pub(crate) fn short_cid(&self) -> Option<Cid> {
+        short_cid(&self.cid)
+    }
+}
+
+/// Returns the CID if its digest has at most 64 bytes, as that of every hash function but the identity.
+pub(crate) fn short_cid(cid: &CarCid) -> Option<Cid> {
+    let hash = cid.hash().resize().ok()?;
+    Cid::new(cid.version(), cid.codec(), hash).ok()
+}
+
+/// Reads a CAR of either version in order, without seeking. One section at a time is in memory.
 #[derive(Debug)]
 pub(crate) struct CarReader<R> {
-    source: Source<R>,
-    roots: Vec<Cid>,
+    bytes: ByteReader<R>,
+    roots: Vec<CarCid>,
     v2: Option<V2>,
-    longest_section: u64,
+    max_section: u64,
 }
 
 impl<R: AsyncBufRead + Unpin> CarReader<R> {
@@ -34,53 +49,53 @@ impl<R: AsyncBufRead + Unpin> CarReader<R> {
     ///
     /// # Errors
     ///
-    /// If there is none, or it is not that of a CAR.
+    /// Fails if the header is missing or is not that of a CAR.
     pub(crate) async fn open(reader: R) -> Result<Self, CarError> {
-        let mut source = Source::new(reader);
-        let header = read_header(&mut source).await?;
+        let mut bytes = ByteReader::new(reader);
+        let header = read_header(&mut bytes).await?;
         let (roots, v2) = match header.version {
             1 => (v1_roots(header, 0)?, None),
             2 => {
-                let v2 = read_v2(&mut source).await?;
-                let header = read_header(&mut source).await?;
+                let v2 = read_v2(&mut bytes).await?;
+                let header = read_header(&mut bytes).await?;
                 (v1_roots(header, v2.data)?, Some(v2))
             }
             other => return Err(Fault::Version(other).at(0)),
         };
         Ok(CarReader {
-            source,
+            bytes,
             roots,
             v2,
-            longest_section: MAX_SECTION,
+            max_section: MAX_SECTION,
         })
     }
 
-    /// The roots that the header names.
-    pub(crate) fn roots(&self) -> &[Cid] {
+    /// Returns the roots in the header, in their order, each once.
+    pub(crate) fn roots(&self) -> &[CarCid] {
         &self.roots
     }
 
-    /// Takes blocks of up to 1 GiB.
+    /// Accepts blocks of up to 1 GiB.
     pub(crate) fn allow_big_sections(&mut self) {
-        self.longest_section = MAX_BIG_SECTION;
+        self.max_section = MAX_BIG_SECTION;
     }
 
-    /// How many bytes of the CAR have been read.
+    /// Returns how many bytes of the CAR have been read.
     pub(crate) fn offset(&self) -> u64 {
-        self.source.offset()
+        self.bytes.offset()
     }
 
-    /// The next block, or `None` behind the last one.
+    /// Returns the next block, or `None` after the last one.
     ///
     /// # Errors
     ///
-    /// If the CAR ends where it shouldn't or is malformed. There is nothing more to read then.
+    /// Fails if the CAR is cut short or malformed. Nothing can be read after that.
     pub(crate) async fn next_block(&mut self) -> Result<Option<Block>, CarError> {
-        let offset = self.source.offset();
+        let offset = self.bytes.offset();
         match self.read_section().await {
             Ok(Some((cid, data))) => Ok(Some(Block { cid, data, offset })),
             Ok(None) => {
-                let end = self.source.offset();
+                let end = self.bytes.offset();
                 self.read_tail().await.map_err(|fault| fault.at(end))?;
                 Ok(None)
             }
@@ -88,42 +103,44 @@ impl<R: AsyncBufRead + Unpin> CarReader<R> {
         }
     }
 
-    async fn read_section(&mut self) -> Result<Option<(Cid, Bytes)>, Fault> {
-        let Some(len) = self.source.varint("the length of a section").await? else {
+    async fn read_section(&mut self) -> Result<Option<(CarCid, Bytes)>, Fault> {
+        let Some(len) = self.bytes.varint("the length of a section").await? else {
             return Ok(None);
         };
         match len {
             0 => return Err(Fault::EmptySection),
-            len if len <= self.longest_section => {}
+            len if len <= self.max_section => {}
             len if len <= MAX_BIG_SECTION => return Err(Fault::BigSection(len)),
             _ => return Err(Fault::LongSection(len)),
         }
-        let section = Bytes::from(self.source.bytes(len, "a section").await?);
+        let section = Bytes::from(self.bytes.bytes(len, "a section").await?);
         let mut rest = section.as_ref();
-        let cid = Cid::read_bytes(&mut rest).map_err(Fault::Cid)?;
+        let cid = CarCid::read_bytes(&mut rest)
+            .and_then(check_len)
+            .map_err(Fault::Cid)?;
         let data = section.slice(section.len() - rest.len()..);
         Ok(Some((cid, data)))
     }
 
-    /// What a CARv2 has behind its data: nothing, or an index, which isn't needed here. It is read so
-    /// that a program that pipes it in can write all of it.
+    /// Reads what a CARv2 has after its data: nothing, or an index, which is not needed here. It is read
+    /// so that a program that writes to the pipe does not fail.
     async fn read_tail(&mut self) -> Result<(), Fault> {
         let Some(v2) = &self.v2 else {
             return Ok(());
         };
-        if self.source.offset() < v2.data_end {
+        if self.bytes.offset() < v2.data_end {
             return Err(Fault::Cut("the data that the CARv2 header announces"));
         }
-        self.source.set_end(None);
+        self.bytes.set_end(None);
         if let Some(index) = v2.index {
             let what = "the padding before the CARv2's index";
-            self.source.skip_to(index, what).await?;
-            match self.source.drain().await? {
+            self.bytes.skip_to(index, what).await?;
+            match self.bytes.drain().await? {
                 0 => Err(Fault::Cut("the CARv2, before its index")),
                 _ => Ok(()),
             }
         } else {
-            match self.source.drain().await? {
+            match self.bytes.drain().await? {
                 0 => Ok(()),
                 _ => Err(Fault::Trailing),
             }
@@ -131,45 +148,65 @@ impl<R: AsyncBufRead + Unpin> CarReader<R> {
     }
 }
 
-async fn read_header<R: AsyncBufRead + Unpin>(source: &mut Source<R>) -> Result<Header, CarError> {
-    let offset = source.offset();
+/// Refuses a digest of more than 64 bytes, unless it is a block that the CID carries itself.
+fn check_len(cid: CarCid) -> cid::Result<CarCid> {
+    if short_cid(&cid).is_some() || hash::is_identity(&cid) {
+        Ok(cid)
+    } else {
+        Err(cid::Error::ParsingError)
+    }
+}
+
+async fn read_header<R: AsyncBufRead + Unpin>(
+    bytes: &mut ByteReader<R>,
+) -> Result<Header, CarError> {
+    let offset = bytes.offset();
     let read = async {
-        match source.varint("its header").await? {
+        match bytes.varint("its header").await? {
             None => Err(Fault::Empty),
             Some(0) => Err(Fault::Header("its length is zero".to_owned())),
             Some(len) if len > MAX_HEADER => Err(Fault::LongHeader(len)),
-            Some(len) => Header::decode(&source.bytes(len, "its header").await?),
+            Some(len) => Header::decode(&bytes.bytes(len, "its header").await?),
         }
     };
     read.await.map_err(|fault| fault.at(offset))
 }
 
-/// Reads on from behind the pragma up to the CARv1 inside.
-async fn read_v2<R: AsyncBufRead + Unpin>(source: &mut Source<R>) -> Result<V2, CarError> {
-    let offset = source.offset();
+/// Reads from the end of the pragma to the beginning of the CARv1 inside.
+async fn read_v2<R: AsyncBufRead + Unpin>(bytes: &mut ByteReader<R>) -> Result<V2, CarError> {
+    let offset = bytes.offset();
     let read = async {
-        let v2 = V2::decode(&source.bytes(V2_LEN, "its CARv2 header").await?)?;
-        source
+        let v2 = V2::decode(&bytes.bytes(V2_LEN, "its CARv2 header").await?)?;
+        bytes
             .skip_to(v2.data, "the padding before its data")
             .await?;
-        source.set_end(Some(v2.data_end));
+        bytes.set_end(Some(v2.data_end));
         Ok(v2)
     };
     read.await.map_err(|fault: Fault| fault.at(offset))
 }
 
-fn v1_roots(header: Header, offset: u64) -> Result<Vec<Cid>, CarError> {
-    match header {
+fn v1_roots(header: Header, offset: u64) -> Result<Vec<CarCid>, CarError> {
+    let roots = match header {
         Header {
             version: 1,
             roots: Some(roots),
-        } => Ok(roots),
-        Header { version: 1, .. } => Err(Fault::Header("it has no roots".to_owned()).at(offset)),
-        Header { version, .. } => {
-            let fault = format!("a CARv2 holds a CARv1, and this is version {version}");
-            Err(Fault::Header(fault).at(offset))
+        } => roots,
+        Header { version: 1, .. } => {
+            return Err(Fault::Header("it has no roots".to_owned()).at(offset));
         }
-    }
+        Header { version, .. } => {
+            let fault = format!("a CARv2 contains a CARv1, but this is version {version}");
+            return Err(Fault::Header(fault).at(offset));
+        }
+    };
+    let mut seen = HashSet::new();
+    let unique = roots.into_iter().filter(|root| seen.insert(*root));
+    let invalid = |error| Fault::Header(format!("a root is not valid: {error}")).at(offset);
+    unique
+        .map(check_len)
+        .collect::<Result<_, _>>()
+        .map_err(invalid)
 }
 
 #[cfg(test)]
@@ -183,8 +220,8 @@ mod tests {
 
     /// A CAR of raw blocks, its first one the root.
     fn car_of(blocks: &[&[u8]]) -> Vec<u8> {
-        let root = blocks.iter().take(1).map(|block| raw_cid(block)).collect();
-        let mut bytes = car::header(root).unwrap();
+        let root: Vec<Cid> = blocks.iter().take(1).map(|block| raw_cid(block)).collect();
+        let mut bytes = car::header(&root).unwrap();
         for block in blocks {
             bytes.extend(car::section_head(&raw_cid(block), block));
             bytes.extend_from_slice(block);
@@ -199,7 +236,8 @@ mod tests {
         while let Some(block) = reader.next_block().await? {
             blocks.push(block.data);
         }
-        Ok((reader.roots().to_vec(), blocks))
+        let roots = reader.roots().iter().filter_map(short_cid).collect();
+        Ok((roots, blocks))
     }
 
     #[tokio::test]
@@ -214,13 +252,47 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_section_or_header_that_ends_early_is_cut_whatever_length_it_claims() {
+    async fn a_section_or_header_that_ends_early_is_reported_as_cut_short() {
         let bytes = [&car_of(&[])[..], &[0xff, 0xff, 0xff, 0x03], b"little"].concat();
         let error = read(&bytes, 100).await.unwrap_err();
         assert!(matches!(error.fault, Fault::Cut("a section")), "{error}");
-        let header = [0xff, 0xff, 0xff, 0x0f];
+        let header = [0xff, 0xff, 0x3f];
         let error = read(&header, 100).await.unwrap_err();
         assert!(matches!(error.fault, Fault::Cut("its header")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn equal_roots_are_one_root() {
+        let roots = [raw_cid(b"a"), raw_cid(b"b"), raw_cid(b"a")];
+        let (found, _) = read(&car::header(&roots).unwrap(), 100).await.unwrap();
+        assert_eq!(found, [raw_cid(b"a"), raw_cid(b"b")]);
+    }
+
+    #[tokio::test]
+    async fn a_header_of_many_tiny_roots_is_refused_before_it_is_decoded() {
+        let tiny = Cid::new_v1(0x55, cid::multihash::Multihash::wrap(0, b"").unwrap());
+        let header = car::header(&vec![tiny; 1 << 20]).unwrap();
+        let error = read(&header, 1 << 16).await.unwrap_err();
+        assert!(matches!(error.fault, Fault::LongHeader(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_text_of_a_header_error_is_short() {
+        let mut bytes = Vec::new();
+        let map = [("x".repeat(900_000), 1)]
+            .into_iter()
+            .collect::<std::collections::BTreeMap<_, _>>();
+        let header = serde_ipld_dagcbor::to_vec(&map).unwrap();
+        bytes.extend(unsigned_varint::encode::usize(
+            header.len(),
+            &mut unsigned_varint::encode::usize_buffer(),
+        ));
+        bytes.extend(header);
+        let error = read(&bytes, 1 << 16).await.unwrap_err().to_string();
+        assert!(
+            error.contains("not a CAR header") && error.len() < 400,
+            "{error}"
+        );
     }
 
     proptest! {

@@ -4,21 +4,23 @@ use anyhow::Context as _;
 use cid::Cid;
 use unsigned_varint::encode;
 
+use super::CarCid;
 use super::header::Header;
 
-/// What stands at the end of a CAR that couldn't be written as a whole. A reader that stops between two
-/// blocks would take it for one; here it meets the length of a section that isn't there. Some readers take
-/// an end inside or right behind a length for the end of the CAR, so a part of the section follows.
+/// The end of a CAR that could not be written to its end. A CAR that ends between two blocks looks
+/// complete, so this is the length of a section that is missing. Some readers treat an end within or right
+/// after a length as the end of the CAR, so a part of the section follows.
 pub(crate) const BROKEN_END: &[u8] = b"\x7fthis export failed";
 
-/// The header, with its length before it.
+/// Returns the header, preceded by its length.
 ///
 /// # Errors
 ///
-/// If it can't be encoded.
-pub(crate) fn header(roots: Vec<Cid>) -> anyhow::Result<Vec<u8>> {
+/// Fails if it can't be encoded.
+pub(crate) fn header(roots: &[Cid]) -> anyhow::Result<Vec<u8>> {
+    let roots = roots.iter().map(to_car_cid).collect::<Result<_, _>>();
     let header = Header {
-        roots: Some(roots),
+        roots: Some(roots.context("cannot encode the roots")?),
         version: 1,
     };
     let header = serde_ipld_dagcbor::to_vec(&header).context("cannot encode the CAR's header")?;
@@ -27,12 +29,16 @@ pub(crate) fn header(roots: Vec<Cid>) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What stands before the bytes of a block: the length of the section, and the CID.
+/// Returns what precedes the bytes of a block: the length of the section, and the CID.
 pub(crate) fn section_head(cid: &Cid, block: &[u8]) -> Vec<u8> {
     let cid = cid.to_bytes();
     let mut bytes = varint(cid.len() + block.len());
     bytes.extend(cid);
     bytes
+}
+
+fn to_car_cid(cid: &Cid) -> cid::Result<CarCid> {
+    CarCid::new(cid.version(), cid.codec(), cid.hash().resize()?)
 }
 
 fn varint(number: usize) -> Vec<u8> {

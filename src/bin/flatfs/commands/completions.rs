@@ -3,12 +3,12 @@
 use clap::Args;
 use clap_complete::{Shell, generate};
 
-use crate::report::Answer;
-use crate::sink::Sink;
+use crate::exit::Outcome;
+use crate::output::Output;
 
-/// Print what lets a shell complete the program's arguments
+/// Print a script that completes the program's arguments in a shell
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Example:
   flatfs completions bash > ~/.local/share/bash-completion/completions/flatfs
   flatfs completions zsh > ~/.zfunc/_flatfs
@@ -19,12 +19,12 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(self, mut program: clap::Command) -> anyhow::Result<Answer> {
+    pub(crate) fn run(self, mut program: clap::Command) -> anyhow::Result<Outcome> {
         let mut script = Vec::new();
         generate(self.shell, &mut program, "flatfs", &mut script);
-        let mut sink = Sink::stdout();
-        sink.write(&script)?;
-        sink.finish()?;
-        Ok(Answer::Yes)
+        let mut output = Output::stdout();
+        output.write(&script)?;
+        output.finish()?;
+        Ok(Outcome::Success)
     }
 }

@@ -5,32 +5,33 @@ use std::path::PathBuf;
 use clap::Args;
 use ds_flatfs::{Options, Shard};
 
-use crate::report::Answer;
+use crate::exit::Outcome;
 
-/// Make an empty store
+/// Create an empty store
 #[derive(Debug, Args)]
-#[command(after_help = "\
-SHARD says how blocks are spread over directories: prefix/N, suffix/N or next-to-last/N, also \
-written v1/next-to-last/2 or /repo/flatfs/shard/v1/next-to-last/2.
+#[command(after_long_help = "\
+SHARD determines how blocks are spread over directories: prefix/N, suffix/N or next-to-last/N, where N is \
+a number of characters of the key. v1/next-to-last/2 and /repo/flatfs/shard/v1/next-to-last/2 are other \
+spellings of next-to-last/2.
 
 Example:
   flatfs create blocks
   flatfs create blocks prefix/3")]
 pub(crate) struct Create {
-    /// Where to make it: a directory that is missing or empty
+    /// Where to create the store: a directory that is missing or empty
     dir: PathBuf,
-    /// The shard function; next-to-last/2, as kubo's, unless given
+    /// The shard function [default: next-to-last/2, as in kubo]
     shard: Option<Shard>,
 }
 
 impl Create {
-    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         let mut options = Options::new();
         if let Some(shard) = self.shard {
             options = options.shard(shard);
         }
         let store = options.create(&self.dir).await?;
         store.close().await?;
-        Ok(Answer::Yes)
+        Ok(Outcome::Success)
     }
 }

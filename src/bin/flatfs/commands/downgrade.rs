@@ -5,28 +5,33 @@ use std::path::PathBuf;
 use clap::Args;
 use ds_flatfs::maintenance;
 
-use crate::report::Answer;
-use crate::report::{self, escape};
+use crate::exit::Outcome;
+use crate::kubo_args::KuboArgs;
+use crate::report;
+use crate::text::escape;
 
-/// Make a directory of format version 0 of a store
+/// Convert a store to format version 0
 #[derive(Debug, Args)]
-#[command(after_help = "\
-For programs that know no SHARDING file. Only a store of prefix/N can be converted, and only when no \
-writer has left anything in flight ('flatfs du' sees to what a crashed one has left). No block is \
-moved; 'flatfs upgrade' with the same N undoes it.
+#[command(after_long_help = "\
+This is for programs that don't know the SHARDING file, which it removes. It works only for stores of \
+prefix/N, and only if no crashed writer has left temporary files ('flatfs du' removes those). No block is \
+moved, and 'flatfs upgrade' with the same N reverts it.
 
 Example:
   flatfs downgrade blocks")]
 pub(crate) struct Downgrade {
     /// The store
     dir: PathBuf,
+    #[command(flatten)]
+    kubo: KuboArgs,
 }
 
 impl Downgrade {
-    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        let _lock = self.kubo.lock(&[&self.dir]).await?;
         maintenance::downgrade(&self.dir).await?;
         let dir = escape(self.dir.display());
         report::summary(&format!("{dir}: now a directory of format version 0\n"))?;
-        Ok(Answer::Yes)
+        Ok(Outcome::Success)
     }
 }

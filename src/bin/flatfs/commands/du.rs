@@ -7,16 +7,18 @@ use clap::Args;
 use ds_flatfs::maintenance;
 use serde::Serialize;
 
-use crate::progress::watching;
-use crate::report::Answer;
-use crate::report::{self, bytes, escape};
+use crate::exit::Outcome;
+use crate::kubo_args::KuboArgs;
+use crate::progress::with_progress;
+use crate::report;
+use crate::text::{bytes, escape};
 
-/// Count the disk usage of a store anew
+/// Recount the disk usage of a store
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Counts the sizes of all files and directories, and writes the figure into the store, where 'flatfs \
-stat' and other programs find it. It needs the store to itself, and completes commits that a crash \
-cut short. With --json it prints an object with \"path\", \"bytes\" and \"accuracy\".
+#[command(after_long_help = "\
+Adds up the sizes of all files and directories, and writes the sum into the store, where 'flatfs stat' and \
+other programs read it. No other program may have the store open for writing. Commits that a crash \
+interrupted are completed. With --json it prints an object with \"path\", \"bytes\" and \"accuracy\".
 
 Example:
   flatfs du blocks
@@ -24,25 +26,30 @@ Example:
 pub(crate) struct Du {
     /// The store
     dir: PathBuf,
-    /// A JSON object instead of text
+    /// Print a JSON object instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    kubo: KuboArgs,
 }
 
 #[derive(Serialize)]
-struct Report {
+struct DuJson {
     path: String,
     bytes: u64,
     accuracy: &'static str,
 }
 
 impl Du {
-    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         let started = Instant::now();
-        let counted = watching("counting", |watch| maintenance::recount(&self.dir, watch));
+        let _lock = self.kubo.lock(&[&self.dir]).await?;
+        let counted = with_progress("counting", |callback| {
+            maintenance::recount(&self.dir, callback)
+        });
         let usage = counted.await?;
         if self.json {
-            report::json(&Report {
+            report::json(&DuJson {
                 path: report::absolute(&self.dir),
                 bytes: usage.bytes,
                 accuracy: usage.accuracy.as_str(),
@@ -52,6 +59,6 @@ impl Du {
             let seconds = started.elapsed().as_secs_f64();
             report::summary(&format!("{path}: disk usage {bytes}, {seconds:.2} s\n"))?;
         }
-        Ok(Answer::Yes)
+        Ok(Outcome::Success)
     }
 }

@@ -3,34 +3,39 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
 use cid::Cid;
 use clap::Args;
 use ds_flatfs::Datastore;
 use ds_flatfs::query::Query;
 use futures::StreamExt as _;
 
-use crate::dag::{self, Walk};
+use crate::dag::{self, DagWalk};
+use crate::exit::Outcome;
 use crate::interrupt::interruptible;
-use crate::report::Answer;
-use crate::sink::Sink;
-use crate::target::parse_cid;
-use crate::{blocks, car, hash, store};
+use crate::key_arg::parse_cid;
+use crate::links::UnknownCodec;
+use crate::output::Output;
+use crate::{blocking, blocks, car, hash, open_store};
 
-/// Write blocks as a CAR (version 1)
+/// Write blocks to a CAR (version 1)
 #[derive(Debug, Args)]
-#[command(after_help = "\
-With ROOTs: the DAGs below them, parents first, each block once; dag-pb, dag-cbor, dag-json and raw \
-are followed. A missing block is an error that names it. Blocks that their CIDs carry themselves \
-(identity hash) are followed, but not written.
+#[command(after_long_help = "\
+With ROOTs, the CAR has the DAGs below them, parents before children, each block once. A missing block is \
+an error that names it. Blocks that their CIDs carry themselves (identity hash) are followed, but not \
+written. Without ROOTs, the CAR has every block of the store as raw, and no roots.
 
-Without: every block of the store as raw, in a CAR without roots.
+Links are followed in dag-pb, dag-cbor and dag-json. Blocks of raw, cbor, json, json-jcs, libp2p-key, \
+protobuf, rlp, bencode, messagepack and ipns-record have none. Blocks of all other codecs, such as \
+git-raw, dag-jose, car and eth-block, are an error unless --opaque is given: it exports the block itself, \
+but nothing that it links to.
 
-Each block is checked against its CID, and a damaged one ends the export, so that no backup without it \
-takes the place of one that may have it. 'flatfs verify --repair' takes all of them out of the way. A \
-block over 1 GiB ends it too, since 'flatfs import' wouldn't take it.
+Each block is checked against its CID, and the first damaged one ends the export, so that an incomplete \
+backup never replaces a complete one. 'flatfs verify --repair' moves damaged blocks away. A block over \
+1 GiB ends the export too, because 'flatfs import' would refuse it.
 
-A FILE that is named with -o only appears when all of it is there. On standard output an export that fails \
-or is interrupted leaves a CAR that doesn't read to its end, so that no program takes it for a whole one.
+A FILE given with -o appears only when the export is complete. On standard output, an export that fails \
+or is interrupted leaves a CAR that every reader refuses as cut short.
 
 Example:
   flatfs export blocks bafybeihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku -o dag.car
@@ -38,82 +43,90 @@ Example:
 pub(crate) struct Export {
     /// The store
     dir: PathBuf,
-    /// CIDs whose DAGs to export; none for every block of the store
+    /// CIDs whose DAGs to export [default: every block of the store]
     #[arg(value_name = "ROOT", value_parser = parse_cid)]
     roots: Vec<Cid>,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Export blocks of unknown codecs without following their links
+    #[arg(long, requires = "roots")]
+    opaque: bool,
 }
 
 impl Export {
-    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
-        store::reading(&self.dir, async |store| self.export(store).await).await
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        open_store::for_reading(&self.dir, async |store| self.export(store).await).await
     }
 
-    async fn export(&self, store: &dyn Datastore) -> anyhow::Result<Answer> {
+    async fn export(&self, store: &dyn Datastore) -> anyhow::Result<Outcome> {
         for root in &self.roots {
             if !blocks::has(store, root).await? {
                 bail!("the root {root} is not in the store {}", self.dir.display());
             }
         }
-        let mut sink = Sink::open(self.output.as_deref())?;
-        sink.refuse_terminal(
-            "a CAR is not for the terminal: redirect the output, or name a file with -o",
+        let mut output = Output::open(self.output.as_deref())?;
+        output.refuse_terminal(
+            "a CAR can't be shown in a terminal: redirect the output, or name a file with -o",
         )?;
-        sink.write(&car::header(self.roots.clone())?)?;
-        match interruptible(self.write_blocks(store, &mut sink)).await {
-            Ok(()) => sink.finish()?,
+        output.write(&car::header(&self.roots)?)?;
+        match interruptible(self.write_blocks(store, &mut output)).await {
+            Ok(()) => output.finish()?,
             Err(error) => {
-                sink.give_up(car::BROKEN_END);
+                output.abandon(car::BROKEN_END);
                 return Err(error);
             }
         }
-        Ok(Answer::Yes)
+        Ok(Outcome::Success)
     }
 
-    async fn write_blocks(&self, store: &dyn Datastore, sink: &mut Sink) -> anyhow::Result<()> {
+    async fn write_blocks(&self, store: &dyn Datastore, output: &mut Output) -> anyhow::Result<()> {
         if self.roots.is_empty() {
-            write_all(store, sink).await
+            write_all(store, output).await
         } else {
-            write_dags(store, &self.roots, sink).await
+            self.write_dags(store, output).await
         }
+    }
+
+    async fn write_dags(&self, store: &dyn Datastore, output: &mut Output) -> anyhow::Result<()> {
+        let unknown_codec = match self.opaque {
+            true => UnknownCodec::TakeAsLeaf,
+            false => UnknownCodec::Refuse,
+        };
+        let mut walk = DagWalk::new(store, &self.roots, unknown_codec);
+        while let Some((cid, block)) = walk.next().await? {
+            if !hash::is_identity(&cid) {
+                write_block(&cid, &block, output).await?;
+            }
+        }
+        Ok(())
     }
 }
 
-async fn write_dags(store: &dyn Datastore, roots: &[Cid], sink: &mut Sink) -> anyhow::Result<()> {
-    let mut walk = Walk::new(store, roots);
-    while let Some((cid, block)) = walk.next().await? {
-        if !hash::is_identity(&cid) {
-            write_block(&cid, &block, sink).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn write_all(store: &dyn Datastore, sink: &mut Sink) -> anyhow::Result<()> {
+async fn write_all(store: &dyn Datastore, output: &mut Output) -> anyhow::Result<()> {
     let mut entries = store.query(Query::new()).await?;
     while let Some(entry) = entries.next().await {
         let entry = entry?;
         let cid = entry.key.to_cid().with_context(|| {
             format!(
-                "{} is not the key of a block, so a CAR can't hold it: export named roots instead",
+                "{} is not the key of a block, so a CAR can't contain it: name the roots to export",
                 entry.key
             )
         })?;
-        let block = entry.value.unwrap_or_default();
-        dag::check(&cid, &block)?;
-        write_block(&cid, &block, sink).await?;
+        let block: Bytes = entry.value.unwrap_or_default();
+        let shared = block.clone();
+        blocking::compute(block.len(), move || dag::check(&cid, &shared)).await??;
+        write_block(&cid, &block, output).await?;
     }
     Ok(())
 }
 
-async fn write_block(cid: &Cid, block: &[u8], sink: &mut Sink) -> anyhow::Result<()> {
-    // Blocks that are read ahead are no reason not to see that the user wants it to end.
+async fn write_block(cid: &Cid, block: &[u8], output: &mut Output) -> anyhow::Result<()> {
+    // Blocks that were read ahead are ready at once: without this, Ctrl-C would go unnoticed.
     tokio::task::yield_now().await;
-    if block.len() as u64 > blocks::LARGEST {
-        bail!("the block of the CID {cid} is over 1 GiB, the largest one that an import takes");
+    if block.len() as u64 > blocks::MAX_BLOCK {
+        bail!("the block of the CID {cid} is over 1 GiB, the largest block that an import accepts");
     }
-    sink.write(&car::section_head(cid, block))?;
-    sink.write(block)
+    output.write(&car::section_head(cid, block))?;
+    output.write(block)
 }

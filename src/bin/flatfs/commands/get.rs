@@ -5,45 +5,45 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use crate::report::Answer;
-use crate::sink::Sink;
-use crate::store;
-use crate::target::{KEY_HELP, Target};
+use crate::exit::Outcome;
+use crate::key_arg::{KEY_HELP, KeyArg};
+use crate::open_store;
+use crate::output::Output;
 
 /// Write the bytes of a block
 #[derive(Debug, Args)]
-#[command(after_help = format!("{KEY_HELP}
+#[command(after_long_help = format!("{KEY_HELP}
 
-A block that is no text is not written to a terminal, unless -o - asks for it.
+A block that is not text is not written to a terminal, unless '-o -' asks for it.
 
 Example:
   flatfs get blocks bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku > block"))]
 pub(crate) struct Get {
     /// The store
     dir: PathBuf,
-    /// A CID, or a key of the store
-    key: Target,
+    /// A CID or a key of the store
+    key: KeyArg,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 impl Get {
-    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
-        let found = store::reading(&self.dir, async |store| self.key.load(store).await).await?;
-        let Some(block) = found else {
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        let found = open_store::for_reading(&self.dir, async |store| self.key.load(store).await);
+        let Some(block) = found.await? else {
             bail!("{} is not in the store {}", self.key, self.dir.display());
         };
-        let mut sink = Sink::open(self.output.as_deref())?;
+        let mut output = Output::open(self.output.as_deref())?;
         if self.output.is_none() && !is_text(&block) {
-            sink.refuse_terminal(
-                "the block is no text, which could upset the terminal: redirect the output, \
-                 or name a file with -o ('-o -' writes it here all the same)",
+            output.refuse_terminal(
+                "the block is not text, which could garble the terminal: redirect the output, or name a \
+                 file with -o ('-o -' writes it to the terminal)",
             )?;
         }
-        sink.write(&block)?;
-        sink.finish()?;
-        Ok(Answer::Yes)
+        output.write(&block)?;
+        output.finish()?;
+        Ok(Outcome::Success)
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_shows_is_text() {
+    fn text_is_what_a_terminal_shows() {
         for text in ["", "hello\n", "a\tb\r\n", "blöcke 块"] {
             assert!(is_text(text.as_bytes()), "{text:?}");
         }

@@ -4,36 +4,36 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::report::Answer;
-use crate::store;
-use crate::target::{KEY_HELP, Target};
+use crate::exit::Outcome;
+use crate::key_arg::{KEY_HELP, KeyArg};
+use crate::open_store;
 
-/// Say by the exit status whether blocks are there
+/// Test whether blocks exist (exit status only)
 #[derive(Debug, Args)]
-#[command(after_help = format!("{KEY_HELP}
+#[command(after_long_help = format!("{KEY_HELP}
 
-The exit status is 0 if all of them are there, 1 if one is not, and 2 if that can't be told. Nothing \
-else is said of it.
+The exit status is 0 if all of the blocks exist, 1 if one does not, and 2 if an error prevents the test. \
+Only errors are printed.
 
 Example:
-  flatfs has blocks bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku && echo there"))]
+  flatfs has blocks bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku && echo found"))]
 pub(crate) struct Has {
     /// The store
     dir: PathBuf,
-    /// CIDs, or keys of the store
+    /// CIDs or keys of the store
     #[arg(required = true, value_name = "KEY")]
-    keys: Vec<Target>,
+    keys: Vec<KeyArg>,
 }
 
 impl Has {
-    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
-        store::reading(&self.dir, async |store| {
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        open_store::for_reading(&self.dir, async |store| {
             for key in &self.keys {
                 if !key.exists(store).await? {
-                    return Ok(Answer::No);
+                    return Ok(Outcome::Failure);
                 }
             }
-            Ok(Answer::Yes)
+            Ok(Outcome::Success)
         })
         .await
     }

@@ -5,36 +5,37 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use cid::Cid;
 use clap::Args;
 use ds_flatfs::hash::HashError;
 use ds_flatfs::{Error, FlatBatch, FlatFs, Key};
 use indicatif::HumanCount;
 use tokio::io::AsyncBufRead;
 
-use crate::car::{Block, CarReader};
-use crate::hash;
+use crate::car::{Block, CarCid, CarReader};
+use crate::exit::Outcome;
 use crate::interrupt::interruptible;
-use crate::progress::Bar;
-use crate::report::Answer;
-use crate::report::escape;
-use crate::{blocks, report, source, store};
+use crate::kubo_args::KuboArgs;
+use crate::progress::ProgressBar;
+use crate::text::escape;
+use crate::{blocking, blocks, car, hash, input, open_store, report, text};
+
+/// How many roots are listed, in the summary and among those that are absent.
+const MAX_LISTED_ROOTS: usize = 100;
 
 /// Store the blocks of CARs (versions 1 and 2)
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Each CAR is taken as a whole or not at all. The CARs before one that is refused stay imported.
+#[command(after_long_help = "\
+Each CAR is imported as a whole or not at all. If one is refused, the CARs before it stay imported.
 
-Every block is checked against the hash in its CID. A hash function that is not known is an error, \
-unless --unverified takes such blocks as they are; all others are checked even then. Blocks that \
-their CIDs carry themselves (identity hash) are checked and counted, but not stored.
+Every block is checked against the hash in its CID. An unknown hash function is an error; with \
+--unverified, blocks with unknown hash functions are stored without a check, and all others are still \
+checked. Blocks that their CIDs carry themselves (identity hash) are checked and counted, but not stored.
 
-A CAR that ends between two blocks can't be told from a whole one, but for its roots. So a root that is \
-neither in the CAR nor in the store is reported and makes the exit status 1; the blocks are imported all \
-the same. --allow-missing-roots is for CARs that are only a part on purpose.
+A CAR that was cut off between two blocks looks complete, except that roots may be missing. So a root that \
+is neither in the CAR nor in the store is reported and makes the exit status 1; the blocks are imported in \
+any case. Use --allow-missing-roots for CARs that are meant to be partial. A header has at most 1 MiB.
 
-The index of a version 2 is not needed and not read. DIR is made, with next-to-last/2, if it is missing or \
-empty.
+The index of a version 2 is ignored. DIR is created, with next-to-last/2, if it is missing or empty.
 
 Example:
   flatfs import blocks backup.car
@@ -45,38 +46,41 @@ pub(crate) struct Import {
     /// The CARs; '-' is standard input
     #[arg(required = true, value_name = "CAR")]
     cars: Vec<PathBuf>,
-    /// Take blocks whose hash function is not known without a check
+    /// Store blocks with unknown hash functions without a check
     #[arg(long)]
     unverified: bool,
-    /// Don't mind roots that are neither in their CAR nor in the store
+    /// Accept roots that are neither in their CAR nor in the store
     #[arg(long)]
     allow_missing_roots: bool,
-    /// Take blocks over 8 MiB, up to 1 GiB, as `put --allow-big-block` makes them
+    /// Accept blocks over 8 MiB, up to 1 GiB, as `put --allow-big-block` makes them
     #[arg(long)]
     allow_big_block: bool,
+    #[command(flatten)]
+    kubo: KuboArgs,
 }
 
 impl Import {
-    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
-        source::check_stdin(&self.cars)?;
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        input::check_stdin(&self.cars)?;
         let Some((first, others)) = self.cars.split_first() else {
-            return Ok(Answer::Yes);
+            return Ok(Outcome::Success);
         };
-        // Before the store, so that none is made for something that is no CAR.
+        // Before the store is opened, so that none is created for a file that is not a CAR.
         let first = self.open(first).await?;
-        store::making(&self.dir, async |store| {
-            let mut answer = self.import(store, first).await?;
+        let _lock = self.kubo.lock(&[&self.dir]).await?;
+        open_store::for_importing(&self.dir, async |store| {
+            let mut outcome = self.import(store, first).await?;
             for car in others {
                 let next = self.import(store, self.open(car).await?).await?;
-                answer = answer.and(next);
+                outcome = outcome.and(next);
             }
-            Ok(answer)
+            Ok(outcome)
         })
         .await
     }
 
-    async fn open(&self, path: &Path) -> anyhow::Result<Car> {
-        let mut car = Car::open(path).await?;
+    async fn open(&self, path: &Path) -> anyhow::Result<InputCar> {
+        let mut car = InputCar::open(path).await?;
         if self.allow_big_block {
             car.reader.allow_big_sections();
         }
@@ -85,32 +89,32 @@ impl Import {
 }
 
 /// A CAR whose header has been read.
-struct Car {
+struct InputCar {
     name: String,
     reader: CarReader<Box<dyn AsyncBufRead + Send + Unpin>>,
     len: Option<u64>,
 }
 
-impl Car {
+impl InputCar {
     async fn open(path: &Path) -> anyhow::Result<Self> {
-        let name = source::name(path);
-        let file = source::open(path).await?;
+        let name = input::name(path);
+        let file = input::open(path).await?;
         let reader = CarReader::open(file.reader).await;
-        Ok(Car {
-            reader: reader.with_context(|| refused(&name))?,
+        Ok(InputCar {
+            reader: reader.with_context(|| nothing_imported(&name))?,
             name,
             len: file.len,
         })
     }
 }
 
-fn refused(name: &str) -> String {
+fn nothing_imported(name: &str) -> String {
     format!("nothing of {name} was imported")
 }
 
-/// What an import came to.
+/// Counts of the blocks of a CAR.
 #[derive(Debug, Default)]
-struct Tally {
+struct ImportStats {
     blocks: u64,
     new: u64,
     inline: u64,
@@ -118,115 +122,168 @@ struct Tally {
 }
 
 impl Import {
-    async fn import(&self, store: &FlatFs, mut car: Car) -> anyhow::Result<Answer> {
+    async fn import(&self, store: &FlatFs, mut car: InputCar) -> anyhow::Result<Outcome> {
         let started = Instant::now();
         let roots = car.reader.roots().to_vec();
-        let mut absent: HashSet<Cid> = roots.iter().copied().collect();
-        let batch = store.batch().await?;
-        // The commit is not interrupted: it is short, and then it is known how it went.
-        let filling = interruptible(fill(&batch, &mut car, &mut absent, self.unverified));
-        let tally = match filling.await {
-            Ok(tally) => {
-                let committed = batch.commit().await;
-                committed.map_err(|error| not_committed(error, &car.name))?;
-                tally
+        let mut absent: HashSet<CarCid> = roots.iter().copied().collect();
+        let filler = BatchFiller {
+            batch: store.batch().await?,
+            skips_present: store.keeps_existing_blocks(),
+            unverified: self.unverified,
+        };
+        // The commit can't be interrupted: it is short, and its result is known after it.
+        let filled = interruptible(filler.fill(&mut car, &mut absent)).await;
+        let stats = match filled {
+            Ok(stats) => {
+                let committed = filler.batch.commit().await;
+                committed.map_err(|error| explain_commit_error(error, &car.name))?;
+                stats
             }
             Err(error) => {
-                // Why the CAR is refused matters more than what couldn't be cleaned up.
-                let _ = batch.discard().await;
-                return Err(error.context(refused(&car.name)));
+                // The user needs to know why the CAR is refused. The next open cleans up what this can't.
+                let _ = filler.batch.discard().await;
+                return Err(error.context(nothing_imported(&car.name)));
             }
         };
-        let mut answer = Answer::Yes;
-        for root in roots.iter().filter(|root| absent.contains(root)) {
-            if !self.allow_missing_roots && !blocks::has(store, root).await? {
-                let name = &car.name;
-                report::error(&anyhow!(
-                    "the root {root} of {name} is neither in it nor in the store: it may be cut short \
-                     (--allow-missing-roots takes it as it is)"
-                ));
-                answer = Answer::No;
-            }
-        }
-        print(&car.name, &roots, &tally, started.elapsed())?;
-        Ok(answer)
+        let outcome = match self.allow_missing_roots {
+            true => Outcome::Success,
+            false => report_missing(store, &car.name, &roots, &absent).await?,
+        };
+        print(&car.name, &roots, &stats, started.elapsed())?;
+        Ok(outcome)
     }
 }
 
-/// What it means for the user that a commit failed.
-fn not_committed(error: Error, name: &str) -> anyhow::Error {
-    let told = match error {
+/// Reports the roots that are neither in the CAR nor in the store.
+async fn report_missing(
+    store: &FlatFs,
+    name: &str,
+    roots: &[CarCid],
+    absent: &HashSet<CarCid>,
+) -> anyhow::Result<Outcome> {
+    let mut missing = 0;
+    for root in roots.iter().filter(|root| absent.contains(root)) {
+        if has_root(store, root).await? {
+            continue;
+        }
+        missing += 1;
+        if missing <= MAX_LISTED_ROOTS {
+            report::error(&anyhow!(
+                "the root {root} of {name} is neither in it nor in the store: the CAR may be cut short \
+                 (--allow-missing-roots accepts that)"
+            ));
+        }
+    }
+    if missing > MAX_LISTED_ROOTS {
+        let more = HumanCount((missing - MAX_LISTED_ROOTS) as u64);
+        report::error(&anyhow!("{more} more roots of {name} are missing"));
+    }
+    Ok(Outcome::success_if(missing == 0))
+}
+
+async fn has_root(store: &FlatFs, root: &CarCid) -> anyhow::Result<bool> {
+    match car::short_cid(root) {
+        Some(cid) => blocks::has(store, &cid).await,
+        // Only a CID that carries its block itself is that long.
+        None => Ok(true),
+    }
+}
+
+/// Adds what a failed commit means for the user.
+fn explain_commit_error(error: Error, name: &str) -> anyhow::Error {
+    let meaning = match error {
         Error::CommitIncomplete { .. } => format!(
-            "all of {name} is imported, but not yet in its place, which the next command that writes sees to"
+            "all of {name} is imported, but not all of it can be read before the next command that writes \
+             to the store"
         ),
-        _ => refused(name),
+        _ => nothing_imported(name),
     };
-    anyhow::Error::from(error).context(told)
+    anyhow::Error::from(error).context(meaning)
 }
 
-/// Puts all blocks of the CAR into the batch; takes those roots out of `absent` that it meets.
-async fn fill(
-    batch: &FlatBatch,
-    car: &mut Car,
-    absent: &mut HashSet<Cid>,
+/// Puts the blocks of a CAR into a batch.
+struct BatchFiller {
+    batch: FlatBatch,
+    /// Whether a block that the store has with the same size is durable, so that it need not be written.
+    skips_present: bool,
     unverified: bool,
-) -> anyhow::Result<Tally> {
-    let bar = Bar::bytes(&car.name, car.len);
-    let mut tally = Tally::default();
-    while let Some(block) = car.reader.next_block().await? {
-        check(&block, unverified).with_context(|| format!("at byte {}", block.offset))?;
-        absent.remove(&block.cid);
-        tally.blocks += 1;
-        tally.bytes += block.data.len() as u64;
-        if hash::is_identity(&block.cid) {
-            tally.inline += 1;
-        } else if put(batch, block).await? {
-            tally.new += 1;
+}
+
+impl BatchFiller {
+    /// Puts all blocks into the batch, and removes the CIDs of these blocks from `absent`.
+    async fn fill(
+        &self,
+        car: &mut InputCar,
+        absent: &mut HashSet<CarCid>,
+    ) -> anyhow::Result<ImportStats> {
+        let bar = ProgressBar::bytes(&car.name, car.len);
+        let mut stats = ImportStats::default();
+        while let Some(block) = car.reader.next_block().await? {
+            let offset = block.offset;
+            let checked = self.check(&block).await;
+            checked.with_context(|| format!("at byte {offset}"))?;
+            absent.remove(&block.cid);
+            stats.blocks += 1;
+            stats.bytes += block.data.len() as u64;
+            match block.short_cid() {
+                Some(cid) if !hash::is_identity(&cid) => {
+                    let is_new = self.put(&Key::from_cid(&cid), block).await?;
+                    stats.new += u64::from(is_new);
+                }
+                _ => stats.inline += 1,
+            }
+            bar.set_bytes(car.reader.offset());
         }
-        bar.set_bytes(car.reader.offset());
+        Ok(stats)
     }
-    Ok(tally)
+
+    async fn check(&self, block: &Block) -> anyhow::Result<()> {
+        let (cid, data) = (block.cid, block.data.clone());
+        let verified = blocking::compute(data.len(), move || hash::verify(&cid, &data)).await?;
+        match verified {
+            Ok(()) => Ok(()),
+            Err(error) => match error.reason {
+                HashError::Unknown(_) if self.unverified => Ok(()),
+                HashError::Unknown(_) => Err(anyhow::Error::from(error)
+                    .context("--unverified stores blocks with unknown hash functions")),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Puts a block, and returns whether it is new. A block that the store has with another size is
+    /// damaged, and replaced.
+    async fn put(&self, key: &Key, block: Block) -> anyhow::Result<bool> {
+        let found = self.batch.get_size(key).await?;
+        let is_present = found == Some(block.data.len() as u64);
+        if !(is_present && self.skips_present) {
+            self.batch.put(key, block.data).await?;
+        }
+        Ok(found.is_none())
+    }
 }
 
-fn check(block: &Block, unverified: bool) -> anyhow::Result<()> {
-    match hash::verify(&block.cid, &block.data) {
-        Ok(()) => Ok(()),
-        Err(error) => match error.why {
-            HashError::Unknown(_) if unverified => Ok(()),
-            HashError::Unknown(_) => Err(anyhow::Error::from(error)
-                .context("--unverified takes blocks without a check that can't be checked")),
-            _ => Err(error.into()),
-        },
-    }
-}
-
-/// Whether the block is new. One that is there with another size is damaged, and put again.
-async fn put(batch: &FlatBatch, block: Block) -> anyhow::Result<bool> {
-    let key = Key::from_cid(&block.cid);
-    let found = batch.get_size(&key).await?;
-    if found != Some(block.data.len() as u64) {
-        batch.put(&key, block.data).await?;
-    }
-    Ok(found.is_none())
-}
-
-fn print(name: &str, roots: &[Cid], tally: &Tally, time: Duration) -> anyhow::Result<()> {
-    let mut lines = summary(name, tally, time);
-    for root in roots {
+fn print(name: &str, roots: &[CarCid], stats: &ImportStats, time: Duration) -> anyhow::Result<()> {
+    let mut lines = summary(name, stats, time);
+    for root in roots.iter().take(MAX_LISTED_ROOTS) {
         lines.push_str(&format!("  root {root}\n"));
+    }
+    if let Some(more) = roots.len().checked_sub(MAX_LISTED_ROOTS + 1) {
+        let more = HumanCount(more as u64 + 1);
+        lines.push_str(&format!("  and {more} more roots\n"));
     }
     report::summary(&lines)
 }
 
-fn summary(name: &str, tally: &Tally, time: Duration) -> String {
-    let Tally {
+fn summary(name: &str, stats: &ImportStats, time: Duration) -> String {
+    let ImportStats {
         blocks,
         new,
         inline,
         bytes,
-    } = tally;
+    } = stats;
     let (name, seconds) = (escape(name), time.as_secs_f64());
-    let (blocks, bytes) = (report::blocks(*blocks), HumanCount(*bytes));
+    let (blocks, bytes) = (text::blocks(*blocks), HumanCount(*bytes));
     let inline = match inline {
         0 => String::new(),
         inline => format!(" ({} inline in their CIDs)", HumanCount(*inline)),
@@ -240,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_commit_imports_nothing_unless_only_the_places_are_missing() {
+    fn a_failed_commit_imports_nothing_unless_its_record_is_written() {
         let full = || Error::Full {
             action: "write",
             path: "/s/x".into(),
@@ -250,20 +307,20 @@ mod tests {
             record: "/s/.temp/b/COMMIT".into(),
             source: full().into(),
         };
-        let told = |error| not_committed(error, "a.car").to_string();
-        assert_eq!(told(full()), "nothing of a.car was imported");
-        assert!(told(incomplete).starts_with("all of a.car is imported, but not yet"));
+        let printed = |error| explain_commit_error(error, "a.car").to_string();
+        assert_eq!(printed(full()), "nothing of a.car was imported");
+        assert!(printed(incomplete).starts_with("all of a.car is imported, but not all"));
     }
 
     #[test]
     fn the_summary_is_one_line() {
-        let tally = Tally {
+        let stats = ImportStats {
             blocks: 60_003,
             new: 60_000,
             inline: 1,
             bytes: 1_000,
         };
-        let line = summary("a\n.car", &tally, Duration::from_millis(1234));
+        let line = summary("a\n.car", &stats, Duration::from_millis(1234));
         assert_eq!(
             line,
             "a\\n.car: 60,003 blocks (1 inline in their CIDs), 60,000 new, 1,000 bytes, 1.23 s\n"

@@ -2,26 +2,25 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 use ds_flatfs::FlatFs;
 use ds_flatfs::query::{Entry, Query};
 use futures::StreamExt as _;
 use serde::Serialize;
 
-use crate::report::Answer;
-use crate::sink::Sink;
-use crate::{report, store};
+use crate::exit::Outcome;
+use crate::output::Output;
+use crate::{open_store, report};
 
-/// How many entries are printed together when they come fast.
-const CHUNK: usize = 512;
+/// How many entries are written together if they are ready at once.
+const MAX_CHUNK: usize = 512;
 
-/// List the blocks, in any order
+/// List the blocks, in no particular order
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Prints a line each, as they are found. With --cids a key that is a multihash is printed as its CID \
-(version 1, raw), one that is a CID as that; other keys stay as they are. With --json a line is an \
-object with \"key\", \"cid\" (null if it has none) and \"size\" in bytes.
+#[command(after_long_help = "\
+Prints each block on a line of its own, as it is found. With --cids, a key that is a multihash is printed \
+as its CID (version 1, raw), and a key that is a CID as that CID; other keys are printed as they are. With \
+--json, each line is an object with \"key\", \"cid\" and \"size\" (in bytes). Missing values are null.
 
 A block that can't be listed is reported and makes the exit status 1; the others are listed.
 
@@ -32,64 +31,62 @@ Example:
 pub(crate) struct Ls {
     /// The store
     dir: PathBuf,
-    /// CIDs instead of keys
+    /// Print CIDs instead of keys
     #[arg(long)]
     cids: bool,
-    /// The size in bytes behind each, after a tab
+    /// Print the size in bytes after each block, separated by a tab
     #[arg(long)]
     sizes: bool,
-    /// JSON objects with key, CID and size
+    /// Print JSON objects with key, CID and size
     #[arg(long, conflicts_with_all = ["cids", "sizes"])]
     json: bool,
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct EntryJson<'a> {
     key: &'a str,
     cid: Option<String>,
     size: Option<u64>,
 }
 
 impl Ls {
-    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
-        store::reading(&self.dir, async |store| self.list(store).await).await
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        open_store::for_reading(&self.dir, async |store| self.list(store).await).await
     }
 
-    async fn list(&self, store: &FlatFs) -> anyhow::Result<Answer> {
+    async fn list(&self, store: &FlatFs) -> anyhow::Result<Outcome> {
         let mut query = Query::new().keys_only();
         if self.sizes || self.json {
             query = query.returns_sizes();
         }
         let entries = store.query(query).await?;
-        let mut entries = entries.ready_chunks(CHUNK);
-        let mut sink = Sink::stdout();
-        let mut answer = Answer::Yes;
+        let mut entries = entries.ready_chunks(MAX_CHUNK);
+        let mut output = Output::stdout();
+        let mut outcome = Outcome::Success;
         while let Some(chunk) = entries.next().await {
             for entry in chunk {
                 match entry {
-                    Ok(entry) => sink.write(self.line(&entry)?.as_bytes())?,
+                    Ok(entry) => output.write(self.line(&entry)?.as_bytes())?,
                     Err(error) => {
-                        answer = Answer::No;
+                        outcome = Outcome::Failure;
                         report::error(&error.into());
                     }
                 }
             }
-            sink.flush()?;
+            output.flush()?;
         }
-        sink.finish()?;
-        Ok(answer)
+        output.finish()?;
+        Ok(outcome)
     }
 
     fn line(&self, entry: &Entry) -> anyhow::Result<String> {
         let key = entry.key.as_str();
         if self.json {
-            let line = Line {
+            return report::json_line(&EntryJson {
                 key,
                 cid: entry.key.to_cid().map(|cid| cid.to_string()),
                 size: entry.size,
-            };
-            let line = serde_json::to_string(&line).context("cannot print an entry")?;
-            return Ok(format!("{line}\n"));
+            });
         }
         let cid = self.cids.then(|| entry.key.to_cid()).flatten();
         let name = cid.map_or_else(|| key.to_owned(), |cid| cid.to_string());
@@ -120,7 +117,7 @@ mod tests {
     const CID: &str = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
 
     #[test]
-    fn a_line_has_what_was_asked_for() {
+    fn a_line_has_what_the_options_ask_for() {
         assert_eq!(line(false, false, false, KEY), format!("{KEY}\n"));
         assert_eq!(line(false, true, false, KEY), format!("{KEY}\t7\n"));
         assert_eq!(line(true, false, false, KEY), format!("{CID}\n"));
@@ -130,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_without_a_cid_stays_as_it_is() {
+    fn a_key_without_a_cid_is_printed_as_it_is() {
         assert_eq!(line(true, false, false, "/FOO"), "/FOO\n");
         let json = "{\"key\":\"/FOO\",\"cid\":null,\"size\":7}\n";
         assert_eq!(line(false, false, true, "/FOO"), json);

@@ -6,32 +6,31 @@ use anyhow::Context as _;
 use clap::Args;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::report::Answer;
-use crate::report::WrongUsage;
-use crate::sink::Sink;
+use crate::exit::{Outcome, WrongUsage};
+use crate::output::Output;
 
-/// Print the manual page of the program, or of a command
+/// Print the manual page of the program or of a command
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Example:
   flatfs man | man -l -
   flatfs man import > ~/.local/share/man/man1/flatfs-import.1")]
 pub(crate) struct Man {
-    /// A command, if it is that one's page
+    /// The command [default: the program as a whole]
     command: Option<String>,
 }
 
 impl Man {
-    pub(crate) fn run(self, program: clap::Command) -> anyhow::Result<Answer> {
-        let page = page(self.described(program)?).context("cannot write the manual page")?;
-        let mut sink = Sink::stdout();
-        sink.write(&page)?;
-        sink.finish()?;
-        Ok(Answer::Yes)
+    pub(crate) fn run(self, program: clap::Command) -> anyhow::Result<Outcome> {
+        let page = page(self.subject(program)?).context("cannot write the manual page")?;
+        let mut output = Output::stdout();
+        output.write(&page)?;
+        output.finish()?;
+        Ok(Outcome::Success)
     }
 
-    fn described(&self, mut program: clap::Command) -> anyhow::Result<clap::Command> {
-        // Hands the program's name and version on to its commands.
+    fn subject(&self, mut program: clap::Command) -> anyhow::Result<clap::Command> {
+        // Passes the program's name and version on to its commands.
         program.build();
         let Some(name) = &self.command else {
             return Ok(program);
@@ -42,13 +41,14 @@ impl Man {
     }
 }
 
-/// The whole page. What the help has behind the options gets sections with names that say what it is.
+/// Returns the page. The part of the help that follows the options becomes the sections NOTES and EXAMPLES.
 fn page(mut command: clap::Command) -> io::Result<Vec<u8>> {
     let usage = command.render_usage().to_string();
-    let help = command.get_after_help().map(ToString::to_string);
+    let help = command.get_after_long_help().map(ToString::to_string);
     let help = help.unwrap_or_default();
     let (notes, examples) = help.split_once("Example:\n").unwrap_or((&help, ""));
     let has_commands = command.has_subcommands();
+    let has_version = command.get_version().is_some();
     let mut page = Vec::new();
     let man = clap_mangen::Man::new(command);
     man.render_title(&mut page)?;
@@ -61,11 +61,14 @@ fn page(mut command: clap::Command) -> io::Result<Vec<u8>> {
     }
     section("NOTES", notes).to_writer(&mut page)?;
     section("EXAMPLES", examples).to_writer(&mut page)?;
-    man.render_version_section(&mut page)?;
+    if has_version {
+        // It panics otherwise: clap's own command `help` has no version.
+        man.render_version_section(&mut page)?;
+    }
     Ok(page)
 }
 
-/// As the help has it: which arguments can be repeated, clap_mangen doesn't say.
+/// Returns the usage line of the help. That of clap_mangen does not say which arguments can be repeated.
 fn synopsis(usage: &str) -> Roff {
     let usage = usage.strip_prefix("Usage: ").unwrap_or(usage).trim();
     let (name, arguments) = usage.split_at(usage.find(['[', '<']).unwrap_or(usage.len()));
@@ -75,7 +78,7 @@ fn synopsis(usage: &str) -> Roff {
     roff
 }
 
-/// A section of paragraphs, in which indented lines stay as they are; nothing if there is no text.
+/// Returns a section of paragraphs, in which indented lines are not filled. Without text it is empty.
 fn section(title: &str, text: &str) -> Roff {
     let mut roff = Roff::new();
     if text.trim().is_empty() {

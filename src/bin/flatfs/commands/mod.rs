@@ -1,4 +1,4 @@
-//! What `flatfs` can do, one file a command.
+//! The commands of `flatfs`, one file each.
 
 mod completions;
 mod create;
@@ -10,7 +10,7 @@ mod has;
 mod import;
 mod ls;
 mod man;
-mod moving;
+mod move_blocks;
 mod put;
 mod reshard;
 mod rm;
@@ -20,9 +20,9 @@ mod verify;
 
 use clap::Subcommand;
 
-use crate::report::{self, Answer};
+use crate::exit::{self, Outcome};
 
-/// In the order of the help: blocks, what is in a store, whole stores, the program itself.
+/// A command, in the order of the help: blocks, contents of a store, whole stores, the program itself.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Create(create::Create),
@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Stat(stat::Stat),
     Du(du::Du),
     Verify(verify::Verify),
-    Move(moving::Move),
+    Move(move_blocks::Move),
     Reshard(reshard::Reshard),
     Upgrade(upgrade::Upgrade),
     Downgrade(downgrade::Downgrade),
@@ -45,21 +45,20 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// The exit status if it fails.
+    /// Returns the exit status if the command fails.
     pub(crate) fn failure_status(&self) -> u8 {
         match self {
-            // 1 is an answer.
-            Command::Has(_) => report::CANNOT_TELL,
-            _ => 1,
+            Command::Has(_) => exit::CANNOT_TELL,
+            _ => exit::FAILED,
         }
     }
 
-    /// Does it. `program` describes the whole program.
+    /// Runs the command. `program` describes the whole program.
     ///
     /// # Errors
     ///
-    /// If it fails; the error says what, where, and what to do.
-    pub(crate) async fn run(self, program: clap::Command) -> anyhow::Result<Answer> {
+    /// Fails if the command fails. The error says what failed, where, and what to do.
+    pub(crate) async fn run(self, program: clap::Command) -> anyhow::Result<Outcome> {
         match self {
             Command::Create(command) => command.run().await,
             Command::Import(command) => command.run().await,

@@ -8,26 +8,31 @@ use ds_flatfs::maintenance::{self, Resharded};
 use ds_flatfs::{Error, Options, Shard};
 use serde::Serialize;
 
-use crate::progress::watching;
-use crate::report::Answer;
-use crate::report::{self, blocks, escape};
+use crate::exit::Outcome;
+use crate::kubo_args::KuboArgs;
+use crate::progress::with_progress;
+use crate::report;
 use crate::skipped::{self, SkippedJson};
+use crate::text::{blocks, escape};
 
-/// Give a store another shard function, in place
+/// Change the shard function of a store, in place
 #[derive(Debug, Args)]
-#[command(after_help = "\
-SHARD is prefix/N, suffix/N or next-to-last/N, as `flatfs create` takes it. No block is copied, each is \
-renamed. Stop kubo before: it doesn't take the lock of the store.
+#[command(after_long_help = "\
+SHARD is prefix/N, suffix/N or next-to-last/N, as for 'flatfs create'. Blocks are renamed, not copied. Stop \
+kubo first.
 
-Until it is complete nobody can open the store. If it is interrupted, by Ctrl-C or a crash, or stopped by \
-an error, run it again, with the same SHARD or another one; the one that the store had undoes it. A \
-directory of blocks that can't be read is told before anything is changed.
+No program can open the store until the change is complete. If it is interrupted, by Ctrl-C or a crash, or \
+stopped by an error, run it again with the same SHARD or another one; the previous shard function reverts \
+the change. If a directory of blocks can't be read, the command fails before it changes anything.
 
-What is no block stays where it is. If there is another block where one should go, that one stays beside \
-it with a name that ends in .kept. Both are reported, and make the exit status 1.
+Files that are not blocks stay where they are. If a directory already has another block with the same key, \
+the moved one is stored next to it with a name that ends in .kept. Both cases are reported as skipped, and \
+make the exit status 1.
 
-kubo names the function in the files `config` (Datastore.Spec, shardFunc) and `datastore_spec` of its repo \
-too. Change both before you start it.
+kubo also has the shard function in the files `config` (Datastore.Spec, shardFunc) and `datastore_spec` of \
+its repo. Change both before you start kubo.
+
+With --json it prints one object. Each item in \"skipped\" has \"path\" and \"why\" (one word).
 
 Example:
   flatfs reshard ~/.ipfs/blocks next-to-last/3")]
@@ -36,46 +41,49 @@ pub(crate) struct Reshard {
     dir: PathBuf,
     /// The new shard function
     shard: Shard,
-    /// A JSON object instead of text
+    /// Print a JSON object instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    kubo: KuboArgs,
 }
 
 #[derive(Serialize)]
-struct Report {
+struct ReshardJson {
     path: String,
     from: String,
     to: String,
     was_done: bool,
     moved: u64,
     duplicates: u64,
-    kept: Vec<SkippedJson>,
+    skipped: Vec<SkippedJson>,
     skipped_count: u64,
     seconds: f64,
 }
 
 impl Reshard {
-    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
-        let begun = Instant::now();
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        let _lock = self.kubo.lock(&[&self.dir]).await?;
+        let started = Instant::now();
         let resharding = maintenance::Reshard::new(self.shard);
-        let resharded = watching("re-sharding", |watch| {
-            resharding.on_progress(watch).run(&self.dir)
+        let resharded = with_progress("re-sharding", |callback| {
+            resharding.on_progress(callback).run(&self.dir)
         });
         let done = match resharded.await {
             Ok(done) => done,
-            Err(error) => return Err(self.explained(error).await),
+            Err(error) => return Err(self.explain(error).await),
         };
         if self.json {
-            report::json(&self.report(&done, begun.elapsed()))?;
+            report::json(&self.to_json(&done, started.elapsed()))?;
         } else {
-            skipped::tell(&done.kept, done.skipped_count);
-            report::summary(&self.summary(&done, begun.elapsed()))?;
+            skipped::report(&done.kept, done.skipped_count);
+            report::summary(&self.summary(&done, started.elapsed()))?;
         }
-        Ok(skipped::answer(done.skipped_count))
+        Ok(Outcome::success_if(done.skipped_count == 0))
     }
 
-    /// The error, and what it means for the store if that is between two functions now.
-    async fn explained(&self, error: anyhow::Error) -> anyhow::Error {
+    /// Adds to the error what it means for a store that is between two shard functions now.
+    async fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let is_locked = error.downcast_ref().is_some_and(Error::is_locked);
         let opened = Options::new().read_only(true).open(&self.dir).await;
         let Err(Error::Resharding { path, from, to }) = opened else {
@@ -85,25 +93,25 @@ impl Reshard {
             return error;
         }
         let dir = path.display();
-        let undo = if from == to {
+        let revert = if from == to {
             String::new()
         } else {
-            format!(", or 'flatfs reshard {dir} {from}' has undone it")
+            format!(", or 'flatfs reshard {dir} {from}' reverts it")
         };
         error.context(format!(
-            "no program can open {dir} until 'flatfs reshard {dir} {to}' has completed it{undo}"
+            "no program can open {dir} until 'flatfs reshard {dir} {to}' completes the change{revert}"
         ))
     }
 
-    fn report(&self, done: &Resharded, time: Duration) -> Report {
-        Report {
+    fn to_json(&self, done: &Resharded, time: Duration) -> ReshardJson {
+        ReshardJson {
             path: report::absolute(&self.dir),
             from: done.from.to_string(),
             to: done.to.to_string(),
             was_done: done.was_done,
             moved: done.moved,
             duplicates: done.duplicates,
-            kept: SkippedJson::all(&done.kept),
+            skipped: SkippedJson::all(&done.kept),
             skipped_count: done.skipped_count,
             seconds: time.as_secs_f64(),
         }
@@ -113,12 +121,12 @@ impl Reshard {
         let dir = escape(self.dir.display());
         let (from, to) = (done.from.short(), done.to.short());
         if done.was_done {
-            return format!("{dir} is sharded by {to} already, there is nothing to do\n");
+            return format!("{dir} already has {to}, there is nothing to do\n");
         }
         let moved = blocks(done.moved);
         let duplicates = match done.duplicates {
             0 => String::new(),
-            count => format!(", {} there twice", blocks(count)),
+            count => format!(", {} duplicate", blocks(count)),
         };
         let seconds = time.as_secs_f64();
         let change = if from == to {

@@ -10,25 +10,24 @@ use futures::StreamExt as _;
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use crate::report::Answer;
-use crate::report::{bytes, escape};
-use crate::sink::Sink;
+use crate::exit::Outcome;
+use crate::output::Output;
 use crate::stats::{self, Bin, Spread, Stats};
-use crate::{report, store, verbosity};
+use crate::text::{bytes, escape};
+use crate::{logging, open_store, report};
 
-/// How wide is drawn where nobody knows how wide the terminal is.
-const WIDTH: usize = 80;
+/// The width of the drawings if that of the terminal is not known.
+const DEFAULT_WIDTH: usize = 80;
 
-/// Say what is in a store, and how it is spread
+/// Show what is in a store and how it is distributed
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Disk usage is what the store itself keeps count of, with how far it can be trusted ('flatfs du' \
-counts it anew); bytes is the sum of the sizes of the blocks. \"of 1,024\" is the number of shards \
-that keys in base32 can have.
+#[command(after_long_help = "\
+The disk usage is the figure that the store keeps, with its accuracy ('flatfs du' recounts it). The bytes \
+are the sum of the sizes of the blocks. \"of 1,024\" is the number of shards that base32 keys can have.
 
-Files that are no blocks, and blocks in a shard that is not theirs, which no program finds there, are \
-ignored and counted as such; -v names them. A block that can't be sized is reported and makes the \
-exit status 1; the others are counted.
+Files that are not blocks are ignored, and so are blocks in the wrong shard, where no program finds them. \
+They are counted as ignored, and -v names them. A block whose size can't be read is reported and makes the \
+exit status 1; the others are counted. With --json, missing values are null.
 
 Example:
   flatfs stat blocks
@@ -36,75 +35,75 @@ Example:
 pub(crate) struct Stat {
     /// The store
     dir: PathBuf,
-    /// A JSON object instead of text
+    /// Print a JSON object instead of text
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
-struct Report {
+struct StatJson {
     path: String,
     shard: String,
     blocks: u64,
     bytes: u64,
-    disk_usage: Usage,
+    disk_usage: UsageJson,
     block_size: Option<Spread>,
     size_histogram: Vec<Bin>,
-    shards: Shards,
-    /// What is no block, or no block of the shard where it stands.
+    shards: ShardsJson,
+    /// The number of files that are not blocks, and of blocks in the wrong shard.
     ignored: u64,
 }
 
 #[derive(Serialize)]
-struct Usage {
+struct UsageJson {
     bytes: u64,
     accuracy: &'static str,
 }
 
 #[derive(Serialize)]
-struct Shards {
+struct ShardsJson {
     used: u64,
     possible: u64,
-    /// Of the shards that are used.
+    /// The distribution over the shards that are used.
     blocks: Option<Spread>,
 }
 
 impl Stat {
-    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
-        store::reading(&self.dir, async |store| {
-            let before = verbosity::warnings();
-            let (stats, answer) = collect(store).await?;
-            let ignored = verbosity::warnings() - before;
-            let report = self.report(store, &stats, store.disk_usage().await?, ignored);
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        open_store::for_reading(&self.dir, async |store| {
+            let before = logging::warnings();
+            let (stats, outcome) = collect(store).await?;
+            let ignored = logging::warnings() - before;
+            let report = self.to_json(store, &stats, store.disk_usage().await?, ignored);
             if self.json {
                 report::json(&report)?;
             } else {
-                let mut sink = Sink::stdout();
+                let mut output = Output::stdout();
                 let width = Term::stdout().size_checked();
-                let width = width.map_or(WIDTH, |(_, columns)| usize::from(columns));
-                sink.write(text(&report).as_bytes())?;
-                sink.write(stats::draw(&stats, width).as_bytes())?;
-                sink.finish()?;
+                let width = width.map_or(DEFAULT_WIDTH, |(_, columns)| usize::from(columns));
+                output.write(text(&report).as_bytes())?;
+                output.write(stats::draw(&stats, width).as_bytes())?;
+                output.finish()?;
             }
-            Ok(answer)
+            Ok(outcome)
         })
         .await
     }
 
-    fn report(&self, store: &FlatFs, stats: &Stats, usage: DiskUsage, ignored: u64) -> Report {
+    fn to_json(&self, store: &FlatFs, stats: &Stats, usage: DiskUsage, ignored: u64) -> StatJson {
         let shard = store.shard();
-        Report {
+        StatJson {
             path: report::absolute(&self.dir),
             shard: shard.to_string(),
             blocks: stats.blocks(),
             bytes: stats.bytes(),
-            disk_usage: Usage {
+            disk_usage: UsageJson {
                 bytes: usage.bytes,
                 accuracy: usage.accuracy.as_str(),
             },
             block_size: stats.size_spread(),
             size_histogram: stats.size_bins(),
-            shards: Shards {
+            shards: ShardsJson {
                 used: stats.shards_used(),
                 possible: stats::shards_possible(shard.length()),
                 blocks: stats.shard_spread(),
@@ -114,10 +113,10 @@ impl Stat {
     }
 }
 
-async fn collect(store: &FlatFs) -> anyhow::Result<(Stats, Answer)> {
+async fn collect(store: &FlatFs) -> anyhow::Result<(Stats, Outcome)> {
     let shard = store.shard();
     let mut stats = Stats::default();
-    let mut answer = Answer::Yes;
+    let mut outcome = Outcome::Success;
     let query = Query::new().keys_only().returns_sizes();
     let mut entries = store.query(query).await?;
     while let Some(entry) = entries.next().await {
@@ -127,15 +126,15 @@ async fn collect(store: &FlatFs) -> anyhow::Result<(Stats, Answer)> {
                 stats.add(shard.dir(name), entry.size.unwrap_or(0));
             }
             Err(error) => {
-                answer = Answer::No;
+                outcome = Outcome::Failure;
                 report::error(&error.into());
             }
         }
     }
-    Ok((stats, answer))
+    Ok((stats, outcome))
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &StatJson) -> String {
     let mut lines = vec![
         format!("path        {}", escape(&report.path)),
         format!("shard       {}", report.shard),
@@ -172,7 +171,7 @@ fn text(report: &Report) -> String {
     });
     if report.ignored > 0 {
         lines.push(format!(
-            "ignored     {}, which are no blocks or stand in a wrong shard; -v names them",
+            "ignored     {}, which are not blocks or are in the wrong shard; -v names them",
             HumanCount(report.ignored)
         ));
     }

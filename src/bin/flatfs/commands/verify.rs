@@ -18,41 +18,45 @@ use serde::Serialize;
 use tokio::io::AsyncBufRead;
 
 use crate::car::CarReader;
+use crate::exit::{ClosedPipe, Outcome};
 use crate::interrupt::interruptible;
-use crate::progress::Bar;
-use crate::report::Answer;
-use crate::report::{self, ClosedPipe, escape};
-use crate::sink::Sink;
-use crate::{source, terminal};
+use crate::kubo_args::KuboArgs;
+use crate::output::Output;
+use crate::progress::ProgressBar;
+use crate::text::escape;
+use crate::{input, report, terminal, text};
 
-/// Check every block against its hash, and repair what can be
+/// Check every block against its hash, and repair the store
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Prints a line for each finding, and a summary. Blocks that don't have the hash in their key, can't be \
-read or stand in the wrong place are wrong; so are a link where a block belongs, a SHARDING that makes no \
-sense, and a commit that was not carried out. What is foreign or left over is told too, and what can't be \
-checked because its key is no known hash, but it is not wrong.
-Without --repair nothing is changed and no lock is taken, so it works beside a writer.
+#[command(after_long_help = "\
+Prints a line for each finding, and a summary. These are wrong: blocks that don't have the hash in their \
+key, can't be read, or are in the wrong place; a link where a block should be; a SHARDING that is not \
+valid; and a commit that was not applied. Files that are foreign or left over are reported, but not wrong. \
+Without --repair nothing is changed and no lock is taken, so it works while another program writes.
 
-With --repair damaged blocks are moved to DIR/.quarantine, blocks in the wrong place to where they \
-belong, and interrupted commits are completed. Nothing is overwritten or deleted. Blocks that the store \
-doesn't have then are put back from the CARs that --from names, each checked against its hash.
+A block whose key is not a hash, or has a hash function that is not known, can't be checked. The summary \
+counts these blocks by hash function, and the exit status is 1 unless --allow-unchecked is given.
 
-Where SHARDING is lost or makes no sense, write the line that the store had into it. The directories have \
-it in their names: if they are the two characters before the last one of the keys in them, as UO has \
-CIQ…CUOX.data, it is next-to-last/2, kubo's default:
+With --repair, damaged blocks are moved to DIR/.quarantine, blocks in the wrong place to the right one, \
+and interrupted commits are completed. Nothing is overwritten or deleted. Then the blocks that the store \
+lacks are restored from the CARs that --from names, each checked against its hash.
+
+If SHARDING is missing or not valid, write the line that the store had into it. The names of the \
+directories show which one that is: if they are the two characters before the last one of the keys in \
+them, as UO has CIQ…CUOX.data, it is next-to-last/2, kubo's default:
   echo /repo/flatfs/shard/v1/next-to-last/2 > DIR/SHARDING
-and 'flatfs verify --quick DIR' finds no block misplaced then.
+With the right line, 'flatfs verify --quick DIR' finds no block misplaced.
 
-A block that is in quarantine and not in the store is lost, which is wrong, until it is put again or \
-taken from a CAR. If nobody needs it remove its file from DIR/.quarantine.
+A block that is in quarantine and not in the store is lost, which is wrong until it is stored again. If \
+it is not needed, remove its file from DIR/.quarantine.
 
-With --json a line has \"finding\" (the word that begins the line for people), \"wrong\", \"path\", \
-\"key\", \"cid\" (version 1, raw; as 'flatfs ls --cids' prints it), \"detail\", and what was done: \
-\"done\" and \"to\". What there isn't is null. The last line has \"summary\" and \"seconds\".
+With --json, each line has \"finding\" (the first word of the line without --json), \"wrong\", \"path\", \
+\"key\", \"cid\" (version 1, raw, as 'flatfs ls --cids' prints it), \"detail\", and what a repair did: \
+\"done\" and \"to\". Missing values are null. The last line has \"summary\" and \"seconds\".
 
-Exit status: 0 if nothing is wrong, or all of it was put right; 1 if something is wrong or lost, or it \
-failed; 2 for wrong usage; 130 if interrupted. Interrupt it at any time: the same command does the rest.
+Exit status: 0 if nothing is wrong or everything was repaired; 1 if something is wrong, lost or unchecked, \
+or if it failed; 2 for wrong usage; 130 if interrupted. It can be interrupted at any time; run it again \
+to complete the work.
 
 Example:
   flatfs verify blocks
@@ -61,38 +65,45 @@ Example:
 pub(crate) struct Verify {
     /// The store
     dir: PathBuf,
-    /// Look at names and sizes only, don't read the blocks
+    /// Check only names and sizes, without reading the blocks
     #[arg(long)]
     quick: bool,
-    /// A JSON object for each finding, and one with "summary" at the end
+    /// Print a JSON object for each finding, and one for the summary
     #[arg(long)]
     json: bool,
-    /// Put right what can be put right
+    /// Repair what can be repaired
     #[arg(long)]
     repair: bool,
     /// A CAR with good copies of blocks; '-' is standard input
     #[arg(long, value_name = "CAR", requires = "repair")]
     from: Vec<PathBuf>,
+    /// Exit with 0 even if blocks could not be checked
+    #[arg(long)]
+    allow_unchecked: bool,
+    #[command(flatten)]
+    kubo: KuboArgs,
 }
 
 impl Verify {
-    pub(crate) async fn run(self) -> anyhow::Result<Answer> {
-        source::check_stdin(&self.from)?;
-        // Not asked to stop, since a repair may be waiting for a CAR that somebody types.
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        input::check_stdin(&self.from)?;
+        let stores: &[&Path] = if self.repair { &[&self.dir] } else { &[] };
+        let _lock = self.kubo.lock(stores).await?;
+        // The library is not asked to stop: a repair may be waiting for standard input.
         interruptible(self.verify()).await
     }
 
-    async fn verify(&self) -> anyhow::Result<Answer> {
-        let begun = Instant::now();
+    async fn verify(&self) -> anyhow::Result<Outcome> {
+        let started = Instant::now();
         let mut findings = self.start().await?;
-        let mut printer = Printer {
-            sink: Some(Sink::stdout()),
+        let mut printer = LinePrinter {
+            output: Some(Output::stdout()),
             needs_reader: !self.repair,
         };
         let mut failure = None;
-        // A repair ends on its own after an error, and closes the store then.
-        while let Some(found) = findings.next().await {
-            match found {
+        // After an error a repair still closes the store, so the stream is read to its end.
+        while let Some(finding) = findings.next().await {
+            match finding {
                 Ok(finding) => {
                     let line = self.line(&finding)?;
                     printer.print(&line)?;
@@ -105,37 +116,34 @@ impl Verify {
             return Err(error.into());
         }
         if self.json || !terminal::is_quiet() {
-            printer.print(&self.last_line(&summary, begun.elapsed())?)?;
+            printer.print(&self.last_line(&summary, started.elapsed())?)?;
         }
-        Ok(if summary.wrong == 0 {
-            Answer::Yes
-        } else {
-            Answer::No
-        })
+        let is_checked = summary.unchecked == 0 || self.allow_unchecked;
+        Ok(Outcome::success_if(summary.wrong == 0 && is_checked))
     }
 
     async fn start(&self) -> anyhow::Result<Findings> {
-        let bar = Bar::shards("verifying");
-        let watch = move |progress: Progress| {
+        let bar = ProgressBar::shards("verifying");
+        let callback = move |progress: Progress| {
             bar.set(progress);
             ControlFlow::Continue(())
         };
         if !self.repair {
             let verify = verify::Verify::new(&self.dir).quick(self.quick);
-            return Ok(verify.on_progress(watch).start().await?);
+            return Ok(verify.on_progress(callback).start().await?);
         }
         let mut cars = Vec::new();
         for path in &self.from {
-            cars.push(Car::open(path).await?);
+            cars.push(BackupCar::open(path).await?);
         }
-        let copies = stream::iter(cars).flat_map(Car::blocks);
+        let copies = stream::iter(cars).flat_map(BackupCar::blocks);
         let repair = Repair::new(&self.dir).quick(self.quick).copies(copies);
-        Ok(repair.on_progress(watch).start().await?)
+        Ok(repair.on_progress(callback).start().await?)
     }
 
     fn line(&self, finding: &Finding) -> anyhow::Result<String> {
         if self.json {
-            return json(finding);
+            return report::json_line(finding);
         }
         Ok(format!("{}\n", escape(finding)))
     }
@@ -143,30 +151,29 @@ impl Verify {
     fn last_line(&self, summary: &Summary, time: Duration) -> anyhow::Result<String> {
         if self.json {
             let seconds = time.as_secs_f64();
-            return json(&LastLine { summary, seconds });
+            return report::json_line(&SummaryJson { summary, seconds });
         }
         Ok(last_line(summary, time))
     }
 }
 
-/// Lines on standard output.
-struct Printer {
-    /// Absent once nobody reads it any more.
-    sink: Option<Sink>,
-    /// Whether there is nothing to do when nobody reads it any more.
+/// Prints lines to standard output as they come.
+struct LinePrinter {
+    /// `None` once the reader has gone.
+    output: Option<Output>,
+    /// Whether the command is useless without a reader.
     needs_reader: bool,
 }
 
-impl Printer {
+impl LinePrinter {
     fn print(&mut self, line: &str) -> anyhow::Result<()> {
-        let Some(sink) = &mut self.sink else {
+        let Some(output) = &mut self.output else {
             return Ok(());
         };
-        let write = || sink.write(line.as_bytes()).and_then(|()| sink.flush());
-        let printed = terminal::above_bars(write);
-        match printed {
+        let write = || output.write(line.as_bytes()).and_then(|()| output.flush());
+        match terminal::above_bars(write) {
             Err(error) if error.is::<ClosedPipe>() && !self.needs_reader => {
-                self.sink = None;
+                self.output = None;
                 Ok(())
             }
             printed => printed,
@@ -174,54 +181,60 @@ impl Printer {
     }
 }
 
-/// A CAR whose header has been read.
-struct Car {
+/// A CAR with good copies of blocks, whose header has been read.
+struct BackupCar {
     name: String,
     reader: CarReader<Box<dyn AsyncBufRead + Send + Unpin>>,
 }
 
-impl Car {
+impl BackupCar {
     async fn open(path: &Path) -> anyhow::Result<Self> {
-        let name = source::name(path);
-        let file = source::open(path).await?;
+        let name = input::name(path);
+        let file = input::open(path).await?;
         let opened = CarReader::open(file.reader).await;
         let mut reader = opened.with_context(|| format!("cannot take blocks from {name}"))?;
-        // What was damaged may have been big.
+        // The damaged block may be a big one.
         reader.allow_big_sections();
-        Ok(Car { name, reader })
+        Ok(BackupCar { name, reader })
     }
 
     fn blocks(self) -> impl Stream<Item = Result<(Cid, Bytes), Error>> + Send {
         stream::unfold(Some(self), |car| async move {
             let mut car = car?;
-            match car.reader.next_block().await {
-                Ok(Some(block)) => Some((Ok((block.cid, block.data)), Some(car))),
+            match car.next_block().await {
+                Ok(Some(block)) => Some((Ok(block), Some(car))),
                 Ok(None) => None,
-                Err(error) => {
-                    let failed = Error::Backend {
-                        message: format!("cannot take more blocks from {}", car.name),
-                        source: Some(error.into()),
-                    };
-                    Some((Err(failed), None))
-                }
+                Err(error) => Some((Err(error), None)),
             }
         })
+    }
+
+    async fn next_block(&mut self) -> Result<Option<(Cid, Bytes)>, Error> {
+        loop {
+            let next = self.reader.next_block().await;
+            let next = next.map_err(|error| Error::Backend {
+                message: format!("cannot take more blocks from {}", self.name),
+                source: Some(error.into()),
+            })?;
+            match next {
+                None => return Ok(None),
+                Some(block) => match block.short_cid() {
+                    Some(cid) => return Ok(Some((cid, block.data))),
+                    // Only a CID that carries its block itself is longer, and a store has no such block.
+                    None => continue,
+                },
+            }
+        }
     }
 }
 
 #[derive(Serialize)]
-struct LastLine<'a> {
+struct SummaryJson<'a> {
     summary: &'a Summary,
     seconds: f64,
 }
 
-fn json(line: &impl Serialize) -> anyhow::Result<String> {
-    let line = serde_json::to_string(line).context("cannot print the result")?;
-    Ok(format!("{line}\n"))
-}
-
 fn last_line(summary: &Summary, time: Duration) -> String {
-    let Summary { blocks, bytes, .. } = summary;
     let found = summary.findings.iter();
     let found: Vec<String> = found
         .map(|(name, count)| format!("{count} {name}"))
@@ -230,13 +243,37 @@ fn last_line(summary: &Summary, time: Duration) -> String {
         true => "nothing found".to_owned(),
         false => found.join(", "),
     };
-    let wrong = match summary.wrong {
-        0 => "nothing is wrong".to_owned(),
-        wrong => format!("{wrong} wrong"),
-    };
-    let (blocks, bytes) = (report::blocks(*blocks), HumanCount(*bytes));
+    let (blocks, bytes) = (text::blocks(summary.blocks), HumanCount(summary.bytes));
     let seconds = time.as_secs_f64();
-    format!("{blocks}, {bytes} bytes, {seconds:.2} s: {found}; {wrong}\n")
+    let verdict = verdict(summary);
+    format!("{blocks}, {bytes} bytes, {seconds:.2} s: {found}; {verdict}\n")
+}
+
+/// Returns what is wrong, and what is not known to be right.
+fn verdict(summary: &Summary) -> String {
+    let wrong = match summary.wrong {
+        0 => None,
+        wrong => Some(format!("{wrong} wrong")),
+    };
+    let unchecked = match summary.unchecked {
+        0 => None,
+        unchecked => {
+            let functions = summary.unchecked_functions.iter();
+            let functions: Vec<String> = functions
+                .map(|(function, count)| format!("{function}: {count}"))
+                .collect();
+            let blocks = text::blocks(unchecked);
+            let functions = functions.join(", ");
+            Some(format!(
+                "{blocks} could not be checked (by hash function: {functions})"
+            ))
+        }
+    };
+    let parts: Vec<String> = wrong.into_iter().chain(unchecked).collect();
+    match parts.is_empty() {
+        true => "nothing is wrong".to_owned(),
+        false => parts.join(", "),
+    }
 }
 
 #[cfg(test)]
@@ -250,5 +287,16 @@ mod tests {
             line,
             "0 blocks, 0 bytes, 1.23 s: nothing found; nothing is wrong\n"
         );
+    }
+
+    #[test]
+    fn a_summary_with_unchecked_blocks_lists_their_hash_functions() {
+        let mut summary = Summary::default();
+        summary.unchecked = 3;
+        summary.unchecked_functions = [("0x22".to_owned(), 2), ("no-hash".to_owned(), 1)].into();
+        let unchecked = "3 blocks could not be checked (by hash function: 0x22: 2, no-hash: 1)";
+        assert_eq!(verdict(&summary), unchecked);
+        summary.wrong = 1;
+        assert_eq!(verdict(&summary), format!("1 wrong, {unchecked}"));
     }
 }

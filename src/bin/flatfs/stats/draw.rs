@@ -1,17 +1,17 @@
-//! [`Stats`] drawn with letters.
+//! [`Stats`] drawn with block characters.
 
 use indicatif::{BinaryBytes, HumanCount};
 
 use super::{Bin, Stats};
 
-/// The bars of one character's height, from low to high.
+/// Bars within one character, from low to high.
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The parts of a full character's width that a bar can end with, from an eighth up.
+/// The ends of a bar that fill a character in part, from one eighth to seven.
 const WIDTHS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
-/// Draws how large the blocks are and how full the shards, at most `width` characters wide where there
-/// is room for anything.
+/// Draws how large the blocks and how full the shards are, at most `width` characters wide if that leaves
+/// room for a bar.
 pub(crate) fn draw(stats: &Stats, width: usize) -> String {
     let mut text = String::new();
     let bins = stats.size_bins();
@@ -39,10 +39,10 @@ fn histogram(bins: &[Bin], width: usize) -> String {
         .max()
         .unwrap_or(0);
     let room = width.saturating_sub(left + right + 6).max(1);
-    let most = bins.iter().map(|bin| bin.blocks).max().unwrap_or(0);
+    let max = bins.iter().map(|bin| bin.blocks).max().unwrap_or(0);
     let mut text = String::new();
     for (bin, (name, count)) in bins.iter().zip(&labels) {
-        let bar = bar(bin.blocks, most, room);
+        let bar = bar(bin.blocks, max, room);
         text.push_str(&format!("  {name:<left$}  {count:>right$}  {bar}"));
         text.truncate(text.trim_end().len());
         text.push('\n');
@@ -50,17 +50,17 @@ fn histogram(bins: &[Bin], width: usize) -> String {
     text
 }
 
-/// A bar whose length is to `room` as `part` to `most`; never nothing for a part that isn't.
-fn bar(part: u64, most: u64, room: usize) -> String {
-    let eighths = scale(part, most, room * 8).max(usize::from(part > 0));
+/// Returns a bar that fills `room` as `part` fills `max`. Only a part of zero has no bar.
+fn bar(part: u64, max: u64, room: usize) -> String {
+    let eighths = scale(part, max, room * 8).max(usize::from(part > 0));
     let mut bar = "█".repeat(eighths / 8);
     let rest = (eighths % 8).checked_sub(1);
     bar.extend(rest.and_then(|rest| WIDTHS.get(rest)));
     bar
 }
 
-/// A character for each shard, or for each group of neighbours where there are more than there is
-/// room for; its height says how many blocks there are.
+/// Returns a character for each shard, whose height shows how many blocks the shard has. If there are more
+/// shards than there is room for, a character stands for neighbors and shows their mean.
 fn skyline(stats: &Stats, width: usize) -> String {
     let fills: Vec<u64> = stats.shard_fills().collect();
     let group = fills.len().div_ceil(width.max(1)).max(1);
@@ -68,17 +68,17 @@ fn skyline(stats: &Stats, width: usize) -> String {
         .chunks(group)
         .map(|group| group.iter().sum::<u64>().div_ceil(group.len() as u64))
         .collect();
-    let most = means.iter().copied().max().unwrap_or(0);
-    let height = |mean: &u64| HEIGHTS.get(scale(*mean, most, HEIGHTS.len() - 1));
+    let max = means.iter().copied().max().unwrap_or(0);
+    let height = |mean: &u64| HEIGHTS.get(scale(*mean, max, HEIGHTS.len() - 1));
     means.iter().filter_map(height).collect()
 }
 
-/// `part` of `most`, in steps of which `most` has `steps`.
-fn scale(part: u64, most: u64, steps: usize) -> usize {
-    if most == 0 {
+/// Returns `part` as a number of steps, of which `max` has `steps`.
+fn scale(part: u64, max: u64, steps: usize) -> usize {
+    if max == 0 {
         return 0;
     }
-    let scaled = u128::from(part) * steps as u128 / u128::from(most);
+    let scaled = u128::from(part) * steps as u128 / u128::from(max);
     usize::try_from(scaled).unwrap_or(steps)
 }
 
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_drawing_keeps_to_the_width() {
+    fn the_drawing_fits_the_width() {
         for count in [1, 40, 3000] {
             for width in [40, 80, 200] {
                 for line in draw(&stats(count), width).lines().skip(1) {
@@ -112,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn no_blocks_are_no_drawing_and_no_room_is_no_panic() {
+    fn nothing_is_drawn_for_no_blocks_and_a_width_of_zero_does_not_panic() {
         assert_eq!(draw(&stats(0), 80), "");
         assert!(!draw(&stats(10), 0).is_empty());
     }
 
     #[test]
-    fn a_bar_is_as_long_as_its_part() {
+    fn the_length_of_a_bar_is_in_proportion() {
         assert_eq!(bar(8, 8, 4), "████");
         assert_eq!(bar(4, 8, 4), "██");
         assert_eq!(bar(1, 8, 4), "▌");

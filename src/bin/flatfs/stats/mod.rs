@@ -1,4 +1,4 @@
-//! [`Stats`]: what can be said about a store as a whole.
+//! [`Stats`]: counts of the blocks of a store by size and by shard.
 
 mod draw;
 
@@ -8,32 +8,32 @@ use serde::Serialize;
 
 pub(crate) use self::draw::draw;
 
-/// How many letters base32 has, in which the keys of blocks are written.
-const ALPHABET: u64 = 32;
+/// The number of characters of base32, in which the keys of blocks are written.
+const BASE32_CHARACTERS: u64 = 32;
 
-/// The first bin of the histogram ends here, each next one at four times the size.
+/// The end of the first bin of the histogram. Each next bin ends at four times the size.
 const FIRST_BIN: u64 = 1 << 10;
 
-/// Counts of blocks by size and by shard. It needs memory for each size and each shard that occurs,
-/// not for each block.
+/// Counts of blocks by size and by shard. It takes memory for each size and each shard that occurs, not
+/// for each block.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     sizes: BTreeMap<u64, u64>,
     shards: BTreeMap<String, u64>,
 }
 
-/// Some of the blocks, by size.
+/// The blocks in a range of sizes.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Bin {
-    /// The smallest size in it, in bytes.
+    /// The smallest size in the range, in bytes.
     pub(crate) from: u64,
-    /// The smallest size over it.
+    /// The smallest size above the range.
     pub(crate) below: u64,
     pub(crate) blocks: u64,
 }
 
-/// The least, the middle and the greatest of some numbers. Of an even count the middle is the lower
-/// of the two in the middle.
+/// The smallest, median and largest of some numbers. The median of an even count is the lower one of the
+/// two in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Spread {
     pub(crate) smallest: u64,
@@ -53,15 +53,20 @@ impl Stats {
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.sizes.iter().map(|(size, blocks)| size * blocks).sum()
+        // Sparse files can be so large that their sum overflows.
+        let products = self
+            .sizes
+            .iter()
+            .map(|(size, blocks)| size.saturating_mul(*blocks));
+        products.fold(0, u64::saturating_add)
     }
 
-    /// Of the sizes of blocks; `None` if there are no blocks.
+    /// Returns the spread of the sizes of blocks, or `None` if there are no blocks.
     pub(crate) fn size_spread(&self) -> Option<Spread> {
         spread(&self.sizes)
     }
 
-    /// The blocks by size, from the smallest sizes to the largest that occurs.
+    /// Returns the blocks by size, up to the bin of the largest block.
     pub(crate) fn size_bins(&self) -> Vec<Bin> {
         let mut bins = Vec::new();
         let (mut from, mut below) = (0, FIRST_BIN);
@@ -84,12 +89,12 @@ impl Stats {
         bins
     }
 
-    /// How many shards have blocks.
+    /// Returns how many shards have blocks.
     pub(crate) fn shards_used(&self) -> u64 {
         self.shards.len() as u64
     }
 
-    /// Of the number of blocks in a shard that has any; `None` if there are no blocks.
+    /// Returns the spread of the numbers of blocks in the shards that are used, or `None` if there are none.
     pub(crate) fn shard_spread(&self) -> Option<Spread> {
         let mut fills = BTreeMap::new();
         for blocks in self.shards.values() {
@@ -98,18 +103,18 @@ impl Stats {
         spread(&fills)
     }
 
-    /// The numbers of blocks in the shards, by the shards' names.
+    /// Returns the numbers of blocks in the shards, in the order of the shards' names.
     pub(crate) fn shard_fills(&self) -> impl ExactSizeIterator<Item = u64> {
         self.shards.values().copied()
     }
 }
 
-/// How many shards there can be for keys in base32, where `length` characters of the key name one.
+/// Returns how many shards base32 keys can have if `length` characters of the key name the shard.
 pub(crate) fn shards_possible(length: usize) -> u64 {
-    u32::try_from(length).map_or(u64::MAX, |length| ALPHABET.saturating_pow(length))
+    u32::try_from(length).map_or(u64::MAX, |length| BASE32_CHARACTERS.saturating_pow(length))
 }
 
-/// Of numbers that are given with how often they occur.
+/// Returns the spread of numbers, each given with how often it occurs.
 fn spread(counts: &BTreeMap<u64, u64>) -> Option<Spread> {
     let total: u64 = counts.values().sum();
     let mut before = 0;
@@ -139,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_about_the_sizes_of_no_blocks() {
+    fn an_empty_store_has_no_spreads_and_no_bins() {
         let stats = of(&[]);
         assert_eq!((stats.blocks(), stats.bytes()), (0, 0));
         assert_eq!((stats.size_spread(), stats.shard_spread()), (None, None));
@@ -147,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn bins_end_with_the_largest_size_and_have_each_block_once() {
+    fn bins_end_with_the_largest_size_and_count_each_block_once() {
         let bins = of(&[0, 1023, 1024, 5000]).size_bins();
         let bin = |from, below, blocks| Bin {
             from,

@@ -1,4 +1,4 @@
-//! [`Source`]: the bytes of a CAR, read in order, with their offset known.
+//! [`ByteReader`]: the bytes of a CAR in order, with their offset.
 
 use std::io;
 
@@ -7,37 +7,37 @@ use unsigned_varint::{decode, encode};
 
 use super::error::Fault;
 
-/// What is allocated at once on the word of a file; more only once so much has been read.
-const TRUSTED: u64 = 1 << 20;
+/// The most that is allocated because a file says that it has so many bytes.
+const MAX_TRUSTED_LEN: u64 = 1 << 20;
 
-/// A reader that counts, and that can be told to end early.
+/// A reader that counts bytes and can be limited.
 #[derive(Debug)]
-pub(super) struct Source<R> {
+pub(super) struct ByteReader<R> {
     reader: R,
     offset: u64,
     end: Option<u64>,
 }
 
-impl<R: AsyncBufRead + Unpin> Source<R> {
+impl<R: AsyncBufRead + Unpin> ByteReader<R> {
     pub(super) fn new(reader: R) -> Self {
-        Source {
+        ByteReader {
             reader,
             offset: 0,
             end: None,
         }
     }
 
-    /// How many bytes have been read.
+    /// Returns how many bytes have been read.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Where to stop, counted from the start; `None` is where the reader ends.
+    /// Sets the offset at which to stop, or `None` to read to the end.
     pub(super) fn set_end(&mut self, end: Option<u64>) {
         self.end = end;
     }
 
-    /// A varint, or `None` at the end. An end inside of it is a fault.
+    /// Reads a varint. Returns `None` at the end, and a fault if the end is within the varint.
     pub(super) async fn varint(&mut self, what: &'static str) -> Result<Option<u64>, Fault> {
         let mut buffer = encode::u64_buffer();
         let mut used = 0;
@@ -60,9 +60,9 @@ impl<R: AsyncBufRead + Unpin> Source<R> {
         }
     }
 
-    /// Exactly `len` bytes.
+    /// Reads exactly `len` bytes.
     pub(super) async fn bytes(&mut self, len: u64, what: &'static str) -> Result<Vec<u8>, Fault> {
-        let capacity = usize::try_from(len.min(TRUSTED)).unwrap_or_default();
+        let capacity = usize::try_from(len.min(MAX_TRUSTED_LEN)).unwrap_or_default();
         let mut bytes = Vec::with_capacity(capacity);
         let taken = self
             .take(len, |chunk| bytes.extend_from_slice(chunk))
@@ -74,7 +74,7 @@ impl<R: AsyncBufRead + Unpin> Source<R> {
         }
     }
 
-    /// Leaves out all that stands before `offset`.
+    /// Skips the bytes before `offset`.
     pub(super) async fn skip_to(&mut self, offset: u64, what: &'static str) -> Result<(), Fault> {
         let len = offset.saturating_sub(self.offset);
         if self.take(len, |_| ()).await? == len {
@@ -84,7 +84,7 @@ impl<R: AsyncBufRead + Unpin> Source<R> {
         }
     }
 
-    /// Reads all that is left, says how much it was.
+    /// Reads to the end, and returns how many bytes that was.
     pub(super) async fn drain(&mut self) -> Result<u64, Fault> {
         self.take(u64::MAX, |_| ()).await
     }
@@ -112,15 +112,15 @@ impl<R: AsyncBufRead + Unpin> Source<R> {
         Ok(len - left)
     }
 
-    /// Some of the next bytes, `most` of them at most; none at the end.
-    async fn buffered(&mut self, most: u64) -> io::Result<&[u8]> {
+    /// Returns some of the next bytes, at most `max`, and none only at the end.
+    async fn buffered(&mut self, max: u64) -> io::Result<&[u8]> {
         let before_end = self.end.map_or(u64::MAX, |end| end - self.offset);
-        let most = usize::try_from(most.min(before_end)).unwrap_or(usize::MAX);
-        if most == 0 {
+        let max = usize::try_from(max.min(before_end)).unwrap_or(usize::MAX);
+        if max == 0 {
             return Ok(&[]);
         }
         let buffer = self.reader.fill_buf().await?;
-        Ok(buffer.get(..most).unwrap_or(buffer))
+        Ok(buffer.get(..max).unwrap_or(buffer))
     }
 
     fn consume(&mut self, len: usize) {

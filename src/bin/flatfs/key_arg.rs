@@ -1,4 +1,4 @@
-//! [`Target`]: what a user means by KEY.
+//! [`KeyArg`]: the argument KEY, which is a key of the store or a CID.
 
 use std::str::FromStr;
 
@@ -7,97 +7,101 @@ use cid::Cid;
 use ds_flatfs::{Datastore, Key};
 
 use crate::blocks;
+use crate::links::MAX_CID_TEXT;
 
-/// How KEY is read, for the help of every command that takes one.
+/// The part of the help that explains KEY.
 pub(crate) const KEY_HELP: &str = "\
-KEY is a CID (version 0 or 1, in any multibase, also as /ipfs/CID) or a key of the store. What can \
-be read as a CID is one; begin with '/' to be sure to mean a key. All CIDs of the same multihash name \
-the same block. A CID with the identity hash carries its block itself: it is always there, and never \
-in the store.";
+KEY is a CID (version 0 or 1, in any multibase, also as /ipfs/CID) or a key of the store. A text that can \
+be read as a CID is read as one; begin with '/' to make it a key. All CIDs with the same multihash name \
+the same block. A CID with the identity hash carries its block itself, so the block always exists and is \
+never in the store.";
 
 /// A key of the store, or a CID.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum KeyArg {
     Key(Key),
     Cid(Cid),
 }
 
-impl Target {
-    /// The keys under which it may be stored.
+impl KeyArg {
+    /// Returns the keys under which the block may be stored.
     pub(crate) fn keys(&self) -> Vec<Key> {
         match self {
-            Target::Key(key) => vec![key.clone()],
-            Target::Cid(cid) => blocks::keys(cid),
+            KeyArg::Key(key) => vec![key.clone()],
+            KeyArg::Cid(cid) => blocks::keys(cid),
         }
     }
 
-    /// Whether it is in the store or in the CID.
+    /// Whether the block is in the store or in the CID.
     pub(crate) async fn exists(&self, store: &dyn Datastore) -> anyhow::Result<bool> {
         match self {
-            Target::Key(key) => blocks::has_key(store, key).await,
-            Target::Cid(cid) => blocks::has(store, cid).await,
+            KeyArg::Key(key) => blocks::has_key(store, key).await,
+            KeyArg::Cid(cid) => blocks::has(store, cid).await,
         }
     }
 
-    /// Its bytes, or `None` if it is nowhere.
+    /// Returns the block from the store or from the CID.
     pub(crate) async fn load(&self, store: &dyn Datastore) -> anyhow::Result<Option<Bytes>> {
         match self {
-            Target::Key(_) => blocks::read(store, self.keys()).await,
-            Target::Cid(cid) => blocks::load(store, cid).await,
+            KeyArg::Key(_) => blocks::read(store, self.keys()).await,
+            KeyArg::Cid(cid) => blocks::load(store, cid).await,
         }
     }
 }
 
-impl std::fmt::Display for Target {
+impl std::fmt::Display for KeyArg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Target::Key(key) => key.fmt(f),
-            Target::Cid(cid) => cid.fmt(f),
+            KeyArg::Key(key) => key.fmt(f),
+            KeyArg::Cid(cid) => cid.fmt(f),
         }
     }
 }
 
-impl FromStr for Target {
+impl FromStr for KeyArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(cid) = text.strip_prefix("/ipfs/") {
-            return parse_cid(cid).map(Target::Cid);
+            return parse_cid(cid).map(KeyArg::Cid);
         }
         if let Some(name) = text.strip_prefix('/') {
-            return if is_name(name) {
-                Ok(Target::Key(Key::new(text)))
+            return if is_key_name(name) {
+                Ok(KeyArg::Key(Key::new(text)))
             } else {
                 Err("a key is '/' and then only 0-9 A-Z + - _ =".to_owned())
             };
         }
         match parse_cid(text) {
-            Ok(cid) => Ok(Target::Cid(cid)),
-            Err(_) if is_name(text) => Ok(Target::Key(Key::new(text))),
+            Ok(cid) => Ok(KeyArg::Cid(cid)),
+            Err(_) if is_key_name(text) => Ok(KeyArg::Key(Key::new(text))),
             Err(error) => Err(format!("neither a key nor a CID ({error})")),
         }
     }
 }
 
-/// A CID, for arguments that must be one.
+/// Parses an argument that must be a CID.
 ///
 /// # Errors
 ///
-/// If it isn't one, or isn't all of the text.
+/// Fails if the text is not a CID, or if something follows the CID.
 pub(crate) fn parse_cid(text: &str) -> Result<Cid, String> {
     let text = text.strip_prefix("/ipfs/").unwrap_or(text);
     if text.contains('/') {
-        return Err("paths behind a CID are not supported".to_owned());
+        return Err("paths below a CID are not supported".to_owned());
+    }
+    if text.len() > MAX_CID_TEXT {
+        return Err("it is longer than a CID can be".to_owned());
     }
     let cid = Cid::try_from(text).map_err(|error| error.to_string())?;
     if decoded_len(text) == Some(cid.encoded_len()) {
         Ok(cid)
     } else {
-        Err("there is more behind the CID".to_owned())
+        Err("there is something after the CID".to_owned())
     }
 }
 
-/// How many bytes the text stands for, since reading a CID doesn't mind what comes behind it.
+/// Returns how many bytes the text encodes: the parser of the CID ignores those after the CID.
 fn decoded_len(text: &str) -> Option<usize> {
     let decoded = if cid::Version::is_v0_str(text) {
         cid::multibase::Base::Base58Btc.decode(text)
@@ -108,7 +112,7 @@ fn decoded_len(text: &str) -> Option<usize> {
 }
 
 /// Whether the text is a key of a store, without its `/`.
-fn is_name(text: &str) -> bool {
+fn is_key_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "+-_=".contains(c);
     !text.is_empty() && text.chars().all(allowed)
 }
@@ -121,12 +125,12 @@ mod tests {
     use super::*;
     use crate::hash::raw_cid;
 
-    fn key(text: &str) -> Result<Target, String> {
-        Ok(Target::Key(Key::new(text)))
+    fn key(text: &str) -> Result<KeyArg, String> {
+        Ok(KeyArg::Key(Key::new(text)))
     }
 
     #[test]
-    fn a_key_is_taken_with_and_without_its_slash() {
+    fn a_key_is_accepted_with_and_without_its_slash() {
         for name in [
             "CIQOHMGEIKMPYHAUTL57JSEZN64SIJ5OIHSGJG4TJSSJLGI3PBJLQVI",
             "A",
@@ -138,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cid_is_taken_in_any_version_and_multibase() {
+    fn a_cid_is_accepted_in_any_version_and_multibase() {
         let cid = raw_cid(b"block");
         for base in [
             Base::Base16Lower,
@@ -152,11 +156,11 @@ mod tests {
             Base::Base256Emoji,
         ] {
             let text = cid.to_string_of_base(base).unwrap();
-            assert_eq!(text.parse(), Ok(Target::Cid(cid)), "{text}");
+            assert_eq!(text.parse(), Ok(KeyArg::Cid(cid)), "{text}");
         }
         let v0 = Cid::new_v0(*cid.hash()).unwrap();
-        assert_eq!(v0.to_string().parse(), Ok(Target::Cid(v0)));
-        assert_eq!(format!("/ipfs/{v0}").parse(), Ok(Target::Cid(v0)));
+        assert_eq!(v0.to_string().parse(), Ok(KeyArg::Cid(v0)));
+        assert_eq!(format!("/ipfs/{v0}").parse(), Ok(KeyArg::Cid(v0)));
     }
 
     #[test]
@@ -174,14 +178,14 @@ mod tests {
                 let cid = Cid::new_v1(0x55, code.digest(&i.to_le_bytes()));
                 for made in [Key::from_cid(&cid), Key::from_cid_bytes(&cid)] {
                     let name = made.as_str().trim_start_matches('/');
-                    assert_eq!(name.parse(), Ok(Target::Key(made.clone())));
+                    assert_eq!(name.parse(), Ok(KeyArg::Key(made.clone())));
                 }
             }
         }
     }
 
     #[test]
-    fn what_is_neither_is_refused() {
+    fn a_text_that_is_neither_is_refused() {
         let cid = raw_cid(b"block");
         for text in [
             "",
@@ -197,8 +201,10 @@ mod tests {
             &format!("{cid}a"),
             &format!("{cid}aaaaaaaa"),
             "QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1",
+            // Decoding it takes minutes.
+            &format!("z{}", "2".repeat(1 << 20)),
         ] {
-            assert!(text.parse::<Target>().is_err(), "{text:?}");
+            assert!(text.parse::<KeyArg>().is_err(), "{text:?}");
         }
     }
 }

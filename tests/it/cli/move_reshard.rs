@@ -1,4 +1,4 @@
-//! `move` and `reshard`
+//! `move` and `reshard`.
 
 use std::fs;
 use std::path::Path;
@@ -7,16 +7,16 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use super::terminal::run_in_terminal;
-use super::{Done, Room, files, keys, program, run, succeed};
+use super::{Finished, TestDir, files, keys, program, run, succeed};
 
 fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
 
 #[test]
-fn reshard_gives_a_store_another_function_and_says_what_it_did() {
-    let room = Room::new();
-    let store = room.store_of("small.car");
+fn reshard_changes_the_shard_function_and_prints_what_it_did() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
     let before = keys(&store);
     let done = succeed(&["reshard", &store, "prefix/5"]);
     for part in [&store, "next-to-last/2 to prefix/5", "51 blocks moved"] {
@@ -29,16 +29,16 @@ fn reshard_gives_a_store_another_function_and_says_what_it_did() {
     assert_eq!(done["from"], "/repo/flatfs/shard/v1/prefix/5");
     assert_eq!(done["to"], "/repo/flatfs/shard/v1/suffix/1");
     assert_eq!(
-        (&done["moved"], &done["kept"]),
+        (&done["moved"], &done["skipped"]),
         (&51.into(), &Value::Array(Vec::new()))
     );
     assert_eq!(keys(&store), before);
 }
 
 #[test]
-fn move_empties_one_store_into_another_and_says_what_it_did() {
-    let room = Room::new();
-    let (old, new) = (room.store_of("small.car"), room.path("new"));
+fn move_moves_all_blocks_and_prints_what_it_did() {
+    let tmp = TestDir::new();
+    let (old, new) = (tmp.store_of("small.car"), tmp.path("new"));
     let before = keys(&old);
     let done = succeed(&["move", &old, &new]);
     for part in [&new, "51 blocks moved", &old, "empty"] {
@@ -57,40 +57,40 @@ fn move_empties_one_store_into_another_and_says_what_it_did() {
 }
 
 #[test]
-fn what_is_kept_is_told_and_makes_the_exit_status_1() {
-    let room = Room::new();
-    let (old, new) = (room.store_of("small.car"), room.path("new"));
+fn skipped_files_are_reported_and_make_the_exit_status_1() {
+    let tmp = TestDir::new();
+    let (old, new) = (tmp.store_of("small.car"), tmp.path("new"));
     let foreign = Path::new(&old).join("notes");
     fs::write(&foreign, "x").unwrap();
     let foreign = foreign.to_str().unwrap();
-    run(&["reshard", &old, "prefix/5"]).failed(1, &["kept", foreign]);
+    run(&["reshard", &old, "prefix/5"]).failed(1, &["skipped", foreign]);
     let done = run(&["move", &old, &new]);
-    done.failed(1, &["kept", foreign, "no part of a datastore"]);
+    done.failed(1, &["skipped", foreign, "no part of a datastore"]);
     assert!(done.text().contains("51 blocks moved"), "{done:?}");
-    let end = format!("; 1 thing was kept in {old}\n");
+    let end = format!("; 1 item was skipped and is still in {old}\n");
     assert!(done.text().ends_with(&end), "{done:?}");
     let done = run(&["move", "--json", &old, &new]);
     assert_eq!((done.code, done.stderr.as_str()), (1, ""));
     let done = json(&done.stdout);
-    assert_eq!(done["kept"][0]["path"], foreign);
+    assert_eq!(done["skipped"][0]["path"], foreign);
     assert_eq!(
-        (&done["kept"][0]["why"], &done["skipped_count"]),
+        (&done["skipped"][0]["why"], &done["skipped_count"]),
         (&"foreign".into(), &1.into())
     );
     assert_eq!(keys(&new).len(), 51);
 }
 
 #[test]
-fn what_a_repair_took_out_of_the_way_stays_where_it_is_and_a_move_says_so() {
-    let room = Room::new();
-    let (old, new) = (room.store_of("small.car"), room.path("new"));
+fn the_quarantine_of_a_repair_stays_where_it_is_and_a_move_reports_it() {
+    let tmp = TestDir::new();
+    let (old, new) = (tmp.store_of("small.car"), tmp.path("new"));
     let quarantine = Path::new(&old).join(".quarantine");
     fs::create_dir(&quarantine).unwrap();
     fs::write(quarantine.join("LOST.data"), "x").unwrap();
     succeed(&["reshard", &old, "prefix/5"]);
     assert!(quarantine.join("LOST.data").exists());
-    let kept = [quarantine.to_str().unwrap(), "a repair found damaged"];
-    run(&["move", &old, &new]).failed(1, &kept);
+    let skipped = [quarantine.to_str().unwrap(), "a repair found damaged"];
+    run(&["move", &old, &new]).failed(1, &skipped);
     assert!(quarantine.join("LOST.data").exists());
 
     fs::remove_file(quarantine.join("LOST.data")).unwrap();
@@ -102,8 +102,8 @@ fn what_a_repair_took_out_of_the_way_stays_where_it_is_and_a_move_says_so() {
 
 #[test]
 fn wrong_stores_and_functions_are_refused() {
-    let room = Room::new();
-    let (store, missing) = (room.store_of("small.car"), room.path("missing"));
+    let tmp = TestDir::new();
+    let (store, missing) = (tmp.store_of("small.car"), tmp.path("missing"));
     let before = files(&store);
     run(&["move", &store, &store]).failed(1, &["same directory"]);
     run(&["move", &missing, &store]).failed(1, &[&missing]);
@@ -115,9 +115,9 @@ fn wrong_stores_and_functions_are_refused() {
 }
 
 #[test]
-fn a_store_that_is_between_two_functions_says_how_to_complete_it() {
-    let room = Room::new();
-    let store = room.store_of("small.car");
+fn the_error_for_a_store_between_two_functions_says_how_to_complete_the_change() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
     let before = keys(&store);
     let sharding = Path::new(&store).join("SHARDING");
     let under_way = "/repo/flatfs/shard/resharding/1 from next-to-last/2 to prefix/3; x\n";
@@ -130,13 +130,13 @@ fn a_store_that_is_between_two_functions_says_how_to_complete_it() {
     assert_eq!(keys(&store), before);
 }
 
-/// What is in the way can't be seen before it begins.
+/// The obstacle can't be seen before the change begins.
 #[test]
-fn a_reshard_that_stops_half_way_says_that_the_store_is_closed_and_how_to_go_on_or_back() {
-    let room = Room::new();
-    let store = room.store_of("small.car");
+fn a_reshard_that_fails_half_way_says_how_to_complete_and_how_to_revert_it() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
     let before = keys(&store);
-    let obstacle = room.file("store/CIQ", b"a file");
+    let obstacle = tmp.file("store/CIQ", b"a file");
     let complete = format!("flatfs reshard {store} prefix/3");
     let undo = format!("flatfs reshard {store} next-to-last/2");
     let done = run(&["reshard", &store, "prefix/3"]);
@@ -152,9 +152,9 @@ fn a_reshard_that_stops_half_way_says_that_the_store_is_closed_and_how_to_go_on_
 }
 
 #[test]
-fn an_undoing_that_was_interrupted_is_called_one() {
-    let room = Room::new();
-    let store = room.store_of("small.car");
+fn an_interrupted_reversal_is_reported_as_one() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
     let under_way = "/repo/flatfs/shard/resharding/1 from prefix/2 to prefix/2; x\n";
     fs::write(Path::new(&store).join("SHARDING"), under_way).unwrap();
     for command in ["ls", "verify"] {
@@ -167,9 +167,9 @@ fn an_undoing_that_was_interrupted_is_called_one() {
 }
 
 #[test]
-fn a_move_of_an_empty_directory_is_done_before_if_there_is_a_new_store_and_else_a_mistake() {
-    let room = Room::new();
-    let (old, new) = (room.store_of("small.car"), room.path("new"));
+fn a_move_from_an_empty_directory_is_already_done_if_the_new_store_exists_and_else_an_error() {
+    let tmp = TestDir::new();
+    let (old, new) = (tmp.store_of("small.car"), tmp.path("new"));
     succeed(&["move", &old, &new]);
     let again = succeed(&["move", &old, &new]);
     assert!(again.text().contains("nothing to move"), "{again:?}");
@@ -179,11 +179,11 @@ fn a_move_of_an_empty_directory_is_done_before_if_there_is_a_new_store_and_else_
         (&true.into(), &0.into())
     );
 
-    let file = room.file("file", b"x");
+    let file = tmp.file("file", b"x");
     run(&["move", &old, &file]).failed(1, &[&file, "not a directory"]);
-    let foreign = room.path("");
+    let foreign = tmp.path("");
     run(&["move", &old, &foreign]).failed(1, &["same directory"]);
-    for missing in [room.path("absent"), room.path("no/parent")] {
+    for missing in [tmp.path("absent"), tmp.path("no/parent")] {
         run(&["move", &old, &missing]).failed(1, &[&old, "empty directory"]);
         assert!(!Path::new(&missing).exists());
     }
@@ -201,10 +201,10 @@ fn help_has_an_example() {
 }
 
 #[test]
-fn in_a_terminal_there_is_a_bar_and_quiet_leaves_out_all_but_what_was_kept() {
-    let room = Room::new();
-    let (old, new) = (room.store_of("small.car"), room.path("new"));
-    let foreign = room.file("store/notes", b"x");
+fn a_terminal_shows_a_bar_and_quiet_hides_all_but_what_was_skipped() {
+    let tmp = TestDir::new();
+    let (old, new) = (tmp.store_of("small.car"), tmp.path("new"));
+    let foreign = tmp.file("store/notes", b"x");
     let seen = |args: &[&str]| {
         let seen = run_in_terminal(program(args), 120);
         assert_eq!(seen.code, 1, "{seen:?}");
@@ -220,11 +220,11 @@ fn in_a_terminal_there_is_a_bar_and_quiet_leaves_out_all_but_what_was_kept() {
     assert_eq!(seen(&["move", "-q", &old, &new]).lines().count(), 1);
 }
 
-/// The program stops at its next step, and the same command completes the work.
+/// The program stops after its current step, and the same command completes the work.
 #[test]
 fn an_interrupted_command_says_that_nothing_is_lost_and_is_completed_by_the_same_one() {
-    let room = Room::new();
-    let store = room.store();
+    let tmp = TestDir::new();
+    let store = tmp.store();
     succeed(&["create", &store]);
     for number in 0..20_000 {
         let name = format!("{number:05}");
@@ -240,7 +240,7 @@ fn an_interrupted_command_says_that_nothing_is_lost_and_is_completed_by_the_same
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Under way it is when SHARDING says so.
+    // SHARDING says when the change has begun.
     let sharding = Path::new(&store).join("SHARDING");
     while !fs::read_to_string(&sharding)
         .unwrap()
@@ -254,7 +254,7 @@ fn an_interrupted_command_says_that_nothing_is_lost_and_is_completed_by_the_same
     }
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
-    let done = Done::of(child.wait_with_output().unwrap());
+    let done = Finished::of(child.wait_with_output().unwrap());
     let complete = format!("no program can open {store} until 'flatfs reshard {store} prefix/1'");
     done.was_interrupted(&[&complete, "interrupted: ", "run the same command again"]);
     assert!(

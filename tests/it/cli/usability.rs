@@ -1,4 +1,4 @@
-//! What makes the program pleasant: help, completions, manual pages, and how much it says.
+//! Help, completions, manual pages, verbosity, and what goes to a terminal.
 
 use std::fs;
 use std::path::Path;
@@ -7,9 +7,9 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use super::terminal::run_in_terminal;
-use super::{Done, Room, fixture, program, run, succeed};
+use super::{Finished, TestDir, fixture, program, run, succeed};
 
-/// All commands, as the help lists them.
+/// Returns the names of the commands in the order of the help.
 fn commands() -> Vec<String> {
     let help = succeed(&["--help"]);
     let lines = help.lines().into_iter();
@@ -21,19 +21,19 @@ fn commands() -> Vec<String> {
     names.filter(|name| name != "help").collect()
 }
 
-/// Runs it with these variables of the environment.
-fn run_with(variables: &[(&str, &str)], args: &[&str]) -> Done {
+/// Runs the program with these environment variables.
+fn run_with(variables: &[(&str, &str)], args: &[&str]) -> Finished {
     let mut command = program(args);
     for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "RUST_LOG"] {
         command.env_remove(variable);
     }
     command.envs(variables.iter().copied()).stdin(Stdio::null());
-    Done::of(command.output().expect("the program runs"))
+    Finished::of(command.output().expect("the program runs"))
 }
 
-/// A store with blocks, one of which stands in a wrong shard, and a file that is no part of it.
-fn untidy_store(room: &Room) -> String {
-    let store = room.store_of("small.car");
+/// Creates a store with a block in the wrong shard and a foreign file.
+fn untidy_store(tmp: &TestDir) -> String {
+    let store = tmp.store_of("small.car");
     let (block, bytes) = super::files(&store).pop_first().expect("a block");
     let shard = Path::new(&store).join("__");
     fs::create_dir(&shard).expect("made");
@@ -63,6 +63,9 @@ fn every_command_has_an_example_a_manual_page_and_the_global_options() {
     }
     let page = succeed(&["man"]);
     assert!(page.text().contains(".TH flatfs 1"), "{page:?}");
+    // clap's own command, which has no version.
+    let page = succeed(&["man", "help"]);
+    assert!(page.text().contains(".TH"), "{page:?}");
     run(&["man", "nonsense"]).failed(2, &["nonsense"]);
 }
 
@@ -108,10 +111,10 @@ fn every_shell_gets_completions_of_every_command() {
 }
 
 #[test]
-fn quiet_leaves_out_summaries_and_warnings_but_no_errors_and_no_answers() {
-    let room = Room::new();
-    let (store, car) = (room.store(), fixture("small.car"));
-    let (file, other) = (room.file("file", b"x"), room.path("other"));
+fn quiet_hides_summaries_and_warnings_but_not_errors_and_results() {
+    let tmp = TestDir::new();
+    let (store, car) = (tmp.store(), fixture("small.car"));
+    let (file, other) = (tmp.file("file", b"x"), tmp.path("other"));
     assert_eq!(succeed(&["import", "-q", &store, &car]).text(), "");
     assert_eq!(succeed(&["-q", "du", &store]).text(), "");
     assert_eq!(succeed(&["--quiet", "put", &store, &file]).lines().len(), 1);
@@ -121,58 +124,58 @@ fn quiet_leaves_out_summaries_and_warnings_but_no_errors_and_no_answers() {
 }
 
 #[test]
-fn verbose_tells_what_the_library_warns_of() {
-    let room = Room::new();
-    let store = untidy_store(&room);
-    let told = run(&["ls", "-v", &store]);
-    assert_eq!(told.stderr.lines().count(), 2, "{told:?}");
+fn verbose_logs_the_warnings_of_the_library() {
+    let tmp = TestDir::new();
+    let store = untidy_store(&tmp);
+    let logged = run(&["ls", "-v", &store]);
+    assert_eq!(logged.stderr.lines().count(), 2, "{logged:?}");
     for part in ["flatfs: warn: ", "junk", "__"] {
-        assert!(told.stderr.contains(part), "{part} in {told:?}");
+        assert!(logged.stderr.contains(part), "{part} in {logged:?}");
     }
-    assert_eq!(told.lines().len(), 51);
+    assert_eq!(logged.lines().len(), 51);
     succeed(&["ls", &store]);
 }
 
 #[test]
-fn rust_log_chooses_what_is_told() {
-    let room = Room::new();
-    let store = untidy_store(&room);
-    let told = |log, args: &[&str]| run_with(&[("RUST_LOG", log)], args).stderr;
-    assert!(told("ds_flatfs=warn", &["ls", &store]).contains("junk"));
-    assert_eq!(told("ds_flatfs=error", &["ls", "-v", &store]), "");
-    assert_eq!(told("ds_flatfs=warn", &["ls", "-q", &store]), "");
+fn rust_log_selects_what_is_logged() {
+    let tmp = TestDir::new();
+    let store = untidy_store(&tmp);
+    let stderr = |log, args: &[&str]| run_with(&[("RUST_LOG", log)], args).stderr;
+    assert!(stderr("ds_flatfs=warn", &["ls", &store]).contains("junk"));
+    assert_eq!(stderr("ds_flatfs=error", &["ls", "-v", &store]), "");
+    assert_eq!(stderr("ds_flatfs=warn", &["ls", "-q", &store]), "");
 }
 
 #[test]
-fn stat_hints_at_what_is_ignored() {
-    let room = Room::new();
-    let store = untidy_store(&room);
+fn stat_counts_ignored_files() {
+    let tmp = TestDir::new();
+    let store = untidy_store(&tmp);
     let stat = succeed(&["stat", &store]);
     assert!(stat.text().contains("ignored     2, "), "{stat:?}");
     let json: Value = serde_json::from_slice(&succeed(&["stat", "--json", &store]).stdout).unwrap();
     assert_eq!(json["ignored"], 2);
-    let tidy = succeed(&["stat", &room.kubo_store()]);
+    let tidy = succeed(&["stat", &tmp.kubo_store()]);
     assert!(!tidy.text().contains("ignored"), "{tidy:?}");
 }
 
 #[test]
-fn colours_are_for_terminals_unless_the_environment_says_otherwise() {
-    let room = Room::new();
-    let missing = room.path("missing");
-    let colours = |variables: &[(&str, &str)]| {
+fn colors_are_for_terminals_unless_the_environment_says_otherwise() {
+    let tmp = TestDir::new();
+    let missing = tmp.path("missing");
+    let colors = |variables: &[(&str, &str)]| {
         let done = run_with(variables, &["ls", &missing]);
         assert_eq!(done.code, 1);
         done.stderr.contains('\x1b')
     };
-    assert!(!colours(&[]));
-    assert!(colours(&[("CLICOLOR_FORCE", "1")]));
-    assert!(!colours(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+    assert!(!colors(&[]));
+    assert!(colors(&[("CLICOLOR_FORCE", "1")]));
+    assert!(!colors(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
     let seen = run_in_terminal(program(&["ls", &missing]), 80);
     assert!(seen.text.contains('\x1b'), "{seen:?}");
 }
 
 #[test]
-fn help_keeps_to_the_width_of_the_terminal() {
+fn help_fits_the_width_of_the_terminal() {
     for command in commands() {
         let seen = run_in_terminal(program(&[&command, "--help"]), 60);
         let plain = console::strip_ansi_codes(&seen.text);
@@ -184,13 +187,13 @@ fn help_keeps_to_the_width_of_the_terminal() {
 }
 
 #[test]
-fn get_writes_to_a_terminal_only_what_it_can_show() {
-    let room = Room::new();
+fn get_writes_only_text_to_a_terminal() {
+    let tmp = TestDir::new();
     let (text, binary) = (
-        room.file("text", b"hello\n"),
-        room.file("binary", b"\x1b]0;\0"),
+        tmp.file("text", b"hello\n"),
+        tmp.file("binary", b"\x1b]0;\0"),
     );
-    let store = room.store();
+    let store = tmp.store();
     succeed(&["create", &store]);
     let put = succeed(&["put", &store, &text, &binary]);
     let cids = put.lines();
@@ -213,17 +216,17 @@ fn get_writes_to_a_terminal_only_what_it_can_show() {
 }
 
 #[test]
-fn a_tip_of_the_parser_stands_apart() {
+fn a_tip_of_the_parser_is_separated_from_the_error() {
     run(&["improt"]).failed(2, &["'improt'; tip: ", "'import'; try --help"]);
 }
 
 #[test]
 fn a_locked_store_is_named_without_advice_for_programmers() {
-    let room = Room::new();
-    succeed(&["create", &room.store()]);
-    let lock = fs::File::open(Path::new(&room.store()).join(".lock")).expect("the lock");
+    let tmp = TestDir::new();
+    succeed(&["create", &tmp.store()]);
+    let lock = fs::File::open(Path::new(&tmp.store()).join(".lock")).expect("the lock");
     lock.lock().expect("locked");
-    let done = run(&["du", &room.store()]);
-    done.failed(1, &["locked", &room.store()]);
+    let done = run(&["du", &tmp.store()]);
+    done.failed(1, &["locked", &tmp.store()]);
     assert!(!done.stderr.contains("read-only"), "{done:?}");
 }

@@ -1,4 +1,4 @@
-//! Files that the user names, to be read; `-` is standard input.
+//! [`Input`]: a file that the user names, or standard input, opened to be read.
 
 use std::path::{Path, PathBuf};
 
@@ -6,21 +6,23 @@ use anyhow::Context as _;
 use tokio::fs::File;
 use tokio::io::{self, AsyncBufRead, BufReader};
 
-use crate::report::WrongUsage;
+use crate::exit::WrongUsage;
 
-/// How much is read at once.
+/// The size of one read.
 const BUFFER: usize = 1 << 20;
 
-/// Something to read.
-pub(crate) struct Source {
+/// A file or standard input.
+pub(crate) struct Input {
     pub(crate) reader: Box<dyn AsyncBufRead + Send + Unpin>,
-    /// Its length in bytes, where that is known.
+    /// The length in bytes, if it is known.
     pub(crate) len: Option<u64>,
 }
 
+/// Checks that standard input is named at most once: it can be read only once.
+///
 /// # Errors
 ///
-/// [`WrongUsage`] if standard input is named twice: it can be read only once.
+/// Returns [`WrongUsage`] if it is named twice.
 pub(crate) fn check_stdin(paths: &[PathBuf]) -> anyhow::Result<()> {
     if paths.iter().filter(|path| is_stdin(path)).count() > 1 {
         let message = "standard input can be read only once".to_owned();
@@ -29,12 +31,12 @@ pub(crate) fn check_stdin(paths: &[PathBuf]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether the path stands for standard input.
+/// Whether the path means standard input.
 fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// The path as it is told to the user.
+/// Returns the name of the input for messages.
 pub(crate) fn name(path: &Path) -> String {
     if is_stdin(path) {
         "standard input".to_owned()
@@ -43,14 +45,14 @@ pub(crate) fn name(path: &Path) -> String {
     }
 }
 
-/// Opens the file.
+/// Opens the file, or standard input if the path is `-`.
 ///
 /// # Errors
 ///
-/// If it can't be opened, or is a directory.
-pub(crate) async fn open(path: &Path) -> anyhow::Result<Source> {
+/// Fails if the file can't be opened, or is a directory.
+pub(crate) async fn open(path: &Path) -> anyhow::Result<Input> {
     if is_stdin(path) {
-        return Ok(Source {
+        return Ok(Input {
             reader: Box::new(BufReader::with_capacity(BUFFER, io::stdin())),
             len: None,
         });
@@ -66,7 +68,7 @@ pub(crate) async fn open(path: &Path) -> anyhow::Result<Source> {
         if metadata.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
-        Ok(Source {
+        Ok(Input {
             reader: Box::new(BufReader::with_capacity(BUFFER, file)),
             len: metadata.is_file().then_some(metadata.len()),
         })

@@ -1,0 +1,163 @@
+//! `flatfs move`
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use ds_flatfs::Shard;
+use ds_flatfs::maintenance::{self, Moved};
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use crate::exit::Outcome;
+use crate::kubo_args::KuboArgs;
+use crate::progress::with_progress;
+use crate::report;
+use crate::skipped::{self, SkippedJson};
+use crate::text::{blocks, escape};
+
+/// Move all blocks of a store to another store
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+The stores may have different shard functions and be on different file systems. Across file systems, a \
+block is removed from OLD only after its copy in NEW is durable. NEW may already have blocks. If NEW is \
+missing or empty it is created, with the shard function of OLD unless --shard is given. At the end OLD is an \
+empty directory. Stop kubo first.
+
+If the move is interrupted, by Ctrl-C or a crash, run it again: each block is in one of the two stores. If \
+OLD is an empty directory and NEW is a store, there is nothing to move, which is not an error.
+
+Some files are skipped: they stay in OLD, are reported, and make the exit status 1. These are files that \
+are not blocks, blocks that differ from the block with the same key in NEW (one of them may be cut \
+short), and OLD/.quarantine if it has what a repair moved there. To empty OLD, move these files elsewhere \
+and run the command again.
+
+With --json it prints one object. Each item in \"skipped\" has \"path\" and \"why\" (one word).
+
+Example:
+  flatfs move ~/.ipfs/blocks /mnt/large/blocks")]
+pub(crate) struct Move {
+    /// The store to move the blocks from
+    old: PathBuf,
+    /// The store to move the blocks to
+    new: PathBuf,
+    /// The shard function of NEW: prefix/N, suffix/N or next-to-last/N
+    #[arg(long)]
+    shard: Option<Shard>,
+    /// Print a JSON object instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    kubo: KuboArgs,
+}
+
+#[derive(Serialize)]
+struct MoveJson {
+    old: String,
+    new: String,
+    was_done: bool,
+    blocks: u64,
+    bytes: u64,
+    duplicates: u64,
+    emptied: bool,
+    skipped: Vec<SkippedJson>,
+    skipped_count: u64,
+    seconds: f64,
+}
+
+impl Move {
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        let _locks = self.kubo.lock(&[&self.old, &self.new]).await?;
+        let started = Instant::now();
+        let mut moving = maintenance::Move::new();
+        if let Some(shard) = self.shard {
+            moving = moving.shard(shard);
+        }
+        let moved = with_progress("moving", |callback| {
+            moving.on_progress(callback).run(&self.old, &self.new)
+        });
+        let done = moved.await?;
+        if self.json {
+            report::json(&self.to_json(&done, started.elapsed()))?;
+        } else {
+            skipped::report(&done.kept, done.skipped_count);
+            report::summary(&self.summary(&done, started.elapsed()))?;
+        }
+        Ok(Outcome::success_if(done.skipped_count == 0))
+    }
+
+    fn to_json(&self, done: &Moved, time: Duration) -> MoveJson {
+        MoveJson {
+            old: report::absolute(&self.old),
+            new: report::absolute(&self.new),
+            was_done: done.was_done,
+            blocks: done.blocks,
+            bytes: done.bytes,
+            duplicates: done.duplicates,
+            emptied: done.emptied,
+            skipped: SkippedJson::all(&done.kept),
+            skipped_count: done.skipped_count,
+            seconds: time.as_secs_f64(),
+        }
+    }
+
+    fn summary(&self, done: &Moved, time: Duration) -> String {
+        let (old, new) = (escape(self.old.display()), escape(self.new.display()));
+        if done.was_done {
+            return format!(
+                "{old} is already an empty directory, there is nothing to move to {new}\n"
+            );
+        }
+        let moved = blocks(done.blocks);
+        let bytes = HumanCount(done.bytes);
+        let duplicates = match done.duplicates {
+            0 => String::new(),
+            count => format!(", {} already there", blocks(count)),
+        };
+        let rest = match (done.emptied, done.skipped_count) {
+            (true, _) => format!("{old} is an empty directory now"),
+            (false, 0) => {
+                format!("{old} is not empty, another program has written to it meanwhile")
+            }
+            (false, 1) => format!("1 item was skipped and is still in {old}"),
+            (false, count) => {
+                let count = HumanCount(count);
+                format!("{count} items were skipped and are still in {old}")
+            }
+        };
+        let seconds = time.as_secs_f64();
+        format!(
+            "{old}: {moved} moved to {new}, {bytes} bytes{duplicates}, {seconds:.2} s; {rest}\n"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_says_what_is_still_in_the_old_store() {
+        let tool = Move {
+            old: "a".into(),
+            new: "b".into(),
+            shard: None,
+            json: false,
+            kubo: KuboArgs::default(),
+        };
+        let mut done = Moved::default();
+        done.blocks = 7;
+        done.bytes = 1_234;
+        for (emptied, skipped_count, left) in [
+            (true, 0, "a is an empty directory now"),
+            (false, 1, "1 item was skipped and is still in a"),
+            (false, 2_000, "2,000 items were skipped and are still in a"),
+        ] {
+            (done.emptied, done.skipped_count) = (emptied, skipped_count);
+            assert_eq!(
+                tool.summary(&done, Duration::from_millis(120)),
+                format!("a: 7 blocks moved to b, 1,234 bytes, 0.12 s; {left}\n")
+            );
+        }
+    }
+}

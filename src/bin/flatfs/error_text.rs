@@ -1,0 +1,110 @@
+//! [`line`]: an error and its causes as the one line that the user reads.
+
+use std::io;
+use std::sync::Arc;
+
+use ds_flatfs::Error;
+
+use crate::text::shorten;
+
+/// The longest part of a line, in bytes. Several paths have room in it.
+const MAX_PART: usize = 16 << 10;
+
+/// Returns the error and its sources without repetition, and what to do about it.
+pub(crate) fn line(error: &anyhow::Error) -> String {
+    let (mut parts, mut hint) = (Vec::new(), None);
+    let mut sources = error.chain().peekable();
+    while let Some(source) = sources.next() {
+        let library_error = library_error(source);
+        let is_last = sources.peek().is_none();
+        if matches!(library_error, Some(Error::BatchFailed { .. })) && !is_last {
+            // Its source says what failed, and the part before it what that means for the user.
+            continue;
+        }
+        let text = library_error.and_then(clearer_text);
+        parts.push(text.unwrap_or_else(|| shorten(source, MAX_PART)));
+        hint = hint.or(library_error.and_then(hint_for));
+        if matches!(library_error, Some(Error::Full { source, .. }) if source.kind() == io::ErrorKind::StorageFull)
+        {
+            // Its source would say the same again.
+            break;
+        }
+    }
+    let line = parts.join(": ");
+    match hint {
+        Some(hint) => format!("{line}; {hint}"),
+        None => line,
+    }
+}
+
+/// Returns a text for an error whose own text would puzzle a user of the program.
+fn clearer_text(error: &Error) -> Option<String> {
+    match error {
+        Error::Resharding { path, from, to } if from == to => {
+            let path = path.display();
+            Some(format!(
+                "the datastore at {path} is being re-sharded back to {to}: if no program is doing that \
+                 now, complete it with 'flatfs reshard {path} {to}'"
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// Returns the command that helps, which the library can't know.
+fn hint_for(error: &Error) -> Option<&'static str> {
+    const LOST: &str = "if it is a store that has lost its shard function, 'flatfs help verify' says how \
+                        to find it";
+    match error {
+        // A shard function that the user gives is checked with the arguments.
+        Error::InvalidShard { .. } => Some(LOST),
+        Error::NotAStore { reason, .. } => {
+            let is_lost = ["it has files, but no SHARDING", "its SHARDING"];
+            let is_lost = is_lost.iter().any(|lost| reason.starts_with(lost));
+            is_lost.then_some(LOST)
+        }
+        _ => None,
+    }
+}
+
+fn library_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+    let shared = || error.downcast_ref::<Arc<Error>>().map(Arc::as_ref);
+    error.downcast_ref().or_else(shared)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+    use crate::text::escape;
+
+    #[test]
+    fn an_error_is_printed_with_all_of_its_sources_in_one_line() {
+        let error = Err::<(), _>(io::Error::other("it\nbroke"))
+            .context("cannot read \u{1b}[31m.car")
+            .unwrap_err();
+        assert_eq!(
+            escape(line(&error)),
+            "cannot read \\u{1b}[31m.car: it\\nbroke"
+        );
+    }
+
+    #[test]
+    fn a_full_disk_is_reported_once_and_a_full_quota_by_its_name() {
+        let printed = |kind: io::ErrorKind| {
+            let source = Arc::new(Error::Full {
+                action: "write",
+                path: "/s/x".into(),
+                source: kind.into(),
+            });
+            let failed = Error::BatchFailed { source };
+            line(&anyhow::Error::from(failed).context("nothing was imported"))
+        };
+        let full = "nothing was imported: no space left to write /s/x: \
+                    free some space; blocks can still be deleted";
+        assert_eq!(printed(io::ErrorKind::StorageFull), full);
+        let quota = printed(io::ErrorKind::QuotaExceeded);
+        assert_eq!(quota, format!("{full}: quota exceeded"));
+    }
+}
