@@ -82,7 +82,7 @@ impl Modules {
         Modules { modules, renamed }
     }
 
-    /// Returns every use of one module by another, also those of a module's parent and children.
+    /// Returns every use of one module by another, including uses of a module's parent and children.
     pub(super) fn dependencies(&self) -> Vec<Dependency> {
         let mut dependencies = Vec::new();
         for (from, module) in &self.modules {
@@ -185,9 +185,9 @@ fn list_files(dir: &Path, below: &Path, excluded: &[&str], files: &mut Vec<PathB
     }
 }
 
-/// Returns the groups of modules with the same parent that use each other in a circle.
+/// Returns the groups of modules with the same parent that use each other in a cycle.
 ///
-/// A module stands for its whole folder. What a module and its parent use of each other is no matter here.
+/// A module includes its whole folder. Uses between a module and its parent are ignored.
 pub(super) fn sibling_cycles(dependencies: &[Dependency]) -> Vec<Vec<String>> {
     let mut folders: BTreeMap<&[String], BTreeSet<(&str, &str)>> = BTreeMap::new();
     for Dependency { from, to, .. } in dependencies {
