@@ -126,8 +126,8 @@ impl<D: Datastore + ?Sized> DatastoreBlockstore<D> {
         }
     }
 
-    /// Makes every put check that the block has the hash of its CID with [`hash::check`]. A block whose hash function is
-    /// unknown is rejected too. Other clones are not affected. Feature `verify`.
+    /// Makes every put check with [`hash::check`] that the block has the hash of its CID. A block whose hash function
+    /// is unknown is rejected too. Other clones are not affected. Feature `verify`.
     ///
     /// beetswap computes the CIDs of the blocks that it receives, so it does not need a second check.
     #[cfg(feature = "verify")]

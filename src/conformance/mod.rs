@@ -63,10 +63,10 @@ pub const ELEMENTS: usize = 100;
 pub enum Keys {
     /// All keys with at least one namespace. Of two puts of a key in a batch the last value takes effect.
     Any,
-    /// Keys with one namespace of `0-9` and `A-Z`, as `/0KEY0`. Of two puts of a key in a batch the last value takes
-    /// effect.
+    /// Keys with one namespace of `0-9` and `A-Z`, such as `/0KEY0`. Of two puts of a key in a batch the last value
+    /// takes effect.
     Flat,
-    /// The keys of [`Flat`](Keys::Flat) in a store of content-addressed blocks, as [`FlatFs`](crate::FlatFs): of two
+    /// The keys of [`Flat`](Keys::Flat) in a store of content-addressed blocks such as [`FlatFs`](crate::FlatFs): of two
     /// puts of a key in a batch **the first value** takes effect.
     Blocks,
 }

@@ -105,8 +105,8 @@ pub(super) fn slice(entries: EntryStream, mut offset: usize, limit: Option<usize
     .boxed()
 }
 
-/// Returns all errors, then the sorted entries. If `needed` is given, only the first `needed` entries are sure to be
-/// returned.
+/// Returns all errors, then the sorted entries. If `needed` is given, entries after the first `needed` ones may be
+/// missing.
 ///
 /// Entries are sorted in runs while they arrive, and merged while the stream is read. Each entry spends budget of
 /// the task, because sorting a million entries at once would keep other tasks from the runtime's worker.

@@ -84,7 +84,7 @@ impl Entry {
 /// The default query returns every entry with its value, in any order.
 ///
 /// **A prefix ends at a `/`**: the prefix `/C` matches `/C/A`, but not `/CIQ`. In a store whose keys have one
-/// namespace, as [`FlatFs`](crate::FlatFs), every prefix except `/` matches nothing. Use
+/// namespace, such as [`FlatFs`](crate::FlatFs), every prefix except `/` matches nothing. Use
 /// [`Filter::key_prefix`] to match the first letters of keys.
 ///
 /// ```
