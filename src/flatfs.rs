@@ -1,4 +1,4 @@
-//! [`FlatFs`] as a [`Datastore`]. It stands above the store, which knows no batches.
+//! [`FlatFs`] as a [`Datastore`]. This is above the store, which does not know batches.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use crate::key::Key;
 use crate::query::{EntryStream, Query};
 use crate::store::FlatFs;
 
-/// The same as the methods of [`FlatFs`] itself.
+/// These methods do the same as the inherent methods of [`FlatFs`].
 #[async_trait]
 impl Datastore for FlatFs {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {

@@ -1,8 +1,8 @@
 //! [`FlatBatch`]: writes that take effect together.
 //!
-//! Puts are written in the background into the batch's own directory below `.temp`; the commit gives
-//! them all their places. Until its record is written nothing of the store has changed, and from
-//! then on the batch is committed, crash or not.
+//! Puts are written in the background into the batch's own directory below `.temp`; the commit publishes
+//! them all. Until its record is written nothing in the store has changed, and from then on the batch is
+//! committed, crash or not.
 
 mod commit;
 mod put_set;
@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tracing::Instrument as _;
 
-use self::put_set::Staged;
+use self::put_set::StagedWrite;
 use self::staging::Stage;
 use crate::blocking;
 use crate::datastore::Batch;
@@ -30,14 +30,14 @@ use crate::store::{FlatFs, WorkGuard};
 
 /// Writes to a [`FlatFs`] that take effect together, at the [commit](FlatBatch::commit).
 ///
-/// A put returns once its write has begun; 16 writes (or as the
-/// [options](crate::Options::write_concurrency) say) are under way at a time, and a put waits while
-/// there are as many, so a batch keeps no more blocks in memory than that. A second put of a key is
-/// skipped. If a write fails, the batch fails: every later call says
-/// [`Error::BatchFailed`](crate::Error::BatchFailed), and nothing is committed.
+/// A put returns once its write has started. At most 16 writes run at a time, or as many as
+/// [`write_concurrency`](crate::Options::write_concurrency) says, and a put waits for one of them to end, so a
+/// batch keeps no more blocks in memory than that. A second put of a key is skipped. If a write fails, the
+/// batch fails: every later call returns [`Error::BatchFailed`](crate::Error::BatchFailed), and nothing is
+/// committed.
 ///
-/// Reads through the batch see its own writes over the store's; a read of a block that is still being
-/// written answers from memory. Dropping the batch discards it.
+/// Reads through the batch see its own writes before those of the store; a block that is still being written
+/// is read from memory. Dropping the batch discards it.
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -61,17 +61,17 @@ pub struct FlatBatch {
 }
 
 impl FlatFs {
-    /// Begins a batch, and makes its directory below `.temp`.
+    /// Begins a batch, and creates its directory below `.temp`.
     ///
     /// # Errors
     ///
     /// [`Error::ReadOnly`](crate::Error::ReadOnly), [`Error::Closed`](crate::Error::Closed),
     /// [`Error::FlushFailed`](crate::Error::FlushFailed), [`Error::Runtime`](crate::Error::Runtime), and
-    /// those of making the directory.
+    /// [`Error::Io`](crate::Error::Io) if the directory can't be created.
     ///
     /// # Cancel safety
     ///
-    /// There is no batch then. Its directory, if it was made, is removed in the background.
+    /// Cancel safe: if the future is dropped, the directory, if it was created, is removed in the background.
     pub async fn batch(&self) -> Result<FlatBatch> {
         self.store.lifecycle.check_writable()?;
         let guard = self.store.begin_write().await?;
@@ -80,7 +80,7 @@ impl FlatFs {
             let _guard = guard;
             // Dropped before the guard after an error: a close waits until the directory is removed.
             let stage = stage;
-            stage.make_dir()?;
+            stage.create_dir()?;
             Ok(Arc::new(stage))
         })
         .await?;
@@ -93,19 +93,18 @@ impl FlatFs {
 }
 
 impl FlatBatch {
-    /// Adds a put. It returns once the write has begun, and waits before that while too many are
-    /// under way.
+    /// Adds a put. Returns once the write has started, and waits before that while too many writes run.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidKey`](crate::Error::InvalidKey), which doesn't fail the batch;
+    /// [`Error::InvalidKey`](crate::Error::InvalidKey), which does not fail the batch;
     /// [`Error::BatchFailed`](crate::Error::BatchFailed) if an earlier write failed;
     /// [`Error::FlushFailed`](crate::Error::FlushFailed); [`Error::Closed`](crate::Error::Closed);
     /// [`Error::Runtime`](crate::Error::Runtime).
     ///
     /// # Cancel safety
     ///
-    /// The put is then in the batch as a whole or not at all.
+    /// If the future is dropped, the put is in the batch as a whole or not at all.
     pub async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         self.flatfs.store.lifecycle.check_writable()?;
         self.stage.check()?;
@@ -126,7 +125,7 @@ impl FlatBatch {
     ///
     /// # Cancel safety
     ///
-    /// It doesn't wait for anything.
+    /// Cancel safe: the future waits for nothing.
     pub async fn delete(&self, key: &Key) -> Result<()> {
         self.flatfs.store.lifecycle.check_writable()?;
         self.stage.check()?;
@@ -136,7 +135,7 @@ impl FlatBatch {
         Ok(())
     }
 
-    /// The block of `key` as it would be after a commit now.
+    /// Returns the block of `key` as it would be after a commit now.
     ///
     /// # Errors
     ///
@@ -144,19 +143,21 @@ impl FlatBatch {
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing.
+    /// Cancel safe: dropping the future changes nothing.
     pub async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         self.flatfs.store.lifecycle.check_open()?;
         self.stage.check()?;
         match self.stage.staged(key) {
             None => self.flatfs.get(key).await,
-            Some(Staged::Deleted) => Ok(None),
-            Some(Staged::InMemory(value)) => Ok(Some(value)),
-            Some(Staged::OnDisk(file)) => Stage::read(&self.stage, key, file.lane).await,
+            Some(StagedWrite::Deleted) => Ok(None),
+            Some(StagedWrite::InMemory(value)) => Ok(Some(value)),
+            Some(StagedWrite::OnDisk(file)) => {
+                Stage::read(&self.stage, key, file.staging_dir).await
+            }
         }
     }
 
-    /// Whether the block of `key` would be there after a commit now.
+    /// Returns whether the block of `key` would exist after a commit now.
     ///
     /// # Errors
     ///
@@ -164,12 +165,12 @@ impl FlatBatch {
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing.
+    /// Cancel safe: dropping the future changes nothing.
     pub async fn has(&self, key: &Key) -> Result<bool> {
         Ok(self.get_size(key).await?.is_some())
     }
 
-    /// The size in bytes that the block of `key` would have after a commit now.
+    /// Returns the size in bytes that the block of `key` would have after a commit now.
     ///
     /// # Errors
     ///
@@ -177,7 +178,7 @@ impl FlatBatch {
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing.
+    /// Cancel safe: dropping the future changes nothing.
     pub async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
         self.flatfs.store.lifecycle.check_open()?;
         self.stage.check()?;
@@ -187,10 +188,9 @@ impl FlatBatch {
         }
     }
 
-    /// The entries as they would be after a commit now, each key once: see [`FlatFs::query`]. The
-    /// batch's own writes are those made before the call; each one that is made during it may be among
-    /// them or not. The stream keeps a list of their keys. With orders it keeps the values too, if the
-    /// query asks for them.
+    /// Returns the entries as they would be after a commit now, each key once: see [`FlatFs::query`]. The
+    /// batch's own writes are those made before the call; one that is made during the call may be among them or
+    /// not. The stream keeps a list of their keys, and with orders their values too, if the query asks for them.
     ///
     /// # Errors
     ///
@@ -199,35 +199,35 @@ impl FlatBatch {
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing.
+    /// Cancel safe: dropping the future changes nothing.
     pub async fn query(&self, query: Query) -> Result<EntryStream> {
         scan::query(&self.flatfs, &self.stage, query).await
     }
 
-    /// Makes everything in the batch take effect: waits for the writes, and gives all blocks their
-    /// places as one job.
+    /// Makes everything in the batch take effect: waits for the writes, and publishes all blocks as one job.
     ///
-    /// After a crash, of the process or of the machine, the batch is in the store as a whole or not
-    /// at all once the store is opened again. While the commit runs, readers may see a part of it.
-    /// Other writes of the same keys wait for it.
+    /// After a crash of the process or of the machine, the batch is in the store as a whole or not at all once
+    /// the store is opened again. While the commit runs, readers may see a part of it. Other writes of the same
+    /// keys wait for it.
     ///
     /// # Errors
     ///
-    /// Any error but one means that nothing of the batch was committed, and that it is gone; after a
+    /// [`Error::CommitIncomplete`](crate::Error::CommitIncomplete) means that the batch is committed, but not
+    /// all of its blocks are published. That is tried again before the next write of one of its keys, which
+    /// returns [`Error::EarlierCommit`](crate::Error::EarlierCommit) if it fails again, and by `sync`, `close`
+    /// and the next open.
+    ///
+    /// Any other error means that nothing of the batch was committed, and that the batch is discarded; after a
     /// failed flush of its record, a power cut may still bring all of it back.
-    /// [`Error::CommitIncomplete`](crate::Error::CommitIncomplete) means that it is committed, but not
-    /// all of it is in its place: that is tried again before the next write of one of its keys, which says
-    /// [`Error::EarlierCommit`](crate::Error::EarlierCommit) if it fails again, and at `sync`, `close` and
-    /// the next open.
     ///
     /// # Cancel safety
     ///
-    /// While it waits, for the writes or for others' writes of the same keys, dropping the future
-    /// discards the batch. After that the commit goes on without it.
+    /// If the future is dropped while it waits for the writes of the batch or for other writes of its keys, the
+    /// batch is discarded. After that the commit continues in the background.
     ///
     /// # Durability
     ///
-    /// As the [`Durability`](crate::Durability) of the store says.
+    /// As the store's [`Durability`](crate::Durability) says.
     pub async fn commit(self) -> Result<()> {
         let batch = self.stage.dir();
         let span =
@@ -237,7 +237,7 @@ impl FlatBatch {
         operation.end(committed.instrument(span).await)
     }
 
-    /// Throws everything in the batch away: waits for the writes and removes what they wrote.
+    /// Discards the batch: waits for its writes, and removes what they wrote.
     ///
     /// # Errors
     ///
@@ -245,7 +245,7 @@ impl FlatBatch {
     ///
     /// # Cancel safety
     ///
-    /// The batch is then discarded in the background.
+    /// If the future is dropped, the batch is discarded in the background.
     pub async fn discard(self) -> Result<()> {
         // Before the wait: a close waits until the directory is removed.
         let token = self.flatfs.store.lifecycle.begin_clean_up();
@@ -268,7 +268,7 @@ impl fmt::Debug for FlatBatch {
     }
 }
 
-/// The same as the methods of [`FlatBatch`] itself.
+/// These methods do the same as the inherent methods of [`FlatBatch`].
 #[async_trait]
 impl Batch for FlatBatch {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {

@@ -5,86 +5,87 @@ use std::collections::hash_map::Entry;
 
 use bytes::Bytes;
 
-use crate::format::{BlockKey, StagingDir};
-use crate::format::{CommitRecord, Put};
+use crate::format::{BlockKey, CommitRecord, Put, StagingDir};
 
-/// The operations of a batch: one for each key, the last one, with the value first put.
+/// The operations of a batch. Each key has one: the last operation wins, with the value that was put first.
 #[derive(Debug, Default)]
 pub(super) struct PutSet {
-    ops: HashMap<BlockKey, Op>,
-    /// The keys of all operations in the order in which they came, for who looks at some at a time.
+    ops: HashMap<BlockKey, BatchOp>,
+    /// The keys in the order of their first operations, so that a caller can read some at a time.
     keys: Vec<BlockKey>,
 }
 
-#[derive(Debug)]
-struct Op {
-    value: Option<Value>,
+#[derive(Debug, Default)]
+struct BatchOp {
+    value: Option<StagedValue>,
     is_deleted: bool,
 }
 
 #[derive(Clone, Debug)]
-enum Value {
-    /// Its write is under way.
+enum StagedValue {
+    /// It is being written.
     InMemory(Bytes),
     OnDisk(StagedFile),
 }
 
-/// A block in the batch's directory.
+/// A block in one of the batch's staging directories.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StagedFile {
     /// In bytes.
     pub(super) size: u64,
-    pub(super) lane: StagingDir,
+    pub(super) staging_dir: StagingDir,
 }
 
-/// What a read of a key finds in the batch.
+/// What a batch does to a key, and where the value is.
 #[derive(Clone, Debug)]
-pub(super) enum Staged {
+pub(super) enum StagedWrite {
     Deleted,
     InMemory(Bytes),
     OnDisk(StagedFile),
 }
 
-impl Staged {
-    /// In bytes.
+impl StagedWrite {
+    /// The size of the block in bytes, or `None` if it is deleted.
     pub(super) fn size(&self) -> Option<u64> {
         match self {
-            Staged::Deleted => None,
-            Staged::InMemory(value) => Some(value.len() as u64),
-            Staged::OnDisk(file) => Some(file.size),
+            StagedWrite::Deleted => None,
+            StagedWrite::InMemory(value) => Some(value.len() as u64),
+            StagedWrite::OnDisk(file) => Some(file.size),
         }
     }
 }
 
-impl Op {
-    fn staged(&self) -> Staged {
+impl BatchOp {
+    fn staged(&self) -> StagedWrite {
         match &self.value {
-            Some(Value::InMemory(value)) if !self.is_deleted => Staged::InMemory(value.clone()),
-            Some(Value::OnDisk(file)) if !self.is_deleted => Staged::OnDisk(*file),
-            _ => Staged::Deleted,
+            Some(StagedValue::InMemory(value)) if !self.is_deleted => {
+                StagedWrite::InMemory(value.clone())
+            }
+            Some(StagedValue::OnDisk(file)) if !self.is_deleted => StagedWrite::OnDisk(*file),
+            _ => StagedWrite::Deleted,
         }
     }
 }
 
 impl PutSet {
-    /// What the batch has of a key, `None` if nothing.
-    pub(super) fn get(&self, block: &BlockKey) -> Option<Staged> {
-        self.ops.get(block).map(Op::staged)
+    /// What the batch does to a key, or `None` if nothing.
+    pub(super) fn get(&self, block: &BlockKey) -> Option<StagedWrite> {
+        self.ops.get(block).map(BatchOp::staged)
     }
 
-    /// How many keys the batch has.
+    /// The number of keys.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// What the batch has of some of its keys: the first ones but for `from`, and no more than `most`.
-    pub(super) fn part(&self, from: usize, most: usize) -> Vec<(BlockKey, Staged)> {
-        let keys = self.keys.iter().skip(from).take(most);
+    /// What the batch does to at most `max` of its keys, without the first `from`.
+    pub(super) fn part(&self, from: usize, max: usize) -> Vec<(BlockKey, StagedWrite)> {
+        let keys = self.keys.iter().skip(from).take(max);
         keys.filter_map(|block| Some((block.clone(), self.get(block)?)))
             .collect()
     }
 
-    /// If a value of this block is there already, lets it count.
+    /// Makes the value of this block count again, if the batch has one; returns whether it does.
     pub(super) fn revive(&mut self, block: &BlockKey) -> bool {
         match self.ops.get_mut(block) {
             Some(op) if op.value.is_some() => {
@@ -95,65 +96,61 @@ impl PutSet {
         }
     }
 
-    /// Adds a put whose write begins now.
+    /// Adds a put whose write starts now.
     pub(super) fn put(&mut self, block: BlockKey, value: Bytes) {
-        self.set(block, |op| {
-            op.value = Some(Value::InMemory(value));
-            op.is_deleted = false;
-        });
+        let op = self.op(block);
+        op.value = Some(StagedValue::InMemory(value));
+        op.is_deleted = false;
     }
 
     pub(super) fn delete(&mut self, block: BlockKey) {
-        self.set(block, |op| op.is_deleted = true);
+        self.op(block).is_deleted = true;
     }
 
-    fn set(&mut self, block: BlockKey, change: impl FnOnce(&mut Op)) {
-        let op = match self.ops.entry(block) {
+    fn op(&mut self, block: BlockKey) -> &mut BatchOp {
+        match self.ops.entry(block) {
             Entry::Occupied(op) => op.into_mut(),
             Entry::Vacant(vacant) => {
                 self.keys.push(vacant.key().clone());
-                vacant.insert(Op {
-                    value: None,
-                    is_deleted: false,
-                })
+                vacant.insert(BatchOp::default())
             }
-        };
-        change(op);
+        }
     }
 
     /// Notes that the write of a block has ended.
     pub(super) fn written(&mut self, block: &BlockKey, file: StagedFile) {
         if let Some(op) = self.ops.get_mut(block) {
-            op.value = Some(Value::OnDisk(file));
+            op.value = Some(StagedValue::OnDisk(file));
         }
     }
 
-    /// Everything in it, sorted, for a commit once all writes have ended.
+    /// The record of a commit of everything, sorted, once all writes have ended.
     pub(super) fn into_record(self) -> CommitRecord {
         drop(self.keys);
-        let mut intent = CommitRecord::default();
+        let mut record = CommitRecord::default();
         for (block, op) in self.ops {
             let file = match op.staged() {
-                Staged::Deleted => {
-                    intent.deletes.push(block);
+                StagedWrite::Deleted => {
+                    record.deletes.push(block);
                     continue;
                 }
-                Staged::OnDisk(file) => file,
-                // There is none: a commit of it would fail, and not take it for a delete.
-                Staged::InMemory(value) => StagedFile {
+                StagedWrite::OnDisk(file) => file,
+                // All writes have ended, so there is none of these. If there were, the commit would fail for want of
+                // its file, and not delete the block.
+                StagedWrite::InMemory(value) => StagedFile {
                     size: value.len() as u64,
-                    lane: StagingDir::FIRST,
+                    staging_dir: StagingDir::FIRST,
                 },
             };
-            intent.puts.push(Put {
+            record.puts.push(Put {
                 block,
                 size: file.size,
-                lane: file.lane,
+                lane: file.staging_dir,
             });
         }
-        intent.puts.sort_unstable();
-        intent.deletes.sort_unstable();
-        intent
+        record.puts.sort_unstable();
+        record.deletes.sort_unstable();
+        record
     }
 }
 
@@ -169,26 +166,26 @@ mod tests {
     fn file(size: u64) -> StagedFile {
         StagedFile {
             size,
-            lane: StagingDir::FIRST,
+            staging_dir: StagingDir::FIRST,
         }
     }
 
     #[test]
-    fn a_second_put_of_a_key_counts_the_value_first_put_also_after_a_delete() {
+    fn a_second_put_of_a_key_keeps_the_first_value_even_after_a_delete() {
         let mut set = PutSet::default();
         let key = block("A");
         assert!(!set.revive(&key));
         set.put(key.clone(), "one".into());
         assert!(set.revive(&key));
         set.delete(key.clone());
-        assert!(matches!(set.get(&key), Some(Staged::Deleted)));
+        assert!(matches!(set.get(&key), Some(StagedWrite::Deleted)));
         assert!(set.revive(&key));
         assert_eq!(set.get(&key).unwrap().size(), Some(3));
         assert_eq!(set.len(), 1);
     }
 
     #[test]
-    fn a_record_has_every_key_once_and_sorted() {
+    fn a_record_has_each_key_once_and_sorted() {
         let mut set = PutSet::default();
         for name in ["C", "A", "B"] {
             set.put(block(name), "value".into());
@@ -197,21 +194,21 @@ mod tests {
         for name in ["B", "E", "D"] {
             set.delete(block(name));
         }
-        let intent = set.into_record();
-        let puts: Vec<_> = intent.puts.iter().map(|put| put.block.name()).collect();
-        let deletes: Vec<_> = intent.deletes.iter().map(BlockKey::name).collect();
+        let record = set.into_record();
+        let puts: Vec<_> = record.puts.iter().map(|put| put.block.name()).collect();
+        let deletes: Vec<_> = record.deletes.iter().map(BlockKey::name).collect();
         assert_eq!((puts, deletes), (vec!["A", "C"], vec!["B", "D", "E"]));
     }
 
     #[test]
-    fn a_part_has_the_keys_in_the_order_in_which_they_came() {
+    fn a_part_has_the_keys_in_the_order_of_their_first_operations() {
         let mut set = PutSet::default();
         for name in ["C", "A", "B"] {
             set.put(block(name), name.into());
         }
         set.delete(block("C"));
-        let part = |from, most| {
-            let part = set.part(from, most).into_iter();
+        let part = |from, max| {
+            let part = set.part(from, max).into_iter();
             part.map(|(block, _)| block.name().to_owned())
                 .collect::<Vec<_>>()
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, Stream, StreamExt};
 
-use super::put_set::Staged;
+use super::put_set::StagedWrite;
 use super::staging::Stage;
 use crate::blocking;
 use crate::error::Result;
@@ -24,29 +24,29 @@ pub(super) async fn query(
     if !query.prefix.is_root() {
         return Ok(stream::empty().boxed());
     }
-    let own = Own::of(WorkGuard::new(Arc::clone(stage), None, token)).await?;
+    let own = OwnWrites::of(WorkGuard::new(Arc::clone(stage), None, token)).await?;
     let entries = merged(flatfs, stage, own, query.needs());
     Ok(query::apply(query, entries))
 }
 
-/// What a batch has, when it is queried.
-struct Own {
-    writes: Vec<(Key, Staged)>,
+/// The writes of a batch when it is queried.
+struct OwnWrites {
+    writes: Vec<(Key, StagedWrite)>,
     keys: HashSet<Key>,
 }
 
-impl Own {
-    /// Copies it on the pool: a batch may have millions of keys.
+impl OwnWrites {
+    /// Copies them on the pool: a batch may have millions of keys.
     async fn of(stage: WorkGuard<Arc<Stage>>) -> Result<Self> {
-        const SOME: usize = 1024;
+        const KEYS_PER_PART: usize = 1024;
         blocking::run(move || {
             let all = stage.len();
-            let mut own = Own {
+            let mut own = OwnWrites {
                 writes: Vec::with_capacity(all),
                 keys: HashSet::with_capacity(all),
             };
-            for from in (0..all).step_by(SOME) {
-                for (block, staged) in stage.part(from, SOME.min(all - from)) {
+            for from in (0..all).step_by(KEYS_PER_PART) {
+                for (block, staged) in stage.part(from, KEYS_PER_PART.min(all - from)) {
                     let key = block.into_key();
                     own.keys.insert(key.clone());
                     own.writes.push((key, staged));
@@ -58,11 +58,11 @@ impl Own {
     }
 }
 
-/// The batch's puts, then the store's entries of other keys.
+/// The puts of the batch, then the store's entries of other keys.
 fn merged(
     flatfs: &FlatFs,
     stage: &Arc<Stage>,
-    Own { writes, keys }: Own,
+    OwnWrites { writes, keys }: OwnWrites,
     needs: Needs,
 ) -> impl Stream<Item = Result<Entry>> + Send + use<> {
     let stage = Arc::clone(stage);
@@ -81,17 +81,17 @@ fn merged(
 async fn own_entry(
     stage: Arc<Stage>,
     key: Key,
-    staged: Staged,
+    staged: StagedWrite,
     needs: Needs,
 ) -> Result<Option<Entry>> {
-    // Most of them need not wait for anything, and would never let others run.
+    // Most of them wait for nothing, and a task of these alone would never let others run.
     tokio::task::consume_budget().await;
     Ok(match (staged, needs) {
-        (Staged::Deleted, _) => None,
+        (StagedWrite::Deleted, _) => None,
         (_, Needs::Key) => Some(Entry::from_key(key)),
-        (Staged::InMemory(value), _) => Some(Entry::with_value(key, value)),
-        (Staged::OnDisk(file), Needs::Size) => Some(Entry::with_size(key, file.size)),
-        (Staged::OnDisk(file), Needs::Value) => Stage::read(&stage, &key, file.lane)
+        (StagedWrite::InMemory(value), _) => Some(Entry::with_value(key, value)),
+        (StagedWrite::OnDisk(file), Needs::Size) => Some(Entry::with_size(key, file.size)),
+        (StagedWrite::OnDisk(file), Needs::Value) => Stage::read(&stage, &key, file.staging_dir)
             .await?
             .map(|value| Entry::with_value(key, value)),
     })

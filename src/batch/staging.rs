@@ -1,4 +1,4 @@
-//! [`Stage`]: what a batch has collected so far, in memory and in its directory.
+//! [`Stage`]: the writes of a batch before its commit, in memory and in its directory.
 
 use std::fmt;
 use std::mem;
@@ -10,42 +10,42 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-use super::put_set::{PutSet, Staged, StagedFile};
+use super::put_set::{PutSet, StagedFile, StagedWrite};
 use super::staging_dirs::StagingDirs;
 use crate::blocking;
 use crate::disk::remove_tree;
 use crate::error::{Error, Result};
-use crate::format::CommitRecord;
-use crate::format::{BlockKey, StagingDir};
+use crate::format::{BlockKey, CommitRecord, StagingDir};
 use crate::key::Key;
 use crate::observe;
 use crate::store::{Store, WorkGuard};
 use crate::sync::lock;
 
-/// What a batch has collected. The directory goes with it, unless a commit has taken it over.
+/// The writes of a batch before its commit. When this is dropped, the directory is removed, unless a commit
+/// has taken it over.
 pub(super) struct Stage {
     store: Arc<Store>,
     dir: PathBuf,
-    /// One for each write that may be under way.
+    /// A permit for each write that may run.
     writes: Arc<Semaphore>,
-    state: Mutex<State>,
+    state: Mutex<StageState>,
     has_left_dir: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct StageState {
     set: PutSet,
-    lanes: StagingDirs,
+    staging_dirs: StagingDirs,
     /// How many writes run.
     running: usize,
-    /// What writes that have ended held. It goes back in portions: who waits for a permit is woken less
-    /// often then, and finds several.
+    /// The permits of writes that have ended. They are released several at a time: a put that waits for one
+    /// is woken less often then.
     spent: Vec<Permits>,
     /// The first write that failed.
     failure: Option<Arc<Error>>,
 }
 
-/// What a write needs until it has ended: one of the batch, and one to have a file open.
+/// The permits of a write until it has ended: one of the batch, and one to have a file open.
 pub(super) type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl Stage {
@@ -63,10 +63,10 @@ impl Stage {
         &self.store
     }
 
-    pub(super) fn make_dir(&self) -> Result<()> {
+    pub(super) fn create_dir(&self) -> Result<()> {
         self.store.blocks.temp_files().with_dir(|| {
-            let made = self.store.blocks.disk().create_dir(&self.dir);
-            made.map_err(|error| Error::io("create", &self.dir, error))
+            let created = self.store.blocks.disk().create_dir(&self.dir);
+            created.map_err(|error| Error::io("create", &self.dir, error))
         })
     }
 
@@ -80,40 +80,40 @@ impl Stage {
         self.dir.clone()
     }
 
-    /// From here on the directory is not the stage's any more.
+    /// Leaves the directory to the commit log.
     pub(super) fn leave_dir(&self) {
         self.has_left_dir.store(true, Ordering::SeqCst);
     }
 
-    /// Says whether a write has failed.
+    /// Fails if a write has failed.
     pub(super) fn check(&self) -> Result<()> {
         failed(&lock(&self.state))
     }
 
-    /// What the batch has of a key, `None` if nothing.
-    pub(super) fn staged(&self, key: &Key) -> Option<Staged> {
+    /// What the batch does to a key, or `None` if nothing.
+    pub(super) fn staged(&self, key: &Key) -> Option<StagedWrite> {
         let block = BlockKey::new(key).ok()?;
         lock(&self.state).set.get(&block)
     }
 
-    /// How many keys the batch has.
+    /// The number of keys.
     pub(super) fn len(&self) -> usize {
         lock(&self.state).set.len()
     }
 
-    /// What the batch has of some of its keys: the first ones but for `from`, and no more than `most`.
-    /// All of them at once would keep everybody else from the batch for too long.
-    pub(super) fn part(&self, from: usize, most: usize) -> Vec<(BlockKey, Staged)> {
-        lock(&self.state).set.part(from, most)
+    /// What the batch does to at most `max` of its keys, without the first `from`. To read all of them at once
+    /// would block other calls of the batch for too long.
+    pub(super) fn part(&self, from: usize, max: usize) -> Vec<(BlockKey, StagedWrite)> {
+        lock(&self.state).set.part(from, max)
     }
 
-    /// Everything that the batch has, taken out of it for its commit.
+    /// The record of a commit of everything; the batch is then empty.
     pub(super) fn take_record(&self) -> CommitRecord {
         let set = mem::take(&mut lock(&self.state).set);
         set.into_record()
     }
 
-    /// If a value of this block is there already, lets it count.
+    /// Makes the value of this block count again, if the batch has one; returns whether it does.
     pub(super) fn revive(&self, block: &BlockKey) -> bool {
         lock(&self.state).set.revive(block)
     }
@@ -122,14 +122,14 @@ impl Stage {
         lock(&self.state).set.delete(block);
     }
 
-    /// Waits until one more write may be under way, in this batch and in the store.
+    /// Waits until one more write may run, in this batch and in the store.
     pub(super) async fn permits(&self) -> Result<Permits> {
         let writes = Arc::clone(&self.writes);
         let write = writes.acquire_owned().await.map_err(|_| Error::Closed)?;
         Ok((write, self.store.open_files.permit().await?))
     }
 
-    /// Waits until no write is under way.
+    /// Waits until no write runs.
     pub(super) async fn settled(&self) -> Result<()> {
         let all = u32::try_from(self.store.options.write_concurrency).unwrap_or(u32::MAX);
         match self.writes.acquire_many(all).await {
@@ -148,7 +148,7 @@ impl Stage {
         let token = self.store.lifecycle.begin_write()?;
         let mut state = lock(&self.state);
         failed(&state)?;
-        // Another task may have put it while this one waited.
+        // Another task may have put it while this one waited for its permits.
         if state.set.revive(&block) {
             return Ok(());
         }
@@ -165,46 +165,46 @@ impl Stage {
         self.store.work_queue.start(move || write.run())
     }
 
-    /// What a write does on disk.
+    /// Writes a block to a staging directory.
     fn write(&self, block: &BlockKey, value: &Bytes) -> Result<StagedFile> {
-        let (lane, is_new) = {
+        let (staging_dir, is_new) = {
             let mut state = lock(&self.state);
             failed(&state)?;
-            state.lanes.take()
+            state.staging_dirs.take()
         };
         if is_new {
-            let dir = lane.dir(&self.dir);
-            let made = self.store.blocks.disk().create_dir(&dir);
-            made.map_err(|error| Error::io("create", dir, error))?;
+            let dir = staging_dir.dir(&self.dir);
+            let created = self.store.blocks.disk().create_dir(&dir);
+            created.map_err(|error| Error::io("create", dir, error))?;
         }
-        let file = lane.file(&self.dir, block);
+        let file = staging_dir.file(&self.dir, block);
         self.store.blocks.temp_files().write(&file, value)?;
         observe::bytes_written(value.len());
         Ok(StagedFile {
             size: value.len() as u64,
-            lane,
+            staging_dir,
         })
     }
 
-    /// Takes in how a write has ended, and answers what is to be released.
+    /// Notes the end of a write, and returns the permits that are to be released.
     fn end_write(
         &self,
         block: &BlockKey,
         written: Result<StagedFile>,
         permits: Option<Permits>,
     ) -> Vec<Permits> {
-        let portion = self.store.options.write_concurrency.div_ceil(4);
+        let max_spent = self.store.options.write_concurrency.div_ceil(4);
         let mut state = lock(&self.state);
         match written {
             Ok(file) => {
-                state.lanes.give_back(file.lane);
+                state.staging_dirs.give_back(file.staging_dir);
                 state.set.written(block, file);
             }
             Err(error) => state.fail(error),
         }
         state.running -= 1;
         state.spent.extend(permits);
-        if state.running == 0 || state.spent.len() >= portion {
+        if state.running == 0 || state.spent.len() >= max_spent {
             mem::take(&mut state.spent)
         } else {
             Vec::new()
@@ -215,7 +215,7 @@ impl Stage {
     pub(super) async fn read(
         stage: &Arc<Self>,
         key: &Key,
-        lane: StagingDir,
+        staging_dir: StagingDir,
     ) -> Result<Option<Bytes>> {
         let block = BlockKey::new(key)?;
         let permit = stage.store.open_files.permit().await?;
@@ -223,7 +223,7 @@ impl Stage {
         let stage = WorkGuard::new(Arc::clone(stage), Some(permit), token);
         blocking::run(move || {
             let blocks = &stage.store.blocks;
-            match blocks.read_at(lane.file(&stage.dir, &block))? {
+            match blocks.read_at(staging_dir.file(&stage.dir, &block))? {
                 None => blocks.read(&block),
                 found => Ok(found),
             }
@@ -264,7 +264,7 @@ impl BlockWrite {
     }
 }
 
-/// A write that its runtime gave up, because it shuts down.
+/// A write that was dropped before it ran, since its runtime shuts down.
 impl Drop for BlockWrite {
     fn drop(&mut self) {
         if self.permits.is_some() {
@@ -273,14 +273,14 @@ impl Drop for BlockWrite {
     }
 }
 
-impl State {
-    /// Keeps the first failure.
+impl StageState {
+    /// Remembers the first failure.
     fn fail(&mut self, error: Error) {
         self.failure.get_or_insert(Arc::new(error));
     }
 }
 
-fn failed(state: &State) -> Result<()> {
+fn failed(state: &StageState) -> Result<()> {
     match &state.failure {
         Some(failure) => Err(Error::BatchFailed {
             source: Arc::clone(failure),

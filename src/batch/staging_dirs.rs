@@ -1,36 +1,37 @@
-//! [`StagingDirs`]: which of a batch's directories nobody writes to now.
+//! [`StagingDirs`]: which of a batch's staging directories no write uses at the moment.
 
 use crate::format::StagingDir;
 
-/// More writes side by side share the first one.
-const MOST: u8 = 16;
+/// More writes at a time share the first directory.
+const MAX_DIRS: u8 = 16;
 
-/// The lanes of a batch. There are as many as ever were needed at a time, so a small batch has one.
+/// The staging directories of a batch. There are as many as ever were needed at a time, so a small batch has
+/// one.
 #[derive(Debug, Default)]
 pub(super) struct StagingDirs {
     free: Vec<StagingDir>,
-    made: u8,
+    created: u8,
 }
 
 impl StagingDirs {
-    /// A lane for one write, and whether its directory has to be made first.
+    /// A staging directory for one write, and whether it has to be created first.
     pub(super) fn take(&mut self) -> (StagingDir, bool) {
-        if let Some(lane) = self.free.pop() {
-            return (lane, false);
+        if let Some(dir) = self.free.pop() {
+            return (dir, false);
         }
-        if self.made == MOST {
+        if self.created == MAX_DIRS {
             return (StagingDir::FIRST, false);
         }
-        let lane = StagingDir::new(self.made);
-        self.made += 1;
-        // The first one is there from the beginning.
-        (lane, lane != StagingDir::FIRST)
+        let dir = StagingDir::new(self.created);
+        self.created += 1;
+        // The first one is the batch's own directory, which exists.
+        (dir, dir != StagingDir::FIRST)
     }
 
-    /// Lets the next write have a lane, whose directory is there.
-    pub(super) fn give_back(&mut self, lane: StagingDir) {
-        if !self.free.contains(&lane) {
-            self.free.push(lane);
+    /// Lets the next write use a staging directory, which exists.
+    pub(super) fn give_back(&mut self, dir: StagingDir) {
+        if !self.free.contains(&dir) {
+            self.free.push(dir);
         }
     }
 }
@@ -40,40 +41,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_one_after_another_have_the_batch_s_own_directory() {
-        let mut lanes = StagingDirs::default();
+    fn sequential_writes_use_the_batch_s_own_directory() {
+        let mut dirs = StagingDirs::default();
         for _ in 0..3 {
-            let (lane, is_new) = lanes.take();
-            assert_eq!((lane, is_new), (StagingDir::FIRST, false));
-            lanes.give_back(lane);
+            let (dir, is_new) = dirs.take();
+            assert_eq!((dir, is_new), (StagingDir::FIRST, false));
+            dirs.give_back(dir);
         }
     }
 
     #[test]
-    fn writes_side_by_side_have_one_each_which_is_made_once() {
-        let mut lanes = StagingDirs::default();
-        let taken = [lanes.take(), lanes.take()];
+    fn parallel_writes_use_one_directory_each_which_is_created_once() {
+        let mut dirs = StagingDirs::default();
+        let taken = [dirs.take(), dirs.take()];
         assert_eq!(
             taken,
             [(StagingDir::FIRST, false), (StagingDir::new(1), true)]
         );
-        for (lane, _) in taken {
-            lanes.give_back(lane);
+        for (dir, _) in taken {
+            dirs.give_back(dir);
         }
-        assert_eq!(lanes.take(), (StagingDir::new(1), false));
+        assert_eq!(dirs.take(), (StagingDir::new(1), false));
     }
 
     #[test]
-    fn of_very_many_writes_side_by_side_some_share_the_first() {
-        let mut lanes = StagingDirs::default();
-        let taken: Vec<_> = (0..40).map(|_| lanes.take().0).collect();
+    fn of_very_many_parallel_writes_some_share_the_first_directory() {
+        let mut dirs = StagingDirs::default();
+        let taken: Vec<_> = (0..40).map(|_| dirs.take().0).collect();
         assert!(
-            taken[usize::from(MOST)..]
+            taken[usize::from(MAX_DIRS)..]
                 .iter()
-                .all(|lane| *lane == StagingDir::FIRST)
+                .all(|dir| *dir == StagingDir::FIRST)
         );
-        taken.into_iter().for_each(|lane| lanes.give_back(lane));
-        let again: Vec<_> = (0..MOST).map(|_| lanes.take()).collect();
+        taken.into_iter().for_each(|dir| dirs.give_back(dir));
+        let again: Vec<_> = (0..MAX_DIRS).map(|_| dirs.take()).collect();
         assert!(again.iter().all(|(_, is_new)| !is_new));
     }
 }

@@ -1,4 +1,4 @@
-//! Reads of many blocks: what memory knows here and now, the rest many blocks a job.
+//! Reads of many blocks: those that memory knows at once, the others in jobs of many blocks.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,26 +30,25 @@ const MAX_JOBS: usize = 8;
 const MIN_BLOCKS_PER_JOB: usize = 8;
 
 impl FlatFs {
-    /// The blocks of many keys, each with its key, in the order of the keys. A key that no block can have
-    /// is not there.
+    /// Returns the blocks of many keys, each with its key, in the order of the keys. A key that no block can have is
+    /// absent.
     ///
-    /// Blocks that memory knows are answered as they are asked for. Where one isn't, keys are taken ahead,
-    /// as many as are ready, and up to 128 blocks are read as up to eight jobs. So it keeps no more than
-    /// about 8 MiB of blocks, and one for each job, however many keys there are.
+    /// Blocks that memory knows are returned as they are asked for. At one that it doesn't know, the stream takes more
+    /// keys, as many as are ready, and reads up to 128 blocks in up to eight jobs. So it keeps at most about 8 MiB
+    /// of blocks, and one for each job, however many keys there are.
     ///
     /// # Errors
     ///
-    /// In the answers, those of [`get`](FlatFs::get): each is about its key alone, and the others still
-    /// come.
+    /// Results can be the errors of [`get`](FlatFs::get). Each is about its key alone, and the stream goes on.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing. Dropping the stream ends the reads.
+    /// Cancel safe: dropping the stream ends the reads and changes nothing.
     pub fn get_many<'a>(&self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
         results(&self.store, keys, BlockRead::VALUE)
     }
 
-    /// Whether the blocks of many keys are there; as [`get_many`](FlatFs::get_many), but without their
+    /// Returns whether the blocks of many keys exist; like [`get_many`](FlatFs::get_many), but without their
     /// contents.
     ///
     /// # Errors
@@ -58,7 +57,7 @@ impl FlatFs {
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing. Dropping the stream ends the reads.
+    /// Cancel safe: dropping the stream ends the reads and changes nothing.
     pub fn has_many<'a>(&self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
         let sizes = results(&self.store, keys, BlockRead::size("has"));
         sizes

@@ -13,23 +13,23 @@ use crate::error::Result;
 use crate::observe::{Operation, target};
 
 impl FlatFs {
-    /// Waits for what is under way, makes everything durable, writes the disk usage down (if it is not
-    /// known yet, after a count of a second at most) and releases the lock. Every later call on this handle or on a clone says [`Error::Closed`]; closing again
-    /// is no error.
+    /// Closes the store: waits for the work that runs, makes everything durable, saves the disk usage (after a
+    /// count of at most one second if it is not known yet) and releases the lock. Every later call on this handle
+    /// or on a clone returns [`Error::Closed`], but closing again is not an error.
     ///
-    /// Batches that are not committed are lost; so are queries, which end with [`Error::Closed`].
+    /// Batches that are not committed are lost, and queries end with [`Error::Closed`].
     ///
     /// # Errors
     ///
-    /// [`Error::Io`], [`Error::FlushFailed`] or [`Error::CommitIncomplete`] if something could not be
-    /// written. The store is closed and its lock released all the same. That there is no space to write
-    /// the disk usage down is no error: the next open counts it.
+    /// [`Error::Io`], [`Error::FlushFailed`] or [`Error::CommitIncomplete`] if something could not be written. The
+    /// store is closed and its lock is released even then. It is not an error if there is no space to save the
+    /// disk usage: the next open counts it.
     ///
     /// # Cancel safety
     ///
-    /// From the first poll on the store takes no more calls. If the future is dropped while it waits
-    /// for other work, call it again, or leave the rest to the last handle's drop: that loses
-    /// nothing, but the next open counts the disk usage anew.
+    /// From the first poll on the store takes no more calls. If the future is dropped while it waits for other
+    /// work, call `close` again, or drop the last handle: that loses nothing, but the next open counts the
+    /// disk usage again.
     pub async fn close(&self) -> Result<()> {
         let path = self.path().display();
         let span = tracing::info_span!(target: target::STORE, "close", %path);

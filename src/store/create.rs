@@ -1,4 +1,4 @@
-//! Creating a store.
+//! The steps that create a store.
 
 use std::io;
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::format::{README, SHARDING, TEMP};
 const README_TEXT: &str = "\
 This directory is a flatfs datastore: blocks of IPFS data, one file each.
 
-A block stands in <shard>/<KEY>.data. KEY is the block's multihash in base32 (upper case, no padding),
-and <shard> the two characters before the last one of KEY. SHARDING names that function, .temp holds
-what is being written, and diskUsage.cache the space that all of it takes.
+A block is at <shard>/<KEY>.data. KEY is the block's multihash in base32 (upper case, no padding), and
+<shard> is the two characters before the last one of KEY. SHARDING names that function, .temp has what
+is being written, and diskUsage.cache the space that all files take.
 
-Programs rely on these names. Please don't add, rename or edit files here by hand.
+Programs rely on these names. Please do not add, rename or edit files here.
 ";
 
 impl Opener {
@@ -29,12 +29,12 @@ impl Opener {
         }
     }
 
-    /// Makes a store, and answers its lock.
+    /// Creates a store, and returns its lock.
     pub(super) fn create(&self, is_missing: bool) -> Result<(Shard, Box<dyn LockGuard>)> {
         if is_missing {
             self.create_root()?;
         }
-        // Who made a directory that was there may not have made it durable.
+        // Also if the directory existed: its name may not be durable, and the store would be lost with it.
         if let Some(parent) = self.root.parent() {
             match self.sync_dir(parent) {
                 Err(error) if !is_missing && is_denied(&error) => {}
@@ -43,13 +43,13 @@ impl Opener {
         }
         let lock = self.lock()?;
         match self.look()? {
-            // Somebody was faster.
+            // Another process was faster.
             DirState::Store(found) => {
                 self.check_shard(found, self.options.shard)?;
                 return Ok((found, lock));
             }
-            place @ (DirState::Resharding(_) | DirState::Foreign) => {
-                return Err(self.refusal(&place));
+            state @ (DirState::Resharding(_) | DirState::Foreign) => {
+                return Err(self.refusal(&state));
             }
             DirState::Missing | DirState::Empty => {}
         }
@@ -58,13 +58,13 @@ impl Opener {
         Ok((shard, lock))
     }
 
-    /// Makes a store of a directory whose lock the caller has. `SHARDING` comes last: it makes the
-    /// directory a store.
+    /// Makes a directory, whose lock the caller has, a store. `SHARDING` is the last step, and durable when this
+    /// returns: a directory without it is not a store, and is created again after a crash.
     pub(crate) fn mark_as_store(&self, shard: Shard) -> Result<()> {
-        // Whoever removed the SHARDING, or wrote without one, didn't keep it up.
+        // First: a figure that is left from before SHARDING was removed would be trusted.
         self.forget_disk_usage()?;
         let temp = self.root.join(TEMP);
-        // It may be a symbolic link, whose target is not ours to remove.
+        // Before the removal: it may be a symbolic link, whose target must stay.
         self.ensure_temp(&temp)?;
         remove_tree(&*self.disk, &temp)?;
         create_dir_if_absent(&*self.disk, &temp)?;
@@ -80,14 +80,14 @@ impl Opener {
     }
 }
 
-/// Puts the note for people into a store, durably, by way of the temp file `temp`.
+/// Publishes the note for users of a store, durably, through the temp file `temp`.
 pub(super) fn publish_readme(disk: &dyn Disk, temp: &Path, root: &Path) -> Result<()> {
     const MODE: u32 = 0o444;
     let (path, contents) = (root.join(README), README_TEXT.as_bytes());
     publish(disk, temp, &path, contents, MODE, Publish::Durably)
 }
 
-/// Lets a store say how it is sharded, durably, by way of the temp file `temp`.
+/// Publishes how a store is sharded, durably, through the temp file `temp`.
 pub(super) fn publish_sharding(
     disk: &dyn Disk,
     temp: &Path,

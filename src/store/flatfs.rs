@@ -17,21 +17,20 @@ use crate::format::Shard;
 use crate::observe::{Operation, target};
 use crate::query::{EntryStream, Query};
 
-/// A datastore of blocks on disk, one file each, in directories picked by a [`Shard`] function:
+/// A datastore of blocks on disk, one file each, in directories that a [`Shard`] function selects:
 /// go-ds-flatfs's format, byte for byte.
 ///
-/// A key is `/` and 1 to 250 of `0-9 A-Z + - _ =`. Writing another one is an error, reading one says
-/// "not there".
+/// A key is `/` and 1 to 250 of `0-9 A-Z + - _ =`. Writing a different key is an error; reading one finds no
+/// block.
 ///
-/// A clone is another handle to the same store. It is opened and created through [`Options`], and
-/// should be [closed](FlatFs::close). What was acknowledged is safe without that; but then the next open
-/// has to count the disk usage anew, and may find the lock still held by work that goes on in the
-/// background. A handle keeps the store's directory open, also after the close: drop them all before a
-/// file system is to be unmounted.
+/// A clone is another handle to the same store. [`Options`] open and create a store, and it should be
+/// [closed](FlatFs::close). Without that no acknowledged write is lost, but the next open has to count the disk
+/// usage again, and may find the lock still held by work that continues in the background. A handle keeps the
+/// store's directory open even after the close: drop all handles before you unmount a file system.
 ///
-/// Poll a future to its end, or drop it. One that is kept and polled no more, as `select!` leaves one that
-/// stands outside of it, may have its key's turn or the right to have one more file open, for which others
-/// wait; and a [close](FlatFs::close) waits for a commit or a discard that is kept so.
+/// Poll a future to its end, or drop it. A future that is kept but no longer polled, such as one that `select!`
+/// borrows and leaves, may hold a key lock or the permit to open one more file, for which other calls wait; and
+/// a [close](FlatFs::close) waits for such a commit or discard.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -53,45 +52,42 @@ pub struct FlatFs {
 }
 
 impl FlatFs {
-    /// The default [`Options`], to open or create a store with.
+    /// Returns the default [`Options`], to open or create a store.
     pub fn options() -> Options {
         Options::new()
     }
 
-    /// Where the store is, as an absolute path; where it was opened by a symbolic link, the path that
-    /// this leads to.
+    /// Returns the absolute path of the store. If it was opened through a symbolic link, that is resolved.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.store.blocks.layout().root()
     }
 
-    /// Whether this store leaves a block as it is if the same size is put under its key again, and that block
-    /// is as durable as one that is written. That takes [`ExistingBlock::Keep`](super::ExistingBlock::Keep)
-    /// and a file system on which the store can rely on the blocks that it finds. An importer may skip such
-    /// blocks.
+    /// Returns whether a put leaves a block of the same size as it is, and whether such a block is as durable as
+    /// one that is written. That takes [`ExistingBlock::Keep`](super::ExistingBlock::Keep) and a file system on
+    /// which the store can rely on the blocks that it finds. An importer may skip such blocks.
     #[must_use]
     pub fn keeps_existing_blocks(&self) -> bool {
         self.store.blocks.keeps_existing()
     }
 
-    /// The store's shard function.
+    /// Returns the store's shard function.
     #[must_use]
     pub fn shard(&self) -> Shard {
         self.store.blocks.layout().shard()
     }
 
-    /// The entries that `query` asks for, found while the stream is read.
+    /// Returns the entries that `query` asks for. They are found while the stream is read.
     ///
-    /// It reads about a thousand entries ahead, and keeps no more than that, whatever the store's size,
-    /// with two exceptions. With orders it keeps all matching keys, and their values only if they are
-    /// compared. And of more queries at a time than a sixteenth of
-    /// [`max_open_files`](Options::max_open_files), the later ones keep the names of the directory that
-    /// they are reading.
+    /// The stream reads about a thousand entries ahead and keeps no more than that, however large the store is,
+    /// with two exceptions. With orders it keeps all matching keys, and their values only if they are compared.
+    /// And if more queries run at a time than a sixteenth of [`max_open_files`](Options::max_open_files), the later
+    /// ones keep the names in the directory that they are reading.
     ///
-    /// Files that are no blocks are left out with a warning in the log; a block or a shard directory that
-    /// can't be read is an error in the stream, and the others still come.
+    /// Files that are not blocks are left out with a warning in the log. A block or a shard directory that can't be
+    /// read is an error in the stream, and the stream goes on.
     ///
-    /// An entry that is put or deleted meanwhile may be there or not.
+    /// An entry that is put or deleted while the query runs may be in the stream or not.
     ///
     /// # Errors
     ///
@@ -99,25 +95,25 @@ impl FlatFs {
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing. Dropping the stream ends the query.
+    /// Cancel safe: dropping the stream ends the query and changes nothing.
     pub async fn query(&self, query: Query) -> Result<EntryStream> {
         self.store.lifecycle.check_open()?;
         tracing::debug!(target: target::QUERY, %query, "query");
         Ok(scan::query(&self.store, query))
     }
 
-    /// A barrier: every write that was acknowledged before the call survives a power cut after it
-    /// returned, in every [`Durability`]. Commits that could not be completed are completed.
+    /// Makes every write that was acknowledged before the call durable, in every
+    /// [`Durability`](crate::Durability). Pending commits are completed.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if something could not be made durable, and [`Error::FlushFailed`] ever after;
-    /// [`Error::CommitIncomplete`] if a batch could not be put in place: all else is durable then.
+    /// [`Error::Io`] if something could not be made durable, and [`Error::FlushFailed`] from then on;
+    /// [`Error::CommitIncomplete`] if a batch could not be applied: everything else is durable then;
     /// [`Error::Closed`]; [`Error::Runtime`].
     ///
     /// # Cancel safety
     ///
-    /// It goes on on its own.
+    /// If the future is dropped, the flush continues in the background.
     pub async fn sync(&self) -> Result<()> {
         let path = self.path().display();
         let span = tracing::debug_span!(target: target::STORE, "sync", %path);
@@ -143,11 +139,11 @@ impl FlatFs {
         .await
     }
 
-    /// Whether a commit is under way, or was interrupted by a crash: until the writer that is at work, or
-    /// the next one, has finished it, a part of the batch is in the store and a part isn't.
+    /// Returns whether a commit is running, or was interrupted by a crash: until the current writer, or the next
+    /// one, has completed it, only a part of the batch may be in the store.
     ///
-    /// A store that is open for writing has none left from a crash, unless there was no space to finish
-    /// it. One that is open read-only finishes nothing, so this tells whether it shows everything.
+    /// A store that is open for writing has no such commit from before a crash, unless there was no space to
+    /// complete it. A store that is open read-only completes nothing, so this tells whether everything is visible.
     ///
     /// # Errors
     ///
@@ -155,19 +151,19 @@ impl FlatFs {
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing.
+    /// Cancel safe: dropping the future changes nothing.
     pub async fn has_pending_commits(&self) -> Result<bool> {
         self.store.lifecycle.check_open()?;
         let guard = self.store.begin_read().await?;
         blocking::run(move || guard.commit_log.has_records()).await
     }
 
-    /// The space that the store takes: the sizes of all its files and directories, in bytes, as
+    /// Returns the space that the store takes: the sizes of all its files and directories in bytes, as
     /// go-ds-flatfs counts them.
     ///
-    /// After a crash, and where there is no cached figure, the space is counted while the store is in
-    /// use; the accuracy is not [`Exact`](crate::Accuracy::Exact) until that is done. A store that is
-    /// open read-only doesn't count: it answers the cached figure.
+    /// After a crash, and if there is no cached figure, the space is counted while the store is in use; the
+    /// accuracy is not [`Exact`](crate::Accuracy::Exact) until that is done. A store that is open read-only does
+    /// not count, and returns the cached figure.
     ///
     /// # Errors
     ///
@@ -175,7 +171,7 @@ impl FlatFs {
     ///
     /// # Cancel safety
     ///
-    /// It doesn't wait for anything.
+    /// Cancel safe: the future waits for nothing.
     pub async fn disk_usage(&self) -> Result<DiskUsage> {
         self.store.lifecycle.check_open()?;
         Ok(self.store.blocks.usage().figure())

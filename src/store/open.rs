@@ -20,48 +20,48 @@ use crate::format::{DISK_USAGE, Layout, Shard, TEMP, UNCLEAN};
 use crate::observe::{Operation, target};
 
 impl Options {
-    /// Creates a store in a directory that is missing or empty, and opens it. The directory above it
-    /// must be there.
+    /// Creates a store in a directory that does not exist or is empty, and opens it. The parent directory must
+    /// exist.
     ///
     /// # Errors
     ///
-    /// [`Error::Exists`] if there is a store already, [`Error::ShardMismatch`] if it has another shard
-    /// function than [asked for](Options::shard), [`Error::NotAStore`] if the directory
-    /// has other contents or is none, [`Error::Locked`], [`Error::InvalidOption`], and [`Error::Io`].
+    /// [`Error::Exists`] if the directory is a store, or [`Error::ShardMismatch`] if that has a different shard
+    /// function from the one [asked for](Options::shard); [`Error::NotAStore`] if the directory has other contents
+    /// or is not a directory; [`Error::Locked`]; [`Error::InvalidOption`]; and [`Error::Io`].
     ///
     /// # Cancel safety
     ///
-    /// The store is then created or not, and not open.
+    /// If the future is dropped, the store may still be created. It is not open.
     ///
     /// # Durability
     ///
-    /// The new store survives a power cut, in every [`Durability`](super::Durability).
+    /// The new store survives a power cut in every [`Durability`](super::Durability).
     pub async fn create(self, path: impl AsRef<Path>) -> Result<FlatFs> {
         self.begin(path.as_ref(), Purpose::Create).await
     }
 
-    /// Opens a store. As a writer it takes the store's lock, and cleans up behind a session that
-    /// crashed: batches that were committed are completed, the others are removed. That takes as long
-    /// as there is to clean up, and otherwise the same time for stores of any size. A durable store that
-    /// [keeps blocks](super::ExistingBlock::Keep) also waits until the file system has written what is
-    /// left to be written.
+    /// Opens a store. A writer takes the store's lock, and cleans up after a session that crashed: batches that
+    /// were committed are completed, the others are removed. How long that takes depends on what there is to
+    /// clean up; apart from that, an open takes the same time for stores of any size. A durable store that
+    /// [keeps existing blocks](super::ExistingBlock::Keep) also waits until the file system has written what
+    /// it has not written yet.
     ///
     /// # Errors
     ///
-    /// [`Error::NotAStore`] if there is none, [`Error::InvalidShard`] if its `SHARDING` makes no
-    /// sense, [`Error::Resharding`] if its shard function is being changed, [`Error::ShardMismatch`] if it has another shard function than
-    /// [asked for](Options::shard), [`Error::Locked`] if another writer has it open,
-    /// [`Error::UnknownCommitRecord`], [`Error::CommitIncomplete`], [`Error::InvalidOption`], and
+    /// [`Error::NotAStore`] if there is no store; [`Error::InvalidShard`] if its `SHARDING` does not name a shard
+    /// function; [`Error::Resharding`] if its shard function is being changed; [`Error::ShardMismatch`] if it has
+    /// a different shard function from the one [asked for](Options::shard); [`Error::Locked`] if another writer has
+    /// it open; [`Error::UnknownCommitRecord`]; [`Error::CommitIncomplete`]; [`Error::InvalidOption`]; and
     /// [`Error::Io`].
     ///
     /// # Cancel safety
     ///
-    /// The store is then not open. Cleaning up goes on until it is done.
+    /// If the future is dropped, the store is not open; a clean-up that has started runs to its end.
     pub async fn open(self, path: impl AsRef<Path>) -> Result<FlatFs> {
         self.begin(path.as_ref(), Purpose::Open).await
     }
 
-    /// Opens a store, and creates it if the directory is missing or empty.
+    /// Opens a store, and creates it first if the directory does not exist or is empty.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ pub(crate) enum Purpose {
 }
 
 impl Opener {
-    /// Opens a store, without the work that goes on in the background while one is open.
+    /// Opens a store, without its background tasks.
     pub(crate) fn run(self, purpose: Purpose) -> Result<Store> {
         let shard = match (self.look()?, purpose) {
             (DirState::Store(found), Purpose::Create) => {
@@ -132,23 +132,23 @@ impl Opener {
                 self.check_shard(found, self.options.shard)?;
                 found
             }
-            (place @ (DirState::Foreign | DirState::Resharding(_)), _) => {
-                return Err(self.refusal(&place));
+            (state @ (DirState::Foreign | DirState::Resharding(_)), _) => {
+                return Err(self.refusal(&state));
             }
-            (place, Purpose::Create | Purpose::Either) if !self.options.read_only => {
-                let (shard, lock) = self.create(matches!(place, DirState::Missing))?;
+            (state, Purpose::Create | Purpose::Either) if !self.options.read_only => {
+                let (shard, lock) = self.create(matches!(state, DirState::Missing))?;
                 return self.open_to_write(shard, lock);
             }
-            (place, _) => return Err(self.refusal(&place)),
+            (state, _) => return Err(self.refusal(&state)),
         };
         if self.options.read_only {
             return self.open_to_read(shard);
         }
         let lock = self.lock()?;
-        // Who had the lock before may have changed it.
+        // Once more: until the lock was taken, another process could change what is there.
         let shard = match self.look()? {
             DirState::Store(found) => found,
-            place => return Err(self.refusal(&place)),
+            state => return Err(self.refusal(&state)),
         };
         self.check_shard(shard, self.options.shard)?;
         self.open_to_write(shard, lock)
@@ -168,10 +168,12 @@ impl Opener {
         let unclean = self.exists(&mark)?;
         if unclean {
             let path = self.root.display();
-            tracing::info!(target: target::STORE, %path, "cleaning up behind a session that was not closed");
+            tracing::info!(target: target::STORE, %path, "cleaning up after a session that was not closed");
         } else {
             self.mark_unclean(&mark)?;
         }
+        // The mark is durable before anything changes: after a power cut it is what says that the cached disk usage is
+        // not to be trusted, and that recovery has to flush first.
         self.sync_dir(&self.root)?;
         let cached = cache::read(&*self.disk, &layout)?;
         let has_no_figure = cached.is_none();
@@ -198,8 +200,8 @@ impl Opener {
         Ok(store)
     }
 
-    /// Leaves a mark that the disk usage is not to be trusted should this session crash. Where there is
-    /// no space for the mark, the cached figure goes instead: blocks must be deletable on a full disk.
+    /// Leaves a mark that the disk usage is not to be trusted if this session crashes. If there is no space for the
+    /// mark, the cached figure is removed instead: blocks must be deletable on a full disk.
     fn mark_unclean(&self, mark: &Path) -> Result<()> {
         const MODE: u32 = 0o644;
         let written = self.disk.write_new(mark, b"", MODE, true);
@@ -244,7 +246,7 @@ impl Opener {
     }
 }
 
-/// The cached figure, for what it is worth.
+/// The cached figure, as approximate if the session that wrote it was not closed.
 fn stale_if(unclean: bool, cached: Option<DiskUsage>) -> DiskUsage {
     match cached {
         Some(figure) if unclean => DiskUsage::new(figure.bytes, Accuracy::Approximate),

@@ -1,4 +1,4 @@
-//! What there is where a store is to be opened or created, and the steps that both take.
+//! [`Opener`]: what is at the path of a store, and the steps that opening and creating one share.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use crate::format::Shard;
 use crate::format::{DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
 use crate::format::{ReshardMarker, UnreadableMarker};
 
-/// An identifier is some 40 bytes long. A larger file is none, and not worth to be read.
-const LONGEST_SHARDING: u64 = 4096;
+/// An identifier is some 40 bytes long; a file that is larger than this does not have one, and is not read.
+const MAX_SHARDING_SIZE: u64 = 4096;
 
-/// What there is where a store is to be opened.
+/// What is at the path of a store that is to be opened.
 pub(crate) enum DirState {
     Missing,
-    /// Nothing is there, or only what a create leaves that a crash cut short.
+    /// The directory is empty, or has only what a create leaves that a crash interrupted.
     Empty,
     Store(Shard),
     Resharding(ReshardMarker),
@@ -28,7 +28,7 @@ pub(crate) enum DirState {
 
 /// A store that is about to be opened or created.
 ///
-/// The tools for whole stores take the same steps.
+/// The whole-store tools take the same steps.
 pub(crate) struct Opener {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) root: PathBuf,
@@ -36,7 +36,7 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    /// With the default options, on this disk.
+    /// An opener with the default options, on this disk.
     pub(crate) fn on(disk: Arc<dyn Disk>, root: PathBuf) -> Self {
         Opener {
             disk,
@@ -45,7 +45,7 @@ impl Opener {
         }
     }
 
-    /// The directory that the user named, on the disk of the operating system.
+    /// An opener of the directory that the caller named, on the disk of the operating system.
     pub(crate) async fn of(dir: &Path) -> Result<Self> {
         let root = locate(dir).await?;
         Ok(Opener::on(Arc::new(OsDisk::default()), root))
@@ -58,9 +58,9 @@ impl Opener {
         }
     }
 
-    /// Why there is no store to be opened.
-    pub(crate) fn refusal(&self, place: &DirState) -> Error {
-        match place {
+    /// Why no store can be opened where this is.
+    pub(crate) fn refusal(&self, state: &DirState) -> Error {
+        match state {
             DirState::Resharding(ReshardMarker { from, to }) => Error::Resharding {
                 path: self.root.clone(),
                 from: from.short(),
@@ -69,7 +69,7 @@ impl Opener {
             DirState::Missing => self.not_a_store("there is no such directory"),
             DirState::Empty => self.not_a_store("the directory is empty"),
             DirState::Foreign | DirState::Store(_) => {
-                self.not_a_store("it has files, but no SHARDING that would name its shard function")
+                self.not_a_store("it has files, but no SHARDING that names its shard function")
             }
         }
     }
@@ -85,6 +85,7 @@ impl Opener {
         }
     }
 
+    /// Takes the writer's lock.
     pub(crate) fn lock(&self) -> Result<Box<dyn LockGuard>> {
         let path = self.root.join(LOCK);
         match self.disk.lock(&path) {
@@ -112,7 +113,7 @@ impl Opener {
             .map_err(|error| Error::io("sync", dir, error))
     }
 
-    /// Removes something in the root, and says whether it was there.
+    /// Removes a file in the root, and returns whether it existed.
     pub(crate) fn remove_file(&self, name: &str) -> Result<bool> {
         let path = self.root.join(name);
         let removed = if_there(self.disk.remove_file(&path));
@@ -120,7 +121,7 @@ impl Opener {
         Ok(removed.is_some())
     }
 
-    /// Removes the cached disk usage, durably before anything else is done.
+    /// Removes the cached disk usage. That is durable when this returns: what is done next makes it wrong.
     pub(crate) fn forget_disk_usage(&self) -> Result<()> {
         if self.remove_file(DISK_USAGE)? {
             self.sync_dir(&self.root)?;
@@ -137,9 +138,9 @@ impl Opener {
         }
     }
 
-    /// Looks what there is, and changes nothing.
+    /// Looks up what is at the path, and changes nothing.
     pub(crate) fn look(&self) -> Result<DirState> {
-        // The root itself may be a symbolic link: only its target is looked at.
+        // The root itself may be a symbolic link; what counts is its target.
         let stat = match self.disk.stat(&self.root.join(".")) {
             Ok(stat) => stat,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DirState::Missing),
@@ -171,7 +172,7 @@ impl Opener {
         let Some(stat) = found.map_err(|error| Error::io("look at", &path, error))? else {
             return Ok(None);
         };
-        if stat.kind == Kind::File && stat.len > LONGEST_SHARDING {
+        if stat.kind == Kind::File && stat.len > MAX_SHARDING_SIZE {
             return Err(self.not_a_store("its SHARDING is too long to name a shard function"));
         }
         let contents = self
@@ -207,11 +208,11 @@ struct BothLocks {
 
 impl LockGuard for BothLocks {}
 
-/// The path as an absolute one; where it is a symbolic link, what this leads to.
+/// The absolute path, resolved if it is a symbolic link.
 pub(crate) async fn locate(path: &Path) -> Result<PathBuf> {
     let failed = |error| Error::io("find", path, error);
     let absolute = std::path::absolute(path).map_err(failed)?;
-    // A slash at the end would have a symbolic link looked through.
+    // Without a slash at the end, which would resolve a symbolic link in the system's way.
     let absolute: PathBuf = absolute.components().collect();
     let resolved = blocking::run(move || Ok(resolve(absolute))).await?;
     resolved.map_err(failed)

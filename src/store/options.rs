@@ -32,8 +32,8 @@ pub struct Options {
     pub(crate) existing_block: ExistingBlock,
 }
 
-/// What of the acknowledged writes survives what. That the process dies, by a panic, `kill -9` or the
-/// OOM killer, loses nothing acknowledged in any mode.
+/// Which acknowledged writes survive a power cut. If only the process dies, by a panic, `kill -9` or the OOM
+/// killer, no acknowledged write is lost in any mode.
 ///
 /// | survives a power cut | [`EveryWrite`](Self::EveryWrite) | [`Commits`](Self::Commits) | [`OnSync`](Self::OnSync) |
 /// | --- | --- | --- | --- |
@@ -42,15 +42,15 @@ pub struct Options {
 /// | an unacknowledged batch is whole or absent | yes | yes | if only the process dies |
 /// | everything before an acknowledged `sync` | yes | yes | yes |
 /// | a durable block that is overwritten is the old one or the new one | yes | yes | yes |
-/// | a new block is whole if it is there | yes | batches only, until the next `sync` | not until the next `sync` |
+/// | a new block is whole if it exists | yes | batches only, until the next `sync` | not until the next `sync` |
 ///
-/// In the less durable modes a power cut can lose writes of about the last half minute, as the
-/// kernel writes back on its own by then.
+/// In the less durable modes a power cut can lose the writes of about the last half minute: by then the
+/// kernel has written older ones back by itself.
 ///
-/// All of this is what the disk and the file system make of a flush: before Linux 5.8, say, syncfs(2)
-/// doesn't report what could not be written.
+/// All of this relies on what the disk and the file system do for a flush. For example, syncfs(2) does not
+/// report failed writes before Linux 5.8.
 ///
-/// With serde they are `every-write`, `commits` and `on-sync`.
+/// With serde the values are `every-write`, `commits` and `on-sync`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -58,9 +58,9 @@ pub enum Durability {
     /// Every acknowledged write survives a power cut. The default.
     #[default]
     EveryWrite,
-    /// Batch commits survive a power cut, single puts and deletes once a `sync` came after them.
+    /// Batch commits survive a power cut; single puts and deletes do after the next `sync`.
     Commits,
-    /// Only what came before a `sync` survives a power cut: for what can be fetched again.
+    /// Only what came before a `sync` survives a power cut. For blocks that can be fetched again.
     OnSync,
 }
 
@@ -74,7 +74,7 @@ impl Durability {
     }
 }
 
-/// What a put does where its key already has a block. With serde: `overwrite`, `keep`.
+/// What a put does if its key has a block. With serde the values are `overwrite` and `keep`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -82,14 +82,13 @@ pub enum ExistingBlock {
     /// Replaces it, as go-ds-flatfs does. The default.
     #[default]
     Overwrite,
-    /// Keeps it if it has the size of the new one, and replaces it otherwise: much faster, and right
-    /// where keys are hashes of the blocks. Only the size is looked at: a damaged block that has its size
-    /// is never replaced, so put blocks that are to mend others with [`Overwrite`](Self::Overwrite).
+    /// Leaves it as it is if it has the size of the new one, and replaces it otherwise: much faster, and right
+    /// where keys are hashes of the blocks. Only the size is compared, so a damaged block of the right size is
+    /// never replaced: to repair blocks, put them with [`Overwrite`](Self::Overwrite).
     ///
-    /// A block that is kept is as durable as one that is written. So with [`Durability::EveryWrite`] a
-    /// store flushes once, when it is opened, what another program may have left to be written; and where
-    /// no syncfs(2) is known to reach the disk, it replaces blocks in any case. A commit with
-    /// [`Durability::Commits`] does so everywhere.
+    /// A block that is left as it is is as durable as one that is written. So with [`Durability::EveryWrite`] an
+    /// open flushes what another program may have left to be written; and where no syncfs(2) is known to reach
+    /// the disk, blocks are always replaced. A commit with [`Durability::Commits`] always replaces them.
     Keep,
 }
 
@@ -100,7 +99,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The default options.
+    /// Returns the default options.
     pub fn new() -> Self {
         Options {
             shard: None,
@@ -114,51 +113,49 @@ impl Options {
         }
     }
 
-    /// The shard function of a store that is created: `next-to-last/2`, as kubo's, unless this says
-    /// otherwise. A store that is there already must have this one.
+    /// Sets the shard function of a store that is created. The default is `next-to-last/2`, which kubo uses. A store
+    /// that exists must have this function.
     pub fn shard(mut self, shard: Shard) -> Self {
         self.shard = Some(shard);
         self
     }
 
-    /// What of the acknowledged writes survives a power cut: everything, unless this says otherwise.
+    /// Sets which acknowledged writes survive a power cut. The default is all of them.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// How many writes of one batch are under way at a time, each with its block in memory: 16, as
-    /// in go-ds-flatfs, unless this says otherwise.
+    /// Sets how many writes of one batch run at a time, each with its block in memory. The default is 16, as in
+    /// go-ds-flatfs.
     pub fn write_concurrency(mut self, writes: usize) -> Self {
         self.write_concurrency = writes;
         self
     }
 
-    /// How many files the store has open at a time at most: a quarter of what the process may open
-    /// (`RLIMIT_NOFILE`) as it stands when the store is opened, but 32 at least and 256 at most, unless
-    /// this says otherwise.
+    /// Sets how many files the store has open at a time at most. The default is a quarter of what the process may
+    /// open (`RLIMIT_NOFILE`) when the store is opened, but at least 32 and at most 256.
     ///
-    /// A quarter of them is for queries, and 19 are set aside for the lock, the store's directory, flushes
-    /// to the disk and work in the background; reads, writes and batches have the rest. What comes on top
-    /// is open for a moment: a file for each thread that reads what memory has, and two for each batch
-    /// whose directory is being removed.
+    /// A quarter of them is for queries, and 19 are set aside for the lock, the store's directory, flushes and
+    /// work in the background; reads, writes and batches have the rest. Some more are open for a moment: one for
+    /// each thread that reads from memory, and two for each batch whose directory is being removed.
     pub fn max_open_files(mut self, files: usize) -> Self {
         self.max_open_files = Some(files);
         self
     }
 
-    /// Whether the store is only to be read: it takes no lock, so it can be opened beside a writer,
-    /// changes nothing on disk, and refuses writes. It doesn't complete commits that a crash cut short:
-    /// until a writer opens the store, it may show a part of such a batch.
+    /// Sets whether the store is opened only to be read. It then takes no lock, so it can be opened beside a
+    /// writer; it changes nothing on disk and refuses writes. It does not complete commits that a crash
+    /// interrupted: until a writer opens the store, a part of such a batch may be visible.
     ///
-    /// If the store is re-sharded or moved away meanwhile, what isn't found is an error, and so is the end
-    /// of a query; while a move runs, the blocks that have gone are just not there.
+    /// If the store is re-sharded or moved away while it is open, a read of a block that is not found is an error,
+    /// and so is the end of a query. While a move runs, the blocks that were moved are absent.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
     }
 
-    /// Whether a writer also takes the lock of the kubo repo that the store belongs to, if it belongs to
+    /// Sets whether a writer also takes the lock of the kubo repo that the store belongs to, if it belongs to
     /// one: see [`KuboLock`](crate::KuboLock). Then kubo refuses to start while the store is open, and an
     /// open fails with [`Error::KuboRunning`] while kubo is running. The default is `false`. A store that is
     /// opened [read-only](Options::read_only) takes no lock.
@@ -167,20 +164,20 @@ impl Options {
         self
     }
 
-    /// The permissions of block files, less the umask: 0600 unless this says otherwise. Blocks may be
+    /// Sets the permissions of block files, before the umask is applied. The default is 0600, since blocks may be
     /// private.
     pub fn file_mode(mut self, mode: u32) -> Self {
         self.file_mode = mode;
         self
     }
 
-    /// What a put does where its key already has a block: it overwrites, unless this says otherwise.
+    /// Sets what a put does if its key has a block. The default is to replace it.
     pub fn existing_block(mut self, policy: ExistingBlock) -> Self {
         self.existing_block = policy;
         self
     }
 
-    /// Whether a block that is there may be taken for a durable one, as it was found.
+    /// Whether a durable put may leave a block as it was found, which then has to be durable.
     pub(super) fn relies_on_found_blocks(&self) -> bool {
         self.existing_block == ExistingBlock::Keep && self.durability.syncs_writes()
     }
@@ -212,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_that_make_no_sense_are_refused_by_name() {
+    fn invalid_options_are_refused_by_name() {
         for (options, name) in [
             (Options::new().write_concurrency(0), "write_concurrency"),
             (

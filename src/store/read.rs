@@ -13,23 +13,23 @@ use crate::key::Key;
 use crate::observe::{self, Operation, Source};
 
 impl FlatFs {
-    /// The block of `key`, or `None` if it isn't there. A key that no block can have is not there.
+    /// Returns the block of `key`, or `None` if it is absent. A key that no block can have is absent.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`]; [`Error::Unexpected`] if something else than a file stands in the block's
-    /// place or than a directory in its shard's; [`Error::Runtime`]; [`Error::Io`]; and if the store is
-    /// open read-only and the block isn't where it was, [`Error::Resharding`], [`Error::ShardMismatch`]
-    /// and [`Error::NotAStore`] where the store was re-sharded or moved away meanwhile.
+    /// [`Error::Closed`]; [`Error::Unexpected`] if there is something that is not a file at the block's path, or
+    /// not a directory at its shard's; [`Error::Runtime`]; and [`Error::Io`]. If the store is open read-only and
+    /// was re-sharded or moved away, a block that is not found is [`Error::Resharding`],
+    /// [`Error::ShardMismatch`] or [`Error::NotAStore`].
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing.
+    /// Cancel safe: dropping the future changes nothing.
     pub async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         self.read(key, BlockRead::VALUE).await
     }
 
-    /// Whether the block of `key` is there.
+    /// Returns whether the block of `key` exists.
     ///
     /// # Errors
     ///
@@ -37,13 +37,13 @@ impl FlatFs {
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing.
+    /// Cancel safe: dropping the future changes nothing.
     pub async fn has(&self, key: &Key) -> Result<bool> {
         let size = self.read(key, BlockRead::size("has")).await?;
         Ok(size.is_some())
     }
 
-    /// The size of the block of `key` in bytes, or `None` if it isn't there.
+    /// Returns the size of the block of `key` in bytes, or `None` if it is absent.
     ///
     /// # Errors
     ///
@@ -51,12 +51,12 @@ impl FlatFs {
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing.
+    /// Cancel safe: dropping the future changes nothing.
     pub async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
         self.read(key, BlockRead::size("get_size")).await
     }
 
-    /// Tries what memory knows, here and now, and then asks the disk as one job.
+    /// Asks memory first, on this thread, and then the disk, as one job.
     async fn read<T>(&self, key: &Key, read: BlockRead<T>) -> Result<Option<T>>
     where
         T: Send + 'static,

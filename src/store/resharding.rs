@@ -1,5 +1,5 @@
-//! The steps of a re-sharding that change what a store is: `SHARDING` says that it is under way, and
-//! at the end which function the store has.
+//! The steps of a re-sharding that change what a store is: `SHARDING` says that it is running, and at the
+//! end which function the store has.
 
 use super::create::{publish_readme, publish_sharding};
 use super::opener::{DirState, Opener};
@@ -11,23 +11,23 @@ use crate::format::ReshardMarker;
 use crate::format::Shard;
 
 impl Opener {
-    /// Opens a store to re-shard it, and says from which function to which; `None` if it has the function
-    /// already. Committed batches are carried out before.
+    /// Opens a store to re-shard it, and returns from which function to which, or `None` if it has the function
+    /// already. Committed batches are applied first.
     ///
-    /// A re-sharding that is under way goes on, if need be to another function than before: where a block
-    /// stands doesn't depend on it until the end.
+    /// A re-sharding that was interrupted is continued, also to a different function: until the end, a block may be in
+    /// either directory.
     pub(crate) fn open_to_reshard(self, to: Shard) -> Result<Option<(Store, ReshardMarker)>> {
         match self.look()? {
             DirState::Store(found) if found == to => {
-                // A crash may have left it so for the moment.
+                // A crash may have left a SHARDING that is not durable.
                 self.sync_dir(&self.root)?;
                 return Ok(None);
             }
             DirState::Store(_) | DirState::Resharding(_) => {}
-            place => return Err(self.refusal(&place)),
+            state => return Err(self.refusal(&state)),
         }
         let lock = self.lock()?;
-        // Who had the lock before may have changed it.
+        // Once more: until the lock was taken, another process could change it.
         match self.look()? {
             DirState::Store(found) if found == to => Ok(None),
             DirState::Store(from) => {
@@ -39,19 +39,20 @@ impl Opener {
                 let store = self.open_to_write(to, lock)?;
                 Ok(Some((store, ReshardMarker { from, to })))
             }
-            place => Err(self.refusal(&place)),
+            state => Err(self.refusal(&state)),
         }
     }
 }
 
 impl Store {
-    /// Durably says in `SHARDING` that a re-sharding is under way: from here on nobody else opens the
-    /// store.
+    /// Says in `SHARDING` that a re-sharding is running. That is durable before the first block moves: no other
+    /// program may open the store while blocks are in the directories of two functions.
     pub(crate) fn begin_resharding(&self, resharding: ReshardMarker) -> Result<()> {
         self.write_sharding(&resharding.encode())
     }
 
-    /// Says in `SHARDING` that every block stands where the new function says, once that is durable.
+    /// Says in `SHARDING` that every block is where the new function says. The moves are durable before that: a power
+    /// cut must not leave blocks where the function in `SHARDING` does not find them.
     pub(crate) fn finish_resharding(&self, resharding: ReshardMarker) -> Result<()> {
         self.blocks.flusher().flush_all()?;
         let ReshardMarker { from, to } = resharding;
@@ -60,7 +61,7 @@ impl Store {
             let temp = self.blocks.temp_files().next();
             publish_readme(self.blocks.disk(), &temp, self.blocks.layout().root())?;
         } else if from == default {
-            // It explains the old function.
+            // It describes the old function.
             let readme = self.blocks.layout().at_root(README);
             if_there(self.blocks.disk().remove_file(&readme))
                 .map_err(|error| Error::io("remove", readme, error))?;

@@ -1,4 +1,4 @@
-//! A store that is emptied, and is none any more in the end.
+//! The teardown of a store whose blocks are moved away: at the end its directory is empty.
 
 use super::open::Purpose;
 use super::opener::{DirState, Opener};
@@ -9,8 +9,8 @@ use crate::format::Shard;
 use crate::format::{self, DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
 
 impl Opener {
-    /// Opens a store to empty it; `None` if that was done before: then what an interruption left of its
-    /// own files goes now.
+    /// Opens a store to move its blocks away, or returns `None` if it has no SHARDING any more: then what an interrupted
+    /// teardown left is removed.
     pub(crate) fn open_for_teardown(self) -> Result<Option<Store>> {
         if !matches!(self.look()?, DirState::Empty) {
             return self.run(Purpose::Open).map(Some);
@@ -22,13 +22,13 @@ impl Opener {
                 drop(lock);
                 Ok(None)
             }
-            // Somebody was faster.
-            place => Err(self.refusal(&place)),
+            // Another process was faster.
+            state => Err(self.refusal(&state)),
         }
     }
 
-    /// Opens a store for writing, and creates it where there is none: with this function unless the
-    /// options ask for another one.
+    /// Opens a store for writing. If there is no store, creates one with this function, unless the options ask for a
+    /// different one.
     pub(crate) fn open_or_create(mut self, shard: Shard) -> Result<Store> {
         if !matches!(self.look()?, DirState::Store(_)) {
             self.options.shard.get_or_insert(shard);
@@ -38,10 +38,12 @@ impl Opener {
 }
 
 impl Store {
-    /// Ends a store that has no blocks any more, and leaves an empty directory; whether it did: it
-    /// doesn't if there is anything that is not the store's own. The store must not be used then.
+    /// Removes a store that has no blocks any more, and leaves an empty directory. Returns whether it did: it
+    /// doesn't if there is anything that does not belong to the store. A store that was removed must not be used.
     ///
-    /// Durable when it returns, and what was removed before too.
+    /// # Durability
+    ///
+    /// Durable when it returns, with what was removed before.
     pub(crate) fn end(&self) -> Result<bool> {
         let root = self.blocks.layout().root();
         let failed = |error| Error::io("list", root, error);
@@ -56,8 +58,8 @@ impl Store {
     }
 }
 
-/// Removes a store's own files. `SHARDING` is the last but the lock: before it is gone this is a store
-/// without blocks, and after that nobody takes it for one.
+/// Removes a store's own files. `SHARDING` is the last one before the lock: until then this is a store without
+/// blocks, which an interrupted teardown can open again.
 fn remove_own(disk: &dyn Disk, root: &std::path::Path) -> Result<()> {
     remove_tree(disk, &root.join(TEMP))?;
     for name in [README, DISK_USAGE, UNCLEAN, SHARDING, LOCK] {

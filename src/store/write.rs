@@ -1,5 +1,5 @@
-//! Puts and deletes, each in its key's turn: by the store's crew where nothing is to be flushed, else
-//! [in groups](super::group_commit).
+//! Puts and deletes, each under the lock of its key: on the store's work queue where nothing is flushed, and
+//! [in groups](super::group_commit) where each is durable.
 
 use bytes::Bytes;
 
@@ -15,30 +15,29 @@ use crate::key::Key;
 use crate::observe::Operation;
 
 impl FlatFs {
-    /// Stores a block, in place of one that is there, or as [`ExistingBlock`](crate::ExistingBlock) says.
+    /// Stores a block. If the key has one, it is replaced, or left as [`ExistingBlock`](crate::ExistingBlock) says.
     ///
-    /// Readers see the old block or the new one, whole. Of puts of the same block at the same time one
-    /// runs.
+    /// Readers see the old block or the new one, whole. Of concurrent puts of the same block only one is written.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidKey`] if the key is not `/` and 1 to 250 of `0-9 A-Z + - _ =`,
     /// [`Error::Full`], [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`],
-    /// [`Error::Unexpected`] if something else than a file stands in the block's place or than a directory
-    /// in its shard's, [`Error::Runtime`], and [`Error::Io`]. The block is then what it was, unless the
-    /// last flush to the disk failed: then it may be the new one, and the store says
-    /// [`Error::FlushFailed`] from there on.
+    /// [`Error::Unexpected`] if there is something that is not a file at the block's path, or not a directory at
+    /// its shard's, [`Error::Runtime`], and [`Error::Io`]. After an error the block is what it was, unless it is
+    /// the last flush that failed: then it may be the new one, and the store returns [`Error::FlushFailed`] from
+    /// then on.
     ///
     /// # Cancel safety
     ///
-    /// The block is then put as a whole or not at all, and it may happen after the future is gone.
+    /// If the future is dropped, the put may still take effect, as a whole or not at all.
     ///
     /// # Durability
     ///
-    /// As the [`Durability`](crate::Durability) of the store says.
+    /// As the store's [`Durability`](crate::Durability) says.
     pub async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         let block = BlockKey::new(key)?;
-        if self.store.is_surely_kept(&block, &value) {
+        if self.store.is_put_unneeded(&block, &value) {
             tokio::task::consume_budget().await;
             return Operation::begin("put").end_write(key, 0, Ok(()));
         }
@@ -47,21 +46,22 @@ impl FlatFs {
         operation.end_write(key, bytes, put)
     }
 
-    /// Removes a block. It is no error if it isn't there, or can't be by its key.
+    /// Removes a block. It is not an error if the block is absent, or its key is one that no block can have.
     ///
     /// # Errors
     ///
     /// [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`], [`Error::Unexpected`] as for
-    /// [`put`](FlatFs::put), [`Error::Runtime`], and [`Error::Io`]. The block may be gone then if it was
-    /// the last flush to the disk that failed; the store says [`Error::FlushFailed`] from there on.
+    /// [`put`](FlatFs::put), [`Error::Runtime`], and [`Error::Io`]. After an error the block still exists, unless
+    /// it is the last flush that failed: then it may be removed, and the store returns [`Error::FlushFailed`]
+    /// from then on.
     ///
     /// # Cancel safety
     ///
-    /// The block is then there or not, and may be removed after the future is gone.
+    /// If the future is dropped, the delete may still take effect.
     ///
     /// # Durability
     ///
-    /// As the [`Durability`](crate::Durability) of the store says. It works on a full disk.
+    /// As the store's [`Durability`](crate::Durability) says. A delete works on a full disk.
     pub async fn delete(&self, key: &Key) -> Result<()> {
         let Ok(block) = BlockKey::new(key) else {
             return self.store.lifecycle.check_writable();
@@ -112,7 +112,7 @@ impl Store {
     /// Whether memory knows that a put leaves the block that exists as it is, and that this is as durable as
     /// the mode asks: once it was seen, no write of it runs any more, or is left to a pending commit, or has
     /// failed.
-    fn is_surely_kept(&self, block: &BlockKey, value: &Bytes) -> bool {
+    fn is_put_unneeded(&self, block: &BlockKey, value: &Bytes) -> bool {
         self.lifecycle.check_writable().is_ok()
             && self.blocks.keeps_cached(block, value.len() as u64)
             // In this order: a commit becomes pending before it releases its key locks.

@@ -9,20 +9,18 @@ use crate::disk_usage::Change;
 use crate::error::{Error, Result};
 use crate::format::BlockKey;
 
-/// What is to become a block, and what is known of the durability of its contents.
+/// What is to become a block.
+///
+/// The contents of a file are durable if it replaces a block: see [`publish`](Blocks::publish).
 #[derive(Clone, Copy)]
 pub(crate) enum NewBlock<'a> {
-    /// A value in memory. It is not flushed, unless it replaces a block.
+    /// A value in memory. It is flushed if it replaces a block.
     Value(&'a [u8]),
-    /// A temp file of `size` bytes whose contents are durable. It is moved; after an error it is removed.
+    /// A temp file of `size` bytes. It is moved; after an error it is removed.
     TempFile { path: &'a Path, size: u64 },
-    /// A staged file of `size` bytes, which keeps its first name where the file system has hard links.
-    /// `flush` makes its contents durable, and is called if it replaces a block.
-    Staged {
-        path: &'a Path,
-        size: u64,
-        flush: &'a dyn Fn(&Path) -> Result<()>,
-    },
+    /// A staged file of `size` bytes. It is linked and keeps its first name, which goes where the file system
+    /// has no hard links, or the file replaces a block.
+    Staged { path: &'a Path, size: u64 },
 }
 
 impl NewBlock<'_> {
@@ -93,14 +91,8 @@ impl Blocks {
                     .and_then(|()| self.rename_over(block, path, &temp, size))
                     .inspect_err(|_| clean_up(&*self.disk, &temp))
             }
-            NewBlock::TempFile { path: temp, .. } => self.rename_over(block, path, temp, size),
-            NewBlock::Staged {
-                path: staged,
-                flush,
-                ..
-            } => {
-                flush(staged)?;
-                self.rename_over(block, path, staged, size)
+            NewBlock::TempFile { path: from, .. } | NewBlock::Staged { path: from, .. } => {
+                self.rename_over(block, path, from, size)
             }
         }
     }

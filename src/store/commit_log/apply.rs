@@ -1,8 +1,6 @@
 //! [`Application`]: the steps that bring a committed batch into the store.
 
 use std::io;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::committed_batch::CommittedBatch;
 use crate::blocking;
@@ -11,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::format::Put;
 use crate::observe::target;
 use crate::store::Durability;
-use crate::store::blocks::{Blocks, FlushTarget, MAX_SINGLE_FLUSHES, NewBlock, PARALLEL_FLUSHES};
+use crate::store::blocks::{Blocks, FlushTarget, NewBlock, PARALLEL_FLUSHES};
 
 /// A thread is worth starting for this many blocks. Fewer in tests, so that these see it.
 const MIN_BLOCKS_PER_THREAD: usize = if cfg!(test) { 2 } else { 512 };
@@ -30,8 +28,6 @@ pub(super) struct Application<'a> {
     durability: Durability,
     batch: &'a CommittedBatch,
     attempt: Attempt,
-    /// Whether the contents of all of its blocks are known to be durable.
-    is_flushed: AtomicBool,
 }
 
 impl<'a> Application<'a> {
@@ -46,7 +42,6 @@ impl<'a> Application<'a> {
             durability,
             batch,
             attempt,
-            is_flushed: AtomicBool::new(durability.syncs_commits()),
         }
     }
 
@@ -80,10 +75,7 @@ impl<'a> Application<'a> {
     /// stay until that is removed, after the commit is acknowledged: a rename would remove each at once, but
     /// one between directories takes a lock of the whole file system.
     fn publish_all(&self) -> Result<()> {
-        let puts = &self.batch.record.puts;
-        let threads = blocking::processors().min(PARALLEL_FLUSHES);
-        let chunk = puts.len().div_ceil(threads).max(MIN_BLOCKS_PER_THREAD);
-        let published = blocking::parallel_chunks(puts, chunk, |puts| {
+        let published = in_parallel(&self.batch.record.puts, |puts| {
             puts.iter().try_for_each(|put| self.publish(put))
         });
         published.into_iter().collect()
@@ -96,12 +88,12 @@ impl<'a> Application<'a> {
         if self.durability != Durability::Commits && self.blocks.keeps(block, put.size)? {
             return Ok(());
         }
+        // Where it replaces a block, the commit has flushed it before the record.
         let published = self.blocks.publish(
             block,
             NewBlock::Staged {
                 path: &put.staged(&self.batch.dir),
                 size: put.size,
-                flush: &|path| self.flush_staged(path),
             },
         );
         match published {
@@ -117,19 +109,11 @@ impl<'a> Application<'a> {
             published => published,
         }
     }
+}
 
-    /// Makes the contents of a staged block durable, which is about to replace one. With the first of many
-    /// blocks it does so for all of them.
-    fn flush_staged(&self, path: &Path) -> Result<()> {
-        if self.is_flushed.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        let (disk, flusher) = (self.blocks.disk(), self.blocks.flusher());
-        if !disk.syncs_all_at_once() || self.batch.record.puts.len() <= MAX_SINGLE_FLUSHES {
-            return flusher.flush(&[FlushTarget::File(path.to_owned())]);
-        }
-        flusher.flush_all()?;
-        self.is_flushed.store(true, Ordering::SeqCst);
-        Ok(())
-    }
+/// Processes the blocks of a batch, in parallel chunks if there are many.
+pub(super) fn in_parallel<R: Send>(puts: &[Put], process: impl Fn(&[Put]) -> R + Sync) -> Vec<R> {
+    let threads = blocking::processors().min(PARALLEL_FLUSHES);
+    let chunk = puts.len().div_ceil(threads).max(MIN_BLOCKS_PER_THREAD);
+    blocking::parallel_chunks(puts, chunk, process)
 }

@@ -19,13 +19,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use self::apply::{Application, Attempt};
+use self::apply::{Application, Attempt, in_parallel};
 pub(crate) use self::committed_batch::CommittedBatch;
 use super::Durability;
 use super::blocks::{Blocks, FlushTarget, MAX_SINGLE_FLUSHES};
 use crate::disk::{Publish, clean_up, publish, remove_tree};
 use crate::error::{Error, Result};
-use crate::format::{BlockKey, CommitRecord, StagingDir};
+use crate::format::{BlockKey, CommitRecord, Put, StagingDir};
 use crate::observe::{self, target};
 use crate::sync::lock;
 
@@ -64,19 +64,21 @@ impl CommitLog {
             let shard = self.blocks.layout().shard_of(&put.block);
             self.blocks.shards().ensure(&shard)?;
         }
-        // A power cut may keep the record alone, which would speak of blocks that are lost.
+        // A power cut may keep the record and lose the contents of what it names. An open would publish lost contents,
+        // also over durable blocks.
         self.flush_staged(batch)?;
         self.write_record(batch)
     }
 
-    /// Makes the staged blocks of a batch durable, if the mode asks for it.
+    /// Makes the staged blocks of a batch durable; in a mode that doesn't flush commits, only those that will
+    /// replace a block, which may be durable.
     fn flush_staged(&self, batch: &CommittedBatch) -> Result<()> {
+        let (flusher, puts) = (self.blocks.flusher(), &batch.record.puts);
         if !self.durability.syncs_commits() {
-            return Ok(());
+            return flusher.flush(&self.replacements(batch)?);
         }
-        let puts = &batch.record.puts;
         if self.blocks.disk().syncs_all_at_once() && puts.len() > MAX_SINGLE_FLUSHES {
-            return self.blocks.flusher().flush_all();
+            return flusher.flush_all();
         }
         let mut dirs = vec![batch.dir.clone(), self.blocks.layout().temp()];
         let staging_dirs: BTreeSet<StagingDir> = puts.iter().map(|put| put.lane).collect();
@@ -84,7 +86,31 @@ impl CommitLog {
         let files = puts.iter().map(|put| put.staged(&batch.dir));
         let targets = dirs.into_iter().map(FlushTarget::Dir);
         let targets = targets.chain(files.map(FlushTarget::File));
-        self.blocks.flusher().flush(&targets.collect::<Vec<_>>())
+        flusher.flush(&targets.collect::<Vec<_>>())
+    }
+
+    /// The staged blocks that will replace one.
+    fn replacements(&self, batch: &CommittedBatch) -> Result<Vec<FlushTarget>> {
+        let mut files = Vec::new();
+        let chunks = in_parallel(&batch.record.puts, |puts| {
+            let mut files = Vec::new();
+            for put in puts {
+                if self.replaces(put)? {
+                    files.push(FlushTarget::File(put.staged(&batch.dir)));
+                }
+            }
+            Ok(files)
+        });
+        for chunk in chunks {
+            files.extend(chunk?);
+        }
+        Ok(files)
+    }
+
+    /// Whether a put replaces a block.
+    fn replaces(&self, put: &Put) -> Result<bool> {
+        let found = self.blocks.stat(&put.block)?;
+        Ok(found.is_some_and(|stat| stat.len != put.size || !self.blocks.keeps_existing()))
     }
 
     fn write_record(&self, batch: &CommittedBatch) -> Result<()> {

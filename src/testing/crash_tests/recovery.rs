@@ -4,8 +4,9 @@ use std::io::ErrorKind;
 
 use super::commit_failures::{INITIAL, commit};
 use super::crashes::CrashCounts;
+use super::inspect::wait_until_idle;
 use super::model::StoreModel;
-use super::setup::{StoreSetup, all_setups};
+use super::setup::{DURABLE, StoreSetup, all_setups};
 use crate::store::{Durability, Purpose};
 use crate::testing::fault_disk::{DataLoss, DiskOp, FaultDisk};
 
@@ -87,4 +88,33 @@ async fn a_recovery_that_fails_at_any_step_can_be_repeated() {
         assert!(counts.crash_points > 0);
     }
     counts.print("recovery, failing");
+}
+
+/// Without a flush, a power cut can keep the record of a commit and lose the contents of its blocks.
+#[tokio::test]
+async fn a_recovery_does_not_replace_a_durable_block_by_lost_contents() {
+    const CUTS: u64 = 1000;
+    let setup = StoreSetup {
+        durability: Durability::OnSync,
+        ..DURABLE
+    };
+    let base = setup.closed_with(INITIAL).await;
+    for steps in 0.. {
+        let disk = base.reboot(DataLoss::None);
+        let store = setup.open(&disk).await;
+        let mut model = StoreModel::new(setup.durability, INITIAL);
+        disk.crash_after(steps);
+        let committed = commit().run(&store).await;
+        assert!(committed.is_err(), "no crash left the record");
+        model.unacknowledged(&commit());
+        wait_until_idle(&store).await;
+        if !disk.tree().iter().any(|path| path.ends_with("/COMMIT")) {
+            continue;
+        }
+        for seed in 0..CUTS {
+            let loss = DataLoss::SomeUnflushed(seed);
+            setup.check(&disk.reboot(loss), &model, loss).await;
+        }
+        return;
+    }
 }
