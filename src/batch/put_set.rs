@@ -145,7 +145,7 @@ impl PutSet {
             record.puts.push(Put {
                 block,
                 size: file.size,
-                lane: file.staging_dir,
+                staging_dir: file.staging_dir,
             });
         }
         record.puts.sort_unstable();

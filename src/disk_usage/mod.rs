@@ -8,7 +8,7 @@ pub(crate) mod cache;
 mod count;
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, RwLock};
 
 use tokio::sync::Notify;
 
@@ -18,6 +18,7 @@ use crate::datastore::{Accuracy, DiskUsage};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::format::{BlockKey, Layout};
+use crate::sync::{lock, read, write};
 
 /// The running figure.
 ///
@@ -147,7 +148,7 @@ impl UsageTracker {
         step: impl FnOnce() -> Result<Change>,
         enter: impl FnOnce(&mut Count, Change),
     ) -> Result<()> {
-        let counting = self.count.read().unwrap_or_else(PoisonError::into_inner);
+        let counting = read(&self.count);
         let change = step()?;
         if change == Change::NONE {
             return Ok(());
@@ -176,7 +177,7 @@ impl UsageTracker {
     /// [`count_dir`]. Until [`finish_count`](UsageTracker::finish_count) the figure goes on from what it
     /// was.
     pub(crate) fn begin_count(&self, disk: &dyn Disk, layout: &Layout) -> Result<Vec<String>> {
-        let mut counting = self.count.write().unwrap_or_else(PoisonError::into_inner);
+        let mut counting = write(&self.count);
         let count = Count::begin(disk, layout)?;
         let dirs = count.pending();
         *counting = Some(Mutex::new(count));
@@ -185,7 +186,7 @@ impl UsageTracker {
 
     /// Takes over what was counted.
     pub(crate) fn finish_count(&self) {
-        let mut counting = self.count.write().unwrap_or_else(PoisonError::into_inner);
+        let mut counting = write(&self.count);
         if let Some(count) = counting.take() {
             let total = lock(&count).total();
             self.bytes.store(total, Ordering::Relaxed);
@@ -195,14 +196,14 @@ impl UsageTracker {
 
     /// Gives up what was counted so far, which would take in every change for nothing.
     pub(crate) fn abandon_count(&self) {
-        let mut counting = self.count.write().unwrap_or_else(PoisonError::into_inner);
+        let mut counting = write(&self.count);
         *counting = None;
     }
 
     /// Whether a count is under way.
     #[cfg(test)]
     pub(crate) fn is_counting(&self) -> bool {
-        let counting = self.count.read().unwrap_or_else(PoisonError::into_inner);
+        let counting = read(&self.count);
         counting.is_some()
     }
 
@@ -219,14 +220,9 @@ impl UsageTracker {
 
     /// Lets the count take a step while no change is under way; `None` if there is no count.
     fn step<T>(&self, step: impl FnOnce(&mut Count) -> T) -> Option<T> {
-        let counting = self.count.write().unwrap_or_else(PoisonError::into_inner);
+        let counting = write(&self.count);
         counting.as_ref().map(|count| step(&mut lock(count)))
     }
-}
-
-/// Nothing that holds these locks can leave them half changed.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts a store while nobody else uses it.

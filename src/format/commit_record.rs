@@ -44,25 +44,25 @@ pub(crate) struct Put {
     pub(crate) block: BlockKey,
     /// The size in bytes.
     pub(crate) size: u64,
-    pub(crate) lane: StagingDir,
+    pub(crate) staging_dir: StagingDir,
 }
 
 impl Put {
     /// Returns the path of the staged block; `batch` is the directory of the batch.
     pub(crate) fn staged(&self, batch: &Path) -> PathBuf {
-        self.lane.file(batch, &self.block)
+        self.staging_dir.file(batch, &self.block)
     }
 
     fn decode(text: &str) -> Option<Self> {
         let (size, path) = text.split_once(' ')?;
-        let (lane, name) = match path.split_once('/') {
+        let (staging_dir, name) = match path.split_once('/') {
             Some((number, name)) => (StagingDir::new(number.parse().ok()?), name),
             None => (StagingDir::FIRST, path),
         };
         Some(Put {
             block: block(name)?,
             size: size.parse().ok()?,
-            lane,
+            staging_dir,
         })
     }
 }
@@ -71,9 +71,9 @@ impl Put {
 impl fmt::Display for Put {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "put {} ", self.size)?;
-        match self.lane {
+        match self.staging_dir {
             StagingDir::FIRST => {}
-            lane => write!(f, "{}/", lane.number())?,
+            staging_dir => write!(f, "{}/", staging_dir.number())?,
         }
         f.write_str(self.block.name())
     }
@@ -220,11 +220,11 @@ mod tests {
         CommitRecord::decode(record)
     }
 
-    fn put(name: &str, size: u64, lane: StagingDir) -> Put {
+    fn put(name: &str, size: u64, staging_dir: StagingDir) -> Put {
         Put {
             block: block(name).unwrap(),
             size,
-            lane,
+            staging_dir,
         }
     }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use crate::blocking;
 use crate::disk::{Disk, Kind, OsDisk, RecordLock, canonical};
 use crate::error::{Error, Result};
+use crate::sync::lock;
 
 /// The files beside a store that make the directory above it a kubo repo.
 const REPO_FILES: [&str; 3] = ["config", "datastore_spec", "version"];
@@ -65,7 +66,7 @@ impl KuboLock {
             return Ok(None);
         };
         let path = repo.join(REPO_LOCK);
-        if !held().insert(repo.to_owned()) {
+        if !lock(&HELD).insert(repo.to_owned()) {
             return Err(Error::Locked { path: store });
         }
         // From here on the drop takes the repo out of `HELD`, whatever happens.
@@ -96,12 +97,8 @@ impl Drop for KuboLock {
     fn drop(&mut self) {
         // First the file, then the entry: another open of the file may not come before the close.
         drop(self.lock.take());
-        held().remove(&self.repo);
+        lock(&HELD).remove(&self.repo);
     }
-}
-
-fn held() -> MutexGuard<'static, BTreeSet<PathBuf>> {
-    HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn is_repo(dir: &Path) -> bool {

@@ -81,7 +81,7 @@ impl CommitLog {
             return flusher.flush_all();
         }
         let mut dirs = vec![batch.dir.clone(), self.blocks.layout().temp()];
-        let staging_dirs: BTreeSet<StagingDir> = puts.iter().map(|put| put.lane).collect();
+        let staging_dirs: BTreeSet<StagingDir> = puts.iter().map(|put| put.staging_dir).collect();
         dirs.extend(staging_dirs.into_iter().map(|dir| dir.dir(&batch.dir)));
         let files = puts.iter().map(|put| put.staged(&batch.dir));
         let targets = dirs.into_iter().map(FlushTarget::Dir);

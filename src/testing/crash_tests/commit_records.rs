@@ -125,10 +125,10 @@ async fn a_batch_with_a_truncated_block_in_another_staging_directory_is_absent()
     let (disk, record) = killed().await;
     let other_dir = StagingDir::new(1);
     let batch = record.parent().unwrap();
-    let put = |name: &str, lane: StagingDir| Put {
+    let put = |name: &str, staging_dir: StagingDir| Put {
         block: BlockKey::new(&Key::new(name)).unwrap(),
         size: 4,
-        lane,
+        staging_dir,
     };
     let two_puts = CommitRecord {
         puts: vec![put("CC1", StagingDir::FIRST), put("DD1", other_dir)],

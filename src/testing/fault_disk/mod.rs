@@ -31,7 +31,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bytes::Bytes;
 
@@ -43,6 +43,7 @@ pub(crate) use self::faults::Refusal;
 use self::image::Image;
 use self::tree::{Inode, InodeId, ROOT};
 use crate::disk::Kind;
+use crate::sync::lock;
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone)]
@@ -220,8 +221,7 @@ impl FaultDisk {
     }
 
     fn state(&self) -> MutexGuard<'_, DiskState> {
-        let state = self.shared.state.lock();
-        state.unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.state)
     }
 }
 

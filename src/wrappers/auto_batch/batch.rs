@@ -1,7 +1,7 @@
 //! [`OrderedBatch`]: a batch that is committed after the buffered writes.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use crate::datastore::Batch;
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
+use crate::sync::lock;
 use crate::wrappers::detached;
 
 /// A batch of the inner datastore of an [`AutoBatch`](super::AutoBatch). Its reads see the buffered writes, and it is
@@ -35,8 +36,7 @@ impl OrderedBatch {
     }
 
     fn written_keys(&self) -> MutexGuard<'_, BTreeSet<Key>> {
-        let keys = self.written_keys.lock();
-        keys.unwrap_or_else(PoisonError::into_inner)
+        lock(&self.written_keys)
     }
 
     /// Returns the last buffered write of the key, unless the batch writes the key itself.

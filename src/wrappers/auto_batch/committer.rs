@@ -1,7 +1,7 @@
 //! [`Committer`]: commits the buffered writes, one commit at a time, each in a task of its own.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -13,6 +13,7 @@ use crate::datastore::{Batch, Datastore};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::observe::target;
+use crate::sync::lock;
 
 /// What all handles of an [`AutoBatch`](super::AutoBatch) share.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Committer {
     }
 
     fn buffer(&self) -> MutexGuard<'_, WriteBuffer> {
-        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.buffer)
     }
 
     pub(super) fn check_open(&self) -> Result<()> {
