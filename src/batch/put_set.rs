@@ -135,8 +135,8 @@ impl PutSet {
                     continue;
                 }
                 StagedWrite::OnDisk(file) => file,
-                // All writes have ended, so there is none of these. If there were, the commit would fail for want of
-                // its file, and not delete the block.
+                // Not after all writes have ended. If it happened, the commit would fail because the file does not
+                // exist, which is better than a delete of the block.
                 StagedWrite::InMemory(value) => StagedFile {
                     size: value.len() as u64,
                     staging_dir: StagingDir::FIRST,

@@ -1,7 +1,6 @@
 //! [`GroupQueue`]: one worker, which takes everything that has arrived as one group.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ const MAX_BATCHING_DELAY: Duration = Duration::from_millis(5);
 
 /// A queue of tasks that one worker, a job on the blocking pool, takes in groups. The worker ends when the
 /// queue is empty.
+#[derive(Debug)]
 pub(crate) struct GroupQueue<T> {
     state: Mutex<State<T>>,
     /// The queue has as many tasks as the worker waits for.
@@ -22,6 +22,7 @@ pub(crate) struct GroupQueue<T> {
     max_group: usize,
 }
 
+#[derive(Debug)]
 struct State<T> {
     tasks: VecDeque<T>,
     has_worker: bool,
@@ -150,12 +151,6 @@ impl<T> Drop for Worker<T> {
         // Not under the lock: the drop of a task may wake a caller that submits another one.
         drop(state);
         drop(abandoned);
-    }
-}
-
-impl<T> fmt::Debug for GroupQueue<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GroupQueue").finish_non_exhaustive()
     }
 }
 

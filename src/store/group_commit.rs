@@ -26,6 +26,7 @@ const MAX_QUEUED: usize = 2 * MAX_GROUP;
 
 /// Writes groups of durable writes, one after the other. `G` is what a write holds until it has ended,
 /// and keeps the store open.
+#[derive(Debug)]
 pub(crate) struct GroupCommit<G> {
     blocks: Arc<Blocks>,
     commit_log: Arc<CommitLog>,
@@ -34,6 +35,7 @@ pub(crate) struct GroupCommit<G> {
 }
 
 /// One write of a group.
+#[derive(Debug)]
 struct DurableWrite<G> {
     block: BlockKey,
     op: WriteOp,
@@ -62,8 +64,8 @@ impl<G: Send + Sync + 'static> GroupCommit<G> {
         })
     }
 
-    /// Waits for the permit to queue a write. It stands for a block in memory and not for an open file: those
-    /// of a group are set aside.
+    /// Waits for the permit to queue a write. It bounds the blocks in memory; the files that a
+    /// group opens need no permit.
     pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
         let permits = Arc::clone(&self.permits);
         permits.acquire_owned().await.map_err(|_| Error::Closed)
@@ -218,11 +220,5 @@ fn acknowledge<G>(group: Vec<DurableWrite<G>>, results: Vec<Result<()>>) {
         drop(write.guard);
         // The caller may be gone.
         let _ = write.done.send(result);
-    }
-}
-
-impl<G> std::fmt::Debug for GroupCommit<G> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GroupCommit").finish_non_exhaustive()
     }
 }

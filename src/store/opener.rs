@@ -29,6 +29,7 @@ pub(crate) enum DirState {
 /// A store that is about to be opened or created.
 ///
 /// The whole-store tools take the same steps.
+#[derive(Debug)]
 pub(crate) struct Opener {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) root: PathBuf,

@@ -1,5 +1,6 @@
 //! [`Store`]: what all handles of a store share, and the order in which work takes it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -32,7 +33,6 @@ use crate::error::Result;
 ///
 /// The last two are in one [`WorkGuard`], which also has the job's handle to the store. A job, once it
 /// has started, runs to its end; it rolls pending commits of its keys forward before it changes one.
-#[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) blocks: Arc<Blocks>,
     pub(crate) commit_log: Arc<CommitLog>,
@@ -99,5 +99,14 @@ impl Store {
     ) -> Result<StoreGuard> {
         let token = self.lifecycle.begin_write()?;
         Ok(WorkGuard::new(Arc::clone(self), Some(permit), token))
+    }
+}
+
+/// Shows the path only: the queued writes of a store have handles to it.
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("root", &self.blocks.layout().root())
+            .finish_non_exhaustive()
     }
 }

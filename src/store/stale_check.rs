@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::format::{Layout, SHARDING, Shard};
 
 /// Tells whether a store is still where and what it was when it was opened.
+#[derive(Debug)]
 pub(crate) struct StaleCheck {
     opener: Opener,
     shard: Shard,

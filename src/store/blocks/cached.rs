@@ -20,6 +20,7 @@ pub(crate) enum Lookup<T> {
 }
 
 /// What memory knows of the blocks of a store.
+#[derive(Debug)]
 pub(crate) struct CachedBlocks {
     reads: Option<Box<dyn CachedReads>>,
     layout: Layout,

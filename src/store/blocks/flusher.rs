@@ -1,7 +1,6 @@
 //! [`Flusher`]: makes writes durable, many at a time.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
@@ -27,6 +26,7 @@ pub(crate) const PARALLEL_FLUSHES: usize = 8;
 /// A failed flush is final. The kernel reports it once, and drops what it could not write; a second
 /// flush would succeed without it. So once a flush has failed that acknowledged writes depend on, this
 /// flusher is poisoned: it never says again that something is durable.
+#[derive(Debug)]
 pub(crate) struct Flusher {
     disk: Arc<dyn Disk>,
     root: PathBuf,
@@ -36,13 +36,13 @@ pub(crate) struct Flusher {
     failure: OnceLock<Arc<Error>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Rounds {
     is_running: bool,
     next: Arc<Round>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Round {
     targets: Mutex<BTreeSet<FlushTarget>>,
     /// What could not be made durable, once the round has ended.
@@ -60,6 +60,7 @@ pub(crate) enum FlushTarget {
     File(PathBuf),
 }
 
+#[derive(Debug)]
 struct FlushFailure {
     target: FlushTarget,
     path: PathBuf,
@@ -236,13 +237,5 @@ impl Drop for RunningRound<'_> {
     fn drop(&mut self) {
         lock(&self.flusher.rounds).is_running = false;
         self.flusher.finished.notify_all();
-    }
-}
-
-impl fmt::Debug for Flusher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flusher")
-            .field("failure", &self.failure)
-            .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,6 @@ mod publish;
 mod shard_dirs;
 mod temp_files;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,6 +29,7 @@ use crate::format::Layout;
 ///
 /// Its methods block, but for those that read what memory has. A caller that changes a block holds the key
 /// lock, or has the store to itself.
+#[derive(Debug)]
 pub(crate) struct Blocks {
     disk: Arc<dyn Disk>,
     cached: CachedBlocks,
@@ -112,13 +112,5 @@ impl Blocks {
     /// Makes the entries of shard directories durable, and the names of new ones.
     pub(crate) fn flush_shards(&self, dirs: impl Iterator<Item = PathBuf>) -> Result<()> {
         self.shards.flush(&self.flusher, dirs)
-    }
-}
-
-impl fmt::Debug for Blocks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blocks")
-            .field("layout", &self.layout)
-            .finish_non_exhaustive()
     }
 }

@@ -9,9 +9,7 @@ use crate::disk_usage::Change;
 use crate::error::{Error, Result};
 use crate::format::BlockKey;
 
-/// What is to become a block.
-///
-/// The contents of a file are durable if it replaces a block: see [`publish`](Blocks::publish).
+/// What is to become a block. A file that replaces a block has durable contents.
 #[derive(Clone, Copy)]
 pub(crate) enum NewBlock<'a> {
     /// A value in memory. It is flushed if it replaces a block.
@@ -46,8 +44,8 @@ impl Blocks {
     /// not flushed.
     pub(crate) fn publish(&self, block: &BlockKey, new: NewBlock<'_>) -> Result<()> {
         let path = self.layout.block(block);
-        // First as a new name. That needs no flush of the contents: what a power cut can take away was not
-        // there before, and a name that is to be durable is flushed after its contents.
+        // First as a new name, which needs no flush: a power cut may leave the new block cut short, but takes away
+        // nothing that existed. Where a new block has to be durable, the caller has flushed its contents.
         let published = match self.create(block, &path, new) {
             Err(error) if error.has_io_kind(io::ErrorKind::AlreadyExists) => {
                 self.replace(block, &path, new)

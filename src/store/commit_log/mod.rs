@@ -117,8 +117,8 @@ impl CommitLog {
         let durable = self.durability.syncs_commits();
         let (record, temp_files) = (batch.record_path(), self.blocks.temp_files());
         let contents = batch.record.encode();
-        // Flushed before it gets its name: a record that is cut short is not valid, but one whose contents
-        // a power cut replaced by zeros would have to be told from a damaged one.
+        // The contents are flushed before the rename: a power cut that kept the name alone would lose a commit
+        // that is acknowledged.
         publish(
             self.blocks.disk(),
             &temp_files.next(),
