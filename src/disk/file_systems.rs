@@ -90,7 +90,87 @@ fn number(file: impl AsFd) -> io::Result<u32> {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "the test opens its own files")]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::process::{Command, Stdio};
+
+    use tempfile::TempDir;
+
     use super::*;
+
+    /// A file system that is mounted until this is dropped.
+    struct Mount(PathBuf);
+
+    impl Drop for Mount {
+        fn drop(&mut self) {
+            succeeds(Command::new("umount").arg(&self.0));
+        }
+    }
+
+    fn succeeds(command: &mut Command) -> bool {
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    }
+
+    /// Returns `None` where this process cannot mount, which takes root.
+    fn mount(arguments: &[&str], source: &Path, at: PathBuf) -> Option<Mount> {
+        fs::create_dir(&at).unwrap();
+        let mut command = Command::new("mount");
+        let is_mounted = succeeds(command.args(arguments).arg(source).arg(&at));
+        if !is_mounted {
+            eprintln!("skipped: cannot mount with {arguments:?}");
+        }
+        is_mounted.then_some(Mount(at))
+    }
+
+    fn mount_ext(dir: &TempDir, number: usize, mkfs: &[&str]) -> Option<Mount> {
+        let image = dir.path().join(format!("image-{number}"));
+        File::create(&image).unwrap().set_len(32 << 20).unwrap();
+        let (program, arguments) = mkfs.split_first().unwrap();
+        if !succeeds(Command::new(program).args(arguments).arg("-q").arg(&image)) {
+            eprintln!("skipped: cannot run {mkfs:?}");
+            return None;
+        }
+        mount(
+            &["-o", "loop"],
+            &image,
+            dir.path().join(format!("mount-{number}")),
+        )
+    }
+
+    #[test]
+    fn ext_without_a_journal_takes_a_flush_of_the_device_and_overlayfs_one_of_each_file() {
+        let Ok(dir) = tempfile::tempdir_in("/dev/shm") else {
+            eprintln!("skipped: no directory in /dev/shm");
+            return;
+        };
+        let method = |mount: &Mount| sync_method(&File::open(&mount.0).unwrap()).unwrap();
+        for (number, (mkfs, expected)) in [
+            (&["mkfs.ext4"][..], SyncMethod::FileSystem),
+            (
+                &["mkfs.ext4", "-O", "^has_journal"],
+                SyncMethod::FileSystemThenRoot,
+            ),
+            (&["mkfs.ext2"], SyncMethod::FileSystemThenRoot),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            if let Some(mount) = mount_ext(&dir, number, mkfs) {
+                assert_eq!(method(&mount), expected, "{mkfs:?}");
+            }
+        }
+        let [lower, upper, work] = ["lower", "upper", "work"].map(|name| {
+            let dir = dir.path().join(name);
+            fs::create_dir(&dir).unwrap();
+            dir.display().to_string()
+        });
+        let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        let arguments = ["-t", "overlay", "-o", &options];
+        if let Some(mount) = mount(&arguments, Path::new("overlay"), dir.path().join("overlay")) {
+            assert_eq!(method(&mount), SyncMethod::EachFile);
+        }
+    }
 
     #[test]
     fn proc_is_not_flushed_as_a_whole_and_a_file_system_in_memory_is() {

@@ -150,7 +150,9 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// If the directory cannot be opened, the error [says so](is_not_opened): nothing was flushed, and
-    /// nothing is known about the data. Any other error is what the file system says about the data.
+    /// nothing is known about the data. Any other error is what the file system says about the data. A
+    /// lack of file descriptors is no error: the call waits for one, or flushes the whole file system
+    /// through the descriptor of the root.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Makes everything below `root` durable, contents and entries. syncfs(2) where it can be trusted,
@@ -233,12 +235,10 @@ impl NotOpened {
 
 /// Returns whether the error of a flush means that it did not begin: the file system has said nothing
 /// about the data. A later flush of the same can succeed.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the flusher does not ask for it yet")
-)]
 pub(crate) fn is_not_opened(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<NotOpened>())
+    // fsync(2) never returns ENOENT.
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
+    is_missing || error.get_ref().is_some_and(|inner| inner.is::<NotOpened>())
 }
 
 /// An exclusive lock, which is released on drop.

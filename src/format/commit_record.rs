@@ -111,11 +111,6 @@ impl CommitRecord {
         text
     }
 
-    /// Reads a record that is in memory.
-    pub(crate) fn decode(record: &[u8]) -> Result<Self, UnreadableRecord> {
-        CommitRecord::read(record).unwrap_or(Err(UnreadableRecord::Damaged))
-    }
-
     /// Reads a record, line by line, and stops at the first line that is not one of a record.
     ///
     /// So memory is bounded without a limit for the length of a record, which grows with its batch: a
@@ -217,7 +212,7 @@ mod tests {
     use super::*;
 
     fn decode(record: &[u8]) -> Result<CommitRecord, UnreadableRecord> {
-        CommitRecord::decode(record)
+        CommitRecord::read(record).unwrap()
     }
 
     fn put(name: &str, size: u64, staging_dir: StagingDir) -> Put {

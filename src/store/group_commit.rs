@@ -5,6 +5,7 @@
 //! directories are flushed together.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -194,11 +195,22 @@ impl<G: Send + Sync + 'static> GroupCommit<G> {
         let Err(error) = self.blocks.flush_shards(dirs.into_iter()) else {
             return;
         };
+        let path = error
+            .path()
+            .unwrap_or(self.blocks.layout().root())
+            .to_owned();
+        let kind = error
+            .io_error()
+            .map_or(io::ErrorKind::Other, io::Error::kind);
         let mut first = Some(error);
         for step in steps.iter_mut() {
             if let Ok(Step::Applied) = step {
                 let error = first.take().or_else(|| self.blocks.flusher().check().err());
-                *step = Err(error.unwrap_or(Error::Closed));
+                *step = Err(error.unwrap_or_else(|| Error::Io {
+                    action: "sync",
+                    path: path.clone(),
+                    source: kind.into(),
+                }));
             }
         }
     }

@@ -10,6 +10,7 @@ use super::blocks::Blocks;
 use super::flatfs::FlatFs;
 use super::opener::{DirState, Opener, locate};
 use super::options::Options;
+use super::saved_usage::UNCLEAN_MODE;
 use super::shared::Store;
 use crate::blocking;
 use crate::datastore::{Accuracy, DiskUsage};
@@ -203,8 +204,7 @@ impl Opener {
     /// Leaves a mark that the disk usage is not to be trusted if this session crashes. If there is no space for the
     /// mark, the cached figure is removed instead: blocks must be deletable on a full disk.
     fn mark_unclean(&self, mark: &Path) -> Result<()> {
-        const MODE: u32 = 0o644;
-        let written = self.disk.write_new(mark, b"", MODE, true);
+        let written = self.disk.write_new(mark, b"", UNCLEAN_MODE, true);
         match written.map_err(|error| Error::io("write", mark, error)) {
             Err(error) if error.is_full() => {
                 tracing::warn!(target: target::STORE, %error, "forgetting the cached disk usage, to open a store on a full disk");

@@ -173,13 +173,15 @@ impl Opener {
         let Some(stat) = found.map_err(|error| Error::io("look at", &path, error))? else {
             return Ok(None);
         };
+        let too_long = || self.not_a_store("its SHARDING is too long to name a shard function");
         if stat.kind == Kind::File && stat.len > MAX_SHARDING_SIZE {
-            return Err(self.not_a_store("its SHARDING is too long to name a shard function"));
+            return Err(too_long());
         }
-        let contents = self
-            .disk
-            .read(&path)
-            .map_err(|error| Error::io("read", &path, error))?;
+        let read = self.disk.read_at_most(&path, MAX_SHARDING_SIZE);
+        let contents = read.map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge => too_long(),
+            _ => Error::io("read", &path, error),
+        })?;
         let text = String::from_utf8_lossy(&contents);
         let read = match ReshardMarker::decode(&text) {
             Ok(Some(resharding)) => Ok(DirState::Resharding(resharding)),

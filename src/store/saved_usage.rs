@@ -1,16 +1,20 @@
 //! [`SavedUsage`]: the disk usage as the next session will find it.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, FlushTarget};
 use crate::datastore::DiskUsage;
-use crate::disk::{Publish, if_there};
+use crate::disk::{Publish, clean_up, if_there};
 use crate::disk_usage::{self, cache};
 use crate::error::{Error, Result};
 use crate::format::UNCLEAN;
 use crate::observe::target;
+
+/// The permissions of the mark that the store was not closed.
+pub(super) const UNCLEAN_MODE: u32 = 0o644;
 
 /// Saves the disk usage, unless it is stale: taken over from a session that was not closed, or unknown, and
 /// not counted since. go-ds-flatfs would trust such a figure for ever.
@@ -18,6 +22,8 @@ use crate::observe::target;
 pub(crate) struct SavedUsage {
     blocks: Arc<Blocks>,
     is_stale: AtomicBool,
+    /// Whether the mark that the store was not closed is known to be on the disk.
+    is_marked: AtomicBool,
 }
 
 impl SavedUsage {
@@ -25,6 +31,7 @@ impl SavedUsage {
         SavedUsage {
             blocks,
             is_stale: AtomicBool::new(is_stale),
+            is_marked: AtomicBool::new(false),
         }
     }
 
@@ -49,11 +56,38 @@ impl SavedUsage {
     }
 
     /// Saves the figure of the running session, without a flush.
-    pub(super) fn checkpoint(&self) -> Result<()> {
+    pub(crate) fn checkpoint(&self) -> Result<()> {
         if self.is_stale() {
             return Ok(());
         }
+        // Before the figure: a session that found a full disk has no mark yet, and after a crash a figure
+        // without a mark would be trusted.
+        self.ensure_unclean_mark()?;
         self.write(Publish::Lazily)
+    }
+
+    fn ensure_unclean_mark(&self) -> Result<()> {
+        if self.is_marked.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let blocks = &self.blocks;
+        let mark = blocks.layout().at_root(UNCLEAN);
+        let created = blocks
+            .disk()
+            .write_new(&mark, b"", UNCLEAN_MODE, true)
+            .map_err(|error| Error::io("write", &mark, error));
+        let marked = match created {
+            Err(error) if error.has_io_kind(io::ErrorKind::AlreadyExists) => Ok(()),
+            created => created
+                .and_then(|()| {
+                    let root = blocks.layout().root().to_owned();
+                    blocks.flusher().flush(&[FlushTarget::Dir(root)])
+                })
+                // The next checkpoint must not take it for durable.
+                .inspect_err(|_| clean_up(blocks.disk(), &mark)),
+        };
+        self.is_marked.store(marked.is_ok(), Ordering::SeqCst);
+        marked
     }
 
     /// Saves the figure at the end of a session, and removes the mark that the store was not closed. That there

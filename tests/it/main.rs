@@ -35,6 +35,7 @@ mod layers;
 mod mounts;
 mod move_and_reshard;
 mod open_file_limit;
+mod planted_files;
 mod public_types;
 mod queries;
 mod read_only;

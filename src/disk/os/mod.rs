@@ -13,7 +13,7 @@ mod retry;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -76,15 +76,30 @@ impl OsDisk {
         below_root.unwrap_or(At::cwd(path))
     }
 
-    /// Flushes something that cannot be opened because of `error`. Where one flush of the file system
-    /// reaches it, the descriptor of the root is enough for that.
-    fn sync_unopened(&self, path: &Path, error: io::Error) -> io::Result<()> {
-        let is_refused =
-            platform::is_out_of_files(&error) || error.kind() == io::ErrorKind::PermissionDenied;
-        let root = self.root.get().filter(|root| root.at(path).is_some());
-        match root {
-            Some(root) if is_refused && root.syncs_all_at_once() => root.sync_file_system(),
-            _ => Err(NotOpened::wrap(error)),
+    /// Flushes what is at the path, which `open` opens.
+    fn sync_opened(
+        &self,
+        path: &Path,
+        mut open: impl FnMut() -> io::Result<File>,
+    ) -> io::Result<()> {
+        loop {
+            let error = match open() {
+                Ok(file) => return platform::sync(&file),
+                Err(error) => error,
+            };
+            let is_out_of_files = platform::is_out_of_files(&error);
+            // Where one flush of the file system reaches it, the descriptor of the root is enough.
+            if is_out_of_files || error.kind() == io::ErrorKind::PermissionDenied {
+                let root = self.root.get().filter(|root| root.at(path).is_some());
+                if let Some(root) = root.filter(|root| root.syncs_all_at_once()) {
+                    return root.sync_file_system();
+                }
+            }
+            // Elsewhere only time helps. An error would leave the caller with a change that it can
+            // neither acknowledge nor take back.
+            if !is_out_of_files {
+                return Err(NotOpened::wrap(error));
+            }
         }
     }
 }
@@ -161,17 +176,11 @@ impl Disk for OsDisk {
     }
 
     fn sync_file(&self, file: &Path) -> io::Result<()> {
-        match self.at(file).open_file() {
-            Ok(file) => platform::sync(&file),
-            Err(error) => self.sync_unopened(file, error),
-        }
+        self.sync_opened(file, || self.at(file).open_file())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        match self.at(dir).open_dir() {
-            Ok(dir) => platform::sync(&dir),
-            Err(error) => self.sync_unopened(dir, error),
-        }
+        self.sync_opened(dir, || self.at(dir).open_dir())
     }
 
     fn sync_all(&self, root: &Path) -> io::Result<()> {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use crate::blocking;
-use crate::disk::Disk;
+use crate::disk::{Disk, is_not_opened};
 use crate::error::{Error, Result};
 use crate::observe::{Flush, target};
 use crate::sync::lock;
@@ -25,7 +25,8 @@ pub(crate) const PARALLEL_FLUSHES: usize = 8;
 ///
 /// A failed flush is final. The kernel reports it once, and drops what it could not write; a second
 /// flush would succeed without it. So once a flush has failed that acknowledged writes depend on, this
-/// flusher is poisoned: it never says again that something is durable.
+/// flusher is poisoned: it never says again that something is durable. A flush that did not begin, since a
+/// directory could not be opened, says nothing about the data: it fails its callers only.
 #[derive(Debug)]
 pub(crate) struct Flusher {
     disk: Arc<dyn Disk>,
@@ -106,6 +107,25 @@ impl Flusher {
         results.collect()
     }
 
+    /// Makes the entries of a batch's directory durable, after its record was created or removed.
+    ///
+    /// Any failure poisons, also one that says nothing about the data: a power cut may leave the record
+    /// or take it away, so a write that followed could be undone by a recovery.
+    pub(crate) fn flush_record_dir(&self, dir: &Path) -> Result<()> {
+        let targets = [FlushTarget::Dir(dir.to_owned())];
+        let round = self.join(&targets);
+        let failed = round
+            .failures()
+            .iter()
+            .find(|failure| failure.concerns(&targets));
+        if let Some(failure) = failed
+            && !self.is_poisoned()
+        {
+            self.poison(failure);
+        }
+        self.result(&round, &targets)
+    }
+
     /// Fails once the flusher is poisoned.
     ///
     /// # Errors
@@ -146,7 +166,7 @@ impl Flusher {
             let failures = self.flush_round(&lock(&round.targets));
             flush.end(!failures.is_empty());
             // Before the round has ended: no caller of it may find the flusher not poisoned.
-            self.poison(&failures);
+            self.poison_by_shared(&failures);
             let _ = round.failures.set(failures);
             drop(running);
             rounds = lock(&self.rounds);
@@ -155,30 +175,32 @@ impl Flusher {
     }
 
     fn result(&self, round: &Round, targets: &[FlushTarget]) -> Result<()> {
-        let failures = round.failures.get().map_or(&[][..], Vec::as_slice);
-        for failure in failures {
-            if failure.target == FlushTarget::All || targets.contains(&failure.target) {
-                return Err(failure.to_error());
-            }
+        let failures = round.failures();
+        match failures.iter().find(|failure| failure.concerns(targets)) {
+            Some(failure) => Err(failure.to_error()),
+            None => self.check(),
         }
-        self.check()
     }
 
     /// Remembers the first failure of a flush that acknowledged writes depend on. The failure to flush a
     /// file concerns only the caller that is about to publish it.
-    fn poison(&self, failures: &[FlushFailure]) {
-        let shared = failures
-            .iter()
-            .find(|failure| !matches!(failure.target, FlushTarget::File(_)));
+    fn poison_by_shared(&self, failures: &[FlushFailure]) {
+        let shared = failures.iter().find(|failure| {
+            !matches!(failure.target, FlushTarget::File(_)) && !is_not_opened(&failure.error)
+        });
         if let Some(failure) = shared {
-            tracing::error!(
-                target: target::STORE,
-                path = %self.root.display(),
-                error = %failure.error,
-                "a flush failed, the store takes no more writes"
-            );
-            let _ = self.failure.set(Arc::new(failure.to_error()));
+            self.poison(failure);
         }
+    }
+
+    fn poison(&self, failure: &FlushFailure) {
+        tracing::error!(
+            target: target::STORE,
+            path = %self.root.display(),
+            error = %failure.error,
+            "a flush failed, the store takes no more writes"
+        );
+        let _ = self.failure.set(Arc::new(failure.to_error()));
     }
 
     fn flush_round(&self, targets: &BTreeSet<FlushTarget>) -> Vec<FlushFailure> {
@@ -209,7 +231,17 @@ impl Flusher {
     }
 }
 
+impl Round {
+    fn failures(&self) -> &[FlushFailure] {
+        self.failures.get().map_or(&[], Vec::as_slice)
+    }
+}
+
 impl FlushFailure {
+    fn concerns(&self, targets: &[FlushTarget]) -> bool {
+        self.target == FlushTarget::All || targets.contains(&self.target)
+    }
+
     fn to_error(&self) -> Error {
         let source = match self.error.raw_os_error() {
             Some(code) => io::Error::from_raw_os_error(code),

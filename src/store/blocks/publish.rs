@@ -59,7 +59,7 @@ impl Blocks {
     }
 
     fn create(&self, block: &BlockKey, path: &Path, new: NewBlock<'_>) -> Result<()> {
-        self.change(block, || {
+        let create = || {
             let created = match new {
                 NewBlock::Value(value) => {
                     let (temp, mode) = (self.temp_files.next(), self.temp_files.mode());
@@ -70,7 +70,12 @@ impl Blocks {
             };
             created.map_err(|error| Error::io(new.action(), path, error))?;
             Ok(Change::new_file(new.size()))
-        })
+        };
+        match new {
+            // On a file system without unnamed files this takes a temp file.
+            NewBlock::Value(_) => self.temp_files.with_dir(|| self.change(block, create)),
+            NewBlock::TempFile { .. } | NewBlock::Staged { .. } => self.change(block, create),
+        }
     }
 
     /// Replaces a block. The contents of the new one are durable before the rename, since those of the old

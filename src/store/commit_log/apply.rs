@@ -65,8 +65,7 @@ impl<'a> Application<'a> {
         // Before the key locks are released: a record that comes back after a power cut would be applied over
         // the writes that follow.
         if durable {
-            let dir = FlushTarget::Dir(self.batch.dir.clone());
-            self.blocks.flusher().flush(&[dir])?;
+            self.blocks.flusher().flush_record_dir(&self.batch.dir)?;
         }
         Ok(())
     }

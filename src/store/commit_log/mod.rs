@@ -134,7 +134,7 @@ impl CommitLog {
         // it takes no more writes that the record could undo, and the batch's directory stays until the next
         // open.
         let flusher = self.blocks.flusher();
-        let flushed = flusher.flush(&[FlushTarget::Dir(batch.dir.clone())]);
+        let flushed = flusher.flush_record_dir(&batch.dir);
         flushed.inspect_err(|_| clean_up(self.blocks.disk(), &record))
     }
 

@@ -1,14 +1,14 @@
 //! Recovery: commits that a crash interrupted, as an open finds them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::apply::Attempt;
 use super::{CommitLog, CommittedBatch};
 use crate::disk::{Kind, if_there, remove_tree};
 use crate::error::{Error, Result};
-use crate::format::{COMMIT, CommitRecord, UnreadableRecord};
+use crate::format::{COMMIT, CommitRecord, StagingDir, UnreadableRecord};
 use crate::observe::{self, target};
-use crate::store::blocks::FlushTarget;
 
 impl CommitLog {
     /// Cleans up after a session that crashed, before the store is used: applies committed batches, and removes
@@ -77,11 +77,11 @@ impl CommitLog {
     /// The batch in `dir`, if it is committed.
     fn read_batch(&self, dir: PathBuf) -> Result<Option<CommittedBatch>> {
         let path = dir.join(COMMIT);
-        let read = if_there(self.blocks.disk().read(&path));
-        let Some(contents) = read.map_err(|error| Error::io("read", &path, error))? else {
+        let failed = |error| Error::io("read", &path, error);
+        let Some(file) = if_there(self.blocks.disk().open(&path)).map_err(failed)? else {
             return Ok(None);
         };
-        match CommitRecord::decode(&contents) {
+        match CommitRecord::read(file).map_err(failed)? {
             Ok(record) if self.is_whole(&dir, &record)? => Ok(Some(CommittedBatch { dir, record })),
             Err(UnreadableRecord::Version(version)) => {
                 Err(Error::UnknownCommitRecord { path, version })
@@ -96,7 +96,7 @@ impl CommitLog {
                 // Durably, and before the blocks that it names: should this be interrupted, the record must
                 // not be found beside a part of them.
                 self.remove_file(&path)?;
-                self.blocks.flusher().flush(&[FlushTarget::Dir(dir)])?;
+                self.blocks.flusher().flush_record_dir(&dir)?;
                 Ok(None)
             }
         }
@@ -110,7 +110,23 @@ impl CommitLog {
 
     /// Whether the blocks that are still in the batch's directory have the sizes that the record says: a
     /// block that is cut short must never be published.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unexpected`] if a staging directory that it names is not a directory: a symbolic link could
+    /// have a file from outside of the store published as a block.
     fn is_whole(&self, dir: &Path, record: &CommitRecord) -> Result<bool> {
+        let staging_dirs: BTreeSet<StagingDir> = record.puts.iter().map(|put| put.lane).collect();
+        for staging_dir in staging_dirs {
+            let path = staging_dir.dir(dir);
+            let found = if_there(self.blocks.disk().stat(&path));
+            match found.map_err(|error| Error::io("look at", &path, error))? {
+                Some(stat) if stat.kind != Kind::Dir => {
+                    return Err(stat.kind.unexpected(path, "directory"));
+                }
+                _ => {}
+            }
+        }
         for put in &record.puts {
             let path = put.staged(dir);
             let found = if_there(self.blocks.disk().stat(&path));

@@ -7,6 +7,7 @@ use super::calls::{BatchWrite, StoreCall};
 use super::inspect::{below_temp, blocks};
 use super::model::StoreModel;
 use super::setup::{DURABLE, StoreSetup, all_setups, durable_with_and_without_syncfs};
+use crate::disk::Disk;
 use crate::error::Error;
 use crate::store::{Durability, FlatFs};
 use crate::testing::fault_disk::{DataLoss, DiskOp, FaultDisk, Refusal};
@@ -166,4 +167,61 @@ async fn a_flush_that_panics_is_not_reported_as_a_success() {
     for outcome in futures::future::join_all(writes).await {
         assert!(matches!(outcome.unwrap(), Err(Error::Runtime)));
     }
+}
+
+/// The failure to open a directory says nothing about the data.
+#[tokio::test]
+async fn a_directory_that_cannot_be_opened_to_flush_it_fails_only_the_writes_in_it() {
+    for setup in durable_with_and_without_syncfs() {
+        let (disk, store) = setup.store_with(INITIAL).await;
+        let missing = disk.refuse(|op, path| {
+            (op == DiskOp::SyncDir && path.ends_with("AA")).then_some(ErrorKind::NotFound)
+        });
+        let error = StoreCall::Put("AA2", "two").run(&store).await.unwrap_err();
+        assert!(matches!(error, Error::Io { action: "sync", .. }), "{error}");
+        StoreCall::Put("BB1", "three").run(&store).await.unwrap();
+        drop(missing);
+        StoreCall::Put("AA3", "four").run(&store).await.unwrap();
+        store.sync().await.unwrap();
+        store.close().await.unwrap();
+    }
+}
+
+/// A record whose removal may not be durable could be applied over later writes.
+#[tokio::test]
+async fn a_batch_directory_that_cannot_be_opened_to_flush_it_poisons_the_store() {
+    let commit = StoreCall::Commit(vec![BatchWrite::Put("AA1", "one, in a batch")]);
+    // The first flush is that of the staged blocks, when nothing is committed; the second is that of the
+    // record, the third that of its removal.
+    for (flush, poisons) in [(1, false), (2, true), (3, true)] {
+        let (disk, store) = DURABLE.store_with(INITIAL).await;
+        let mut flushes = 0;
+        let missing = disk.refuse(move |op, path: &Path| {
+            let is_batch = path.to_string_lossy().contains("batch-");
+            flushes += u32::from(op == DiskOp::SyncDir && is_batch);
+            (op == DiskOp::SyncDir && is_batch && flushes == flush).then_some(ErrorKind::NotFound)
+        });
+        commit.run(&store).await.unwrap_err();
+        drop(missing);
+        let put = StoreCall::Put("CC1", "after it").run(&store).await;
+        match put {
+            Ok(()) => assert!(!poisons, "{flush}"),
+            Err(error) => assert!(
+                poisons && matches!(error, Error::FlushFailed { .. }),
+                "{flush}: {error}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lazy_put_creates_the_directory_of_temp_files_again() {
+    let setup = StoreSetup {
+        durability: Durability::OnSync,
+        ..DURABLE
+    };
+    let (disk, store) = setup.store_with(&[]).await;
+    disk.remove_dir(Path::new("/disk/store/.temp")).unwrap();
+    StoreCall::Put("AA1", "one").run(&store).await.unwrap();
+    assert_eq!(blocks(&store).await.len(), 1);
 }

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use super::calls::{BatchWrite, StoreCall};
 use super::inspect::{below_temp, blocks, exact_usage, true_usage};
 use super::model::StoreModel;
 use super::setup::all_setups;
+use crate::disk::Disk;
 use crate::error::Error;
 use crate::key::Key;
 use crate::testing::fault_disk::{DataLoss, DiskOp, FaultDisk, Refusal};
@@ -183,4 +185,36 @@ async fn a_crash_on_a_full_disk_leaves_no_stale_disk_usage() {
         let store = setup.open(&disk_after).await;
         assert_eq!(exact_usage(&store).await.bytes, true_usage(&disk_after));
     }
+}
+
+#[tokio::test]
+async fn a_disk_usage_that_is_saved_once_there_is_space_again_is_not_trusted_after_a_crash() {
+    for setup in all_setups() {
+        let (disk, store) = setup.store_with(INITIAL).await;
+        store.close().await.unwrap();
+        let full = full(&disk);
+        let store = setup.open(&disk).await;
+        // The count runs in the background.
+        while store.store.saved_usage.is_stale() {
+            tokio::task::yield_now().await;
+        }
+        assert!(disk.stat(unclean()).is_err());
+        let saved = store.store.saved_usage.checkpoint();
+        assert!(saved.unwrap_err().is_full());
+        drop(full);
+        store.store.saved_usage.checkpoint().unwrap();
+        StoreCall::Put("CC1", "after it").run(&store).await.unwrap();
+        let losses = (0..20).map(DataLoss::SomeUnflushed);
+        for loss in losses.chain([DataLoss::None, DataLoss::AllUnflushed]) {
+            let found = disk.reboot(loss);
+            let has_figure = found.stat(Path::new("/disk/store/diskUsage.cache")).is_ok();
+            assert!(!has_figure || found.stat(unclean()).is_ok(), "{loss:?}");
+            let store = setup.open(&found).await;
+            assert_eq!(exact_usage(&store).await.bytes, true_usage(&found));
+        }
+    }
+}
+
+fn unclean() -> &'static Path {
+    Path::new("/disk/store/.unclean")
 }

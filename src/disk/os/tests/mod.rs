@@ -449,21 +449,47 @@ fn a_special_file_cannot_be_locked() {
 fn a_flush_of_what_cannot_be_opened_says_so_unless_the_root_reaches_it() {
     let dir = dir();
     let disk = disk();
-    let (absent, out_of_files) = (dir.path().join("absent"), || Errno::MFILE.into());
+    let absent = dir.path().join("absent");
     for synced in [disk.sync_dir(&absent), disk.sync_file(&absent)] {
         let error = synced.unwrap_err();
         assert!(is_not_opened(&error) && error.kind() == ErrorKind::NotFound);
     }
-    let unlocked = disk.sync_unopened(&absent, out_of_files());
-    assert!(is_not_opened(&unlocked.unwrap_err()));
     let _guard = disk.lock(&dir.path().join("lock")).unwrap().unwrap();
-    let locked = disk.sync_unopened(&absent, out_of_files());
-    assert_eq!(locked.is_ok(), disk.syncs_all_at_once());
-    let outside = disk.sync_unopened(Path::new("/"), out_of_files());
+    for (errno, may_be_reached) in [
+        (Errno::ACCESS, true),
+        (Errno::NOENT, false),
+        (Errno::LOOP, false),
+    ] {
+        let synced = disk.sync_opened(&absent, || Err(errno.into()));
+        let is_reached = may_be_reached && disk.syncs_all_at_once();
+        assert_eq!(synced.is_ok(), is_reached, "{errno}");
+        assert!(synced.is_ok() || is_not_opened(&synced.unwrap_err()));
+    }
+    let outside = disk.sync_opened(Path::new("/"), || Err(Errno::ACCESS.into()));
     assert!(is_not_opened(&outside.unwrap_err()));
-    let missing = disk.sync_unopened(&absent, Errno::NOENT.into());
-    assert!(is_not_opened(&missing.unwrap_err()));
     assert!(!is_not_opened(&Errno::IO.into()));
+}
+
+#[test]
+fn a_flush_waits_for_a_free_descriptor_unless_the_root_reaches_the_file() {
+    let dir = dir();
+    let (disk, path) = (disk(), file(&dir, "file"));
+    let sync = |disk: &OsDisk| {
+        let mut refusals = 0;
+        let synced = disk.sync_opened(&path, || {
+            refusals += 1;
+            match refusals {
+                1..30 => Err(Errno::MFILE.into()),
+                _ => File::open(&path),
+            }
+        });
+        synced.unwrap();
+        refusals
+    };
+    assert_eq!(sync(&disk), 30);
+    let _guard = disk.lock(&dir.path().join("lock")).unwrap().unwrap();
+    let expected = if disk.syncs_all_at_once() { 1 } else { 30 };
+    assert_eq!(sync(&disk), expected);
 }
 
 #[test]
