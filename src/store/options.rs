@@ -47,8 +47,8 @@ pub struct Options {
 /// In the less durable modes a power cut can lose the writes of about the last half minute: by then the
 /// kernel has written older ones back by itself.
 ///
-/// All of this relies on what the disk and the file system do for a flush. For example, syncfs(2) does not
-/// report failed writes before Linux 5.8.
+/// All of this depends on a disk and a file system that do what a flush asks for, and report what could
+/// not be written.
 ///
 /// With serde the values are `every-write`, `commits` and `on-sync`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
