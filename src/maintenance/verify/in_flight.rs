@@ -55,8 +55,11 @@ fn entry_in_flight(disk: &dyn Disk, temp: &Path, name: &OsStr, kind: Kind) -> Fi
     let path = temp.join(name);
     let record = path.join(COMMIT);
     if kind == Kind::Dir {
-        match if_there(disk.read(&record)) {
-            Ok(Some(contents)) if is_record(&contents) => {
+        let opened = if_there(disk.open(&record));
+        let read = opened.and_then(|file| file.map(CommitRecord::read).transpose());
+        match read {
+            // One of a later version is applied by that version.
+            Ok(Some(Ok(_) | Err(UnreadableRecord::Version(_)))) => {
                 return Finding::new(record, None, Problem::PendingCommit);
             }
             Ok(_) => {}
@@ -64,14 +67,6 @@ fn entry_in_flight(disk: &dyn Disk, temp: &Path, name: &OsStr, kind: Kind) -> Fi
         }
     }
     Finding::new(path, None, Problem::Leftover)
-}
-
-/// One of a later version is carried out by that.
-fn is_record(contents: &[u8]) -> bool {
-    !matches!(
-        CommitRecord::decode(contents),
-        Err(UnreadableRecord::Damaged)
-    )
 }
 
 fn unreadable_record(record: PathBuf, error: io::Error) -> Finding {
