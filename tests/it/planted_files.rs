@@ -77,7 +77,7 @@ async fn sparse_files_in_place_of_a_record_and_the_cached_usage_are_not_read_int
     store.close().await.unwrap();
     let grown = peak_memory() - before;
     assert!(grown < 1 << 20, "{grown} KiB");
-    assert_eq!(home.in_flight(), [""; 0]);
+    assert_eq!(home.temp_names(), [""; 0]);
 }
 
 async fn exact(store: &FlatFs) -> u64 {

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::format::Put;
 use crate::observe::target;
 use crate::store::Durability;
-use crate::store::blocks::{Blocks, FlushTarget, NewBlock, PARALLEL_FLUSHES};
+use crate::store::blocks::{Blocks, NewBlock, PARALLEL_FLUSHES};
 
 /// A thread is worth starting for this many blocks. Fewer in tests, so that these see it.
 const MIN_BLOCKS_PER_THREAD: usize = if cfg!(test) { 2 } else { 512 };

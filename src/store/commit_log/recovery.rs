@@ -116,7 +116,8 @@ impl CommitLog {
     /// [`Error::Unexpected`] if a staging directory that it names is not a directory: a symbolic link could
     /// have a file from outside of the store published as a block.
     fn is_whole(&self, dir: &Path, record: &CommitRecord) -> Result<bool> {
-        let staging_dirs: BTreeSet<StagingDir> = record.puts.iter().map(|put| put.lane).collect();
+        let staging_dirs: BTreeSet<StagingDir> =
+            record.puts.iter().map(|put| put.staging_dir).collect();
         for staging_dir in staging_dirs {
             let path = staging_dir.dir(dir);
             let found = if_there(self.blocks.disk().stat(&path));
