@@ -173,6 +173,7 @@ mod store;
 mod sync;
 #[cfg(test)]
 mod testing;
+mod walk;
 
 #[cfg(feature = "cid")]
 pub use cid;

@@ -52,9 +52,19 @@ impl Listing {
 
     /// Returns the next entry.
     pub(crate) fn next_entry(&mut self) -> io::Result<Option<CurrentEntry<'_>>> {
-        let kind = self.0.advance()?;
+        let kind = self.advance()?;
+        Ok(kind.map(|kind| self.current(kind)))
+    }
+
+    /// Moves to the next entry and returns its kind.
+    pub(crate) fn advance(&mut self) -> io::Result<Option<Kind>> {
+        self.0.advance()
+    }
+
+    /// Returns the current entry, which is of this kind.
+    pub(crate) fn current(&self, kind: Kind) -> CurrentEntry<'_> {
         let entries = &*self.0;
-        Ok(kind.map(|kind| CurrentEntry { entries, kind }))
+        CurrentEntry { entries, kind }
     }
 
     /// Reads the remaining names into memory, and closes the directory. `dir` is its path.

@@ -28,7 +28,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-pub(crate) use self::listing::{CurrentEntry, DirEntry, Listing};
+#[cfg(test)]
+pub(crate) use self::listing::DirEntry;
+pub(crate) use self::listing::{CurrentEntry, Listing};
 pub(crate) use self::os::{OsDisk, RecordLock, canonical, resolve};
 pub(crate) use self::publish::{Publish, clean_up, create_dir_if_absent, publish, remove_tree};
 use crate::error::Error;

@@ -1,27 +1,30 @@
-//! A count of the store while it is in use.
+//! A count of the disk usage while the store is in use.
 //!
-//! Shard directories are counted one after another. A change in one that is still to come needs no
-//! entry: the count will see it. A change in one that is done goes straight into the total. In the
-//! one that is being counted, the set of settled names tells the two apart, file by file.
+//! Shard directories are counted one after another. A change in a directory that is still to be counted is
+//! not noted: the count will see it. A change in one that was counted is added to the total. In the directory
+//! that is being counted, the set of settled names tells for each file which of the two applies.
 //!
-//! Its files are looked at some at a time, and changed meanwhile, so what was seen of one may be its
-//! size before a change or after it. Then they are settled together, while no change is under way. A
-//! change that has ended by then has settled its file itself, with the size that it left, and what was
-//! seen doesn't count. Any other change begins later: what was seen is the size before it.
+//! The files of a directory are looked at in groups, and may change meanwhile, so the size that was seen may be
+//! that before or after a change. Then the group is settled at once, while no change is in progress. A change
+//! that has ended before has settled its file itself, with the size after it, and the size that was seen is
+//! dropped. Any other change begins later, and the size that was seen is the one before it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
-use super::{Change, UsageTracker, signed};
+use super::{Change, ROOT, UsageTracker, signed};
 use crate::disk::{Disk, Kind, Stat, if_there};
 use crate::error::{Error, Result};
-use crate::format::{BlockKey, DISK_USAGE, LOCK, Layout, TEMP, UNCLEAN};
+use crate::format::{DISK_USAGE, LOCK, Layout, TEMP, UNCLEAN};
+use crate::walk::{RootEntries, ShardDir};
 
 #[derive(Debug)]
 pub(super) struct Count {
     total: i64,
     pending: HashSet<String>,
+    /// The sizes of the directories that were counted.
+    dirs: HashMap<String, u64>,
     current: Option<Current>,
 }
 
@@ -43,22 +46,26 @@ struct Seen {
 }
 
 impl Count {
-    /// Counts what stands in the root. No directory may be made meanwhile.
+    /// Counts the files in the root. No directory may be created meanwhile.
     pub(super) fn begin(disk: &dyn Disk, layout: &Layout) -> Result<Self> {
+        let root = size(disk, layout.root())?.map_or(0, |stat| stat.len);
+        let temp = size(disk, &layout.temp())?.map_or(0, |stat| stat.len);
+        let dirs = [(ROOT, root), (TEMP, temp)].map(|(name, size)| (name.to_owned(), size));
         let mut count = Count {
-            total: size(disk, layout.root())?.map_or(0, |stat| signed(stat.len)),
+            total: signed(root),
             pending: HashSet::new(),
+            dirs: dirs.into(),
             current: None,
         };
-        let failed = |error| Error::io("list", layout.root(), error);
-        for entry in disk.list(layout.root()).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
+        for entry in RootEntries::list(disk, layout.root())? {
+            let entry = entry?;
             let name = entry.name.to_string_lossy();
             match entry.kind {
-                Kind::Dir if !name.starts_with('.') => {
+                // Foreign directories too: go-ds-flatfs counts them.
+                Kind::Dir if !entry.is_hidden() => {
                     count.pending.insert(name.into_owned());
                 }
-                Kind::Dir if name == TEMP => count.add(disk, &layout.temp())?,
+                Kind::Dir if name == TEMP => count.grow(signed(temp)),
                 Kind::File if ![DISK_USAGE, LOCK, UNCLEAN].contains(&name.as_ref()) => {
                     count.add(disk, &layout.at_root(&name))?;
                 }
@@ -82,18 +89,22 @@ impl Count {
         self.pending.iter().cloned().collect()
     }
 
+    pub(super) fn dirs(&self) -> &HashMap<String, u64> {
+        &self.dirs
+    }
+
     pub(super) fn total(&self) -> i64 {
         self.total
     }
 
-    /// A change of a block that was made while the count runs.
-    pub(super) fn block(&mut self, shard: &str, block: &BlockKey, change: Change) {
+    /// Takes in a change of a file that was made while the count runs.
+    pub(super) fn file(&mut self, shard: &str, name: &str, change: Change) {
         if self.pending.contains(shard) {
             return;
         }
         match &mut self.current {
             Some(current) if current.shard == shard => {
-                let name = current.hasher.hash_one(block.file_name().as_bytes());
+                let name = current.hasher.hash_one(name.as_bytes());
                 if current.settled.insert(name) {
                     self.grow(signed(change.after));
                 } else {
@@ -104,7 +115,7 @@ impl Count {
         }
     }
 
-    /// Goes to the next directory; the hasher for the names in it.
+    /// Begins with the next directory. Returns the hasher for the names in it.
     fn enter(&mut self, shard: &str) -> RandomState {
         let hasher = RandomState::new();
         self.pending.remove(shard);
@@ -128,13 +139,14 @@ impl Count {
         }
     }
 
-    /// A shard directory that was made while the count runs: it was not there when it began.
-    pub(super) fn new_dir(&mut self, change: Change) {
+    /// Takes in a shard directory that was created while the count runs. It is not among the pending ones.
+    pub(super) fn new_dir(&mut self, shard: &str, change: Change) {
+        self.dirs.insert(shard.to_owned(), change.after);
         self.grow(change.delta());
     }
 }
 
-/// Counts what stands in the root, and the shard directories without what is in them.
+/// Counts the root and its files, and the shard directories without the files in them.
 pub(crate) fn count_overhead(disk: &dyn Disk, layout: &Layout) -> Result<u64> {
     let mut count = Count::begin(disk, layout)?;
     for shard in count.pending() {
@@ -143,29 +155,31 @@ pub(crate) fn count_overhead(disk: &dyn Disk, layout: &Layout) -> Result<u64> {
     Ok(u64::try_from(count.total()).unwrap_or(0))
 }
 
-/// How many files are looked at before they are settled, which takes some 10 µs.
-const SOME: usize = 256;
+/// The number of files that are looked at before they are settled, which takes some 10 µs.
+const FILES_PER_SETTLE: usize = 256;
 
-/// Counts one of the directories that [`UsageTracker::begin_count`] answered, unless `stop` says to stop.
+/// Counts one of the directories that [`UsageTracker::begin_count`] returned, unless `stop` says to stop.
 pub(crate) fn count_dir(
-    meter: &UsageTracker,
+    tracker: &UsageTracker,
     disk: &dyn Disk,
     layout: &Layout,
     shard: &str,
     stop: impl Fn() -> bool,
 ) -> Result<()> {
     let dir = layout.at_root(shard);
-    let Some(hasher) = meter.step(|count| count.enter(shard)) else {
+    let Some(hasher) = tracker.step(|count| count.enter(shard)) else {
         return Ok(());
     };
     let len = size(disk, &dir)?.map_or(0, |stat| stat.len);
-    meter.step(|count| count.grow(signed(len)));
-    let failed = |error| Error::io("list", &dir, error);
-    let Some(mut listing) = if_there(disk.list(&dir)).map_err(failed)? else {
+    tracker.step(|count| {
+        count.grow(signed(len));
+        count.dirs.insert(shard.to_owned(), len);
+    });
+    let Some(mut entries) = ShardDir::open(disk, layout.root(), shard)? else {
         return Ok(());
     };
-    let mut seen = Vec::with_capacity(SOME);
-    while let Some(entry) = listing.next_entry().map_err(failed)? {
+    let mut seen = Vec::with_capacity(FILES_PER_SETTLE);
+    while let Some(entry) = entries.next_entry()? {
         if entry.kind != Kind::File {
             continue;
         }
@@ -178,15 +192,15 @@ pub(crate) fn count_dir(
             name: hasher.hash_one(entry.name().as_encoded_bytes()),
             len: stat.map_or(0, |stat| stat.len),
         });
-        if seen.len() == SOME {
-            meter.step(|count| count.settle(&mut seen));
+        if seen.len() == FILES_PER_SETTLE {
+            tracker.step(|count| count.settle(&mut seen));
         }
     }
-    meter.step(|count| count.settle(&mut seen));
+    tracker.step(|count| count.settle(&mut seen));
     Ok(())
 }
 
-/// What is at the path, `None` if it has gone.
+/// Returns what is at the path, `None` if it does not exist.
 fn size(disk: &dyn Disk, path: &Path) -> Result<Option<Stat>> {
     if_there(disk.stat(path)).map_err(|error| Error::io("read the size of", path, error))
 }

@@ -14,7 +14,7 @@ pub(crate) use self::commit_record::{CommitRecord, Put, UnreadableRecord};
 pub(crate) use self::layout::Layout;
 pub(crate) use self::names::{
     COMMIT, DISK_USAGE, LOCK, QUARANTINE, README, SET_ASIDE, SHARDING, TEMP, UNCLEAN, is_known,
-    is_shard_name,
+    is_left_over, is_shard_name,
 };
 pub(crate) use self::reshard_marker::{ReshardMarker, UnreadableMarker};
 pub use self::shard::Shard;

@@ -39,3 +39,11 @@ pub(crate) fn is_known(name: &OsStr) -> bool {
         .iter()
         .any(|known| name == *known)
 }
+
+/// Whether a file in a shard directory is a temp file of an old version of go-ds-flatfs: `put-` and a
+/// number. Such versions wrote them beside the blocks, and left them there after a crash.
+pub(crate) fn is_left_over(name: &OsStr) -> bool {
+    name.to_str()
+        .and_then(|name| name.strip_prefix("put-"))
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}

@@ -1,4 +1,4 @@
-//! [`ReshardMarker`]: the text of `SHARDING` while a store is re-sharded. No I/O.
+//! [`ReshardMarker`]: the contents of `SHARDING` while a store is re-sharded, as text. No I/O.
 //!
 //! The marker replaces the old shard function in one step, and the new one replaces the marker in one
 //! step. So at no moment can a program open the store and miss blocks. go-ds-flatfs and kubo refuse the
@@ -7,29 +7,66 @@
 //! ```text
 //! /repo/flatfs/shard/resharding/1 from next-to-last/2 to prefix/3; run "flatfs reshard" again to complete it
 //! ```
+//!
+//! A re-sharding that was interrupted and goes on to another function has moved blocks to where an earlier
+//! function says. Version 2 of the line names these functions:
+//!
+//! ```text
+//! /repo/flatfs/shard/resharding/2 from next-to-last/2 via prefix/3 to suffix/2; run "flatfs reshard" …
+//! ```
 
 use super::shard::Shard;
 use crate::error::{Error, Result};
 
 const MAGIC: &str = "/repo/flatfs/shard/resharding/";
-const VERSION: u32 = 1;
+/// From one function to another one.
+const DIRECT: u32 = 1;
+/// By way of others.
+const VIA_OTHERS: u32 = 2;
 const ADVICE: &str = r#"run "flatfs reshard" again to complete it"#;
 
-/// A change of a store's shard function that is in progress, or was interrupted. Each block is in the
-/// directory that one of the two functions gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A change of a store's shard function that is under way, or was interrupted. Each block is where one of
+/// its functions says.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReshardMarker {
+    /// The function that the store had.
     pub(crate) from: Shard,
+    /// The functions to which an interrupted re-sharding has moved blocks, in this order.
+    pub(crate) via: Vec<Shard>,
     pub(crate) to: Shard,
 }
 
 impl ReshardMarker {
-    pub(crate) fn encode(&self) -> String {
-        let (from, to) = (self.from.short(), self.to.short());
-        format!("{MAGIC}{VERSION} from {from} to {to}; {ADVICE}\n")
+    /// A re-sharding that begins.
+    pub(crate) fn new(from: Shard, to: Shard) -> Self {
+        let via = Vec::new();
+        ReshardMarker { from, via, to }
     }
 
-    /// Parses a marker. Returns `None` if the text is not a marker, and should be a shard function.
+    /// Returns the marker of a re-sharding that goes on to `to`.
+    pub(crate) fn resumed(mut self, to: Shard) -> Self {
+        if self.to != to && !self.sources().any(|source| source == self.to) {
+            self.via.push(self.to);
+        }
+        ReshardMarker { to, ..self }
+    }
+
+    /// Returns the functions by which blocks may still be placed.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = Shard> {
+        std::iter::once(self.from).chain(self.via.iter().copied())
+    }
+
+    pub(crate) fn encode(&self) -> String {
+        let (from, to) = (self.from.short(), self.to.short());
+        if self.via.is_empty() {
+            return format!("{MAGIC}{DIRECT} from {from} to {to}; {ADVICE}\n");
+        }
+        let via: Vec<String> = self.via.iter().map(|shard| shard.short()).collect();
+        let via = via.join(",");
+        format!("{MAGIC}{VIA_OTHERS} from {from} via {via} to {to}; {ADVICE}\n")
+    }
+
+    /// Reads a marker. Returns `None` if the text isn't one, and should be a shard function.
     ///
     /// # Errors
     ///
@@ -40,7 +77,7 @@ impl ReshardMarker {
         };
         let (version, rest) = text.split_once(' ').unwrap_or((text, ""));
         match version.parse() {
-            Ok(VERSION) => ReshardMarker::decode_rest(rest).map(Some),
+            Ok(DIRECT | VIA_OTHERS) => ReshardMarker::decode_rest(rest).map(Some),
             Ok(version) => Err(UnreadableMarker::Version(version)),
             Err(_) => Err(damaged(text)),
         }
@@ -50,15 +87,24 @@ impl ReshardMarker {
         let functions = rest.strip_prefix("from ");
         let functions = functions.and_then(|rest| rest.split_once("; "));
         let functions = functions.and_then(|(functions, _)| functions.split_once(" to "));
-        let (from, to) = functions.ok_or_else(|| damaged(rest))?;
+        let (sources, to) = functions.ok_or_else(|| damaged(rest))?;
+        let (from, via) = match sources.split_once(" via ") {
+            Some((from, via)) => (from, via.split(',').map(parse).collect::<Result<_, _>>()?),
+            None => (sources, Vec::new()),
+        };
         Ok(ReshardMarker {
-            from: from.parse().map_err(UnreadableMarker::Damaged)?,
-            to: to.parse().map_err(UnreadableMarker::Damaged)?,
+            from: parse(from)?,
+            via,
+            to: parse(to)?,
         })
     }
 }
 
-/// The reason why a marker cannot be read.
+fn parse(shard: &str) -> Result<Shard, UnreadableMarker> {
+    shard.parse().map_err(UnreadableMarker::Damaged)
+}
+
+/// Why a marker can't be followed.
 #[derive(Debug)]
 pub(crate) enum UnreadableMarker {
     /// It has a version that this code does not know.
@@ -79,10 +125,7 @@ mod tests {
     use super::*;
 
     fn resharding() -> ReshardMarker {
-        ReshardMarker {
-            from: Shard::default(),
-            to: Shard::prefix(3).unwrap(),
-        }
+        ReshardMarker::new(Shard::default(), Shard::prefix(3).unwrap())
     }
 
     #[test]
@@ -90,6 +133,24 @@ mod tests {
         let text = resharding().encode();
         assert_eq!(ReshardMarker::decode(&text).unwrap(), Some(resharding()));
         assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_marker_remembers_the_functions_to_which_it_has_moved_blocks() {
+        let [a, b, c] = [1, 2, 3].map(|length| Shard::prefix(length).unwrap());
+        let marker = ReshardMarker::new(a, b);
+        assert_eq!(marker.clone().resumed(b), marker);
+        let marker = marker.resumed(c);
+        assert_eq!(marker.sources().collect::<Vec<_>>(), [a, b]);
+        assert_eq!(
+            ReshardMarker::decode(&marker.encode()).unwrap(),
+            Some(marker.clone())
+        );
+        let undone = marker.resumed(a);
+        assert_eq!(undone.sources().collect::<Vec<_>>(), [a, b, c]);
+        let marker = undone.resumed(b);
+        assert_eq!(marker.sources().collect::<Vec<_>>(), [a, b, c]);
+        assert_eq!(marker.to, b);
     }
 
     /// Its parser expects three parts after the prefix, the first of which is v1.
@@ -108,10 +169,10 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_of_another_version_is_reported_by_its_version_whatever_follows() {
-        let future = "/repo/flatfs/shard/resharding/2 something else";
+    fn one_of_another_version_is_known_as_such_whatever_is_in_it() {
+        let future = "/repo/flatfs/shard/resharding/3 something else";
         let unreadable = ReshardMarker::decode(future).unwrap_err();
-        assert!(matches!(unreadable, UnreadableMarker::Version(2)));
+        assert!(matches!(unreadable, UnreadableMarker::Version(3)));
     }
 
     #[test]

@@ -1,25 +1,26 @@
 //! Conversions between the two versions of the format.
 //!
-//! Version 0 had no `SHARDING`: its shard directories are those of `prefix/n`, and every program had to
-//! know the n. So a conversion writes or removes `SHARDING`, and moves no block. At every step the
-//! directory is whole in the one version or in the other.
+//! Version 0 has no `SHARDING`: its shard directories are those of `prefix/n`, and every program has to
+//! know the n. So a conversion writes or removes `SHARDING`, and moves no block. After every step the
+//! directory is complete in one of the two versions.
 
 use std::path::Path;
 
 use crate::blocking;
-use crate::disk::{DirEntry, Kind, Listing, if_there};
+use crate::disk::{Kind, Listing, if_there};
 use crate::error::{Error, Result};
 use crate::format::Shard;
 use crate::format::{self, BlockKey, SHARDING, TEMP, UNCLEAN};
 use crate::store::{DirState, Opener};
+use crate::walk::{RootEntries, RootEntry, ShardDir};
 
-/// Makes a store of a directory of version 0, which has blocks in shard directories named by the first
-/// `prefix_len` characters of their keys, but no `SHARDING`. No block is touched.
+/// Upgrades a directory of version 0 to a store. Such a directory has blocks in shard directories named by
+/// the first `prefix_len` characters of their keys, but no `SHARDING`. No block is changed.
 ///
-/// Every directory there must have a name of that length, and the first block in each must belong
-/// there; so neither a wrong `prefix_len` nor a store that has lost its `SHARDING` hides blocks. An
-/// empty directory becomes an empty store. What is in flight in `.temp` is removed, and the disk usage
-/// is counted when the store is next opened.
+/// Every shard directory must have a name of that length, and the first block in it must belong there. So
+/// neither a wrong `prefix_len` nor a store that has lost its `SHARDING` can hide blocks. An empty directory
+/// becomes an empty store. Everything in `.temp` is removed, and the disk usage is counted when the store is
+/// next opened.
 ///
 /// ```no_run
 /// # async fn example() -> ds_flatfs::Result<()> {
@@ -30,53 +31,52 @@ use crate::store::{DirState, Opener};
 ///
 /// # Errors
 ///
-/// [`Error::InvalidShard`] if `prefix_len` is 0 or more than 255, [`Error::NotConvertible`] if
-/// something there doesn't fit, [`Error::Exists`] or [`Error::ShardMismatch`] if it is a store already,
+/// [`Error::InvalidShard`] if `prefix_len` is 0 or more than 255, [`Error::NotConvertible`] if an entry
+/// does not fit, [`Error::Exists`] or [`Error::ShardMismatch`] if the directory is a store already,
 /// [`Error::NotAStore`] if it is neither, [`Error::Unexpected`], [`Error::Locked`] and [`Error::Io`].
 ///
 /// # Cancel safety
 ///
-/// It goes on on its own.
+/// If the future is dropped, the conversion continues in the background.
 ///
 /// # Durability
 ///
-/// The store survives a power cut. After one in the middle the directory is a store, or of version 0 as
-/// before.
+/// The store survives a power cut after the return. After one during the conversion the directory is a
+/// store, or of version 0 as before.
 pub async fn upgrade(dir: impl AsRef<Path>, prefix_len: usize) -> Result<()> {
     let shard = Shard::prefix(prefix_len)?;
     let opening = Opener::of(dir.as_ref()).await?;
     blocking::run(move || to_version_1(&opening, shard)).await
 }
 
-/// Makes a directory of version 0 of a store: removes its `SHARDING`, its cached disk usage and the
-/// empty `.temp`. No block is touched, and no file that isn't the store's own; an empty hidden `.lock`
-/// stays.
+/// Downgrades a store to a directory of version 0: removes its `SHARDING`, its cached disk usage and the
+/// empty `.temp`. No block is changed, and no file that isn't the store's own. An empty hidden `.lock`
+/// remains.
 ///
-/// Only a store of `prefix/n` can be one of version 0, and only if nothing is in flight: what a session
-/// has left that crashed is for the next writer to complete or to remove, so open and close the store
-/// first.
+/// The shard function must be `prefix/n`, and `.temp` must be empty. If a session has crashed, open and close
+/// the store first: that completes or removes what the session has left.
 ///
 /// # Errors
 ///
-/// [`Error::NotConvertible`] if its shard function is another one or something is in flight,
+/// [`Error::NotConvertible`] if the shard function is another one or `.temp` is not empty,
 /// [`Error::NotAStore`], [`Error::InvalidShard`], [`Error::Locked`] if a writer has it open, and
 /// [`Error::Io`].
 ///
 /// # Cancel safety
 ///
-/// It goes on on its own.
+/// If the future is dropped, the conversion continues in the background.
 ///
 /// # Durability
 ///
-/// What was done survives a power cut. After one in the middle the directory is of version 0, or a store
-/// as before, which counts its disk usage when it is next opened.
+/// The downgrade survives a power cut after the return. After one during it the directory is of version 0, or
+/// a store as before, which counts its disk usage when it is next opened.
 pub async fn downgrade(dir: impl AsRef<Path>) -> Result<()> {
     let opening = Opener::of(dir.as_ref()).await?;
     blocking::run(move || to_version_0(&opening)).await
 }
 
 pub(crate) fn to_version_1(opening: &Opener, shard: Shard) -> Result<()> {
-    // Before the lock, which makes a file: what is refused stays as it is.
+    // Before the lock, which creates a file: a directory that is refused stays as it is.
     check_version_0(opening, shard)?;
     let _lock = opening.lock()?;
     check_version_0(opening, shard)?;
@@ -90,7 +90,8 @@ pub(crate) fn to_version_0(opening: &Opener) -> Result<()> {
     check_nothing_in_flight(opening)?;
     opening.forget_disk_usage()?;
     opening.remove_file(UNCLEAN)?;
-    // Before the SHARDING: should something have come into it after all, this fails.
+    // Before the SHARDING: this fails if something has come into .temp since the check, and then the
+    // directory is still a store.
     let temp = opening.root.join(TEMP);
     if_there(opening.disk.remove_dir(&temp)).map_err(|error| Error::io("remove", temp, error))?;
     opening.remove_file(SHARDING)?;
@@ -119,8 +120,8 @@ fn is_prefix(shard: Shard) -> bool {
     Shard::prefix(shard.length()).is_ok_and(|prefix| prefix == shard)
 }
 
-/// A program that knows version 0 only would leave a committed batch as it is for ever, and may take
-/// the blocks of a batch that was never committed for blocks of the store.
+/// A program that knows version 0 only would never apply a pending commit, and may take the blocks of a
+/// batch that was not committed for blocks of the store.
 fn check_nothing_in_flight(opening: &Opener) -> Result<()> {
     let temp = opening.root.join(TEMP);
     let Some(mut entries) = list_if_there(opening, &temp)? else {
@@ -132,7 +133,7 @@ fn check_nothing_in_flight(opening: &Opener) -> Result<()> {
         Some(Ok(entry)) => Err(Error::NotConvertible {
             path: temp.join(entry.name),
             reason: "a session that crashed has left it; \
-                     open the store for writing and close it again, which sees to that"
+                     open the store for writing and close it again, which applies or removes it"
                 .to_owned(),
         }),
     }
@@ -155,10 +156,9 @@ fn check_version_0(opening: &Opener, shard: Shard) -> Result<()> {
 
 fn check_shard_dirs(opening: &Opener, shard: Shard) -> Result<()> {
     let mut has_shards = false;
-    for entry in list(opening, &opening.root)? {
-        let entry = entry.map_err(|error| Error::io("list", &opening.root, error))?;
-        let is_hidden = entry.name.as_encoded_bytes().starts_with(b".");
-        if !is_hidden && entry.kind != Kind::File {
+    for entry in RootEntries::list(&*opening.disk, &opening.root)? {
+        let entry = entry?;
+        if !entry.is_hidden() && entry.kind != Kind::File {
             check_shard_dir(opening, shard, &entry)?;
             has_shards = true;
         }
@@ -170,7 +170,7 @@ fn check_shard_dirs(opening: &Opener, shard: Shard) -> Result<()> {
     }
 }
 
-fn check_shard_dir(opening: &Opener, shard: Shard, entry: &DirEntry) -> Result<()> {
+fn check_shard_dir(opening: &Opener, shard: Shard, entry: &RootEntry) -> Result<()> {
     let path = opening.root.join(&entry.name);
     if entry.kind != Kind::Dir {
         return Err(entry.kind.unexpected(path, "directory"));
@@ -181,7 +181,8 @@ fn check_shard_dir(opening: &Opener, shard: Shard, entry: &DirEntry) -> Result<(
             reason: format!("{} has no directory of that name", shard.short()),
         });
     }
-    match first_block(opening, &path)? {
+    let name = entry.name.to_string_lossy();
+    match first_block(opening, &name)? {
         Some(block) if *shard.dir(block.name()) != *entry.name => Err(Error::NotConvertible {
             path: path.join(block.file_name()),
             reason: format!(
@@ -194,19 +195,16 @@ fn check_shard_dir(opening: &Opener, shard: Shard, entry: &DirEntry) -> Result<(
     }
 }
 
-fn first_block(opening: &Opener, dir: &Path) -> Result<Option<BlockKey>> {
-    for entry in list(opening, dir)? {
-        let entry = entry.map_err(|error| Error::io("list", dir, error))?;
-        if let Some(block) = BlockKey::of_file(&entry.name) {
+fn first_block(opening: &Opener, name: &str) -> Result<Option<BlockKey>> {
+    let Some(mut dir) = ShardDir::open(&*opening.disk, &opening.root, name)? else {
+        return Ok(None);
+    };
+    while let Some(entry) = dir.next_entry()? {
+        if let Some(block) = BlockKey::of_file(entry.name()) {
             return Ok(Some(block));
         }
     }
     Ok(None)
-}
-
-fn list(opening: &Opener, dir: &Path) -> Result<Listing> {
-    let listed = opening.disk.list(dir);
-    listed.map_err(|error| Error::io("list", dir, error))
 }
 
 fn list_if_there(opening: &Opener, dir: &Path) -> Result<Option<Listing>> {

@@ -1,9 +1,9 @@
-//! Tools for whole stores: what an operator runs while no node uses the store.
+//! Tools for whole stores, which an operator runs while no node uses the store.
 //!
-//! Each takes the path of a store and its lock, so that no writer can have it open meanwhile; only
-//! `verify::Verify` changes nothing and takes no lock. None prints: each tells its [`Progress`] to a callback if one is given, which can stop it. A tool that was
-//! stopped, whose future was dropped, or whose process was killed leaves a store in which nothing is
-//! lost; the same call again completes the work.
+//! Each tool takes the path of a store and locks the store, so that no writer can have it open at the same
+//! time. Only `verify::Verify` changes nothing and takes no lock. The tools print nothing: pass a callback
+//! to get their [`Progress`], which can also stop them. A tool that was stopped, whose future was dropped, or
+//! whose process was killed loses nothing; the same call completes the work.
 //!
 //! | tool | job |
 //! | --- | --- |
@@ -13,21 +13,21 @@
 //! | [`upgrade`], [`downgrade`] | from format version 0 to 1, and back |
 //! | `verify` (feature `verify`) | checks of every block against its hash, and repairs |
 //!
-//! The program `flatfs` has each as a command; [recipes](crate::guide::operators) say how to use them on a
-//! repo of kubo.
+//! The program `flatfs` has a command for each; [recipes](crate::guide::operators) show how to use
+//! them on the repo of a kubo node.
 
 pub(crate) mod convert;
-mod move_file;
+mod move_to_shard;
 mod moving;
 mod parallel_walk;
 pub(crate) mod progress;
 pub(crate) mod recount;
 mod reshard;
 mod skipped;
-mod usage;
+mod tool_state;
+mod usage_baseline;
 #[cfg(feature = "verify")]
 pub mod verify;
-mod work;
 
 pub use self::convert::{downgrade, upgrade};
 pub use self::moving::{Move, Moved};

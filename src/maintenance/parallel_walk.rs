@@ -1,237 +1,197 @@
-//! A walk through all shard directories of a store, by several jobs at once.
+//! A walk over all shard directories of a store by several jobs at once.
 //!
-//! The jobs share one listing, some hundred entries at a time: so memory doesn't grow with the store,
-//! and all jobs have work though all blocks stand in one directory. Entries may be moved away while the
-//! walk goes on, and put into directories that it has yet to come to. What a listing misses because of
-//! that, the next pass finds: a sweep is over when a whole pass had nothing to change.
+//! The jobs share one listing and take some hundred entries at a time. So memory doesn't grow with the
+//! store, and all jobs have work even if all blocks are in one directory. A tool may move entries away
+//! while the walk goes on, and into directories that the walk has yet to come to. What a listing misses
+//! because of that, the next pass finds: the walk is over when a whole pass had nothing to change.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
 
 use super::skipped::SkipReason;
-use super::work::Work;
+use super::tool_state::ToolState;
 use crate::blocking;
-use crate::disk::{DirEntry, Disk, Kind, Listing, if_there};
+use crate::disk::{Disk, Kind, if_there};
 use crate::error::{Error, Result};
-use crate::format::{self, BlockKey, QUARANTINE, SET_ASIDE};
+use crate::format::{BlockKey, QUARANTINE};
+use crate::sync::lock;
+use crate::walk::{
+    EntryRole, Listings, Root, RootEntry, RootRole, Walk, WalkItem, count_shards, shard_dirs,
+};
 
-/// How many jobs work side by side.
+/// The number of jobs that run at the same time.
 const JOBS: usize = 2;
-/// How many entries a job takes at a time.
-const ENTRIES: usize = 512;
+/// The number of entries that a job takes at a time.
+const MAX_ENTRIES_PER_TURN: usize = 512;
 
-/// What a tool does in each shard directory.
-pub(super) trait Sweeper: Send + Sync + 'static {
+/// What a tool does with the blocks of each shard directory.
+pub(super) trait BlockVisitor: Send + Sync + 'static {
     /// What one job gathers over several shards.
     type Gathered<'a>
     where
         Self: 'a;
 
-    /// The store's disk and root.
-    fn place(&self) -> (&dyn Disk, &Path);
+    /// The disk and the root of the store.
+    fn location(&self) -> (Arc<dyn Disk>, &Path);
 
-    fn work(&self) -> &Work;
+    fn state(&self) -> &ToolState;
 
-    /// With nothing gathered.
+    /// Returns what a job begins with, which is empty.
     fn gather(&self) -> Self::Gathered<'_>;
 
-    /// Does the work for some blocks of a shard, or gathers them; answers how many it had to do something
-    /// with.
-    fn sweep<'a>(&'a self, blocks: Blocks, gathered: &mut Self::Gathered<'a>) -> Result<u64>;
+    /// Does the work for some blocks of a shard, or gathers them. Returns how many of them it changed.
+    fn visit<'a>(&'a self, blocks: ShardBlocks, gathered: &mut Self::Gathered<'a>) -> Result<u64>;
 
-    /// Does the work for what is still gathered when a job has swept its last shard; answers as
-    /// [`sweep`](Sweeper::sweep).
+    /// Does the work for what is still gathered when a job has come to its end. Returns how many blocks it
+    /// changed.
     fn finish_gathered(&self, gathered: Self::Gathered<'_>) -> Result<u64>;
 
-    /// Sees to the directory of what a repair took out of the way. It may stay where it is.
-    fn quarantine(&self, dir: &Path) -> Result<()> {
+    /// Deals with the quarantine directory. It may stay where it is.
+    fn visit_quarantine(&self, dir: &Path) -> Result<()> {
         let _ = dir;
         Ok(())
     }
 }
 
-/// Some blocks that stand in one shard directory.
+/// Some blocks of one shard directory.
 #[derive(Debug)]
-pub(super) struct Blocks {
+pub(super) struct ShardBlocks {
     pub(super) shard: Arc<str>,
     pub(super) blocks: Vec<BlockKey>,
 }
 
-/// Sweeps through the store until there is nothing left to do.
-pub(super) async fn sweep(sweeper: &Arc<impl Sweeper>) -> Result<()> {
-    let counter = Arc::clone(sweeper);
-    blocking::run(move || count_shards(&*counter)).await?;
+/// Shows all blocks of the store to the visitor, pass after pass, until a pass has changed nothing.
+pub(super) async fn visit_blocks(visitor: &Arc<impl BlockVisitor>) -> Result<()> {
+    let counter = Arc::clone(visitor);
+    blocking::run(move || {
+        let (disk, root) = counter.location();
+        let total_shards = count_shards(&*disk, root)?;
+        counter
+            .state()
+            .advance(|progress| progress.total_shards = total_shards)
+    })
+    .await?;
     loop {
-        sweeper.work().take_kept();
-        if pass(sweeper).await? == 0 {
+        // Each pass comes to everything that is skipped, so only that of the last pass counts.
+        visitor.state().take_skipped();
+        if pass(visitor).await? == 0 {
             return Ok(());
         }
     }
 }
 
-fn count_shards(sweeper: &impl Sweeper) -> Result<()> {
-    let (disk, root) = sweeper.place();
-    let mut shards = 0;
-    for_each_shard(disk, root, |_| {
-        shards += 1;
-        Ok(())
-    })?;
-    sweeper
-        .work()
-        .advance(|progress| progress.total_shards = shards)
-}
-
-async fn pass(sweeper: &Arc<impl Sweeper>) -> Result<u64> {
-    let walk = Arc::new(Mutex::new(Walk::default()));
+async fn pass(visitor: &Arc<impl BlockVisitor>) -> Result<u64> {
+    let (disk, root) = visitor.location();
+    let root = Root::new(disk, root.to_owned());
+    let walk = Arc::new(Mutex::new(Walk::new(root, Listings::Open)));
     let jobs = (0..JOBS).map(|_| {
-        let (sweeper, walk) = (Arc::clone(sweeper), Arc::clone(&walk));
+        let (visitor, walk) = (Arc::clone(visitor), Arc::clone(&walk));
         blocking::run(move || {
-            let worked = work_off(&*sweeper, &walk);
-            worked.inspect_err(|_| sweeper.work().stop())
+            let result = run_job(&*visitor, &walk);
+            result.inspect_err(|_| visitor.state().stop())
         })
     });
-    // All are waited for: none may go on when the caller learns of an error.
+    // Wait for all jobs: none may go on when the caller learns of an error.
     let (done, mut failed): (Vec<_>, Vec<_>) =
         join_all(jobs).await.into_iter().partition(Result::is_ok);
-    // One that was only told to stop doesn't know why.
+    // A job that was only told to stop doesn't know why.
     failed.sort_by_key(|failure| matches!(failure, Err(Error::Stopped)));
     failed.into_iter().chain(done).sum()
 }
 
-fn work_off(sweeper: &impl Sweeper, walk: &Mutex<Walk>) -> Result<u64> {
+fn run_job(visitor: &impl BlockVisitor, walk: &Mutex<Walk>) -> Result<u64> {
     let mut changed = 0;
-    let mut gathered = sweeper.gather();
+    let mut gathered = visitor.gather();
     loop {
-        sweeper.work().check()?;
+        visitor.state().check()?;
         let next = {
-            let mut walk = walk.lock().unwrap_or_else(PoisonError::into_inner);
-            walk.next(sweeper)?
+            let mut walk = lock(walk);
+            next_entries(&mut walk, visitor)?
         };
-        let Some((shard, entries)) = next else {
-            return Ok(changed + sweeper.finish_gathered(gathered)?);
+        let Some(entries) = next else {
+            return Ok(changed + visitor.finish_gathered(gathered)?);
         };
-        let blocks = blocks_of(sweeper, &shard, entries);
-        changed += sweeper.sweep(Blocks { shard, blocks }, &mut gathered)?;
+        changed += visitor.visit(blocks_of(visitor, entries), &mut gathered)?;
     }
 }
 
-/// The blocks among the entries of a shard; the others are kept.
-fn blocks_of(sweeper: &impl Sweeper, shard: &str, entries: Vec<DirEntry>) -> Vec<BlockKey> {
-    let blocks = entries.into_iter().filter_map(|listed| {
-        let block = BlockKey::of_file(&listed.name).filter(|_| listed.kind == Kind::File);
-        if block.is_none() {
-            let (_, root) = sweeper.place();
-            let path = root.join(shard).join(listed.name);
-            let was_set_aside = path.extension().is_some_and(|end| end == SET_ASIDE);
-            let why = if was_set_aside {
-                SkipReason::Differs
-            } else {
-                SkipReason::Foreign
-            };
-            sweeper.work().keep(path, why);
-        }
-        block
-    });
-    blocks.collect()
+/// Some entries of one shard directory.
+struct ShardEntries {
+    shard: Arc<str>,
+    entries: Vec<(OsString, Kind)>,
 }
 
-fn is_shard(listed: &DirEntry) -> bool {
-    listed.kind == Kind::Dir && format::is_shard_name(&listed.name)
-}
-
-/// Where a pass stands.
-#[derive(Default)]
-struct Walk {
-    /// The rest of the root, once it is listed.
-    shards: Option<Listing>,
-    /// The shard that is being listed, and the rest of it.
-    current: Option<(Arc<str>, Listing)>,
-}
-
-impl Walk {
-    /// Some entries of one shard; `None` after the last ones.
-    fn next(&mut self, sweeper: &impl Sweeper) -> Result<Option<(Arc<str>, Vec<DirEntry>)>> {
-        loop {
-            let Some((shard, listing)) = &mut self.current else {
-                self.current = self.next_shard(sweeper)?;
-                if self.current.is_none() {
-                    return Ok(None);
+/// Takes some entries of one shard directory from the walk; `None` at the end.
+fn next_entries(walk: &mut Walk, visitor: &impl BlockVisitor) -> Result<Option<ShardEntries>> {
+    let mut taken: Option<ShardEntries> = None;
+    while let Some(item) = walk.next()? {
+        match item {
+            WalkItem::Entry(dir, entry) => {
+                let taken = taken.get_or_insert_with(|| ShardEntries {
+                    shard: Arc::clone(dir.name()),
+                    entries: Vec::new(),
+                });
+                taken.entries.push((entry.name().to_owned(), entry.kind));
+                if taken.entries.len() < MAX_ENTRIES_PER_TURN {
+                    continue;
                 }
-                continue;
-            };
-            let (_, root) = sweeper.place();
-            let failed = |error| Error::io("list", root.join(&**shard), error);
-            let entries: Result<Vec<_>> = listing
-                .take(ENTRIES)
-                .map(|listed| listed.map_err(failed))
-                .collect();
-            let (shard, entries) = (Arc::clone(shard), entries?);
-            if entries.len() < ENTRIES {
-                self.current = None;
-                sweeper.work().advance(|progress| {
-                    progress.shards = progress.total_shards.min(progress.shards + 1);
-                })?;
             }
-            if !entries.is_empty() {
-                return Ok(Some((shard, entries)));
-            }
+            WalkItem::Leave => visitor.state().advance(|progress| {
+                progress.shards = progress.total_shards.min(progress.shards + 1);
+            })?,
+            WalkItem::Enter(_) => {}
+            WalkItem::Root(entry) => visit_root_entry(visitor, &entry)?,
+            WalkItem::Unreadable { error, .. } => return Err(error),
+        }
+        if taken.is_some() {
+            break;
         }
     }
-
-    fn next_shard(&mut self, sweeper: &impl Sweeper) -> Result<Option<(Arc<str>, Listing)>> {
-        let (disk, root) = sweeper.place();
-        let failed = |path: PathBuf| move |error| Error::io("list", path, error);
-        let shards = match &mut self.shards {
-            Some(shards) => shards,
-            None => {
-                let listing = disk.list(root).map_err(failed(root.to_owned()))?;
-                self.shards.insert(listing)
-            }
-        };
-        for listed in shards {
-            let listed = listed.map_err(failed(root.to_owned()))?;
-            if is_shard(&listed) {
-                let dir = root.join(&listed.name);
-                let listing = if_there(disk.list(&dir)).map_err(failed(dir))?;
-                if let Some(listing) = listing {
-                    return Ok(Some((listed.name.to_string_lossy().into(), listing)));
-                }
-            } else if listed.kind == Kind::Dir && listed.name == QUARANTINE {
-                sweeper.quarantine(&root.join(QUARANTINE))?;
-            } else if !format::is_known(&listed.name) {
-                sweeper
-                    .work()
-                    .keep(root.join(listed.name), SkipReason::Foreign);
-            }
-        }
-        Ok(None)
-    }
+    Ok(taken)
 }
 
-/// Does something with each shard directory.
-pub(super) fn for_each_shard(
-    disk: &dyn Disk,
-    root: &Path,
-    mut each: impl FnMut(&Path) -> Result<()>,
-) -> Result<()> {
-    let failed = |error| Error::io("list", root, error);
-    for listed in disk.list(root).map_err(failed)? {
-        let listed = listed.map_err(failed)?;
-        if is_shard(&listed) {
-            each(&root.join(&listed.name))?;
-        }
+fn visit_root_entry(visitor: &impl BlockVisitor, entry: &RootEntry) -> Result<()> {
+    let path = || visitor.location().1.join(&entry.name);
+    match entry.role {
+        RootRole::Own(_) if entry.name != QUARANTINE => {}
+        RootRole::Own(expected) if entry.kind == expected => visitor.visit_quarantine(&path())?,
+        _ => visitor.state().skip(path(), SkipReason::Foreign),
     }
     Ok(())
 }
 
-/// Removes the shard directories that are empty.
-pub(super) fn remove_empty_shards(disk: &dyn Disk, root: &Path) -> Result<()> {
-    for_each_shard(disk, root, |dir| remove_if_empty(disk, dir).map(drop))
+/// Returns the blocks among the entries of a shard, and skips the others.
+fn blocks_of(visitor: &impl BlockVisitor, taken: ShardEntries) -> ShardBlocks {
+    let ShardEntries { shard, entries } = taken;
+    let (_, root) = visitor.location();
+    let mut blocks = Vec::with_capacity(entries.len());
+    for (name, kind) in entries {
+        let reason = match EntryRole::of(&name, kind) {
+            EntryRole::Block(block) => {
+                blocks.push(block);
+                continue;
+            }
+            EntryRole::LeftOver => SkipReason::LeftOver,
+            EntryRole::SetAside => SkipReason::Differs,
+            EntryRole::BlockObstacle(_) | EntryRole::Foreign => SkipReason::Foreign,
+        };
+        visitor.state().skip(root.join(&*shard).join(name), reason);
+    }
+    ShardBlocks { shard, blocks }
 }
 
-/// Removes a directory unless something is in it; whether it is gone.
+/// Removes the shard directories that are empty.
+pub(super) fn remove_empty_shards(disk: &dyn Disk, root: &Path) -> Result<()> {
+    for dir in shard_dirs(disk, root)? {
+        remove_if_empty(disk, &dir?)?;
+    }
+    Ok(())
+}
+
+/// Removes a directory unless something is in it. Returns whether it is gone.
 pub(super) fn remove_if_empty(disk: &dyn Disk, dir: &Path) -> Result<bool> {
     match if_there(disk.remove_dir(dir)) {
         Err(error) if is_in_use(&error) => Ok(false),
@@ -242,7 +202,7 @@ pub(super) fn remove_if_empty(disk: &dyn Disk, dir: &Path) -> Result<bool> {
     }
 }
 
-/// Something is in it, or mounted on it.
+/// Whether something is in a directory, or mounted on it.
 fn is_in_use(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, ResourceBusy};
     matches!(

@@ -1,4 +1,4 @@
-//! How a tool tells how far it is, and is told to stop.
+//! How a tool reports its progress, and is told to stop.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -9,49 +9,48 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// The blocks that are done.
+    /// The number of blocks that are done.
     pub blocks: u64,
-    /// The bytes of the blocks that are done, as far as the tool had to know them.
+    /// The bytes of the blocks that are done, as far as the tool had to know their sizes.
     pub bytes: u64,
-    /// The shard directories that are done. With the blocks spread evenly, as hashes are, they tell how
-    /// much is left without a count of the blocks.
+    /// The number of shard directories that are done. If the blocks are spread evenly, as hashes are, it
+    /// tells how much is left without a count of the blocks.
     pub shards: u64,
-    /// The shard directories that there are.
+    /// The number of shard directories in the store.
     pub total_shards: u64,
 }
 
-/// What a tool calls with its progress now and then; [`Break`](ControlFlow::Break) stops it.
+/// The callback that gets a tool's progress now and then, if there is one. It stops the tool by
+/// [`Break`](ControlFlow::Break).
 ///
 /// It is called on a thread where it may block, but the tool waits for it.
-pub(crate) struct Watcher(Option<Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>>);
+pub(crate) struct ProgressCallback(Option<Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>>);
 
-impl Watcher {
-    /// Nobody watches.
+impl ProgressCallback {
     pub(crate) fn none() -> Self {
-        Watcher(None)
+        ProgressCallback(None)
     }
 
-    pub(crate) fn new(watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static) -> Self {
-        Watcher(Some(Box::new(watch)))
+    pub(crate) fn new(call: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static) -> Self {
+        ProgressCallback(Some(Box::new(call)))
     }
 
-    /// Tells how far the tool is.
+    /// Reports how far the tool is.
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`] if the watcher wants no more of it.
-    pub(crate) fn tell(&mut self, progress: Progress) -> Result<()> {
-        let go_on = self.0.as_mut().map(|watch| watch(progress));
-        match go_on {
+    /// [`Error::Stopped`] if the callback asks the tool to stop.
+    pub(crate) fn report(&mut self, progress: Progress) -> Result<()> {
+        match self.0.as_mut().map(|call| call(progress)) {
             Some(ControlFlow::Break(())) => Err(Error::Stopped),
             _ => Ok(()),
         }
     }
 }
 
-impl fmt::Debug for Watcher {
+impl fmt::Debug for ProgressCallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Watcher")
+        f.debug_tuple("ProgressCallback")
             .field(&self.0.as_ref().map(|_| ".."))
             .finish()
     }

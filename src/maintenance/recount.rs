@@ -1,25 +1,25 @@
-//! A count of the disk usage, with nobody else in the store.
+//! [`recount`]: a count of the disk usage while no other program uses the store.
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::progress::{Progress, Watcher};
+use super::progress::{Progress, ProgressCallback};
 use crate::blocking;
 use crate::datastore::DiskUsage;
 use crate::disk_usage::count_dir;
 use crate::error::{Error, Result};
 use crate::store::{Opener, Purpose, Store};
 
-/// Counts the disk usage of a store exactly, writes it down for the next session, and answers it.
+/// Counts the disk usage of a store, saves it for the next session, and returns it.
 ///
-/// It opens the store as a writer and so completes the commits that a crash cut short. A store counts
-/// its disk usage by itself after a crash; this is for the rest: files that somebody else has added or
-/// removed, and a figure that go-ds-flatfs wrote as approximate.
+/// The store is opened for writing, so pending commits are applied. A store counts its disk usage by itself
+/// after a crash. This function is for other cases: files that another program has added or removed, and
+/// figures of go-ds-flatfs that are approximate, or stale after it has crashed.
 ///
-/// `watch` is called with the progress now and then, and stops the count by
-/// [`Break`](ControlFlow::Break). The bytes aren't known before the end.
+/// `watch` is called with the progress now and then, and stops the count by returning
+/// [`Break`](ControlFlow::Break). The number of bytes is not known before the end.
 ///
 /// ```no_run
 /// use std::ops::ControlFlow;
@@ -41,18 +41,18 @@ use crate::store::{Opener, Purpose, Store};
 ///
 /// # Cancel safety
 ///
-/// It goes on on its own, and `watch` is still called.
+/// If the future is dropped, the count continues in the background, and `watch` is still called.
 pub async fn recount(
     dir: impl AsRef<Path>,
     watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
 ) -> Result<DiskUsage> {
     let opening = Opener::of(dir.as_ref()).await?;
-    blocking::run(move || run(opening, Watcher::new(watch))).await
+    blocking::run(move || run(opening, ProgressCallback::new(watch))).await
 }
 
-pub(crate) fn run(opening: Opener, watcher: Watcher) -> Result<DiskUsage> {
+pub(crate) fn run(opening: Opener, callback: ProgressCallback) -> Result<DiskUsage> {
     let store = opening.run(Purpose::Open)?;
-    let counted = count(&store, watcher);
+    let counted = count(&store, callback);
     if let Ok(figure) = counted {
         store.saved_usage.set_counted(figure);
     }
@@ -62,16 +62,16 @@ pub(crate) fn run(opening: Opener, watcher: Watcher) -> Result<DiskUsage> {
     Ok(figure)
 }
 
-fn count(store: &Store, watcher: Watcher) -> Result<DiskUsage> {
+fn count(store: &Store, callback: ProgressCallback) -> Result<DiskUsage> {
     let dirs = store
         .blocks
         .usage()
         .begin_count(store.blocks.disk(), store.blocks.layout())?;
-    let telling = Telling::new(watcher, dirs.len() as u64);
-    telling.tell();
-    telling.check()?;
+    let reporter = CountProgress::new(callback, dirs.len() as u64);
+    reporter.report();
+    reporter.check()?;
     for dir in dirs {
-        let stop = || telling.one_more_block();
+        let stop = || reporter.one_more_block();
         count_dir(
             store.blocks.usage(),
             store.blocks.disk(),
@@ -79,43 +79,43 @@ fn count(store: &Store, watcher: Watcher) -> Result<DiskUsage> {
             &dir,
             stop,
         )?;
-        telling.check()?;
-        telling.one_more_shard();
-        telling.check()?;
+        reporter.check()?;
+        reporter.one_more_shard();
+        reporter.check()?;
     }
     store.blocks.usage().finish_count();
     Ok(store.blocks.usage().figure())
 }
 
-/// Tells the watcher how far the count is, which asks before each block whether to stop.
-struct Telling {
-    watcher: RefCell<Watcher>,
+/// Reports the progress of a count, which asks before each block whether to stop.
+struct CountProgress {
+    callback: RefCell<ProgressCallback>,
     progress: Cell<Progress>,
-    told: Cell<Instant>,
+    last_report: Cell<Instant>,
     stopped: Cell<bool>,
 }
 
-impl Telling {
-    fn new(watcher: Watcher, total_shards: u64) -> Self {
-        Telling {
-            watcher: RefCell::new(watcher),
+impl CountProgress {
+    fn new(callback: ProgressCallback, total_shards: u64) -> Self {
+        CountProgress {
+            callback: RefCell::new(callback),
             progress: Cell::new(Progress {
                 total_shards,
                 ..Progress::default()
             }),
-            told: Cell::new(Instant::now()),
+            last_report: Cell::new(Instant::now()),
             stopped: Cell::new(false),
         }
     }
 
-    /// Answers whether to stop.
+    /// Returns whether to stop.
     fn one_more_block(&self) -> bool {
-        const OFTEN: Duration = Duration::from_millis(50);
+        const REPORT_INTERVAL: Duration = Duration::from_millis(50);
         let mut progress = self.progress.get();
         progress.blocks += 1;
         self.progress.set(progress);
-        if self.told.get().elapsed() > OFTEN {
-            self.tell();
+        if self.last_report.get().elapsed() > REPORT_INTERVAL {
+            self.report();
         }
         self.stopped.get()
     }
@@ -124,13 +124,13 @@ impl Telling {
         let mut progress = self.progress.get();
         progress.shards += 1;
         self.progress.set(progress);
-        self.tell();
+        self.report();
     }
 
-    fn tell(&self) {
-        let told = self.watcher.borrow_mut().tell(self.progress.get());
-        self.stopped.set(self.stopped.get() || told.is_err());
-        self.told.set(Instant::now());
+    fn report(&self) {
+        let reported = self.callback.borrow_mut().report(self.progress.get());
+        self.stopped.set(self.stopped.get() || reported.is_err());
+        self.last_report.set(Instant::now());
     }
 
     fn check(&self) -> Result<()> {

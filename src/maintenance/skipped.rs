@@ -7,29 +7,32 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Where it stands.
+    /// Where it is.
     pub path: PathBuf,
-    /// Why it was left there.
-    pub why: SkipReason,
+    /// Why the tool left it there.
+    pub reason: SkipReason,
 }
 
 /// Why a tool left something where it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// It is no part of a datastore.
+    /// It is not a part of a datastore.
     Foreign,
-    /// There is another block with its key where it should go, and the two differ. One of them may be
-    /// cut short.
+    /// Another block with the same key is in its place, and the two differ. One of them may be cut short.
     Differs,
-    /// It stands in a shard that is not its own, and where it should stand there is a block of its key.
+    /// It is in a shard directory that is not its own, and its own has a block with the same key.
     Misplaced,
-    /// It is `.quarantine`, which has what a repair took out of the way.
+    /// It is `.quarantine`, which has the files that a repair took out of the way.
     Quarantine,
+    /// It is a temp file that an old version of go-ds-flatfs left among the blocks: `put-` and a number.
+    /// It may be removed, unless such a version is running.
+    LeftOver,
 }
 
 impl SkipReason {
-    /// It as one word, for scripts: `foreign`, `differs`, `misplaced`, `quarantine`.
+    /// Returns the reason as one word, for scripts: `foreign`, `differs`, `misplaced`, `quarantine`,
+    /// `left-over`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -37,11 +40,12 @@ impl SkipReason {
             SkipReason::Differs => "differs",
             SkipReason::Misplaced => "misplaced",
             SkipReason::Quarantine => "quarantine",
+            SkipReason::LeftOver => "left-over",
         }
     }
 }
 
-/// A sentence for people.
+/// Writes the reason as a clause for people.
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -53,24 +57,33 @@ impl fmt::Display for SkipReason {
             SkipReason::Quarantine => {
                 "it has the blocks that a repair found damaged; remove it when you don't need them"
             }
+            SkipReason::LeftOver => "an old version of go-ds-flatfs left this temp file behind",
         })
     }
 }
 
-/// The first ones of what was kept, and how many there are: a whole store may be kept.
+/// What a tool has skipped: the first things, and how many there are. It may be a whole store.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SkippedSome {
+pub(super) struct SkippedList {
     pub(super) first: Vec<Skipped>,
+    /// How many there are, without the left-over files.
     pub(super) count: u64,
+    /// The first left-over files. They are not data, so they are no failure of the tool.
+    pub(super) left_over: Vec<Skipped>,
+    pub(super) left_over_count: u64,
 }
 
-impl SkippedSome {
-    const MOST: usize = 1000;
+impl SkippedList {
+    const MAX_LISTED: usize = 1000;
 
-    pub(super) fn add(&mut self, path: PathBuf, why: SkipReason) {
-        self.count += 1;
-        if self.first.len() < SkippedSome::MOST {
-            self.first.push(Skipped { path, why });
+    pub(super) fn add(&mut self, path: PathBuf, reason: SkipReason) {
+        let (listed, count) = match reason {
+            SkipReason::LeftOver => (&mut self.left_over, &mut self.left_over_count),
+            _ => (&mut self.first, &mut self.count),
+        };
+        *count += 1;
+        if listed.len() < SkippedList::MAX_LISTED {
+            listed.push(Skipped { path, reason });
         }
     }
 }

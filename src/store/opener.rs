@@ -62,7 +62,7 @@ impl Opener {
     /// Why no store can be opened where this is.
     pub(crate) fn refusal(&self, state: &DirState) -> Error {
         match state {
-            DirState::Resharding(ReshardMarker { from, to }) => Error::Resharding {
+            DirState::Resharding(ReshardMarker { from, to, .. }) => Error::Resharding {
                 path: self.root.clone(),
                 from: from.short(),
                 to: to.short(),

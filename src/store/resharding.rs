@@ -11,11 +11,11 @@ use crate::format::ReshardMarker;
 use crate::format::Shard;
 
 impl Opener {
-    /// Opens a store to re-shard it, and returns from which function to which, or `None` if it has the function
-    /// already. Committed batches are applied first.
+    /// Opens a store to re-shard it, and returns the marker to write; `None` if it has the function
+    /// already. Pending commits are applied first.
     ///
-    /// A re-sharding that was interrupted is continued, also to a different function: until the end, a block may be in
-    /// either directory.
+    /// A re-sharding that was interrupted is resumed, also to another function than before: the marker
+    /// remembers where blocks may be.
     pub(crate) fn open_to_reshard(self, to: Shard) -> Result<Option<(Store, ReshardMarker)>> {
         match self.look()? {
             DirState::Store(found) if found == to => {
@@ -33,11 +33,11 @@ impl Opener {
             DirState::Store(from) => {
                 let store = self.open_to_write(from, lock)?;
                 store.commit_log.roll_forward()?;
-                Ok(Some((store, ReshardMarker { from, to })))
+                Ok(Some((store, ReshardMarker::new(from, to))))
             }
-            DirState::Resharding(ReshardMarker { from, .. }) => {
+            DirState::Resharding(marker) => {
                 let store = self.open_to_write(to, lock)?;
-                Ok(Some((store, ReshardMarker { from, to })))
+                Ok(Some((store, marker.resumed(to))))
             }
             state => Err(self.refusal(&state)),
         }
@@ -47,15 +47,15 @@ impl Opener {
 impl Store {
     /// Says in `SHARDING` that a re-sharding is running. That is durable before the first block moves: no other
     /// program may open the store while blocks are in the directories of two functions.
-    pub(crate) fn begin_resharding(&self, resharding: ReshardMarker) -> Result<()> {
+    pub(crate) fn begin_resharding(&self, resharding: &ReshardMarker) -> Result<()> {
         self.write_sharding(&resharding.encode())
     }
 
     /// Says in `SHARDING` that every block is where the new function says. The moves are durable before that: a power
     /// cut must not leave blocks where the function in `SHARDING` does not find them.
-    pub(crate) fn finish_resharding(&self, resharding: ReshardMarker) -> Result<()> {
+    pub(crate) fn finish_resharding(&self, resharding: &ReshardMarker) -> Result<()> {
         self.blocks.flusher().flush_all()?;
-        let ReshardMarker { from, to } = resharding;
+        let (from, to) = (resharding.from, resharding.to);
         let default = Shard::default();
         if to == default {
             let temp = self.blocks.temp_files().next();

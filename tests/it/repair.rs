@@ -14,7 +14,8 @@ use futures::{StreamExt, stream};
 
 use crate::fixtures::FIXTURES;
 use crate::support::{
-    Home, block, block_path, contents, exact_usage, key_of, names, options, tree, true_usage,
+    Home, block, block_path, contents, dir_size_slack, exact_usage, key_of, names, options, tree,
+    true_usage,
 };
 use crate::verify::{Found, all, commit, damage, found, store_of, verify};
 
@@ -114,6 +115,31 @@ async fn a_repair_moves_good_blocks_to_their_paths_and_damaged_ones_to_the_quara
 fn link_in(found: &Found) -> PathBuf {
     let mut obstacles = found.iter().filter(|(_, name)| **name == "obstacle");
     obstacles.next().unwrap().0.clone()
+}
+
+#[tokio::test]
+async fn temp_files_of_old_versions_are_left_over_and_go_into_quarantine() {
+    let (home, blocks) = store_of(20).await;
+    let dir = home.block(&blocks[0].0).parent().unwrap().to_owned();
+    let other = home.block(&blocks[1].0).parent().unwrap().to_owned();
+    for dir in [&dir, &other] {
+        fs::write(dir.join("put-913948571"), "half a block").unwrap();
+    }
+    let found = verify(&home.store()).await;
+    assert_eq!(found.values().copied().collect::<Vec<_>>(), ["leftover"; 2]);
+    let findings = repair(&home.store()).await;
+    assert_eq!(findings.len(), 2);
+    assert!(findings.iter().all(|finding| !finding.is_wrong()));
+    for name in ["put-913948571", "2/put-913948571"] {
+        let quarantined = home.in_store(".quarantine").join(name);
+        assert_eq!(fs::read(quarantined).unwrap(), b"half a block");
+    }
+    assert_eq!(verify(&home.store()).await, Found::new());
+    let store = options().open(home.store()).await.unwrap();
+    let figure = exact_usage(&store).await;
+    store.close().await.unwrap();
+    let slack = dir_size_slack(&home.store());
+    assert!(figure.abs_diff(true_usage(&home.store())) <= slack);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ impl SkippedJson {
     pub(crate) fn all(skipped: &[Skipped]) -> Vec<Self> {
         let to_json = |skipped: &Skipped| SkippedJson {
             path: report::absolute(&skipped.path),
-            why: skipped.why.as_str(),
+            why: skipped.reason.as_str(),
         };
         skipped.iter().map(to_json).collect()
     }
@@ -27,8 +27,8 @@ impl SkippedJson {
 /// Prints what was skipped and why to standard error. `count` is how many there are in all, which may be
 /// more than are listed.
 pub(crate) fn report(skipped: &[Skipped], count: u64) {
-    for Skipped { path, why, .. } in skipped {
-        report::error(&anyhow!("skipped {}: {why}", path.display()));
+    for Skipped { path, reason, .. } in skipped {
+        report::error(&anyhow!("skipped {}: {reason}", path.display()));
     }
     let unlisted = count.saturating_sub(skipped.len() as u64);
     if unlisted > 0 {

@@ -6,70 +6,76 @@
 //! whole in at least one of the two; whatever interrupts it, it is begun again and finds what is left to
 //! do. A copy in the new store that is not byte for byte the block in the old one is never taken for it.
 
-mod copies;
 mod mover;
+mod pending_copies;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::mover::Mover;
-use super::parallel_walk::sweep;
-use super::progress::{Progress, Watcher};
+use super::parallel_walk::visit_blocks;
+use super::progress::{Progress, ProgressCallback};
 use super::skipped::Skipped;
-use super::work::{StopOnDrop, Work};
+use super::tool_state::{StopOnDrop, ToolState};
 use crate::blocking;
 use crate::disk::{Disk, OsDisk, canonical};
 use crate::error::{Error, Result};
 use crate::format::Shard;
 use crate::store::{Opener, Options, locate};
 
-/// Moves all blocks of a store into another one, whatever their shard functions are, on one file system
-/// or across two.
+/// Moves all blocks of a store into another one. The stores may have different shard functions, and be on
+/// different file systems.
 ///
-/// The new store is opened, or created if its directory is missing or empty: then with the shard function
+/// The new store is opened, or created if its directory is missing or empty: then it has the shard function
 /// of the old one, unless [another one](Move::shard) is asked for. It may have blocks already. The old
-/// store is emptied and left as an empty directory. Only if something was kept there it stays a store.
+/// store becomes an empty directory, unless something was skipped: then it stays a store.
 ///
-/// What is no block stays where it is, and is reported. So is a block of which the new store has another
-/// one that differs from it: one of the two may be cut short. If both are equal, the old one goes.
+/// Files that are not blocks stay where they are, and are reported. So is a block that differs from the block
+/// with the same key in the new store: one of the two may be cut short. If both are equal, the old one is
+/// removed.
 ///
-/// While it runs each block is in one of the two stores, and nobody else can open either of them for
-/// writing. The permissions of the files stay what they are.
+/// During the move each block is in one of the two stores, and no other program can open either of them for
+/// writing. The files keep their permissions.
 ///
 /// ```no_run
 /// use ds_flatfs::maintenance::Move;
 ///
 /// # async fn example() -> ds_flatfs::Result<()> {
 /// let report = Move::new().run("blocks", "/mnt/large/blocks").await?;
-/// println!("{} blocks moved, {} things kept", report.blocks, report.skipped_count);
+/// println!("{} blocks moved, {} entries skipped", report.blocks, report.skipped_count);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
-#[must_use = "it does nothing until it is run"]
+#[must_use = "a move does nothing until it is run"]
 pub struct Move {
     shard: Option<Shard>,
-    watcher: Watcher,
+    callback: ProgressCallback,
 }
 
 /// What a [`Move`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-#[must_use = "it says what was kept"]
+#[must_use = "it tells what was skipped"]
 pub struct Moved {
-    /// The blocks that are in the new store now and were not before.
+    /// The number of blocks that were moved to the new store.
     pub blocks: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// The blocks that were in the new store already, and whose second copy was removed from the old one.
+    /// The number of blocks that were in the new store already, and were removed from the old one.
     pub duplicates: u64,
-    /// What was left in the old store, and why: the first thousand of it.
-    pub kept: Vec<Skipped>,
-    /// How much was left in all.
+    /// What was left where it is, and why: the first thousand things.
+    pub skipped: Vec<Skipped>,
+    /// How many things were left in all.
     pub skipped_count: u64,
-    /// Whether the old store is none any more, but an empty directory.
+    /// The temp files that an old version of go-ds-flatfs left among the blocks, the first thousand. They
+    /// stay where they are, and are not counted as skipped: nothing is lost without them.
+    pub left_over: Vec<Skipped>,
+    /// How many of these there are.
+    pub left_over_count: u64,
+    /// Whether the old store is an empty directory now.
     pub emptied: bool,
-    /// Whether the old store was an empty directory before, so that nothing was done.
+    /// Whether the old store was an empty directory before, so that there was nothing to do.
     pub was_done: bool,
 }
 
@@ -80,51 +86,52 @@ impl Default for Move {
 }
 
 impl Move {
-    /// With the default options.
+    /// Prepares a move with the default options.
     pub fn new() -> Self {
         Move {
             shard: None,
-            watcher: Watcher::none(),
+            callback: ProgressCallback::none(),
         }
     }
 
-    /// The shard function of the new store: that of the old one if it is created, unless this says
-    /// otherwise. A new store that is there already must have this one.
+    /// Sets the shard function of the new store, by default that of the old one. A new store that exists
+    /// already must have this function.
     pub fn shard(self, shard: Shard) -> Self {
         let shard = Some(shard);
         Move { shard, ..self }
     }
 
-    /// Calls `watch` with the progress now and then; [`Break`](ControlFlow::Break) stops the work with
-    /// [`Error::Stopped`]. It may block, but the work waits for it.
+    /// Calls `watch` with the progress now and then. If it returns [`Break`](ControlFlow::Break), the move
+    /// stops with [`Error::Stopped`]. `watch` may block; the move waits for it.
     pub fn on_progress(
         self,
         watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Self {
-        let watcher = Watcher::new(watch);
-        Move { watcher, ..self }
+        let callback = ProgressCallback::new(watch);
+        Move { callback, ..self }
     }
 
-    /// Does it. Commits that a crash cut short are completed before. An old store that is an empty
-    /// directory was moved before if there is a new one; else it is no store.
+    /// Runs the move. Pending commits of both stores are applied first. If the old store is an empty
+    /// directory and the new store exists, the move is already done; without a new store it is an error.
     ///
     /// # Errors
     ///
-    /// [`Error::Overlap`] if one of the two is the other, or stands in it; what [`Options::open`] and
-    /// [`Options::create`] say of either; [`Error::CommitIncomplete`], [`Error::Stopped`],
-    /// [`Error::Full`], [`Error::Unexpected`] if something stands where a directory or a block should go,
-    /// and [`Error::Io`]. The same call goes on from there.
+    /// [`Error::Overlap`] if one of the two is the other, or is inside it; what [`Options::open`] and
+    /// [`Options::create`] return for either; [`Error::CommitIncomplete`], [`Error::Stopped`],
+    /// [`Error::Full`], [`Error::Unexpected`] if something else is where a directory or a block should be,
+    /// and [`Error::Io`]. The same call continues from there.
     ///
     /// # Cancel safety
     ///
-    /// The work stops at its next step, and the same call completes it.
+    /// If the future is dropped, the move stops at its next step, and the same call completes it.
     ///
     /// # Durability
     ///
-    /// When it returns, all of it survives a power cut; before, each block does, in one of the stores.
+    /// When the call has returned, the whole move survives a power cut. A power cut during the call loses no
+    /// block: each is durable in one of the stores.
     pub async fn run(self, old: impl AsRef<Path>, new: impl AsRef<Path>) -> Result<Moved> {
         let (old, new) = (canonical_at(old).await?, canonical_at(new).await?);
-        // Each knows the file system of its store.
+        // One for each store: a disk remembers the file system that it was used on.
         let disk = || Arc::new(OsDisk::default()) as Arc<dyn Disk>;
         self.run_on((disk(), old), (disk(), new)).await
     }
@@ -134,7 +141,7 @@ impl Move {
         old: (Arc<dyn Disk>, PathBuf),
         new: (Arc<dyn Disk>, PathBuf),
     ) -> Result<Moved> {
-        let Move { shard, watcher } = self;
+        let Move { shard, callback } = self;
         check_apart(&old.1, &new.1)?;
         let mut options = Options::new();
         if let Some(shard) = shard {
@@ -145,11 +152,11 @@ impl Move {
             options,
             ..Opener::on(new.0, new.1)
         };
-        let work = Work::new(watcher);
-        let _stop = StopOnDrop(Arc::clone(&work));
+        let state = ToolState::new(callback);
+        let _stop = StopOnDrop(Arc::clone(&state));
         let begin = {
-            let work = Arc::clone(&work);
-            move || Mover::begin(old, new, work)
+            let state = Arc::clone(&state);
+            move || Mover::begin(old, new, state)
         };
         let Some(mover) = blocking::run(begin).await? else {
             return Ok(Moved {
@@ -159,8 +166,8 @@ impl Move {
             });
         };
         let mover = Arc::new(mover);
-        let swept = sweep(&mover).await;
-        blocking::run(move || match swept {
+        let visited = visit_blocks(&mover).await;
+        blocking::run(move || match visited {
             Ok(()) => mover.finish(),
             Err(error) => {
                 mover.interrupt(&error);

@@ -1,54 +1,46 @@
-//! [`Mover`]: what is done with some blocks of the old store at a time.
+//! [`Mover`]: what a move does with the blocks of a shard directory.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Moved;
-use super::copies::Copies;
+use super::pending_copies::{BlockMove, PendingCopies};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::format::BlockKey;
-use crate::maintenance::move_file::{Placed, place};
-use crate::maintenance::parallel_walk::{Blocks, Sweeper, remove_empty_shards, remove_if_empty};
+use crate::maintenance::move_to_shard::{MoveOutcome, move_to_shard};
+use crate::maintenance::parallel_walk::{
+    BlockVisitor, ShardBlocks, remove_empty_shards, remove_if_empty,
+};
 use crate::maintenance::progress::Progress;
 use crate::maintenance::skipped::SkipReason;
-use crate::maintenance::usage::Usage;
-use crate::maintenance::work::Work;
+use crate::maintenance::tool_state::ToolState;
+use crate::maintenance::usage_baseline::UsageBaseline;
 use crate::observe::target;
 use crate::store::{DirState, Opener, Store};
 
-/// A move that is under way.
+/// A move in progress.
 #[derive(Debug)]
 pub(super) struct Mover {
     pub(super) old: Store,
     pub(super) new: Store,
-    old_usage: Usage,
-    new_usage: Usage,
-    work: Arc<Work>,
-    duplicates: Sum,
+    old_usage: UsageBaseline,
+    new_usage: UsageBaseline,
+    state: Arc<ToolState>,
+    duplicates: DuplicateTotals,
 }
 
-/// Blocks, and their bytes.
+/// The number of duplicates, and their bytes.
 #[derive(Debug, Default)]
-struct Sum {
+struct DuplicateTotals {
     blocks: AtomicU64,
     bytes: AtomicU64,
 }
 
-/// A block that is to go to the new store.
-#[derive(Clone, Debug)]
-pub(super) struct BlockMove {
-    pub(super) from: PathBuf,
-    pub(super) to: PathBuf,
-    pub(super) shard: String,
-    /// In bytes, as far as it is known.
-    pub(super) len: u64,
-}
-
 impl Mover {
-    /// `None` if there is nothing to do, since the old store is none any more.
-    pub(super) fn begin(old: Opener, new: Opener, work: Arc<Work>) -> Result<Option<Self>> {
+    /// Opens both stores. Returns `None` if the move is already done.
+    pub(super) fn begin(old: Opener, new: Opener, state: Arc<ToolState>) -> Result<Option<Self>> {
         let path = old.root.clone();
         let Some(old) = old.open_for_teardown()? else {
             check_was_moved(path, &new)?;
@@ -58,16 +50,17 @@ impl Mover {
         old.commit_log.roll_forward()?;
         new.commit_log.roll_forward()?;
         Ok(Some(Mover {
-            old_usage: Usage::before(&old)?,
-            new_usage: Usage::before(&new)?,
+            old_usage: UsageBaseline::before(&old)?,
+            new_usage: UsageBaseline::before(&new)?,
             old,
             new,
-            work,
-            duplicates: Sum::default(),
+            state,
+            duplicates: DuplicateTotals::default(),
         }))
     }
 
     pub(super) fn finish(&self) -> Result<Moved> {
+        // Renamed blocks are durable in the new store before the old one loses what makes it a store.
         self.new.blocks.flusher().flush_all()?;
         self.close_new()?;
         remove_empty_shards(self.old.blocks.disk(), self.old.blocks.layout().root())?;
@@ -75,19 +68,21 @@ impl Mover {
         if !emptied {
             self.close_old()?;
         }
-        let (progress, kept) = (self.work.progress(), self.work.take_kept());
+        let (progress, skipped) = (self.state.progress(), self.state.take_skipped());
         Ok(Moved {
             blocks: progress.blocks,
             bytes: progress.bytes,
             duplicates: self.duplicates.blocks.load(Ordering::Relaxed),
-            kept: kept.first,
-            skipped_count: kept.count,
+            skipped: skipped.first,
+            skipped_count: skipped.count,
+            left_over: skipped.left_over,
+            left_over_count: skipped.left_over_count,
             emptied,
             was_done: false,
         })
     }
 
-    /// Lets a work that was stopped be taken up without a count of the disk usage.
+    /// Closes the stores of a move that was stopped, so that their disk usage need not be counted.
     pub(super) fn interrupt(&self, error: &Error) {
         if matches!(error, Error::Stopped) {
             let closed = self.new.blocks.flusher().flush_all();
@@ -100,18 +95,18 @@ impl Mover {
 
     fn close_new(&self) -> Result<()> {
         self.new_usage
-            .after(&self.new, signed(self.work.progress().bytes))?;
+            .after(&self.new, signed(self.state.progress().bytes))?;
         self.new.close()
     }
 
     fn close_old(&self) -> Result<()> {
-        let gone = self.work.progress().bytes + self.duplicates.bytes.load(Ordering::Relaxed);
+        let gone = self.state.progress().bytes + self.duplicates.bytes.load(Ordering::Relaxed);
         self.old_usage.after(&self.old, -signed(gone))?;
         self.old.blocks.flusher().flush_all()?;
         self.old.close()
     }
 
-    fn passenger(&self, shard: &str, block: &BlockKey) -> BlockMove {
+    fn block_move(&self, shard: &str, block: &BlockKey) -> BlockMove {
         let file_name = block.file_name();
         let at = |root: &Path, shard: &str| {
             let mut path = root.join(shard);
@@ -127,8 +122,8 @@ impl Mover {
         }
     }
 
-    /// Whether a block stands in a shard that is not its own while its key has a block in the right one,
-    /// which is the one to be moved.
+    /// Whether a block is in a shard directory that is not its own while its own has a block with the same
+    /// key. Then that one is to be moved.
     fn is_second(&self, shard: &str, block: &BlockKey) -> Result<bool> {
         Ok(*self.old.blocks.layout().shard_of(block) != *shard
             && self
@@ -143,59 +138,63 @@ impl Mover {
         BlockMove {
             from, to, shard, ..
         }: &BlockMove,
-    ) -> Result<Placed> {
-        match place(&self.new, from, shard, to)? {
-            // That is said before anybody looks whether there is something already.
-            Placed::Elsewhere if self.new.blocks.stat_at(to)?.is_some() => Ok(Placed::Taken),
+    ) -> Result<MoveOutcome> {
+        match move_to_shard(&self.new, from, shard, to)? {
+            // The system reports this before it looks for a file at the new path.
+            MoveOutcome::Elsewhere if self.new.blocks.stat_at(to)?.is_some() => {
+                Ok(MoveOutcome::Taken)
+            }
             placed => Ok(placed),
         }
     }
 
-    /// How long a block is that has just been moved.
+    /// Returns the size of a block that has just been moved.
     fn len_of(&self, moved: &Path) -> Result<u64> {
         Ok(self.new.blocks.stat_at(moved)?.map_or(0, |stat| stat.len))
     }
 
-    /// Settles what was copied and what was there already; answers how many blocks these are.
-    fn settle(&self, copies: &mut Copies<'_>) -> Result<u64> {
+    /// Settles the copies and the duplicates. Returns how many blocks these are.
+    fn settle(&self, copies: &mut PendingCopies<'_>) -> Result<u64> {
         let settled = copies.settle()?;
-        // Before the watcher is told, which may stop the work: the disk usage hangs on these.
-        let Sum { blocks, bytes } = &self.duplicates;
+        // Before the progress is reported, which may stop the move: the disk usage is computed from these.
+        let DuplicateTotals { blocks, bytes } = &self.duplicates;
         blocks.fetch_add(settled.duplicates, Ordering::Relaxed);
         bytes.fetch_add(settled.duplicate_bytes, Ordering::Relaxed);
-        self.work.advance(|progress| {
+        self.state.advance(|progress| {
             progress.blocks += settled.copied;
             progress.bytes += settled.copied_bytes;
         })?;
         Ok(settled.copied + settled.duplicates)
     }
 
-    /// Renames blocks, or where that can't be done lets `copies` have them; answers how many of these
-    /// are settled. What was renamed is in `renamed`, also after an error.
+    /// Renames blocks, or adds them to `copies` if they can't be renamed. Returns how many copies were settled.
+    /// `renamed` has what was renamed, also after an error.
     fn take_all(
         &self,
-        Blocks { shard, blocks }: Blocks,
+        ShardBlocks { shard, blocks }: ShardBlocks,
         renamed: &mut Progress,
-        copies: &mut Copies<'_>,
+        copies: &mut PendingCopies<'_>,
     ) -> Result<u64> {
         let mut settled = 0;
         for block in blocks {
-            self.work.check()?;
-            let passenger = self.passenger(&shard, &block);
+            self.state.check()?;
+            let block_move = self.block_move(&shard, &block);
             if self.is_second(&shard, &block)? {
-                self.work.keep(passenger.from, SkipReason::Misplaced);
+                self.state.skip(block_move.from, SkipReason::Misplaced);
                 continue;
             }
-            let BlockMove { from, to, .. } = &passenger;
-            match self.try_rename(&passenger)? {
-                Placed::Moved => {
+            let BlockMove { from, to, .. } = &block_move;
+            match self.try_rename(&block_move)? {
+                MoveOutcome::Moved => {
                     renamed.blocks += 1;
                     renamed.bytes += self.len_of(to)?;
                 }
-                Placed::Elsewhere => copies.copy(passenger)?,
-                Placed::Taken if self.new.blocks.is_same(from, to)? => copies.found(passenger)?,
-                Placed::Taken => self.work.keep(passenger.from, SkipReason::Differs),
-                Placed::Gone => {}
+                MoveOutcome::Elsewhere => copies.copy(block_move)?,
+                MoveOutcome::Taken if self.new.blocks.is_same(from, to)? => {
+                    copies.found(block_move)?
+                }
+                MoveOutcome::Taken => self.state.skip(block_move.from, SkipReason::Differs),
+                MoveOutcome::Gone => {}
             }
             if copies.are_many() {
                 settled += self.settle(copies)?;
@@ -205,28 +204,30 @@ impl Mover {
     }
 }
 
-impl Sweeper for Mover {
-    /// A shard may have few blocks, and a flush costs as much for a few as for many.
-    type Gathered<'a> = Copies<'a>;
+impl BlockVisitor for Mover {
+    /// Copies are gathered over several shards: a shard may have few blocks, and a flush of a few costs as
+    /// much as a flush of many.
+    type Gathered<'a> = PendingCopies<'a>;
 
-    fn place(&self) -> (&dyn Disk, &Path) {
-        (self.old.blocks.disk(), self.old.blocks.layout().root())
+    fn location(&self) -> (Arc<dyn Disk>, &Path) {
+        let blocks = &self.old.blocks;
+        (blocks.shared_disk(), blocks.layout().root())
     }
 
-    fn work(&self) -> &Work {
-        &self.work
+    fn state(&self) -> &ToolState {
+        &self.state
     }
 
-    fn gather(&self) -> Copies<'_> {
-        Copies::new(&self.old, &self.new)
+    fn gather(&self) -> PendingCopies<'_> {
+        PendingCopies::new(&self.old, &self.new)
     }
 
-    fn sweep<'a>(&'a self, blocks: Blocks, copies: &mut Copies<'a>) -> Result<u64> {
+    fn visit<'a>(&'a self, blocks: ShardBlocks, copies: &mut PendingCopies<'a>) -> Result<u64> {
         let mut renamed = Progress::default();
         let taken = self.take_all(blocks, &mut renamed, copies);
-        // Those count also if the rest is stopped: the figures of the disk usage hang on them.
+        // Also if the rest has failed: the disk usage is computed from these.
         if renamed.blocks > 0 {
-            self.work.advance(|progress| {
+            self.state.advance(|progress| {
                 progress.blocks += renamed.blocks;
                 progress.bytes += renamed.bytes;
             })?;
@@ -234,33 +235,33 @@ impl Sweeper for Mover {
         Ok(renamed.blocks + taken?)
     }
 
-    fn finish_gathered(&self, mut copies: Copies<'_>) -> Result<u64> {
+    fn finish_gathered(&self, mut copies: PendingCopies<'_>) -> Result<u64> {
         self.settle(&mut copies)
     }
 
-    /// It tells which blocks the old store lost, so it is not for a tool to remove.
-    fn quarantine(&self, dir: &Path) -> Result<()> {
+    /// The quarantine tells which blocks the old store has lost, so the move does not remove it.
+    fn visit_quarantine(&self, dir: &Path) -> Result<()> {
         if !remove_if_empty(self.old.blocks.disk(), dir)? {
-            self.work.keep(dir.to_owned(), SkipReason::Quarantine);
+            self.state.skip(dir.to_owned(), SkipReason::Quarantine);
         }
         Ok(())
     }
 }
 
-/// Whether the old store, now an empty directory, can have been moved: then there is a new one. Else its
-/// name is a wrong one, or that of a place where nothing is mounted.
+/// Checks that an old store that is an empty directory was moved before: then the new store exists.
+/// Otherwise its path is wrong, or a file system is not mounted there.
 fn check_was_moved(path: PathBuf, new: &Opener) -> Result<()> {
     match new.look()? {
         DirState::Store(_) => Ok(()),
         DirState::Missing | DirState::Empty => Err(Error::NotAStore {
             path,
-            reason: "it is an empty directory, and there is no store either where it should go",
+            reason: "it is an empty directory, and the new store does not exist",
         }),
         place => Err(new.refusal(&place)),
     }
 }
 
-/// Sizes of files fit: the operating system counts them in an `i64` too.
+/// Sizes of files fit: the operating system has them in an `i64` too.
 fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }

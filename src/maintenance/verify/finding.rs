@@ -1,4 +1,4 @@
-//! [`Finding`]: what a verification has to tell.
+//! [`Finding`]: what a verification reports.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,31 +15,30 @@ use crate::key::Key;
 ///
 /// `Display` is one line; a path in it may hold any character. As JSON it is an object of `finding`, the
 /// [name](Problem::name) of the problem, `wrong`, `path` (with `�` for what is not UTF-8), `key`, `cid`
-/// (as [`Key::to_cid`] says it), `detail`, and what was done about it: `done` and `to`. What there isn't
-/// is `null`.
+/// (of [`Key::to_cid`]), `detail`, and what was done about it: `done` and `to`. Missing values are `null`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Where it stands, or belongs.
+    /// Where it is, or belongs.
     pub path: PathBuf,
-    /// The key of the block, if it is about one.
+    /// The key of the block, if the finding is about a block.
     pub key: Option<Key>,
     /// What is wrong.
     pub problem: Problem,
-    /// What a repair did about it. It is durable.
+    /// What a repair did about it, which is durable.
     pub remedy: Option<Remedy>,
 }
 
-/// What is found. Not all of it is [wrong](Problem::is_wrong).
+/// What was found. Not every problem is [wrong](Problem::is_wrong).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The bytes of a block don't have the hash that its key says.
+    /// The bytes of a block don't have the hash that its key names.
     Corrupt {
         /// How many bytes there are.
         size: u64,
     },
-    /// A block ends early. Only keys that hold their block themselves tell that from other damage.
+    /// A block ends early. Only keys that contain their block tell that from other damage.
     Truncated {
         /// How many bytes there are.
         size: u64,
@@ -48,51 +47,52 @@ pub enum Problem {
     Empty,
     /// A block, a directory or a commit's record can't be read.
     Unreadable(Arc<Error>),
-    /// A block stands in another directory than its key says, where no reader finds it.
+    /// A block is not in its shard directory, so no reader finds it.
     Misplaced {
         /// Where it belongs.
         belongs: PathBuf,
     },
-    /// A block stands where it belongs, and here once more.
+    /// A block is where it belongs, and another file of its key is here.
     Duplicate {
         /// Where it belongs.
         original: PathBuf,
     },
-    /// A block stands where it belongs, and here with other bytes, so nobody knows which of the two is
-    /// right. Only a repair compares them.
+    /// A block is where it belongs, and a file of its key with other bytes is here. It is not known which of
+    /// the two is right. Only a repair compares them.
     Conflict {
         /// Where it belongs.
         original: PathBuf,
     },
-    /// A link or the like stands where the store keeps a block or a directory.
+    /// A symbolic link or something similar is where the store has a block or a directory.
     Obstacle {
-        /// What stands there.
+        /// What is there.
         found: &'static str,
         /// What belongs there.
         expected: &'static str,
     },
-    /// The shard function is unknown, so that nobody knows where blocks belong: there is no `SHARDING`, or
-    /// none that makes sense.
+    /// The shard function is unknown, so it is not known where blocks belong: `SHARDING` is missing or
+    /// invalid.
     Sharding(Arc<Error>),
-    /// A batch was committed, and is not carried out, unless a program that has the store open is about to
-    /// do so. The next writer of this crate completes it, any other program destroys it.
+    /// A commit is pending, unless a program that has the store open is just applying it. The next writer of
+    /// this crate applies it; other programs remove it.
     PendingCommit,
-    /// Something that a writer has left in flight, unless a program has the store open. The next writer
-    /// removes it.
+    /// A temp file or batch of a writer that has crashed, unless a program has the store open. In `.temp` the
+    /// next writer removes it. Old versions of go-ds-flatfs left such files in shard directories; a repair
+    /// moves them to the quarantine.
     Leftover,
-    /// A block that can't be checked: its key is no hash (`None`), or none that can be checked.
+    /// A block that can't be checked: its key is not a hash (`None`), or not one that can be checked.
     Unchecked(Option<HashError>),
-    /// What is no part of a datastore.
+    /// Something that is not a part of a datastore.
     Foreign {
         /// What it is.
         found: &'static str,
     },
-    /// A block that was offered as a good copy, and that the store didn't have.
+    /// A block of the copies that the store did not have.
     Missing,
-    /// A block that was offered as a good copy, and is none.
+    /// A copy that does not have the hash that its CID says, or can't be checked.
     BadCopy(HashError),
-    /// A block of which there is a copy in quarantine, and none in the store. Where the shard function is
-    /// unknown nobody can tell.
+    /// A block that has a copy in quarantine and none in the store. It is not reported if the shard function is
+    /// unknown.
     Lost,
 }
 
@@ -106,14 +106,14 @@ pub enum Remedy {
     Moved(PathBuf),
     /// Stored the good copy.
     Restored,
-    /// Carried out the commit.
+    /// Applied the commit.
     Completed,
-    /// Removed what was left over.
+    /// Removed the left-over.
     Removed,
 }
 
 impl Problem {
-    /// A short name, as in the JSON: `corrupt`, `pending-commit`.
+    /// Returns a short name, as in the JSON: `corrupt`, `pending-commit`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -136,8 +136,8 @@ impl Problem {
         }
     }
 
-    /// Whether a block is damaged, or not to be had, or not where it should be. What is left over, foreign,
-    /// or can't be checked is worth a note, but harms nobody.
+    /// Whether a block is damaged, not readable, lost, or not where it should be. What is left over, foreign,
+    /// or can't be checked is only reported.
     #[must_use]
     pub fn is_wrong(&self) -> bool {
         !matches!(
@@ -178,7 +178,7 @@ impl Finding {
         self
     }
 
-    /// Whether something is [wrong](Problem::is_wrong), and was not put right.
+    /// Whether something is [wrong](Problem::is_wrong) and was not repaired.
     #[must_use]
     pub fn is_wrong(&self) -> bool {
         self.problem.is_wrong() && self.remedy.is_none()
@@ -235,11 +235,11 @@ impl fmt::Display for Problem {
                 write!(f, "by its key it belongs at {}", belongs.display())
             }
             Problem::Duplicate { original } => {
-                write!(f, "it stands also where it belongs, {}", original.display())
+                write!(f, "a block is where it belongs, too: {}", original.display())
             }
             Problem::Conflict { original } => write!(
                 f,
-                "where it belongs, {}, stands another block; both are kept",
+                "another block is where it belongs, {}; both stay",
                 original.display()
             ),
             Problem::Obstacle { found, expected } => write!(

@@ -1,4 +1,4 @@
-//! What writers have in flight, or have left behind.
+//! What is in `.temp`: the temp files and batches of writers that are at work or have crashed.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,13 +10,13 @@ use crate::error::Error;
 use crate::format::{COMMIT, TEMP};
 use crate::format::{CommitRecord, UnreadableRecord};
 
-/// What is in flight now.
+/// Lists what is in `.temp` now.
 pub(super) fn look(disk: &dyn Disk, root: &Path) -> Vec<Finding> {
     let temp = root.join(TEMP);
     let unreadable = |error| Finding::unreadable(&temp, None, Error::io("list", &temp, error));
     let entries = match disk.list(&temp) {
         Ok(entries) => entries,
-        // What stands there instead of a directory is found elsewhere.
+        // If there is something else than a directory, the walk over the root finds it.
         Err(error)
             if matches!(
                 error.kind(),
@@ -40,7 +40,7 @@ pub(super) fn look(disk: &dyn Disk, root: &Path) -> Vec<Finding> {
     found
 }
 
-/// Those of what was in flight that are so still.
+/// Returns the findings whose files still exist.
 pub(super) fn still_there(disk: &dyn Disk, before: Vec<Finding>) -> Vec<Finding> {
     let mut findings = before;
     findings.retain(|finding| is_there(disk, finding));

@@ -19,110 +19,114 @@
 //!
 //! # What is wrong
 //!
-//! A block is wrong if its bytes are not those that its key names, if it can't be read, or if it doesn't
-//! stand where readers look for it; so is a link in the place of a block or of a directory, a `SHARDING`
-//! that names no shard function, a commit that was not carried out, and a block that is
-//! [lost](Problem::Lost): a repair moved it to `.quarantine`, and the store has no other copy. What is
-//! foreign or left over, and blocks whose keys are no hash of a known kind, are told too, but they are
-//! [not wrong](Problem::is_wrong).
+//! A block is wrong if its bytes don't have the hash in its key, if it can't be read, or if it is not where
+//! readers look for it. Also wrong are a link where a block or a directory should be, a `SHARDING` that names
+//! no shard function, a pending commit, and a block that is [lost](Problem::Lost): a repair moved it to
+//! `.quarantine`, and the store has no other copy. Foreign and left-over files, and blocks whose keys are not
+//! a hash of a known function, are reported, but they are [not wrong](Problem::is_wrong). The
+//! [summary](Summary::unchecked) counts the blocks that could not be checked.
 //!
 //! # What is in memory
 //!
-//! A part of each block that is being looked at, at most 128 KiB, whatever the size of the block; the names
-//! of some dozens of blocks; findings that have not been taken from the stream, some thousands at most; and
-//! what is in `.temp`, an entry a batch.
+//! A part of each block that is being checked, at most 128 KiB; the names of some dozens of blocks; findings
+//! that were not taken from the stream yet, at most some thousands; and the entries of `.temp`, one for each
+//! batch.
 
-mod check;
-mod copies;
+mod block_checker;
+mod check_options;
+mod check_walk;
 mod finding;
 mod in_flight;
-mod options;
+mod lost_blocks;
 mod pass;
-mod quarantine;
 mod repair;
-mod repair_moves;
+mod repair_mover;
 mod repair_passes;
 mod report;
+mod restore;
 mod sharding;
-mod walk;
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::ready;
 use futures::stream::{self, Stream, StreamExt};
 
-use self::check::{Depth, Examiner};
+use self::block_checker::{BlockChecker, CheckDepth};
+use self::check_options::CheckOptions;
+use self::check_walk::{CheckItem, CheckWalk};
 pub use self::finding::{Finding, Problem, Remedy};
-use self::options::Common;
-use self::pass::{Pass, Task};
+use self::pass::{Pass, PassTask};
 pub use self::repair::Repair;
 pub use self::report::{Findings, Summary};
-use self::walk::{Walk, WalkItem};
 use crate::blocking;
 use crate::disk::{Disk, OsDisk};
 use crate::error::Result;
 use crate::format::Layout;
 use crate::maintenance::Progress;
-use crate::maintenance::progress::Watcher;
+use crate::maintenance::progress::ProgressCallback;
 use crate::store::locate;
 
-/// Looks at everything in a store, and only looks: it takes no lock and changes nothing on disk, so it
-/// works on a file system that is mounted read-only, and beside a writer.
+/// Checks everything in a store. It takes no lock and changes nothing on disk, so it works on a file system
+/// that is mounted read-only, and beside a writer.
 #[derive(Debug)]
-#[must_use = "nothing is looked at before it is started"]
+#[must_use = "a verification does nothing until it is started"]
 pub struct Verify {
-    common: Common,
+    options: CheckOptions,
 }
 
 impl Verify {
-    /// Looks at the store in the directory `path`.
+    /// Prepares a verification of the store in the directory `path`.
     pub fn new(path: impl AsRef<Path>) -> Self {
         Verify {
-            common: Common::new(path.as_ref().to_owned()),
+            options: CheckOptions::new(path.as_ref().to_owned()),
         }
     }
 
-    /// Whether to look at names and sizes only, and not to read blocks: that finds empty blocks, and what is
-    /// in the wrong place or lost.
+    /// Sets whether to look at names and sizes only and not to read blocks: this finds empty, misplaced and lost
+    /// blocks.
     pub fn quick(mut self, quick: bool) -> Self {
-        self.common.depth = if quick { Depth::Quick } else { Depth::Full };
+        self.options.depth = if quick {
+            CheckDepth::Quick
+        } else {
+            CheckDepth::Full
+        };
         self
     }
 
-    /// How many blocks are looked at side by side: as many as there are cores, unless this says otherwise.
+    /// Sets how many blocks are checked at the same time, by default as many as there are cores.
     pub fn concurrency(mut self, blocks: NonZeroUsize) -> Self {
-        self.common.concurrency = Some(blocks);
+        self.options.concurrency = Some(blocks);
         self
     }
 
-    /// Calls `watch` with the progress, some times a second; [`Break`](ControlFlow::Break) ends the stream
-    /// with [`Error::Stopped`](crate::Error::Stopped). It may block.
+    /// Calls `watch` with the progress several times a second. If it returns [`Break`](ControlFlow::Break), the
+    /// stream ends with [`Error::Stopped`](crate::Error::Stopped). `watch` may block.
     pub fn on_progress(
         mut self,
         watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Self {
-        self.common.watcher = Watcher::new(watch);
+        self.options.callback = ProgressCallback::new(watch);
         self
     }
 
-    /// Begins, and answers what is found as a stream.
+    /// Starts the verification, and returns the findings as a stream.
     ///
-    /// Beside a writer a block that goes while it is looked at is no finding. What that writer has in
-    /// flight may be one, if it is so from the beginning to the end.
+    /// A block that another process removes during its check is not a finding. A temp file or batch of a
+    /// writer may be one, if it exists from the beginning to the end.
     ///
     /// # Errors
     ///
-    /// [`Error::NotAStore`](crate::Error::NotAStore) if there is nothing that looks like a store, and
+    /// [`Error::NotAStore`](crate::Error::NotAStore) if the directory does not look like a store, and
     /// [`Error::Io`](crate::Error::Io).
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing.
+    /// Cancel safe: dropping the future changes nothing.
     pub async fn start(self) -> Result<Findings> {
-        let root = locate(&self.common.path).await?;
+        let root = locate(&self.options.path).await?;
         self.start_on(Arc::new(OsDisk::default()), root).await
     }
 
@@ -131,20 +135,20 @@ impl Verify {
         disk: Arc<dyn Disk>,
         root: std::path::PathBuf,
     ) -> Result<Findings> {
-        let jobs = self.common.jobs();
+        let jobs = self.options.jobs();
         let begun = blocking::run(move || {
             let (shard, finding) = sharding::read(&disk, &root)?;
             let in_flight = in_flight::look(&*disk, &root);
-            let (examiner, teller) = self.common.begin(Arc::clone(&disk), &root)?;
+            let (checker, progress) = self.options.begin(Arc::clone(&disk), &root)?;
             let layout = shard.map(|shard| Layout::new(root.clone(), shard));
-            let walk = Walk::new(Arc::clone(&disk), root, layout.clone());
-            let lost = layout.map(|layout| quarantine::lost(disk, layout));
-            Ok((finding, in_flight, examiner, teller, walk, lost))
+            let walk = CheckWalk::new(Arc::clone(&disk), root, layout.clone());
+            let lost = layout.map(|layout| lost_blocks::find(disk, layout));
+            Ok((finding, in_flight, checker, progress, walk, lost))
         });
-        let (sharding, in_flight, examiner, teller, walk, lost) = begun.await?;
-        let (tally, stopped) = (Arc::clone(&teller.tally), Arc::clone(&examiner.stopped));
-        let disk = Arc::clone(&examiner.disk);
-        let pass = Pass::new(Look { examiner }, walk, teller, Arc::clone(&stopped));
+        let (sharding, in_flight, checker, progress, walk, lost) = begun.await?;
+        let (tally, stopped) = (Arc::clone(&progress.tally), Arc::clone(&checker.stopped));
+        let disk = Arc::clone(&checker.disk);
+        let pass = Pass::new(VerifyTask { checker }, walk, progress, Arc::clone(&stopped));
         let left = stream::once(blocking::run(move || {
             Ok(in_flight::still_there(&*disk, in_flight))
         }));
@@ -156,20 +160,25 @@ impl Verify {
     }
 }
 
-struct Look {
-    examiner: Examiner,
+struct VerifyTask {
+    checker: BlockChecker,
 }
 
-impl Task for Look {
-    fn each(&self, met: WalkItem, buffer: &mut [u8]) -> Result<Option<Finding>> {
-        Ok(match met {
-            WalkItem::Finding(finding) => Some(finding),
-            WalkItem::Block(file) => self.examiner.examine(&file, buffer),
+impl PassTask for VerifyTask {
+    fn each(&self, item: CheckItem, buffer: &mut [u8]) -> Result<Option<Finding>> {
+        Ok(match item {
+            CheckItem::Finding(finding) => Some(finding),
+            CheckItem::LeftOver(path) => Some(left_over(path)),
+            CheckItem::Block(file) => self.checker.check(&file, buffer),
         })
     }
 }
 
-/// What a job has found, one by one.
+fn left_over(path: PathBuf) -> Finding {
+    Finding::new(path, None, Problem::Leftover)
+}
+
+/// Returns the findings of a job as a stream.
 fn each(found: Result<Vec<Finding>>) -> impl Stream<Item = Result<Finding>> + Send {
     let found = match found {
         Ok(found) => found.into_iter().map(Ok).collect(),

@@ -1,80 +1,81 @@
-//! [`Pass`]: one pass through all of a store, some blocks side by side.
+//! [`Pass`]: one pass over all of a store, several blocks at a time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, Stream, StreamExt};
 
-use super::check::{PART, Tally};
+use super::block_checker::{CheckTally, PART};
+use super::check_walk::{CheckItem, CheckWalk};
 use super::finding::Finding;
-use super::walk::{Walk, WalkItem};
 use crate::blocking;
 use crate::error::{Error, Result};
 use crate::maintenance::Progress;
-use crate::maintenance::progress::Watcher;
+use crate::maintenance::progress::ProgressCallback;
+use crate::sync::lock;
 
-/// How much is taken from the walk at a time.
-const TAKEN: usize = 64;
-/// A job ends after this time: long beside what it takes to begin one,
-const TIME: Duration = Duration::from_millis(100);
-/// or after so many findings.
-const FINDINGS: usize = 1024;
+/// The number of items that a job takes from the walk at a time.
+const MAX_ITEMS_PER_TURN: usize = 64;
+/// A job ends after this time, which is long compared with the time to begin one,
+const MAX_TIME_PER_JOB: Duration = Duration::from_millis(100);
+/// or after this number of findings.
+const MAX_FINDINGS_PER_JOB: usize = 1024;
 
-/// What is done with everything that is met.
-pub(super) trait Task: Send + Sync + 'static {
-    /// What a job holds while it runs.
+/// What a pass does with each item.
+pub(super) trait PassTask: Send + Sync + 'static {
+    /// Returns a guard that each job has while it runs.
     fn begin(&self) -> Result<Box<dyn Send>> {
         Ok(Box::new(()))
     }
 
-    /// What there is to tell about it.
-    fn each(&self, met: WalkItem, buffer: &mut [u8]) -> Result<Option<Finding>>;
+    /// Deals with an item. Returns what is to be reported.
+    fn each(&self, item: CheckItem, buffer: &mut [u8]) -> Result<Option<Finding>>;
 
-    /// What must be done before these are told.
+    /// Does what must be done before these findings are reported.
     fn finish(&self, findings: &[Finding]) -> Result<()> {
         let _ = findings;
         Ok(())
     }
 }
 
-/// A pass that is under way. A job takes from the walk what it looks at next, so that all jobs end
-/// at the same time, however the blocks are spread.
+/// A pass in progress. Each job takes its next items from the same walk, so that all jobs end at the same
+/// time, no matter in which directories the blocks are.
 pub(super) struct Pass {
-    task: Box<dyn Task>,
-    walk: Mutex<Walk>,
-    teller: Teller,
-    /// Whether nobody wants to know any more.
+    task: Box<dyn PassTask>,
+    walk: Mutex<CheckWalk>,
+    progress: PassProgress,
+    /// Whether the caller has dropped the stream of findings.
     stopped: Arc<AtomicBool>,
     done: AtomicBool,
 }
 
-/// Tells how far the first pass is; of a later one, that the first is done.
+/// Reports the progress of the first pass. During a later pass it reports that the first one is done.
 #[derive(Clone)]
-pub(super) struct Teller {
-    pub(super) watcher: Arc<Mutex<Watcher>>,
-    pub(super) tally: Arc<Tally>,
+pub(super) struct PassProgress {
+    pub(super) callback: Arc<Mutex<ProgressCallback>>,
+    pub(super) tally: Arc<CheckTally>,
     pub(super) total_shards: u64,
     pub(super) is_first: bool,
 }
 
 impl Pass {
     pub(super) fn new(
-        task: impl Task,
-        walk: Walk,
-        teller: Teller,
+        task: impl PassTask,
+        walk: CheckWalk,
+        progress: PassProgress,
         stopped: Arc<AtomicBool>,
     ) -> Self {
         Pass {
             task: Box::new(task),
             walk: Mutex::new(walk),
-            teller,
+            progress,
             stopped,
             done: AtomicBool::new(false),
         }
     }
 
-    /// What is found, by so many jobs side by side. They run while the stream is polled.
+    /// Runs the pass with this number of concurrent jobs, which run while the stream is polled.
     pub(super) fn run(self, jobs: usize) -> impl Stream<Item = Result<Finding>> + Send {
         stream::unfold(Arc::new(self), |pass| async move {
             let job = Arc::clone(&pass);
@@ -117,8 +118,8 @@ impl Pass {
     fn look(&self, found: &mut Vec<Finding>) -> Result<()> {
         let begun = Instant::now();
         let mut buffer = vec![0; PART];
-        while begun.elapsed() < TIME && found.len() < FINDINGS {
-            let met = lock(&self.walk).take(TAKEN)?;
+        while begun.elapsed() < MAX_TIME_PER_JOB && found.len() < MAX_FINDINGS_PER_JOB {
+            let met = lock(&self.walk).take(MAX_ITEMS_PER_TURN)?;
             if met.is_empty() {
                 self.done.store(true, Ordering::SeqCst);
                 break;
@@ -136,11 +137,11 @@ impl Pass {
 
     fn tell(&self) -> Result<()> {
         let shards = lock(&self.walk).shards();
-        self.teller.tell(shards)
+        self.progress.tell(shards)
     }
 }
 
-impl Teller {
+impl PassProgress {
     fn tell(&self, shards: u64) -> Result<()> {
         let progress = Progress {
             blocks: self.tally.blocks.load(Ordering::Relaxed),
@@ -152,11 +153,6 @@ impl Teller {
             },
             total_shards: self.total_shards,
         };
-        lock(&self.watcher).tell(progress)
+        lock(&self.callback).report(progress)
     }
-}
-
-/// Nothing that holds these locks can leave them half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

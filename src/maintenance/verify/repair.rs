@@ -1,9 +1,9 @@
-//! [`Repair`]: puts right what can be put right.
+//! [`Repair`]: repairs what can be repaired.
 //!
-//! A repair goes through the store twice: what is damaged goes into quarantine first, so that a good block
-//! that stands in the wrong place finds its own one free. Then what was lost is put back from copies.
-//! Each step is one rename, so a repair that was killed has done some of its steps, and a second one does
-//! the others.
+//! A repair makes two passes over the store. The first one moves damaged blocks into quarantine, so that the
+//! path of a misplaced good block is free in the second one. Then lost blocks are restored from copies. Each
+//! step is one rename, so a repair that was killed has done some of the steps, and a second one does the
+//! others.
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
@@ -15,62 +15,66 @@ use cid::Cid;
 use futures::future::ready;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 
-use super::check::{Depth, Examiner, Tally};
+use super::block_checker::{BlockChecker, CheckDepth, CheckTally};
+use super::check_options::CheckOptions;
+use super::check_walk::CheckWalk;
 use super::finding::{Finding, Problem, Remedy};
-use super::options::Common;
-use super::pass::{Pass, Teller};
-use super::repair_moves::RepairMover;
-use super::repair_passes::{Damaged, Misplaced};
+use super::pass::{Pass, PassProgress};
+use super::repair_mover::RepairMover;
+use super::repair_passes::{MoveMisplaced, QuarantineDamaged};
 use super::report::Findings;
-use super::walk::Walk;
-use super::{copies, each, in_flight, quarantine, until_error};
+use super::{each, in_flight, lost_blocks, restore, until_error};
 use crate::blocking;
 use crate::disk::{Disk, OsDisk};
 use crate::error::Result;
 use crate::maintenance::Progress;
-use crate::maintenance::progress::Watcher;
+use crate::maintenance::progress::ProgressCallback;
 use crate::store::{Options, Purpose, locate};
 
-/// Looks at everything in a store as [`Verify`](super::Verify) does, and puts right what can be put right.
+/// Checks a store as [`Verify`](super::Verify) does, and repairs what can be repaired.
 ///
-/// It opens the store to write, so it takes the lock, carries out commits that were interrupted, and removes
-/// what is left over in `.temp`. Then
+/// It opens the store for writing, so it takes the lock, applies pending commits, and removes what is left in
+/// `.temp`. Then
 ///
-/// - damaged blocks are moved to `.quarantine/` in the store, which neither this crate nor kubo looks into:
-///   `<KEY>.data`, or where there is one already `2/<KEY>.data` and so on;
-/// - blocks in the wrong place are moved to where they belong, if their hash is right or can't be checked.
-///   If the same block stands there already, they go into quarantine; if another one does, both stay;
-/// - blocks that are not in the store are put back, if there is a good [copy](Repair::copies) of them.
+/// - damaged blocks are moved to `.quarantine/` in the store, which neither this crate nor kubo reads:
+///   `<KEY>.data`, or `2/<KEY>.data` and so on if that exists;
+/// - so are temp files that an old version of go-ds-flatfs left in shard directories: `put-` and a number;
+/// - misplaced blocks are moved to their shard directories, if their hash is right or can't be checked. If an
+///   equal block is there already, they are moved into quarantine; if a different one is, both stay;
+/// - blocks that are not in the store are restored, if there is a good [copy](Repair::copies) of them.
 ///
-/// Nothing is overwritten, and nothing else removed. What couldn't be read is left alone. At the end every
-/// block of which there is a copy in quarantine and none in the store is [lost](Problem::Lost). That is
-/// told by every verification and repair until the copy is taken out of the quarantine, or the block is
-/// back.
-#[must_use = "nothing is repaired before it is started"]
+/// Nothing is overwritten, and nothing else is removed. Files that can't be read stay as they are. At the end
+/// every block that has a copy in quarantine and none in the store is [lost](Problem::Lost). Every
+/// verification and repair reports that until the copy is removed from the quarantine, or the block is
+/// restored.
+#[must_use = "a repair does nothing until it is started"]
 pub struct Repair {
-    common: Common,
+    options: CheckOptions,
     copies: BoxStream<'static, Result<(Cid, Bytes)>>,
 }
 
 impl Repair {
-    /// Repairs the store in the directory `path`.
+    /// Prepares a repair of the store in the directory `path`.
     pub fn new(path: impl AsRef<Path>) -> Self {
         Repair {
-            common: Common::new(path.as_ref().to_owned()),
+            options: CheckOptions::new(path.as_ref().to_owned()),
             copies: stream::empty().boxed(),
         }
     }
 
-    /// As [`Verify::quick`](super::Verify::quick). Of blocks in the wrong place the hash is checked all
-    /// the same.
+    /// As [`Verify::quick`](super::Verify::quick). The hashes of misplaced blocks are checked all the same.
     pub fn quick(mut self, quick: bool) -> Self {
-        self.common.depth = if quick { Depth::Quick } else { Depth::Full };
+        self.options.depth = if quick {
+            CheckDepth::Quick
+        } else {
+            CheckDepth::Full
+        };
         self
     }
 
     /// As [`Verify::concurrency`](super::Verify::concurrency).
     pub fn concurrency(mut self, blocks: NonZeroUsize) -> Self {
-        self.common.concurrency = Some(blocks);
+        self.options.concurrency = Some(blocks);
         self
     }
 
@@ -79,12 +83,12 @@ impl Repair {
         mut self,
         watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Self {
-        self.common.watcher = Watcher::new(watch);
+        self.options.callback = ProgressCallback::new(watch);
         self
     }
 
-    /// Copies of blocks, say from a backup: those that the store doesn't have then are put into it, if they
-    /// have the hash that their CID says. They are asked for after everything else is done, in order.
+    /// Sets copies of blocks, for example from a backup. A copy whose block is not in the store is put into it
+    /// if it has the hash that its CID says. The stream is read in order after everything else is done.
     pub fn copies(
         mut self,
         copies: impl Stream<Item = Result<(Cid, Bytes)>> + Send + 'static,
@@ -93,7 +97,7 @@ impl Repair {
         self
     }
 
-    /// Opens the store, and answers what is found and done as a stream. The store is closed at its end.
+    /// Opens the store, and returns a stream of what is found and done. The store is closed at its end.
     ///
     /// # Errors
     ///
@@ -101,37 +105,38 @@ impl Repair {
     ///
     /// # Cancel safety
     ///
-    /// What is under way is done; another repair does the rest. The store is locked until then.
+    /// If the stream is dropped, the steps in progress are completed, and the store is locked until then.
+    /// Another repair does the rest.
     ///
     /// # Durability
     ///
-    /// What the stream says is done survives a power cut.
+    /// What the stream has reported as done survives a power cut.
     pub async fn start(self) -> Result<Findings> {
-        let root = locate(&self.common.path).await?;
+        let root = locate(&self.options.path).await?;
         self.start_on(Arc::new(OsDisk::default()), root).await
     }
 
     pub(crate) async fn start_on(self, disk: Arc<dyn Disk>, root: PathBuf) -> Result<Findings> {
-        let jobs = self.common.jobs();
+        let jobs = self.options.jobs();
         let (reader, path) = (Arc::clone(&disk), root.clone());
         let in_flight = blocking::run(move || Ok(in_flight::look(&*reader, &path))).await?;
         let options = Options::new();
         let flatfs = options.begin_on(Arc::clone(&disk), root.clone(), Purpose::Open);
         let flatfs = flatfs.await?;
-        let common = self.common;
+        let options = self.options;
         let begun = blocking::run(move || {
-            let (examiner, teller) = common.begin(Arc::clone(&disk), &root)?;
-            Ok((recovered(&*disk, in_flight), examiner, teller))
+            let (checker, progress) = options.begin(Arc::clone(&disk), &root)?;
+            Ok((recovered(&*disk, in_flight), checker, progress))
         });
-        let (recovered, examiner, teller) = begun.await?;
-        let (tally, stopped) = (Arc::clone(&teller.tally), Arc::clone(&examiner.stopped));
-        let mender = Arc::new(RepairMover::new(flatfs.clone()));
-        let passes = passes(&mender, &examiner, &teller, jobs);
+        let (recovered, checker, progress) = begun.await?;
+        let (tally, stopped) = (Arc::clone(&progress.tally), Arc::clone(&checker.stopped));
+        let mover = Arc::new(RepairMover::new(flatfs.clone()));
+        let passes = passes(&mover, &checker, &progress, jobs);
         let store = &flatfs.store;
-        let lost = quarantine::lost(store.blocks.shared_disk(), store.blocks.layout().clone());
+        let lost = lost_blocks::find(store.blocks.shared_disk(), store.blocks.layout().clone());
         let work = each(Ok(recovered))
             .chain(passes)
-            .chain(copies::restore(mender, self.copies))
+            .chain(restore::restore(mover, self.copies))
             .chain(lost);
         let close = stream::once(async move { flatfs.close().await });
         let close = close.filter_map(|closed| ready(closed.err().map(Err)));
@@ -146,12 +151,12 @@ impl Repair {
 impl std::fmt::Debug for Repair {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Repair")
-            .field("common", &self.common)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }
 
-/// What the open has done about what was in flight before.
+/// Returns what the open has done about what was in `.temp` before.
 fn recovered(disk: &dyn Disk, mut before: Vec<Finding>) -> Vec<Finding> {
     for finding in &mut before {
         if !in_flight::is_there(disk, finding) {
@@ -164,40 +169,40 @@ fn recovered(disk: &dyn Disk, mut before: Vec<Finding>) -> Vec<Finding> {
     before
 }
 
-/// Both passes, the second one begun when the first one is done.
+/// Runs both passes, the second one after the first.
 fn passes(
-    mender: &Arc<RepairMover>,
-    examiner: &Examiner,
-    teller: &Teller,
+    mover: &Arc<RepairMover>,
+    checker: &BlockChecker,
+    progress: &PassProgress,
     jobs: usize,
 ) -> impl Stream<Item = Result<Finding>> + Send + use<> {
     let (first, second) = (
-        Damaged {
-            examiner: examiner.clone(),
-            mender: Arc::clone(mender),
+        QuarantineDamaged {
+            checker: checker.clone(),
+            mover: Arc::clone(mover),
         },
-        Misplaced {
-            examiner: Examiner {
-                depth: Depth::Full,
-                // They have been counted.
-                tally: Arc::new(Tally::default()),
-                ..examiner.clone()
+        MoveMisplaced {
+            checker: BlockChecker {
+                depth: CheckDepth::Full,
+                // The first pass has counted these blocks.
+                tally: Arc::new(CheckTally::default()),
+                ..checker.clone()
             },
-            mender: Arc::clone(mender),
+            mover: Arc::clone(mover),
         },
     );
-    let store = Arc::clone(&mender.flatfs.store);
+    let store = Arc::clone(&mover.flatfs.store);
     let walk = move || {
         let layout = store.blocks.layout();
         let root = layout.root().to_owned();
-        Walk::new(store.blocks.shared_disk(), root, Some(layout.clone()))
+        CheckWalk::new(store.blocks.shared_disk(), root, Some(layout.clone()))
     };
-    let stopped = Arc::clone(&examiner.stopped);
-    let again = Teller {
+    let stopped = Arc::clone(&checker.stopped);
+    let again = PassProgress {
         is_first: false,
-        ..teller.clone()
+        ..progress.clone()
     };
-    let first = Pass::new(first, walk(), teller.clone(), Arc::clone(&stopped)).run(jobs);
+    let first = Pass::new(first, walk(), progress.clone(), Arc::clone(&stopped)).run(jobs);
     let second = Pass::new(second, walk(), again, stopped).run(jobs);
     first.chain(second)
 }

@@ -1,69 +1,74 @@
-//! What the two passes of a repair do with what they meet.
+//! The two passes of a repair: [`QuarantineDamaged`] and [`MoveMisplaced`].
 
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::check::Examiner;
+use super::block_checker::BlockChecker;
+use super::check_walk::{BlockFile, CheckItem};
 use super::finding::{Finding, Problem};
-use super::pass::Task;
-use super::repair_moves::{Placed, RepairMover};
-use super::walk::{BlockFile, WalkItem};
+use super::left_over;
+use super::pass::PassTask;
+use super::repair_mover::{RepairMoveOutcome, RepairMover};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 
-/// The first pass: what is damaged goes into quarantine.
-pub(super) struct Damaged {
-    pub(super) examiner: Examiner,
-    pub(super) mender: Arc<RepairMover>,
+/// The first pass: it moves damaged blocks and left-over files into quarantine.
+pub(super) struct QuarantineDamaged {
+    pub(super) checker: BlockChecker,
+    pub(super) mover: Arc<RepairMover>,
 }
 
-impl Task for Damaged {
+impl PassTask for QuarantineDamaged {
     fn begin(&self) -> Result<Box<dyn Send>> {
-        begin(&self.mender)
+        begin(&self.mover)
     }
 
-    fn each(&self, met: WalkItem, buffer: &mut [u8]) -> Result<Option<Finding>> {
-        let file = match met {
-            WalkItem::Finding(finding) => return Ok(Some(finding)),
-            WalkItem::Block(file) => file,
-        };
-        match self.examiner.examine(&file, buffer) {
-            Some(finding) if finding.problem.is_damage() => {
-                quarantined(&self.mender, &file, finding)
+    fn each(&self, item: CheckItem, buffer: &mut [u8]) -> Result<Option<Finding>> {
+        let file = match item {
+            CheckItem::Finding(finding) => return Ok(Some(finding)),
+            CheckItem::LeftOver(path) => {
+                let remedy = self.mover.quarantine_left_over(&path)?;
+                return Ok(remedy.map(|remedy| left_over(path).remedied(remedy)));
             }
-            // The second pass tells.
+            CheckItem::Block(file) => file,
+        };
+        match self.checker.check(&file, buffer) {
+            Some(finding) if finding.problem.is_damage() => {
+                quarantined(&self.mover, &file, finding)
+            }
+            // The second pass reports it.
             Some(_) if file.belongs.is_some() => Ok(None),
             found => Ok(found),
         }
     }
 
     fn finish(&self, findings: &[Finding]) -> Result<()> {
-        self.mender.settle(findings)
+        self.mover.settle(findings)
     }
 }
 
-/// The second pass: blocks in the wrong place.
-pub(super) struct Misplaced {
-    pub(super) examiner: Examiner,
-    pub(super) mender: Arc<RepairMover>,
+/// The second pass: it moves misplaced blocks to their shard directories.
+pub(super) struct MoveMisplaced {
+    pub(super) checker: BlockChecker,
+    pub(super) mover: Arc<RepairMover>,
 }
 
-impl Task for Misplaced {
+impl PassTask for MoveMisplaced {
     fn begin(&self) -> Result<Box<dyn Send>> {
-        begin(&self.mender)
+        begin(&self.mover)
     }
 
-    fn each(&self, met: WalkItem, buffer: &mut [u8]) -> Result<Option<Finding>> {
-        let WalkItem::Block(file) = met else {
+    fn each(&self, item: CheckItem, buffer: &mut [u8]) -> Result<Option<Finding>> {
+        let CheckItem::Block(file) = item else {
             return Ok(None);
         };
         let Some(belongs) = &file.belongs else {
             return Ok(None);
         };
-        match self.examiner.examine(&file, buffer) {
+        match self.checker.check(&file, buffer) {
             Some(finding) if finding.problem.is_damage() => {
-                quarantined(&self.mender, &file, finding)
+                quarantined(&self.mover, &file, finding)
             }
             Some(finding) if matches!(finding.problem, Problem::Unreadable(_)) => Ok(Some(finding)),
             Some(finding) => self.put_right(&file, belongs, finding),
@@ -72,11 +77,11 @@ impl Task for Misplaced {
     }
 
     fn finish(&self, findings: &[Finding]) -> Result<()> {
-        self.mender.settle(findings)
+        self.mover.settle(findings)
     }
 }
 
-impl Misplaced {
+impl MoveMisplaced {
     fn put_right(
         &self,
         file: &BlockFile,
@@ -85,40 +90,37 @@ impl Misplaced {
     ) -> Result<Option<Finding>> {
         let told = |problem| Finding::new(&file.path, Some(file.key()), problem);
         let original = belongs.to_owned();
-        match self.mender.put_in_place(file, belongs) {
-            Ok(Placed::Moved(remedy)) => {
+        match self.mover.put_in_place(file, belongs) {
+            Ok(RepairMoveOutcome::Moved(remedy)) => {
                 let belongs = original;
                 let moved = told(Problem::Misplaced { belongs });
                 Ok(Some(moved.remedied(remedy)))
             }
-            Ok(Placed::Gone) => Ok(None),
-            Ok(Placed::Taken) => match is_same(&*self.examiner.disk, &file.path, belongs) {
+            Ok(RepairMoveOutcome::Gone) => Ok(None),
+            Ok(RepairMoveOutcome::Taken) => match is_same(&*self.checker.disk, &file.path, belongs)
+            {
                 Ok(true) => {
                     let finding = told(Problem::Duplicate { original });
-                    quarantined(&self.mender, file, finding)
+                    quarantined(&self.mover, file, finding)
                 }
                 Ok(false) => Ok(Some(told(Problem::Conflict { original }))),
-                // What stands there is no block, or can't be read, which has been told.
+                // The file there is not a block or can't be read, which the first pass has reported.
                 Err(_) => Ok(Some(told(Problem::Duplicate { original }))),
             },
-            // So is what stands in the place of its directory.
+            // Something else is where the shard directory should be. The first pass has reported that, too.
             Err(Error::Unexpected { .. }) => Ok(Some(finding)),
             Err(error) => Err(error),
         }
     }
 }
 
-/// The close of the store waits for a job that holds this.
-fn begin(mender: &RepairMover) -> Result<Box<dyn Send>> {
-    Ok(Box::new(mender.flatfs.store.lifecycle.begin_write()?))
+/// Returns a guard: the close of the store waits until it is dropped.
+fn begin(mover: &RepairMover) -> Result<Box<dyn Send>> {
+    Ok(Box::new(mover.flatfs.store.lifecycle.begin_write()?))
 }
 
-fn quarantined(
-    mender: &RepairMover,
-    file: &BlockFile,
-    finding: Finding,
-) -> Result<Option<Finding>> {
-    let remedy = mender.quarantine(file)?;
+fn quarantined(mover: &RepairMover, file: &BlockFile, finding: Finding) -> Result<Option<Finding>> {
+    let remedy = mover.quarantine(file)?;
     Ok(remedy.map(|remedy| finding.remedied(remedy)))
 }
 

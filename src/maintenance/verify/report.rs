@@ -10,48 +10,48 @@ use std::task::{Context, Poll};
 use futures::stream::{BoxStream, Stream, StreamExt};
 use serde::Serialize;
 
-use super::check::Tally;
+use super::block_checker::CheckTally;
 use super::finding::Finding;
 use crate::error::Result;
 
-/// What is found, while it is found: blocks are looked at as long as the stream is polled.
+/// The stream of findings. Blocks are checked while it is polled.
 ///
-/// An error says that the rest could not be looked at. Dropping the stream ends the work, which may go on
-/// in the background for a moment.
-#[must_use = "nothing is looked at unless the stream is polled"]
+/// An error says that the rest could not be checked. Dropping the stream stops the checks, some of which may
+/// continue in the background for a moment.
+#[must_use = "nothing is checked unless the stream is polled"]
 pub struct Findings {
     inner: BoxStream<'static, Result<Finding>>,
-    tally: Arc<Tally>,
+    tally: Arc<CheckTally>,
     stopped: Arc<AtomicBool>,
     found: BTreeMap<&'static str, u64>,
     wrong: u64,
 }
 
-/// What a verification or a repair came to.
+/// The result of a verification or a repair.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Summary {
-    /// The blocks that were looked at.
+    /// The number of blocks that were checked.
     pub blocks: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// The findings that are wrong, and were not put right.
+    /// The number of findings that are wrong, and were not repaired.
     pub wrong: u64,
-    /// The blocks that could not be compared with their keys. Nothing is known of them, so a store is not
-    /// known to be healthy unless this is 0.
+    /// The number of blocks that could not be compared with their keys. Nothing is known about them, so a store
+    /// is not known to be healthy unless this is 0.
     pub unchecked: u64,
     /// How many of the unchecked blocks have a key of each hash function: its multicodec code, such as
     /// `0x22`, or `no-hash` for keys that are not hashes. A known function is listed too, if the digest
     /// has a length that can't be checked.
     pub unchecked_functions: BTreeMap<String, u64>,
-    /// How many findings there were of each [name](super::Problem::name).
+    /// The number of findings of each [name](super::Problem::name).
     pub findings: BTreeMap<&'static str, u64>,
 }
 
 impl Findings {
     pub(super) fn new(
         inner: impl Stream<Item = Result<Finding>> + Send + 'static,
-        tally: Arc<Tally>,
+        tally: Arc<CheckTally>,
         stopped: Arc<AtomicBool>,
     ) -> Self {
         Findings {
@@ -63,7 +63,7 @@ impl Findings {
         }
     }
 
-    /// What was looked at so far, and what the stream has answered.
+    /// Returns the result so far, of the findings that the stream has returned.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let unchecked = self.tally.unchecked().into_iter();

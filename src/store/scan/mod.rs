@@ -1,7 +1,7 @@
-//! Queries: a walk through the shard directories, some hundred entries a job.
+//! Queries: the shard directories are read by jobs, each of which finds at most about a thousand entries.
 
+mod scanner;
 mod values;
-mod walk;
 
 use std::mem;
 use std::sync::Arc;
@@ -13,21 +13,21 @@ use futures::future::{self, BoxFuture};
 use futures::stream::{self, FuturesUnordered, Stream, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 
+use self::scanner::Scanner;
 use self::values::{InMemory, with_values};
-use self::walk::Walk;
 use super::shared::Store;
 use crate::blocking;
 use crate::error::Result;
 use crate::query::{self, Entry, EntryStream, Needs, Query};
 
-/// A job ends after so many entries,
-const ENTRIES: usize = 1024;
-/// or when it has read so many bytes,
-const BYTES: u64 = 1 << 20;
-/// or after this time: what memory doesn't know may take a disk 10 ms each.
-const TIME: Duration = Duration::from_millis(5);
-/// So many jobs of one query run at the same time at most.
-const SIDE_BY_SIDE: usize = 2;
+/// A job ends after this number of entries,
+const MAX_ENTRIES_PER_JOB: usize = 1024;
+/// or when it has read this number of bytes,
+const MAX_BYTES_PER_JOB: u64 = 1 << 20;
+/// or after this time: what is not in memory may take a disk 10 ms each.
+const MAX_TIME_PER_JOB: Duration = Duration::from_millis(5);
+/// The number of jobs of one query that run at the same time.
+const MAX_CONCURRENT_JOBS: usize = 2;
 
 pub(super) fn query(store: &Arc<Store>, query: Query) -> EntryStream {
     if !query.prefix.is_root() {
@@ -45,7 +45,7 @@ pub(super) fn query(store: &Arc<Store>, query: Query) -> EntryStream {
     query::apply(query, walk(store, needs))
 }
 
-/// All entries of the store, each with as much as is needed.
+/// Returns all entries of the store, each with as much as is needed.
 pub(crate) fn walk(store: &Arc<Store>, needs: Needs) -> EntryStream {
     let in_memory = (needs == Needs::Value).then(|| InMemory::of(store));
     let entries = list(store, needs, in_memory.clone()).boxed();
@@ -55,125 +55,126 @@ pub(crate) fn walk(store: &Arc<Store>, needs: Needs) -> EntryStream {
     }
 }
 
-/// All entries of the store, each with as much as is needed, or with its key alone as long as its value
-/// is likely to be in memory.
+/// Returns all entries of the store, each with as much as is needed, or with its key alone as long as its
+/// value is likely to be in memory.
 fn list(
     store: &Arc<Store>,
     needs: Needs,
     in_memory: Option<InMemory>,
 ) -> impl Stream<Item = Result<Entry>> + Send + use<> {
-    let walkers = Walkers::of(Walk::new(store, needs, in_memory));
-    stream::unfold(walkers, |mut walkers| async move {
-        let found = walkers.next().await?;
-        Some((stream::iter(found), walkers))
+    let scanners = Scanners::of(Scanner::new(store, needs, in_memory));
+    stream::unfold(scanners, |mut scanners| async move {
+        let found = scanners.next().await?;
+        Some((stream::iter(found), scanners))
     })
     .flatten()
 }
 
-/// Some entries, and the walk that goes on behind them unless that was all.
-type Stepped = Result<(Vec<Result<Entry>>, Option<Walk>)>;
+/// Some entries, and the scanner that goes on behind them unless it is at its end.
+type JobResult = Result<(Vec<Result<Entry>>, Option<Scanner>)>;
 
-/// The walks of one query, each through other shards.
-struct Walkers {
-    /// Those that take no step just now.
-    idle: Vec<Walk>,
-    /// Steps that run while the entries of an earlier one are looked at.
-    steps: FuturesUnordered<BoxFuture<'static, Stepped>>,
-    /// How many walks there are, or were.
-    walks: usize,
+/// The scanners of one query, each of which reads other shards.
+struct Scanners {
+    /// The scanners that run no job now.
+    idle: Vec<Scanner>,
+    /// Jobs that run while the caller looks at the entries of an earlier one.
+    jobs: FuturesUnordered<BoxFuture<'static, JobResult>>,
+    /// How many scanners there are, or were.
+    count: usize,
 }
 
-impl Walkers {
-    fn of(walk: Walk) -> Self {
-        Walkers {
-            idle: vec![walk],
-            steps: FuturesUnordered::new(),
-            walks: 1,
+impl Scanners {
+    fn of(scanner: Scanner) -> Self {
+        Scanners {
+            idle: vec![scanner],
+            jobs: FuturesUnordered::new(),
+            count: 1,
         }
     }
 
-    /// What the next step to end has found; `None` if there are no more.
+    /// Returns what the next job to end has found; `None` if there are no more.
     async fn next(&mut self) -> Option<Vec<Result<Entry>>> {
-        let stepped = match self.steps.next().await {
-            Some(stepped) => stepped,
-            None => step(self.idle.pop()?).await,
+        let result = match self.jobs.next().await {
+            Some(result) => result,
+            None => run_job(self.idle.pop()?).await,
         };
-        match stepped {
-            Ok((found, walk)) => {
-                if let Some(walk) = walk {
-                    self.join(walk);
+        match result {
+            Ok((found, scanner)) => {
+                if let Some(scanner) = scanner {
+                    self.take_back(scanner);
                 }
-                self.begin_steps().await;
+                self.begin_jobs().await;
                 Some(found)
             }
             Err(error) => {
                 self.idle.clear();
-                self.steps.clear();
+                self.jobs.clear();
                 Some(vec![Err(error)])
             }
         }
     }
 
-    /// Takes a walk back, and another one beside it if it is the only one: a query of few entries
-    /// needs one job.
-    fn join(&mut self, walk: Walk) {
-        if self.walks < SIDE_BY_SIDE
-            && let Some(other) = walk.beside()
+    /// Takes a scanner back, and adds another one if it is the only one: a query of few entries needs one
+    /// job.
+    fn take_back(&mut self, scanner: Scanner) {
+        if self.count < MAX_CONCURRENT_JOBS
+            && let Some(other) = scanner.beside()
         {
-            self.walks += 1;
+            self.count += 1;
             self.idle.push(other);
         }
-        self.idle.push(walk);
+        self.idle.push(scanner);
     }
 
-    /// Begins the next step of each walk; but only if it needs not wait for a permit: the consumer may
-    /// take its time, and what nobody polls must not stand in a queue.
-    async fn begin_steps(&mut self) {
-        for walk in mem::take(&mut self.idle) {
-            let store = Arc::clone(&walk.store);
+    /// Begins the next job of each scanner, unless that would have to wait for a permit: the caller may
+    /// take its time, and a future that is not polled must not be in a queue that others wait behind.
+    async fn begin_jobs(&mut self) {
+        for scanner in mem::take(&mut self.idle) {
+            let store = Arc::clone(&scanner.store);
             let Some(permit) = store.open_files.try_permit() else {
-                self.idle.push(walk);
+                self.idle.push(scanner);
                 continue;
             };
-            let step = async move { run_with(permit, &store, move || Ok(walk.step())).await };
-            let mut step = step.boxed();
-            // It begins with the first poll.
-            let step = match futures::poll!(step.as_mut()) {
-                Poll::Ready(stepped) => future::ready(stepped).boxed(),
-                Poll::Pending => step,
+            let job = async move { run_with(permit, &store, move || Ok(scanner.run_job())).await };
+            let mut job = job.boxed();
+            // The job begins when its future is first polled.
+            let job = match futures::poll!(job.as_mut()) {
+                Poll::Ready(result) => future::ready(result).boxed(),
+                Poll::Pending => job,
             };
-            self.steps.push(step);
+            self.jobs.push(job);
         }
     }
 }
 
-async fn step(walk: Walk) -> Stepped {
-    let store = Arc::clone(&walk.store);
-    run(&store, move || Ok(walk.step())).await
+async fn run_job(scanner: Scanner) -> JobResult {
+    let store = Arc::clone(&scanner.store);
+    run(&store, move || Ok(scanner.run_job())).await
 }
 
-/// What one job finds.
-struct Part {
+/// What one job finds, and when it has found enough.
+struct ScanJob {
     found: Vec<Result<Entry>>,
     bytes: u64,
     begun: Instant,
-    /// How often the clock is asked: not for each of a thousand names that memory has.
-    asks_each: usize,
-    turns: usize,
+    /// The clock is read once in this number of checks: not for each of a thousand names that are in
+    /// memory.
+    checks_per_clock_read: usize,
+    checks: usize,
 }
 
-impl Part {
-    fn begin(needs: Needs, most: usize) -> Self {
-        Part {
-            found: Vec::with_capacity(most),
+impl ScanJob {
+    fn begin(needs: Needs, max_entries: usize) -> Self {
+        ScanJob {
+            found: Vec::with_capacity(max_entries),
             bytes: 0,
             begun: Instant::now(),
-            asks_each: if needs == Needs::Key { 64 } else { 1 },
-            turns: 0,
+            checks_per_clock_read: if needs == Needs::Key { 64 } else { 1 },
+            checks: 0,
         }
     }
 
-    /// `None` is what isn't there.
+    /// Adds an entry; `None` is one that isn't there.
     fn add(&mut self, entry: Result<Option<Entry>>) {
         if let Ok(Some(entry)) = &entry {
             self.bytes += entry.value.as_ref().map_or(0, |value| value.len() as u64);
@@ -181,12 +182,13 @@ impl Part {
         self.found.extend(entry.transpose());
     }
 
-    /// Whether the job is to end here, before the next thing that it looks at.
+    /// Whether the job is to end before it looks at another entry.
     fn is_enough(&mut self) -> bool {
-        self.turns += 1;
-        self.found.len() >= ENTRIES
-            || self.bytes >= BYTES
-            || (self.turns.is_multiple_of(self.asks_each) && self.begun.elapsed() >= TIME)
+        self.checks += 1;
+        self.found.len() >= MAX_ENTRIES_PER_JOB
+            || self.bytes >= MAX_BYTES_PER_JOB
+            || (self.checks.is_multiple_of(self.checks_per_clock_read)
+                && self.begun.elapsed() >= MAX_TIME_PER_JOB)
     }
 }
 

@@ -1,8 +1,9 @@
-//! The values of entries that were only listed: from memory as long as that has them, here and now and
-//! beside the listing of the next ones, else from the disk, many in one job.
+//! The values of entries that were only listed. Values that the page cache has are read on the caller's
+//! task while the next entries are listed; from the first one that it does not have, values are read from
+//! the disk, many in one job.
 //!
-//! A value that is read where it is used needs no fresh memory: the next one takes the place of the
-//! last one. Those that a job reads ahead do, which costs as much as to read small ones.
+//! A value that is read where it is used needs no fresh memory: the allocator reuses that of the last
+//! one. Values that a job reads ahead need fresh memory, which costs as much as reading small ones.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -14,18 +15,18 @@ use std::vec;
 use futures::FutureExt;
 use futures::stream::{self, Peekable, Stream, StreamExt};
 
-use super::{Part, run};
+use super::{ScanJob, run};
 use crate::error::Result;
 use crate::format::BlockKey;
 use crate::query::{Entry, EntryStream, Needs};
 use crate::store::Store;
 use crate::store::blocks::Lookup;
 
-/// How many keys are kept to ask the disk for their values.
-const KEYS: usize = 128;
+/// The number of keys that are collected before their values are read from the disk.
+const MAX_WANTED_KEYS: usize = 128;
 
-/// Whether a query looks for values in memory first. From the first one on that isn't there it doesn't:
-/// those of a store that doesn't fit into memory are better read where they are listed.
+/// Whether a query looks for values in memory first. It stops at the first one that isn't there: the
+/// values of a store that doesn't fit into memory are better read where they are listed.
 #[derive(Clone, Debug)]
 pub(super) struct InMemory(Arc<AtomicBool>);
 
@@ -45,39 +46,40 @@ impl InMemory {
     }
 }
 
-/// The entries with their values, in the same order. One whose block has gone is left out.
+/// Adds the values to entries, in the same order. An entry whose block has gone is left out.
 pub(super) fn with_values(
     store: &Arc<Store>,
     entries: EntryStream,
     in_memory: InMemory,
 ) -> impl Stream<Item = Result<Entry>> + Send + use<> {
-    let rest = Rest {
+    let reader = ValueReader {
         store: Arc::clone(store),
         in_memory,
         entries: entries.peekable(),
         wanted: VecDeque::new(),
         found: Vec::new().into_iter(),
     };
-    stream::unfold(Some(rest), |rest| async move {
-        let mut rest = rest?;
-        match rest.next().await {
-            Ok(item) => Some((item?, Some(rest))),
+    stream::unfold(Some(reader), |reader| async move {
+        let mut reader = reader?;
+        match reader.next().await {
+            Ok(item) => Some((item?, Some(reader))),
             Err(error) => Some((Err(error), None)),
         }
     })
 }
 
-struct Rest {
+/// A query that reads values, and where it is.
+struct ValueReader {
     store: Arc<Store>,
     in_memory: InMemory,
     entries: Peekable<EntryStream>,
-    /// What the disk is to be asked for.
+    /// The entries whose values are to be read from the disk.
     wanted: VecDeque<Entry>,
     found: vec::IntoIter<Result<Entry>>,
 }
 
-impl Rest {
-    /// The next entry, or why there can be no more.
+impl ValueReader {
+    /// Returns the next entry; an error ends the stream.
     async fn next(&mut self) -> Result<Option<Result<Entry>>> {
         loop {
             if let Some(item) = self.found.next() {
@@ -112,12 +114,13 @@ impl Rest {
         }
     }
 
-    /// Notes what the disk is to be asked for: this entry, and those behind it that are listed by now.
+    /// Notes the entries whose values are to be read from the disk: this one, and those behind it that are
+    /// already listed.
     fn want(&mut self, entry: Entry) {
         let lacks_value =
             |item: &Result<Entry>| item.as_ref().is_ok_and(|entry| entry.value.is_none());
         self.wanted.push_back(entry);
-        while self.wanted.len() < KEYS
+        while self.wanted.len() < MAX_WANTED_KEYS
             && let Some(Some(Ok(entry))) = Pin::new(&mut self.entries)
                 .next_if(lacks_value)
                 .now_or_never()
@@ -126,18 +129,18 @@ impl Rest {
         }
     }
 
-    /// Asks the disk for as much as one job may read.
+    /// Reads the values of the noted entries from the disk, as many as one job may read.
     async fn look_up(&mut self) -> Result<()> {
         let store = Arc::clone(&self.store);
         let mut wanted = mem::take(&mut self.wanted);
         let (found, wanted) = run(&self.store, move || {
-            let mut part = Part::begin(Needs::Value, wanted.len());
-            while !part.is_enough()
+            let mut job = ScanJob::begin(Needs::Value, wanted.len());
+            while !job.is_enough()
                 && let Some(entry) = wanted.pop_front()
             {
-                part.add(store.with_value(entry));
+                job.add(store.with_value(entry));
             }
-            Ok((part.found, wanted))
+            Ok((job.found, wanted))
         })
         .await?;
         self.found = found.into_iter();

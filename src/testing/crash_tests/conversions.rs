@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::format::Shard;
 use crate::key::Key;
 use crate::maintenance::convert::{to_version_0, to_version_1};
-use crate::maintenance::progress::Watcher;
+use crate::maintenance::progress::ProgressCallback;
 use crate::maintenance::recount;
 use crate::store::{Opener, Options, Purpose};
 use crate::testing::fault_disk::{DataLoss, DiskOp, FaultDisk};
@@ -171,7 +171,7 @@ async fn a_recount_first_completes_pending_commits() {
     assert!(matches!(error, Error::CommitIncomplete { .. }), "{error}");
     drop(refused);
     let found = disk.reboot(DataLoss::None);
-    let figure = recount::run(opener(&found), Watcher::none()).unwrap();
+    let figure = recount::run(opener(&found), ProgressCallback::none()).unwrap();
     assert_eq!(figure.bytes, true_usage(&found));
     let blocks = blocks(&DURABLE.open(&found).await).await;
     let names: Vec<&String> = blocks.keys().collect();
@@ -184,7 +184,7 @@ async fn a_crash_at_any_step_of_a_recount_loses_no_block_and_leaves_no_wrong_usa
     for steps in 0.. {
         let (disk, expected) = version_1().await;
         disk.crash_after(steps);
-        let counted = recount::run(opener(&disk), Watcher::none());
+        let counted = recount::run(opener(&disk), ProgressCallback::none());
         for loss in data_losses(steps, 2) {
             let found = disk.reboot(loss);
             if let Ok(figure) = &counted {

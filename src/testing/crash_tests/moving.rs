@@ -176,10 +176,18 @@ async fn a_block_that_differs_in_the_new_store_stays_in_the_old_one() {
                 Err(_) => move_all(&found).await.unwrap(),
             };
             assert_eq!((done.skipped_count, done.emptied), (2, false));
-            let mut kept: Vec<_> = done.kept.iter().map(|kept| kept.path.as_path()).collect();
+            let mut kept: Vec<_> = done
+                .skipped
+                .iter()
+                .map(|skipped| skipped.path.as_path())
+                .collect();
             kept.sort();
             assert_eq!(kept, differs.each_ref().map(Path::new));
-            assert!(done.kept.iter().all(|kept| kept.why == SkipReason::Differs));
+            assert!(
+                done.skipped
+                    .iter()
+                    .all(|skipped| skipped.reason == SkipReason::Differs)
+            );
             let new = route.setup.open(&found).await;
             assert_eq!(exact_usage(&new).await.bytes, true_usage(&found));
             let mut expected = whole();

@@ -53,7 +53,6 @@ const ALLOWED_CYCLES: &[&[&str]] = &[
         "disk::portable",
         "disk::unix",
     ],
-    &["maintenance::moving::copies", "maintenance::moving::mover"],
     &["interrupt", "report", "sink"],
 ];
 

@@ -34,7 +34,7 @@ async fn blocks_move_between_stores_with_all_functions_and_leave_an_empty_direct
             assert_eq!(done.blocks, fixture.blocks as u64);
             let bytes: usize = expected.values().map(|value| value.len()).sum();
             assert_eq!(done.bytes, bytes as u64);
-            assert!(done.emptied && done.kept.is_empty());
+            assert!(done.emptied && done.skipped.is_empty());
             fs::remove_dir(&from).unwrap();
             check(&new, &expected, to).await;
             fs::rename(new, from).unwrap();
@@ -102,8 +102,8 @@ async fn a_foreign_file_stays_in_the_old_store_which_stays_a_store() {
         (done.blocks, done.skipped_count, done.emptied),
         (256, 1, false)
     );
-    assert_eq!(done.kept[0].path, home.in_store("README_ALSO"));
-    assert_eq!(done.kept[0].why, SkipReason::Foreign);
+    assert_eq!(done.skipped[0].path, home.in_store("README_ALSO"));
+    assert_eq!(done.skipped[0].reason, SkipReason::Foreign);
     assert_eq!(
         fs::read(home.in_store("README_ALSO")).unwrap(),
         b"something"
@@ -170,7 +170,7 @@ async fn a_block_that_differs_in_the_new_store_stays_in_the_old_one() {
         (9, 1, false)
     );
     assert_eq!(
-        (&done.kept[0].path, done.kept[0].why),
+        (&done.skipped[0].path, done.skipped[0].reason),
         (&home.block(&key), SkipReason::Differs)
     );
     assert_eq!(fs::read(home.block(&key)).unwrap(), value);
@@ -333,4 +333,20 @@ async fn a_move_stops_on_a_full_file_system_and_can_be_completed_with_more_space
     mount.grow("size=16m");
     let _ = Move::new().run(home.store(), &new).await.unwrap();
     check(&new, &expected, shard("next-to-last/2")).await;
+}
+
+#[tokio::test]
+async fn temp_files_of_old_versions_stay_and_are_not_counted_as_skipped() {
+    let home = home_with("next-to-last/2", 20).await;
+    let dir = home.block(blocks(1).keys().next().unwrap());
+    let left_over = dir.parent().unwrap().join("put-913948571");
+    fs::write(&left_over, "half a block").unwrap();
+    let new = home.beside("new");
+    let done = Move::new().run(home.store(), &new).await.unwrap();
+    assert_eq!((done.blocks, done.skipped_count), (20, 0));
+    assert_eq!((done.left_over_count, done.emptied), (1, false));
+    assert_eq!(done.left_over[0].path, left_over);
+    assert_eq!(done.left_over[0].reason, SkipReason::LeftOver);
+    assert_eq!(fs::read(&left_over).unwrap(), b"half a block");
+    check(&new, &blocks(20), shard("next-to-last/2")).await;
 }

@@ -183,12 +183,20 @@ async fn a_foreign_file_stays_and_is_reported() {
         .run(home.store())
         .await
         .unwrap();
-    let mut kept: Vec<_> = done.kept.iter().map(|kept| kept.path.clone()).collect();
+    let mut kept: Vec<_> = done
+        .skipped
+        .iter()
+        .map(|skipped| skipped.path.clone())
+        .collect();
     kept.sort();
     let mut wanted = foreign.to_vec();
     wanted.sort();
     assert_eq!((kept, done.skipped_count), (wanted, 4));
-    assert!(done.kept.iter().all(|kept| kept.why == SkipReason::Foreign));
+    assert!(
+        done.skipped
+            .iter()
+            .all(|skipped| skipped.reason == SkipReason::Foreign)
+    );
     assert!(
         foreign
             .iter()
@@ -225,10 +233,12 @@ async fn a_block_at_its_old_path_wins_over_a_stray_copy_at_its_new_path() {
         .unwrap();
     assert_eq!((done.duplicates, done.skipped_count), (1, 1));
     let Skipped {
-        path: aside, why, ..
-    } = &done.kept[0];
+        path: aside,
+        reason,
+        ..
+    } = &done.skipped[0];
     assert_eq!(
-        (aside, *why),
+        (aside, *reason),
         (&path("OT/OTHER34.kept"), SkipReason::Differs)
     );
     assert_eq!(fs::read(aside).unwrap(), b"OTHER3");
@@ -300,4 +310,54 @@ async fn an_old_reader_reports_the_resharding_and_a_new_one_finds_all_blocks() {
     assert!(matches!(error, Error::ShardMismatch { .. }), "{error}");
     let after = options().open(home.store()).await.unwrap();
     assert_eq!(after.get(key).await.unwrap().as_ref(), Some(value));
+}
+
+/// Each block may be where any of the functions says that the store was on its way to, and where a copying
+/// tool has put another one.
+#[tokio::test]
+async fn of_stray_copies_none_replaces_the_block_when_a_resharding_goes_on_to_another_function() {
+    const DIRS: [&str; 3] = ["D5", "MO", "56"];
+    const KEY: &str = "MOVED56";
+    // Which of the directories have a file of that name. The block is in the first of them: what a store
+    // has by its old function is the block, and it is moved by way of the second directory.
+    for copies in 1..8_u32 {
+        let (home, store) = Home::with_store("next-to-last/2").await;
+        store.close().await.unwrap();
+        let has = |index: usize| copies & (1 << index) != 0;
+        for (index, dir) in DIRS.iter().enumerate().filter(|(index, _)| has(*index)) {
+            fs::create_dir(home.in_store(dir)).unwrap();
+            let path = home.in_store(dir).join(format!("{KEY}.data"));
+            fs::write(path, format!("copy {index}")).unwrap();
+        }
+        let marker = "/repo/flatfs/shard/resharding/1 from next-to-last/2 to prefix/2; \
+                      run \"flatfs reshard\" again to complete it\n";
+        fs::write(home.in_store("SHARDING"), marker).unwrap();
+        let to = shard("suffix/2");
+        let done = Reshard::new(to).run(home.store()).await.unwrap();
+        let expected = (0..3).find(|index| has(*index)).unwrap();
+        let store = options().open(home.store()).await.unwrap();
+        let found = store.get(&Key::new(KEY)).await.unwrap();
+        assert_eq!(found.unwrap(), format!("copy {expected}"), "{copies:b}");
+        // The others are beside it.
+        let strays = u64::from(copies.count_ones()) - 1;
+        assert_eq!(done.skipped_count, strays, "{copies:b}: {:?}", done.skipped);
+    }
+}
+
+#[tokio::test]
+async fn temp_files_of_old_versions_are_reported_and_not_counted_as_skipped() {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    fill(&store, &blocks(20)).await;
+    store.close().await.unwrap();
+    let dir = home.block(blocks(1).keys().next().unwrap());
+    let left_over = dir.parent().unwrap().join("put-913948571");
+    fs::write(&left_over, "half a block").unwrap();
+    let done = Reshard::new(shard("prefix/3")).run(home.store());
+    let done = done.await.unwrap();
+    assert_eq!((done.skipped_count, done.left_over_count), (0, 1));
+    assert_eq!(done.left_over[0].path, left_over);
+    assert_eq!(done.left_over[0].reason, SkipReason::LeftOver);
+    assert_eq!(fs::read(&left_over).unwrap(), b"half a block");
+    let store = options().open(home.store()).await.unwrap();
+    assert_eq!(contents(&store).await, blocks(20));
 }

@@ -62,6 +62,8 @@ struct MoveJson {
     emptied: bool,
     skipped: Vec<SkippedJson>,
     skipped_count: u64,
+    left_over: Vec<SkippedJson>,
+    left_over_count: u64,
     seconds: f64,
 }
 
@@ -80,7 +82,9 @@ impl Move {
         if self.json {
             report::json(&self.to_json(&done, started.elapsed()))?;
         } else {
-            skipped::report(&done.kept, done.skipped_count);
+            skipped::report(&done.skipped, done.skipped_count);
+            // These don't count for the exit status: no data is left behind.
+            skipped::report(&done.left_over, done.left_over_count);
             report::summary(&self.summary(&done, started.elapsed()))?;
         }
         Ok(Outcome::success_if(done.skipped_count == 0))
@@ -95,8 +99,10 @@ impl Move {
             bytes: done.bytes,
             duplicates: done.duplicates,
             emptied: done.emptied,
-            skipped: SkippedJson::all(&done.kept),
+            skipped: SkippedJson::all(&done.skipped),
             skipped_count: done.skipped_count,
+            left_over: SkippedJson::all(&done.left_over),
+            left_over_count: done.left_over_count,
             seconds: time.as_secs_f64(),
         }
     }

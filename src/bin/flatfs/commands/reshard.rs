@@ -58,6 +58,8 @@ struct ReshardJson {
     duplicates: u64,
     skipped: Vec<SkippedJson>,
     skipped_count: u64,
+    left_over: Vec<SkippedJson>,
+    left_over_count: u64,
     seconds: f64,
 }
 
@@ -76,7 +78,9 @@ impl Reshard {
         if self.json {
             report::json(&self.to_json(&done, started.elapsed()))?;
         } else {
-            skipped::report(&done.kept, done.skipped_count);
+            skipped::report(&done.skipped, done.skipped_count);
+            // These don't count for the exit status: no data is left behind.
+            skipped::report(&done.left_over, done.left_over_count);
             report::summary(&self.summary(&done, started.elapsed()))?;
         }
         Ok(Outcome::success_if(done.skipped_count == 0))
@@ -111,8 +115,10 @@ impl Reshard {
             was_done: done.was_done,
             moved: done.moved,
             duplicates: done.duplicates,
-            skipped: SkippedJson::all(&done.kept),
+            skipped: SkippedJson::all(&done.skipped),
             skipped_count: done.skipped_count,
+            left_over: SkippedJson::all(&done.left_over),
+            left_over_count: done.left_over_count,
             seconds: time.as_secs_f64(),
         }
     }

@@ -1,70 +1,66 @@
-//! What is wrong with one block.
+//! [`BlockChecker`]: what is wrong with one block.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use super::check_walk::BlockFile;
 use super::finding::{Finding, Problem};
-use super::walk::BlockFile;
 use crate::disk::{Disk, if_there};
 use crate::error::Error;
 use crate::hash::{Checker, HashError};
 use crate::key::Key;
+use crate::sync::lock;
 
 /// How much of a block is in memory at a time.
 pub(super) const PART: usize = 128 << 10;
 
-/// How a block is looked at.
+/// How much of a block is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Depth {
+pub(super) enum CheckDepth {
     /// Its name and its size.
     Quick,
     /// All of its bytes.
     Full,
 }
 
-/// What has been looked at so far.
+/// What has been checked so far.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct CheckTally {
     pub(super) blocks: AtomicU64,
     pub(super) bytes: AtomicU64,
     /// How many blocks could not be compared with their key, by the hash function that the key names.
     unchecked: Mutex<BTreeMap<Option<u64>, u64>>,
 }
 
-impl Tally {
+impl CheckTally {
     /// Counts a block that can't be checked. A key that is not a hash names no function.
     fn count_unchecked(&self, key: &Key) {
         let function = key.to_cid().map(|cid| cid.hash().code());
-        let mut unchecked = self
-            .unchecked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *unchecked.entry(function).or_default() += 1;
+        *lock(&self.unchecked).entry(function).or_default() += 1;
     }
 
     pub(super) fn unchecked(&self) -> BTreeMap<Option<u64>, u64> {
-        let unchecked = self.unchecked.lock();
-        unchecked.unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.unchecked).clone()
     }
 }
 
-/// Looks at blocks.
+/// Checks blocks.
 #[derive(Clone, Debug)]
-pub(super) struct Examiner {
+pub(super) struct BlockChecker {
     pub(super) disk: Arc<dyn Disk>,
-    pub(super) depth: Depth,
-    pub(super) tally: Arc<Tally>,
-    /// Whether nobody wants to know any more.
+    pub(super) depth: CheckDepth,
+    pub(super) tally: Arc<CheckTally>,
+    /// Whether the caller has dropped the stream of findings.
     pub(super) stopped: Arc<AtomicBool>,
 }
 
-impl Examiner {
-    /// What is wrong with a block, the gravest first: its bytes, its place, that they can't be checked.
-    /// A block that has gone meanwhile is fine.
-    pub(super) fn examine(&self, file: &BlockFile, buffer: &mut [u8]) -> Option<Finding> {
+impl BlockChecker {
+    /// Returns the worst problem of a block: that its bytes are damaged, that it is in the wrong directory, that
+    /// it can't be checked. A block that does not exist any more has none.
+    pub(super) fn check(&self, file: &BlockFile, buffer: &mut [u8]) -> Option<Finding> {
         let problem = match self.problem_of(file, buffer) {
             Ok(problem) => problem,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -77,7 +73,7 @@ impl Examiner {
         };
         self.tally.blocks.fetch_add(1, Ordering::Relaxed);
         if matches!(problem, Some(Problem::Unchecked(_))) {
-            // Counted here and not by the findings: one that is misplaced too is told as misplaced.
+            // Not by the findings: a block that is misplaced, too, is reported as misplaced only.
             self.tally.count_unchecked(file.key());
         }
         let problem = match (problem, &file.belongs) {
@@ -89,7 +85,7 @@ impl Examiner {
     }
 
     fn misplaced(&self, belongs: &Path) -> Problem {
-        // What can't be looked at is there.
+        // Something that can't be looked at exists.
         if matches!(if_there(self.disk.stat(belongs)), Ok(None)) {
             Problem::Misplaced {
                 belongs: belongs.to_owned(),
@@ -103,7 +99,7 @@ impl Examiner {
 
     fn problem_of(&self, file: &BlockFile, buffer: &mut [u8]) -> io::Result<Option<Problem>> {
         let checker = checker(file.key());
-        if self.depth == Depth::Quick {
+        if self.depth == CheckDepth::Quick {
             let size = self.disk.stat(&file.path)?.len;
             self.tally.bytes.fetch_add(size, Ordering::Relaxed);
             return Ok(match checker {
@@ -112,11 +108,12 @@ impl Examiner {
                 Ok(checker) => checker.finish().err().map(|_| Problem::Empty),
             });
         }
-        self.check(&file.path, checker, buffer)
+        self.hash_file(&file.path, checker, buffer)
     }
 
-    /// A block that can't be checked is read all the same: that may fail.
-    fn check(
+    /// Reads the file and compares its hash. A block that can't be checked is read all the same, to find out
+    /// whether it can be read.
+    fn hash_file(
         &self,
         path: &Path,
         mut checker: Result<Checker, Option<HashError>>,
@@ -157,7 +154,8 @@ impl Examiner {
     }
 }
 
-/// What checks a block of this key, or why nothing does: `None` if the key is no hash.
+/// Returns what checks a block of this key. The error is the reason why it can't be checked, `None` if the
+/// key is not a hash.
 fn checker(key: &Key) -> Result<Checker, Option<HashError>> {
     let cid = key.to_cid().ok_or(None)?;
     Checker::new(cid.hash()).map_err(Some)

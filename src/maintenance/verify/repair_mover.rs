@@ -1,31 +1,33 @@
-//! [`RepairMover`]: the moves of a repair. Nothing is overwritten, and nothing removed.
+//! [`RepairMover`]: the renames of a repair. It overwrites nothing and removes nothing.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use super::check_walk::BlockFile;
 use super::finding::{Finding, Remedy};
-use super::walk::BlockFile;
 use crate::disk::{Kind, if_there};
 use crate::disk_usage::Change;
 use crate::error::{Error, Result};
 use crate::format::{BlockKey, QUARANTINE};
 use crate::store::{FlatFs, FlushTarget};
+use crate::sync::lock;
 
-/// Moves files of a store that is open to write, and that nobody else uses.
+/// Moves files of a store that is open for writing and that no other program uses.
 pub(super) struct RepairMover {
     pub(super) flatfs: FlatFs,
-    /// Held for a move: not every file system can see to it that nothing is overwritten.
+    /// Locked during a move: not every file system can rename a file without overwriting another one, so two
+    /// jobs must not move files to one path.
     moving: Mutex<()>,
 }
 
-/// What came of putting a block where it belongs.
-pub(super) enum Placed {
+/// What a move of a block to its shard directory did.
+pub(super) enum RepairMoveOutcome {
     Moved(Remedy),
-    /// There is a block already.
+    /// There is a block at that path already.
     Taken,
-    /// The file to move is not there any more.
+    /// The block does not exist any more.
     Gone,
 }
 
@@ -38,19 +40,30 @@ impl RepairMover {
     }
 
     fn moving(&self) -> MutexGuard<'_, ()> {
-        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.moving)
     }
 
-    /// Moves a file out of the way; `None` if it has gone.
+    /// Moves a block out of the way; `None` if it has gone.
     pub(super) fn quarantine(&self, file: &BlockFile) -> Result<Option<Remedy>> {
+        self.quarantine_file(&file.path, &file.dir, &file.block.file_name())
+    }
+
+    /// Moves a left-over file of a shard directory out of the way; `None` if it has gone.
+    pub(super) fn quarantine_left_over(&self, path: &Path) -> Result<Option<Remedy>> {
+        let dir = path.parent().and_then(Path::file_name).unwrap_or_default();
+        let name = path.file_name().unwrap_or_default();
+        self.quarantine_file(path, &dir.to_string_lossy(), &name.to_string_lossy())
+    }
+
+    fn quarantine_file(&self, path: &Path, dir: &str, name: &str) -> Result<Option<Remedy>> {
         let store = &self.flatfs.store;
         let _moving = self.moving();
-        let mut dirs = quarantines(store.blocks.layout().root());
-        while let (Some(size), Some(dir)) = (self.size(&file.path)?, dirs.next()) {
-            self.ensure_dir(&dir)?;
-            let to = dir.join(file.block.file_name());
-            let moved = store.blocks.usage().track(&file.dir, &file.block, || {
-                rename(self, &file.path, &to).map(|()| Change::removed(size))
+        let mut quarantines = quarantines(store.blocks.layout().root());
+        while let (Some(size), Some(quarantine)) = (self.size(path)?, quarantines.next()) {
+            self.ensure_dir(&quarantine)?;
+            let to = quarantine.join(name);
+            let moved = store.blocks.usage().track_file(dir, name, || {
+                rename(self, path, &to).map(|()| Change::removed(size))
             });
             match moved {
                 Ok(()) => {
@@ -58,8 +71,9 @@ impl RepairMover {
                     store.saved_usage.mark_stale();
                     return Ok(Some(Remedy::Quarantined(to)));
                 }
+                // Another file of this name is in quarantine already: try the next directory.
                 Err(error) if is(&error, io::ErrorKind::AlreadyExists) => {}
-                // Looked for once more.
+                // The file has gone, or the directory has: the loop looks for the file once more.
                 Err(error) if is(&error, io::ErrorKind::NotFound) => {}
                 Err(error) => return Err(error),
             }
@@ -67,14 +81,14 @@ impl RepairMover {
         Ok(None)
     }
 
-    /// Moves a block to where it belongs.
-    pub(super) fn put_in_place(&self, file: &BlockFile, to: &Path) -> Result<Placed> {
+    /// Moves a block to its shard directory.
+    pub(super) fn put_in_place(&self, file: &BlockFile, to: &Path) -> Result<RepairMoveOutcome> {
         let store = &self.flatfs.store;
         let shard = store.blocks.layout().shard_of(&file.block);
         let _moving = self.moving();
         store.blocks.shards().ensure(&shard)?;
         let Some(size) = self.size(&file.path)? else {
-            return Ok(Placed::Gone);
+            return Ok(RepairMoveOutcome::Gone);
         };
         let dirs = (&*file.dir, &*shard);
         let moved = store
@@ -82,13 +96,13 @@ impl RepairMover {
             .usage()
             .track_move(dirs, &file.block, size, || rename(self, &file.path, to));
         match moved {
-            Ok(()) => Ok(Placed::Moved(Remedy::Moved(to.to_owned()))),
-            Err(error) if is(&error, io::ErrorKind::AlreadyExists) => Ok(Placed::Taken),
+            Ok(()) => Ok(RepairMoveOutcome::Moved(Remedy::Moved(to.to_owned()))),
+            Err(error) if is(&error, io::ErrorKind::AlreadyExists) => Ok(RepairMoveOutcome::Taken),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes what was done about these durable.
+    /// Makes the remedies of these findings durable.
     pub(super) fn settle(&self, findings: &[Finding]) -> Result<()> {
         let store = &self.flatfs.store;
         let mut blocks = Vec::new();
@@ -101,7 +115,7 @@ impl RepairMover {
             dirs.extend([&finding.path, to].into_iter().filter_map(|it| it.parent()));
             match remedy {
                 Remedy::Moved(to) => blocks.push(FlushTarget::File(to.clone())),
-                // Its directories may be new.
+                // The quarantine directories may be new, so their names must be durable, too.
                 _ => dirs.extend(
                     to.ancestors()
                         .skip(1)
@@ -141,7 +155,7 @@ impl RepairMover {
     }
 }
 
-/// Where the first copy of a block goes, the second, and so on.
+/// The quarantine directories, for the first file of a name, the second, and so on.
 fn quarantines(root: &Path) -> impl Iterator<Item = PathBuf> {
     let first = root.join(QUARANTINE);
     let others = (2..).map({
@@ -151,8 +165,8 @@ fn quarantines(root: &Path) -> impl Iterator<Item = PathBuf> {
     std::iter::once(first).chain(others)
 }
 
-fn rename(mender: &RepairMover, from: &Path, to: &Path) -> Result<()> {
-    let disk = mender.flatfs.store.blocks.disk();
+fn rename(mover: &RepairMover, from: &Path, to: &Path) -> Result<()> {
+    let disk = mover.flatfs.store.blocks.disk();
     disk.rename_new(from, to)
         .map_err(|error| Error::io("move a block to", to, error))
 }

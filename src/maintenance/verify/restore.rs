@@ -1,4 +1,4 @@
-//! The third part of a repair: what is missing is put back.
+//! The third part of a repair: blocks that the store does not have are restored from copies.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use cid::Cid;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 
 use super::finding::{Finding, Problem, Remedy};
-use super::repair_moves::RepairMover;
+use super::repair_mover::RepairMover;
 use crate::batch::FlatBatch;
 use crate::blocking;
 use crate::error::{Error, Result};
@@ -15,37 +15,37 @@ use crate::format::BlockKey;
 use crate::hash::{self, HashError};
 use crate::key::Key;
 
-/// A commit has so many blocks at most,
-const BLOCKS: usize = 1024;
-/// or so many bytes, and one block.
-const BYTES: usize = 32 << 20;
+/// The largest number of blocks in a commit,
+const MAX_BLOCKS_PER_COMMIT: usize = 1024;
+/// and of bytes. The last block may exceed it.
+const MAX_BYTES_PER_COMMIT: usize = 32 << 20;
 
-type Copies = BoxStream<'static, Result<(Cid, Bytes)>>;
+type GoodCopies = BoxStream<'static, Result<(Cid, Bytes)>>;
 
-/// Puts back what the store doesn't have, some blocks in one commit.
+/// Restores the blocks that the store does not have, many in one commit.
 pub(super) fn restore(
-    mender: Arc<RepairMover>,
-    copies: Copies,
+    mover: Arc<RepairMover>,
+    copies: GoodCopies,
 ) -> impl Stream<Item = Result<Finding>> + Send {
-    stream::unfold(Some((mender, copies)), |rest| async move {
-        let (mender, mut copies) = rest?;
-        let (found, has_more) = restore_some(&mender, &mut copies).await;
-        let rest = has_more.then_some((mender, copies));
+    stream::unfold(Some((mover, copies)), |rest| async move {
+        let (mover, mut copies) = rest?;
+        let (found, has_more) = restore_some(&mover, &mut copies).await;
+        let rest = has_more.then_some((mover, copies));
         Some((stream::iter(found), rest))
     })
     .flatten()
 }
 
-/// What came of some copies, and whether there may be more.
+/// Restores the blocks of one commit. Returns the findings, and whether there may be more copies.
 async fn restore_some(
-    mender: &Arc<RepairMover>,
-    copies: &mut Copies,
+    mover: &Arc<RepairMover>,
+    copies: &mut GoodCopies,
 ) -> (Vec<Result<Finding>>, bool) {
     let mut found = Vec::new();
-    let filled = match mender.flatfs.batch().await {
+    let filled = match mover.flatfs.batch().await {
         Ok(batch) => {
-            let filled = fill(mender, &batch, copies, &mut found).await;
-            // What was taken before an error is good.
+            let filled = fill(mover, &batch, copies, &mut found).await;
+            // Also after an error: the copies that were taken before it are good.
             batch.commit().await.map(|()| filled)
         }
         Err(error) => Err(error),
@@ -61,21 +61,21 @@ async fn restore_some(
 }
 
 async fn fill(
-    mender: &Arc<RepairMover>,
+    mover: &Arc<RepairMover>,
     batch: &FlatBatch,
-    copies: &mut Copies,
+    copies: &mut GoodCopies,
     found: &mut Vec<Finding>,
 ) -> Result<bool> {
     let mut bytes = 0;
-    while found.len() < BLOCKS && bytes < BYTES {
+    while found.len() < MAX_BLOCKS_PER_COMMIT && bytes < MAX_BYTES_PER_COMMIT {
         let Some(copy) = copies.next().await else {
             return Ok(false);
         };
         let (cid, block) = copy?;
-        for key in missing(mender, batch, &cid).await? {
+        for key in missing(mover, batch, &cid).await? {
             let checked = check(cid, block.clone()).await?;
             let at = BlockKey::new(&key)?;
-            let path = mender.flatfs.store.blocks.layout().block(&at);
+            let path = mover.flatfs.store.blocks.layout().block(&at);
             found.push(match checked {
                 Ok(()) => {
                     bytes += block.len();
@@ -90,11 +90,11 @@ async fn fill(
     Ok(true)
 }
 
-/// The keys under which the block of a CID should be and isn't: those that are in quarantine, and if it is
-/// nowhere that of the multihash.
-async fn missing(mender: &Arc<RepairMover>, batch: &FlatBatch, cid: &Cid) -> Result<Vec<Key>> {
+/// Returns the keys under which the block of a CID is missing: those that are in quarantine, or, if the block
+/// is neither in the store nor in quarantine, the key of its multihash.
+async fn missing(mover: &Arc<RepairMover>, batch: &FlatBatch, cid: &Cid) -> Result<Vec<Key>> {
     if hash::inline(cid.hash()).is_some() {
-        // The CID has it.
+        // The CID contains the block.
         return Ok(Vec::new());
     }
     let mut keys = vec![Key::from_cid(cid), Key::from_cid_bytes(cid)];
@@ -103,7 +103,7 @@ async fn missing(mender: &Arc<RepairMover>, batch: &FlatBatch, cid: &Cid) -> Res
     for key in &keys {
         if is_taken(batch, key).await? {
             is_there = true;
-        } else if is_quarantined(mender, key).await? {
+        } else if is_quarantined(mover, key).await? {
             lost.push(key.clone());
         }
     }
@@ -114,7 +114,7 @@ async fn missing(mender: &Arc<RepairMover>, batch: &FlatBatch, cid: &Cid) -> Res
     Ok(lost)
 }
 
-/// Whether something stands in the block's place, a block or not.
+/// Whether something is at the path of the block, even if it is not a block.
 async fn is_taken(batch: &FlatBatch, key: &Key) -> Result<bool> {
     match batch.has(key).await {
         Err(Error::Unexpected { .. }) => Ok(true),
@@ -122,12 +122,12 @@ async fn is_taken(batch: &FlatBatch, key: &Key) -> Result<bool> {
     }
 }
 
-async fn is_quarantined(mender: &Arc<RepairMover>, key: &Key) -> Result<bool> {
+async fn is_quarantined(mover: &Arc<RepairMover>, key: &Key) -> Result<bool> {
     let Ok(block) = BlockKey::new(key) else {
         return Ok(false);
     };
-    let mender = Arc::clone(mender);
-    blocking::run(move || mender.has_quarantined(&block)).await
+    let mover = Arc::clone(mover);
+    blocking::run(move || mover.has_quarantined(&block)).await
 }
 
 async fn check(cid: Cid, block: Bytes) -> Result<Result<(), HashError>> {

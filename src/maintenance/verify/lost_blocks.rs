@@ -1,4 +1,4 @@
-//! What is in quarantine and not in the store.
+//! [`LostBlocks`]: the blocks that are in quarantine and not in the store.
 
 use std::io;
 use std::sync::Arc;
@@ -12,21 +12,22 @@ use crate::disk::{Disk, Listing};
 use crate::error::{Error, Result};
 use crate::format::{BlockKey, Layout, QUARANTINE};
 
-/// So many files are looked at in one job.
-const LISTED: usize = 1024;
+/// The number of files that one job looks at.
+const MAX_FILES_PER_JOB: usize = 1024;
 
-/// The blocks that are in quarantine and not in the store; whether one is can also be unreadable.
-pub(super) fn lost(
+/// Finds the blocks that are in quarantine and not in the store. It is also a finding if that can't be found
+/// out.
+pub(super) fn find(
     disk: Arc<dyn Disk>,
     layout: Layout,
 ) -> impl Stream<Item = Result<Finding>> + Send {
-    let search = Arc::new(Search { disk, layout });
-    stream::unfold(Some((search, None)), |rest| async move {
-        let (search, listing) = rest?;
-        let job = Arc::clone(&search);
+    let lost = Arc::new(LostBlocks { disk, layout });
+    stream::unfold(Some((lost, None)), |rest| async move {
+        let (lost, listing) = rest?;
+        let job = Arc::clone(&lost);
         Some(match blocking::run(move || Ok(job.some(listing))).await {
             Ok((found, listing)) => {
-                let rest = listing.map(|listing| (search, Some(listing)));
+                let rest = listing.map(|listing| (lost, Some(listing)));
                 (each(Ok(found)), rest)
             }
             Err(error) => (each(Err(error)), None),
@@ -35,14 +36,14 @@ pub(super) fn lost(
     .flatten()
 }
 
-/// Looks for blocks that are lost. It keeps a listing open, and no names.
-struct Search {
+/// The search for lost blocks. Between two jobs it keeps a listing open, and no names in memory.
+struct LostBlocks {
     disk: Arc<dyn Disk>,
     layout: Layout,
 }
 
-impl Search {
-    /// Some of them, and the rest of the quarantine if there is more.
+impl LostBlocks {
+    /// Runs one job. Returns what it found, and the rest of the quarantine if there is more.
     fn some(&self, listing: Option<Listing>) -> (Vec<Finding>, Option<Listing>) {
         let dir = self.layout.at_root(QUARANTINE);
         let unlisted = |error| Finding::unreadable(&dir, None, Error::io("list", &dir, error));
@@ -50,13 +51,13 @@ impl Search {
             Some(listing) => listing,
             None => match self.disk.list(&dir) {
                 Ok(listing) => listing,
-                // What stands there instead of a directory is found elsewhere.
+                // If there is something else than a directory, the walk over the root finds it.
                 Err(error) if is_absent(&error) => return (Vec::new(), None),
                 Err(error) => return (vec![unlisted(error)], None),
             },
         };
         let mut found = Vec::new();
-        for _ in 0..LISTED {
+        for _ in 0..MAX_FILES_PER_JOB {
             let Some(listed) = listing.next() else {
                 return (found, None);
             };

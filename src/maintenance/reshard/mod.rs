@@ -1,0 +1,165 @@
+//! [`Reshard`]: another shard function for a store.
+//!
+//! The marker of a re-sharding replaces the shard function in `SHARDING`, durably; that keeps every other
+//! program out. Then each block that isn't where the new function says is renamed, never over another one.
+//! At the end all of that is made durable at once, and the new function replaces the marker. At every
+//! moment each block is where one of the functions in the marker says, so an interrupted re-sharding
+//! begins again and finds what is left to do.
+
+mod resharder;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use self::resharder::Resharder;
+use super::parallel_walk::visit_blocks;
+use super::progress::{Progress, ProgressCallback};
+use super::skipped::Skipped;
+use super::tool_state::{StopOnDrop, ToolState};
+use crate::blocking;
+use crate::disk::{Disk, OsDisk};
+use crate::error::Result;
+use crate::format::Shard;
+use crate::store::{Opener, locate};
+
+/// Changes the shard function of a store in place. Each block is renamed, and none is copied.
+///
+/// During the re-sharding, and after an interrupted one, no program can open the store: kubo refuses it, and
+/// this crate returns [`Error::Resharding`](crate::Error::Resharding). The same call completes the
+/// re-sharding. A call with another function completes it too; with the old function it undoes it. Programs
+/// that already have the store open for reading do not find blocks any more. kubo must not run.
+///
+/// kubo names the function in its own configuration too (`Datastore.Spec` in `config`, and
+/// `datastore_spec`). It opens the store again when both name the new function.
+///
+/// Files that are not blocks stay where they are, and are reported. Blocks in a shard directory that is not
+/// their own are moved to their own. If there is already a file where a block should go and the two are
+/// equal, one of them is removed. If they differ, the one that the store found by its old function becomes
+/// the block, and the other one is renamed: its name then ends in `.kept`.
+///
+/// ```no_run
+/// use ds_flatfs::Shard;
+/// use ds_flatfs::maintenance::Reshard;
+///
+/// # async fn example() -> ds_flatfs::Result<()> {
+/// let report = Reshard::new(Shard::next_to_last(3)?).run("blocks").await?;
+/// println!("{} blocks moved", report.moved);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+#[must_use = "a re-sharding does nothing until it is run"]
+pub struct Reshard {
+    to: Shard,
+    callback: ProgressCallback,
+}
+
+/// What a [`Reshard`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "it tells what was skipped"]
+pub struct Resharded {
+    /// The function that the store had.
+    pub from: Shard,
+    /// The function that it has.
+    pub to: Shard,
+    /// Whether the store had the function already, so that there was nothing to do.
+    pub was_done: bool,
+    /// The number of blocks that were moved to where the new function says.
+    pub moved: u64,
+    /// The number of blocks that were there already, and whose second copy was removed.
+    pub duplicates: u64,
+    /// What was left where it is, and why: the first thousand things.
+    pub skipped: Vec<Skipped>,
+    /// How many things were left in all.
+    pub skipped_count: u64,
+    /// The temp files that an old version of go-ds-flatfs left among the blocks, the first thousand. They
+    /// stay where they are, and are not counted as skipped: nothing is lost without them.
+    pub left_over: Vec<Skipped>,
+    /// How many of these there are.
+    pub left_over_count: u64,
+}
+
+impl Reshard {
+    /// Prepares a re-sharding to this function.
+    pub fn new(to: Shard) -> Self {
+        Reshard {
+            to,
+            callback: ProgressCallback::none(),
+        }
+    }
+
+    /// Calls `watch` with the progress now and then. If it returns [`Break`](ControlFlow::Break), the
+    /// re-sharding stops with [`Error::Stopped`](crate::Error::Stopped). `watch` may block; the re-sharding
+    /// waits for it.
+    pub fn on_progress(
+        self,
+        watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
+    ) -> Self {
+        let callback = ProgressCallback::new(watch);
+        Reshard { callback, ..self }
+    }
+
+    /// Runs the re-sharding. Pending commits are applied first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAStore`](crate::Error::NotAStore), [`Error::Locked`](crate::Error::Locked), [`Error::CommitIncomplete`](crate::Error::CommitIncomplete),
+    /// [`Error::UnknownReshardMarker`](crate::Error::UnknownReshardMarker), [`Error::Stopped`](crate::Error::Stopped), [`Error::Full`](crate::Error::Full) if there is no room for the new
+    /// directories, [`Error::Unexpected`](crate::Error::Unexpected) if something else is where a directory or a block should be, and
+    /// [`Error::Io`](crate::Error::Io). The same call continues from there. A shard directory that
+    /// can't be read is reported before anything is changed.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the re-sharding stops at its next step, and the same call completes it.
+    ///
+    /// # Durability
+    ///
+    /// When the call has returned, the store with its new function survives a power cut. After a power cut
+    /// during the call, the same call completes the re-sharding.
+    pub async fn run(self, path: impl AsRef<Path>) -> Result<Resharded> {
+        let root = locate(path.as_ref()).await?;
+        self.run_on(Arc::new(OsDisk::default()), root).await
+    }
+
+    pub(crate) async fn run_on(self, disk: Arc<dyn Disk>, root: PathBuf) -> Result<Resharded> {
+        let Reshard { to, callback } = self;
+        let opening = Opener::on(disk, root);
+        let state = ToolState::new(callback);
+        let _stop = StopOnDrop(Arc::clone(&state));
+        let begin = {
+            let state = Arc::clone(&state);
+            move || Resharder::begin(opening, to, state)
+        };
+        let Some(resharder) = blocking::run(begin).await? else {
+            return Ok(Resharded::nothing(to));
+        };
+        let resharder = Arc::new(resharder);
+        let visited = visit_blocks(&resharder).await;
+        blocking::run(move || match visited {
+            Ok(()) => resharder.finish(),
+            Err(error) => {
+                resharder.interrupt(&error);
+                Err(error)
+            }
+        })
+        .await
+    }
+}
+
+impl Resharded {
+    fn nothing(shard: Shard) -> Self {
+        Resharded {
+            from: shard,
+            to: shard,
+            was_done: true,
+            moved: 0,
+            duplicates: 0,
+            skipped: Vec::new(),
+            skipped_count: 0,
+            left_over: Vec::new(),
+            left_over_count: 0,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! [`CheckWalk`]: everything in a store that is to be checked, in the order of its directories.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::finding::{Finding, Problem};
+use crate::disk::{CurrentEntry, Disk, Kind};
+use crate::error::{Error, Result};
+use crate::format::{BlockKey, Layout};
+use crate::key::Key;
+use crate::walk::{EntryRole, Listings, Root, RootEntry, RootRole, ShardDir, Walk, WalkItem};
+
+/// A file that has the name of a block.
+#[derive(Debug)]
+pub(super) struct BlockFile {
+    pub(super) path: PathBuf,
+    /// The name of its directory, empty in the root.
+    pub(super) dir: Arc<str>,
+    pub(super) block: BlockKey,
+    /// Where it should be instead.
+    pub(super) belongs: Option<PathBuf>,
+}
+
+impl BlockFile {
+    pub(super) fn key(&self) -> &Key {
+        self.block.key()
+    }
+}
+
+/// What a pass deals with.
+#[derive(Debug)]
+pub(super) enum CheckItem {
+    /// A block, to be checked.
+    Block(BlockFile),
+    /// A temp file of an old version of go-ds-flatfs, in a shard directory.
+    LeftOver(PathBuf),
+    /// Something that needs no further check.
+    Finding(Finding),
+}
+
+/// A walk over a store for a verification or a repair. It keeps two listings open, and no names.
+pub(super) struct CheckWalk {
+    walk: Walk,
+    places: Places,
+    /// How many shard directories are done.
+    shards: u64,
+}
+
+/// Where the entries of a store should be.
+struct Places {
+    root: PathBuf,
+    /// Absent if the shard function is not known: then it is not known either where blocks belong.
+    layout: Option<Layout>,
+}
+
+impl CheckWalk {
+    pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, layout: Option<Layout>) -> Self {
+        CheckWalk {
+            walk: Walk::new(Root::new(disk, root.clone()), Listings::Open),
+            places: Places { root, layout },
+            shards: 0,
+        }
+    }
+
+    pub(super) fn shards(&self) -> u64 {
+        self.shards
+    }
+
+    /// Takes at most `max` of the next items; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// If the root can't be listed. A shard directory that can't be listed is a finding.
+    pub(super) fn take(&mut self, max: usize) -> Result<Vec<CheckItem>> {
+        let mut items = Vec::new();
+        while items.len() < max
+            && let Some(item) = self.walk.next()?
+        {
+            items.extend(match item {
+                WalkItem::Entry(dir, entry) => self.places.in_shard(dir, &entry),
+                WalkItem::Enter(dir) => self.places.shard_dir(dir),
+                WalkItem::Root(entry) => self.places.at_root(&entry),
+                WalkItem::Leave => {
+                    self.shards += 1;
+                    None
+                }
+                WalkItem::Unreadable { dir, error } => {
+                    self.shards += 1;
+                    Some(unlisted(&dir, error))
+                }
+            });
+        }
+        Ok(items)
+    }
+}
+
+impl Places {
+    /// An entry of the root, unless it is as it should be.
+    fn at_root(&self, entry: &RootEntry) -> Option<CheckItem> {
+        let path = self.root.join(&entry.name);
+        let found = entry.kind.name();
+        let expected = match entry.role {
+            RootRole::Own(expected) if entry.kind == expected => return None,
+            RootRole::Own(expected) => expected.name(),
+            RootRole::ShardObstacle => Kind::Dir.name(),
+            RootRole::Shard | RootRole::Hidden | RootRole::Foreign => {
+                return Some(match BlockKey::of_file(&entry.name) {
+                    Some(block) if entry.kind == Kind::File => {
+                        self.block_file(path, Arc::from(""), block)
+                    }
+                    _ => problem(path, Problem::Foreign { found }),
+                });
+            }
+        };
+        Some(problem(path, Problem::Obstacle { found, expected }))
+    }
+
+    /// A shard directory that no key has is foreign. It is entered all the same, since blocks may be in it.
+    fn shard_dir(&self, dir: &ShardDir) -> Option<CheckItem> {
+        let layout = self.layout.as_ref()?;
+        // The names that a shard function gives have all the same length.
+        if layout.shard().dir("").len() == dir.name().len() {
+            return None;
+        }
+        let found = Kind::Dir.name();
+        Some(problem(dir.path(), Problem::Foreign { found }))
+    }
+
+    fn in_shard(&self, dir: &ShardDir, entry: &CurrentEntry<'_>) -> Option<CheckItem> {
+        let path = dir.path().join(entry.name());
+        let found = entry.kind.name();
+        Some(match EntryRole::of(entry.name(), entry.kind) {
+            EntryRole::Block(block) => self.block_file(path, Arc::clone(dir.name()), block),
+            EntryRole::BlockObstacle(block) => {
+                let expected = "block";
+                let obstacle = Problem::Obstacle { found, expected };
+                CheckItem::Finding(Finding::new(path, Some(block.key()), obstacle))
+            }
+            EntryRole::LeftOver => CheckItem::LeftOver(path),
+            EntryRole::SetAside | EntryRole::Foreign => problem(path, Problem::Foreign { found }),
+        })
+    }
+
+    fn block_file(&self, path: PathBuf, dir: Arc<str>, block: BlockKey) -> CheckItem {
+        let layout = self.layout.as_ref();
+        let belongs = layout
+            .filter(|layout| *layout.shard_of(&block) != *dir)
+            .map(|layout| layout.block(&block));
+        CheckItem::Block(BlockFile {
+            path,
+            dir,
+            block,
+            belongs,
+        })
+    }
+}
+
+fn problem(path: impl Into<PathBuf>, problem: Problem) -> CheckItem {
+    CheckItem::Finding(Finding::new(path, None, problem))
+}
+
+fn unlisted(dir: &Path, error: Error) -> CheckItem {
+    CheckItem::Finding(Finding::unreadable(dir, None, error))
+}
