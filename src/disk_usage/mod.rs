@@ -1,11 +1,12 @@
-//! How much space the store takes: a [`UsageTracker`] that follows every change, its checkpoint on disk,
-//! and the count that makes it exact again after a crash.
+//! The space that a store takes: a [`UsageTracker`] that follows every change, its checkpoint on disk, and the
+//! count that makes it exact again after a crash.
 //!
-//! What counts is what go-ds-flatfs counts: the sizes of the files and directories of the store, its
-//! root and `.temp` themselves included, but not what is in `.temp`.
+//! It is what go-ds-flatfs counts: the sizes of the files and directories of the store, with its root and
+//! `.temp` themselves, but without what is in `.temp`.
 
 pub(crate) mod cache;
 mod count;
+mod dir_sizes;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, RwLock};
@@ -14,28 +15,30 @@ use tokio::sync::Notify;
 
 use self::count::Count;
 pub(crate) use self::count::{count_dir, count_overhead};
+use self::dir_sizes::DirSizes;
 use crate::datastore::{Accuracy, DiskUsage};
-use crate::disk::Disk;
-use crate::error::Result;
-use crate::format::{BlockKey, Layout};
+use crate::disk::{Disk, if_there};
+use crate::error::{Error, Result};
+use crate::format::{BlockKey, Layout, TEMP};
 use crate::sync::{lock, read, write};
 
-/// The running figure.
+/// The disk usage of an open store.
 ///
-/// A step on disk and its entry in the figure are one for a count that runs meanwhile: steps go
-/// through [`track`](UsageTracker::track), which keeps the count from taking anything over while they run. So
-/// the count neither misses a change nor takes it twice.
+/// For a count that runs at the same time, a step on disk and its change of the figure are one: steps run in
+/// [`track`](UsageTracker::track), which keeps the count from taking anything over while they run. So the
+/// count neither misses a change nor counts it twice.
 #[derive(Debug)]
 pub(crate) struct UsageTracker {
     bytes: AtomicI64,
     accuracy: Mutex<Accuracy>,
     count: RwLock<Option<Mutex<Count>>>,
-    /// The figure of the last checkpoint.
+    dirs: DirSizes,
+    /// The figure at the last checkpoint.
     checkpointed: AtomicI64,
     checkpoint_due: Notify,
 }
 
-/// What a step did to one file or directory: its size before and after, 0 for absent.
+/// The size of one file or directory before and after a step, 0 if it does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) before: u64,
@@ -61,36 +64,41 @@ impl Change {
     }
 }
 
-/// Sizes of files fit: the operating system counts them in an `i64` too.
+/// Sizes of files fit: the operating system has them in an `i64` too.
 fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 impl UsageTracker {
-    /// A meter that goes on from this figure.
+    /// A tracker that continues from this figure.
     pub(crate) fn new(figure: DiskUsage) -> Self {
         UsageTracker {
             bytes: AtomicI64::new(signed(figure.bytes)),
             accuracy: Mutex::new(figure.accuracy),
             count: RwLock::new(None),
+            dirs: DirSizes::default(),
             checkpointed: AtomicI64::new(signed(figure.bytes)),
             checkpoint_due: Notify::new(),
         }
     }
 
-    /// The figure now.
+    /// Returns the current figure.
     pub(crate) fn figure(&self) -> DiskUsage {
         let bytes = self.bytes.load(Ordering::Relaxed);
-        DiskUsage::new(u64::try_from(bytes).unwrap_or(0), *lock(&self.accuracy))
+        let accuracy = match *lock(&self.accuracy) {
+            Accuracy::Exact if self.dirs.has_gaps() => Accuracy::Approximate,
+            accuracy => accuracy,
+        };
+        DiskUsage::new(u64::try_from(bytes).unwrap_or(0), accuracy)
     }
 
-    /// Waits until the figure has changed by more than a twentieth since the last checkpoint, or
-    /// somebody [asks](UsageTracker::ask_for_checkpoint) for one.
+    /// Waits until the figure has changed by more than a twentieth since the last checkpoint, or until one is
+    /// [asked for](UsageTracker::ask_for_checkpoint).
     pub(crate) async fn checkpoint_due(&self) {
         self.checkpoint_due.notified().await;
     }
 
-    /// The figure now, which is about to be written down.
+    /// Returns the current figure, which the caller is about to save.
     pub(crate) fn checkpoint(&self) -> DiskUsage {
         let figure = self.figure();
         self.checkpointed
@@ -98,22 +106,34 @@ impl UsageTracker {
         figure
     }
 
-    fn look_whether_due(&self, bytes: i64) {
+    fn check_whether_due(&self, bytes: i64) {
         let last = self.checkpointed.load(Ordering::Relaxed);
         if bytes.abs_diff(last) > last.unsigned_abs() / 20 {
             self.ask_for_checkpoint();
         }
     }
 
-    /// Runs a step that changes one block in a shard directory, and takes the change into the
-    /// figure.
+    /// Runs a step that changes one block in a shard directory, and adds the change to the figure.
     pub(crate) fn track(
         &self,
         shard: &str,
         block: &BlockKey,
         step: impl FnOnce() -> Result<Change>,
     ) -> Result<()> {
-        self.take_in(step, |count, change| count.block(shard, block, change))
+        let enter = |count: &mut Count, change| count.file(shard, &block.file_name(), change);
+        self.apply(&[shard], step, enter)
+    }
+
+    /// Does the same for any file in a shard directory.
+    #[cfg(feature = "verify")]
+    pub(crate) fn track_file(
+        &self,
+        shard: &str,
+        name: &str,
+        step: impl FnOnce() -> Result<Change>,
+    ) -> Result<()> {
+        let enter = |count: &mut Count, change| count.file(shard, name, change);
+        self.apply(&[shard], step, enter)
     }
 
     /// Runs a step that moves a block's file of `size` bytes from one directory to another.
@@ -129,27 +149,72 @@ impl UsageTracker {
             before: size,
             after: size,
         };
-        self.take_in(
+        self.apply(
+            &[from, to],
             || step().map(|()| moved),
             |count, _| {
-                count.block(from, block, Change::removed(size));
-                count.block(to, block, Change::new_file(size));
+                let name = block.file_name();
+                count.file(from, &name, Change::removed(size));
+                count.file(to, &name, Change::new_file(size));
             },
         )
     }
 
-    /// Runs a step that makes a shard directory, and takes it into the figure.
-    pub(crate) fn track_dir(&self, step: impl FnOnce() -> Result<Change>) -> Result<()> {
-        self.take_in(step, Count::new_dir)
+    /// Runs a step that creates a shard directory, and adds its size to the figure. The step returns `None` if
+    /// the directory exists already.
+    pub(crate) fn track_dir(
+        &self,
+        shard: &str,
+        step: impl FnOnce() -> Result<Option<u64>>,
+    ) -> Result<()> {
+        let create = || {
+            let size = step()?;
+            if let Some(size) = size {
+                self.dirs.note_new(shard, size);
+            }
+            Ok(Change::new_file(size.unwrap_or(0)))
+        };
+        let enter = |count: &mut Count, change| count.new_dir(shard, change);
+        self.apply(&[shard, ROOT], create, enter)
     }
 
-    fn take_in(
+    /// Notes the size of a shard directory, when it is first looked at in a session.
+    pub(crate) fn note_dir(&self, shard: &str, size: u64) {
+        self.dirs.note(shard, size);
+    }
+
+    /// Notes the sizes of the root and of `.temp`, before anything in them changes.
+    pub(crate) fn note_own_dirs(&self, disk: &dyn Disk, layout: &Layout) -> Result<()> {
+        for dir in [ROOT, TEMP] {
+            self.dirs.note(dir, size_of(disk, layout, dir)?);
+        }
+        Ok(())
+    }
+
+    /// Whether directories have changed since the last [refresh](UsageTracker::refresh_dirs).
+    pub(crate) fn is_refresh_due(&self) -> bool {
+        self.dirs.is_due()
+    }
+
+    /// Takes the growth of the directories that have changed into the figure.
+    pub(crate) fn refresh_dirs(&self, disk: &dyn Disk, layout: &Layout) -> Result<()> {
+        // Every write goes through it.
+        self.dirs.mark_if_known(TEMP);
+        let growth = self.dirs.refresh(|dir| size_of(disk, layout, dir))?;
+        self.add(growth);
+        Ok(())
+    }
+
+    fn apply(
         &self,
+        dirs: &[&str],
         step: impl FnOnce() -> Result<Change>,
         enter: impl FnOnce(&mut Count, Change),
     ) -> Result<()> {
         let counting = read(&self.count);
         let change = step()?;
+        // Also without a change of the figure: a new directory may have the size 0, and its parent grows.
+        dirs.iter().for_each(|dir| self.dirs.mark(dir));
         if change == Change::NONE {
             return Ok(());
         }
@@ -159,7 +224,7 @@ impl UsageTracker {
             enter(&mut lock(count), change);
         }
         drop(counting);
-        self.look_whether_due(bytes);
+        self.check_whether_due(bytes);
         Ok(())
     }
 
@@ -173,34 +238,36 @@ impl UsageTracker {
         before.unwrap_or_else(|bytes| bytes).saturating_add(delta)
     }
 
-    /// Begins to count, and answers the directories that are still to be counted with
-    /// [`count_dir`]. Until [`finish_count`](UsageTracker::finish_count) the figure goes on from what it
-    /// was.
+    /// Begins a count, and returns the directories that are to be counted with [`count_dir`]. Until
+    /// [`finish_count`](UsageTracker::finish_count) the figure continues from what it was.
     pub(crate) fn begin_count(&self, disk: &dyn Disk, layout: &Layout) -> Result<Vec<String>> {
         let mut counting = write(&self.count);
         let count = Count::begin(disk, layout)?;
         let dirs = count.pending();
+        self.dirs.forget_gaps();
         *counting = Some(Mutex::new(count));
         Ok(dirs)
     }
 
-    /// Takes over what was counted.
+    /// Replaces the figure by what was counted.
     pub(crate) fn finish_count(&self) {
         let mut counting = write(&self.count);
         if let Some(count) = counting.take() {
-            let total = lock(&count).total();
+            let count = lock(&count);
+            self.dirs.set_counted(count.dirs());
+            let total = count.total();
             self.bytes.store(total, Ordering::Relaxed);
             *lock(&self.accuracy) = Accuracy::Exact;
         }
     }
 
-    /// Gives up what was counted so far, which would take in every change for nothing.
+    /// Drops what was counted so far.
     pub(crate) fn abandon_count(&self) {
         let mut counting = write(&self.count);
         *counting = None;
     }
 
-    /// Whether a count is under way.
+    /// Whether a count is running.
     #[cfg(test)]
     pub(crate) fn is_counting(&self) -> bool {
         let counting = read(&self.count);
@@ -212,34 +279,49 @@ impl UsageTracker {
         self.checkpoint_due.notify_one();
     }
 
-    /// Takes over what was counted while nothing changed.
+    /// Replaces the figure by one that was counted while nothing changed.
     pub(crate) fn set(&self, figure: DiskUsage) {
+        self.dirs.clear();
         self.bytes.store(signed(figure.bytes), Ordering::Relaxed);
         *lock(&self.accuracy) = figure.accuracy;
     }
 
-    /// Lets the count take a step while no change is under way; `None` if there is no count.
+    /// Runs a step of the count while no tracked step runs; `None` if there is no count.
     fn step<T>(&self, step: impl FnOnce(&mut Count) -> T) -> Option<T> {
         let counting = write(&self.count);
         counting.as_ref().map(|count| step(&mut lock(count)))
     }
 }
 
-/// Counts a store while nobody else uses it.
+/// How the sizes of directories name the root.
+const ROOT: &str = "";
+
+/// The size of a directory, 0 if it has gone.
+fn size_of(disk: &dyn Disk, layout: &Layout, dir: &str) -> Result<u64> {
+    let path = match dir {
+        ROOT => layout.root().to_owned(),
+        dir => layout.at_root(dir),
+    };
+    let found = if_there(disk.stat(&path));
+    let found = found.map_err(|error| Error::io("read the size of", path, error))?;
+    Ok(found.map_or(0, |stat| stat.len))
+}
+
+/// Counts a store while no other program uses it.
 ///
-/// `None` if it was told to stop.
+/// Returns `None` if `stop` has stopped it.
 pub(crate) fn count_all(
     disk: &dyn Disk,
     layout: &Layout,
     stop: impl Fn() -> bool,
 ) -> Result<Option<DiskUsage>> {
-    let meter = UsageTracker::new(DiskUsage::new(0, Accuracy::Unknown));
-    for dir in meter.begin_count(disk, layout)? {
-        count_dir(&meter, disk, layout, &dir, &stop)?;
+    let tracker = UsageTracker::new(DiskUsage::new(0, Accuracy::Unknown));
+    for dir in tracker.begin_count(disk, layout)? {
+        count_dir(&tracker, disk, layout, &dir, &stop)?;
         if stop() {
             return Ok(None);
         }
     }
-    meter.finish_count();
-    Ok(Some(meter.figure()))
+    tracker.finish_count();
+    Ok(Some(tracker.figure()))
 }

@@ -163,17 +163,22 @@ impl FlatFs {
     ///
     /// After a crash, and if there is no cached figure, the space is counted while the store is in use; the
     /// accuracy is not [`Exact`](crate::Accuracy::Exact) until that is done. A store that is open read-only does
-    /// not count, and returns the cached figure.
+    /// not count, and returns the cached figure. The shard directories that have changed since the last call are
+    /// looked at, since they grow with their blocks.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`].
+    /// [`Error::Closed`]; [`Error::Runtime`]; [`Error::Io`] if a directory can't be looked at.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: the future waits for nothing.
+    /// Cancel safe: dropping the future changes nothing.
     pub async fn disk_usage(&self) -> Result<DiskUsage> {
         self.store.lifecycle.check_open()?;
+        if self.store.blocks.usage().is_refresh_due() {
+            let guard = self.store.begin_read().await?;
+            blocking::run(move || guard.blocks.refresh_usage()).await?;
+        }
         Ok(self.store.blocks.usage().figure())
     }
 }

@@ -190,6 +190,9 @@ impl Opener {
         };
         let relies_on_found_blocks = self.options.relies_on_found_blocks();
         let store = self.store(layout, figure, Some(lock), stale)?;
+        let blocks = &store.blocks;
+        let usage = blocks.usage();
+        usage.note_own_dirs(blocks.disk(), blocks.layout())?;
         // Before the recovery acts on what it finds, a commit record among it: what a session that crashed has
         // left may not be durable. A session that had no space for the mark has removed the figure. One of
         // another program leaves no mark, whether it flushed or not.

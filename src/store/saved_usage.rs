@@ -97,6 +97,11 @@ impl SavedUsage {
         if self.is_stale() {
             return Ok(());
         }
+        if let Err(error) = self.blocks.refresh_usage() {
+            // The mark stays, so nothing is lost but the time for a count.
+            tracing::warn!(target: target::STORE, %error, "the disk usage will be counted at the next open");
+            return Ok(());
+        }
         match self.write(Publish::Durably) {
             Err(error) if error.is_full() => {
                 tracing::warn!(target: target::STORE, %error, "the disk usage will be counted at the next open");

@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use ds_flatfs::maintenance::Reshard;
 use ds_flatfs::{Accuracy, Key};
 
+use crate::mounts::Mount;
 use crate::support::{
-    Home, block, blocks, exact_usage, fill, new_dir, open_dropped, options, random_bytes,
-    true_usage,
+    Home, block, blocks, dir_size_slack, exact_usage, fill, new_dir, open_dropped, options,
+    random_bytes, true_usage,
 };
 
 fn cache(home: &Home) -> String {
@@ -209,4 +211,41 @@ async fn foreign_files_count_as_in_go_ds_flatfs() {
     let store = options().open(home.store()).await.unwrap();
     assert_eq!(exact_usage(&store).await, expected);
     store.close().await.unwrap();
+}
+
+/// xfs and btrfs make a directory larger with each entry.
+#[tokio::test]
+async fn the_growth_of_directories_is_in_the_disk_usage_and_in_that_of_a_resharded_store() {
+    for mount in Mount::with_growing_dirs() {
+        let root = mount.path().join("store");
+        let store = options().open_or_create(&root).await.unwrap();
+        let blocks = blocks(2000);
+        fill(&store, &blocks).await;
+        let slack = dir_size_slack(&root);
+        let is_true = |figure: u64, when: &str| {
+            let found = true_usage(&root);
+            assert!(
+                figure.abs_diff(found) <= slack,
+                "{when}: {figure}, not {found}"
+            );
+        };
+        is_true(exact_usage(&store).await, "in the session");
+        for key in blocks.keys().take(500) {
+            store.delete(key).await.unwrap();
+        }
+        is_true(exact_usage(&store).await, "after deletes");
+        store.close().await.unwrap();
+        let saved = || {
+            let cache = fs::read(root.join("diskUsage.cache")).unwrap();
+            let cache: serde_json::Value = serde_json::from_slice(&cache).unwrap();
+            assert_eq!(cache["accuracy"], "initial-exact");
+            cache["diskUsage"].as_u64().unwrap()
+        };
+        is_true(saved(), "after the close");
+        for shard in ["prefix/5", "next-to-last/2"] {
+            let reshard = Reshard::new(shard.parse().unwrap());
+            let _ = reshard.run(&root).await.unwrap();
+            is_true(saved(), shard);
+        }
+    }
 }

@@ -37,6 +37,21 @@ impl Mount {
         })
     }
 
+    /// Mounts an xfs and a btrfs, whose directories grow with each entry, as far as they can be mounted.
+    pub(crate) fn with_growing_dirs() -> impl Iterator<Item = Self> {
+        let mounts = ["xfs", "btrfs"].map(|kind| {
+            Mount::new(|dir| {
+                let image = dir.join("image");
+                let made = File::create(&image).and_then(|image| image.set_len(512 << 20));
+                made.map_err(|error| format!("no image: {error}"))?;
+                let image = image.display().to_string();
+                run(&format!("mkfs.{kind}"), &["-q", "-f", &image])?;
+                Ok(owned(["-t", kind, "-o", "loop", &image]))
+            })
+        });
+        mounts.into_iter().flatten()
+    }
+
     /// Mounts a small file system of each kind that can be mounted.
     pub(crate) fn small_ones() -> impl Iterator<Item = Self> {
         let mounts = [Mount::tmpfs("size=1m"), Mount::ext4(4 << 20)];

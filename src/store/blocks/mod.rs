@@ -92,6 +92,11 @@ impl Blocks {
         &self.usage
     }
 
+    /// Takes the growth of directories into the disk usage.
+    pub(crate) fn refresh_usage(&self) -> Result<()> {
+        self.usage.refresh_dirs(&*self.disk, &self.layout)
+    }
+
     /// Reads that memory can answer.
     pub(crate) fn cached(&self) -> &CachedBlocks {
         &self.cached

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use super::flusher::{FlushTarget, Flusher};
 use crate::disk::{Disk, Kind, if_there};
-use crate::disk_usage::{Change, UsageTracker};
+use crate::disk_usage::UsageTracker;
 use crate::error::{Error, Result};
 use crate::format::{BlockKey, Layout};
 use crate::sync::{lock, read, write};
@@ -56,6 +56,8 @@ impl ShardDirs {
         match found.map_err(|error| Error::io("look at", &dir, error))? {
             None => Ok(false),
             Some(stat) if stat.kind == Kind::Dir => {
+                // Before this session changes anything in it.
+                self.usage.note_dir(shard, stat.len);
                 self.remember(shard);
                 Ok(true)
             }
@@ -82,15 +84,16 @@ impl ShardDirs {
         // flushed must learn that it is new, or its block would be durable in a directory that is not.
         let mut created = lock(&self.created);
         let dir = self.layout.at_root(shard);
-        self.usage.track_dir(|| match self.disk.create_dir(&dir) {
-            Ok(()) => {
-                created.all += 1;
-                let size = self.disk.stat(&dir).map_or(0, |stat| stat.len);
-                Ok(Change::new_file(size))
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Change::NONE),
-            Err(error) => Err(Error::io("create", &dir, error)),
-        })?;
+        self.usage
+            .track_dir(shard, || match self.disk.create_dir(&dir) {
+                Ok(()) => {
+                    created.all += 1;
+                    let size = self.disk.stat(&dir).map_or(0, |stat| stat.len);
+                    Ok(Some(size))
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+                Err(error) => Err(Error::io("create", &dir, error)),
+            })?;
         drop(created);
         self.exists(shard).map(drop)
     }

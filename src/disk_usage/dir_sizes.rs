@@ -1,0 +1,151 @@
+//! [`DirSizes`]: the sizes of directories as the disk usage has them, so that their growth can be added.
+//!
+//! Directories grow as files come into them, on some file systems with each file. To look at a directory
+//! with each write would cost too much, so a write only marks its directory, and a refresh looks at the
+//! marked ones.
+
+use std::collections::HashMap;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::signed;
+use crate::error::Result;
+use crate::sync::{read, write};
+
+/// The most directories that are known, for stores with a directory for each block.
+const MAX_DIRS: usize = 1 << 16;
+
+#[derive(Debug, Default)]
+pub(super) struct DirSizes {
+    dirs: RwLock<HashMap<String, DirSize>>,
+    /// Whether a directory is marked.
+    is_due: AtomicBool,
+    /// Whether a directory has changed whose size is not known.
+    has_gaps: AtomicBool,
+}
+
+#[derive(Debug)]
+struct DirSize {
+    /// The size that is in the figure.
+    counted: AtomicU64,
+    is_marked: AtomicBool,
+}
+
+impl DirSizes {
+    /// Notes the size of a directory that the figure has, when it is first looked at in a session: before
+    /// this session has changed anything in it.
+    pub(super) fn note(&self, dir: &str, size: u64) {
+        if !read(&self.dirs).contains_key(dir) {
+            self.insert(dir, size, false);
+        }
+    }
+
+    /// Notes the size of a new directory, which was added to the figure. Another thread that has found the
+    /// directory first may have noted another size.
+    pub(super) fn note_new(&self, dir: &str, size: u64) {
+        self.insert(dir, size, true);
+    }
+
+    fn insert(&self, dir: &str, size: u64, replace: bool) {
+        let mut dirs = write(&self.dirs);
+        if dirs.contains_key(dir) && !replace || dirs.len() >= MAX_DIRS {
+            return;
+        }
+        let size = DirSize {
+            counted: AtomicU64::new(size),
+            is_marked: AtomicBool::new(false),
+        };
+        dirs.insert(dir.to_owned(), size);
+    }
+
+    /// Marks a directory in which something has changed. After the change: a refresh that takes the mark
+    /// away must see it.
+    pub(super) fn mark(&self, dir: &str) {
+        if !self.mark_if_known(dir) {
+            self.has_gaps.store(true, Ordering::SeqCst);
+        }
+        self.is_due.store(true, Ordering::SeqCst);
+    }
+
+    /// Marks a directory if its size is known. Returns whether it is.
+    pub(super) fn mark_if_known(&self, dir: &str) -> bool {
+        let dirs = read(&self.dirs);
+        let size = dirs.get(dir);
+        if let Some(size) = size {
+            size.is_marked.store(true, Ordering::SeqCst);
+        }
+        size.is_some()
+    }
+
+    /// Forgets that directories have changed whose sizes are not known: they are about to be counted.
+    pub(super) fn forget_gaps(&self) {
+        self.has_gaps.store(false, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.is_due.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn has_gaps(&self) -> bool {
+        self.has_gaps.load(Ordering::SeqCst)
+    }
+
+    /// Forgets all sizes, when the figure was replaced.
+    pub(super) fn clear(&self) {
+        write(&self.dirs).clear();
+        self.has_gaps.store(false, Ordering::SeqCst);
+    }
+
+    /// Takes over the sizes with which the directories were counted.
+    pub(super) fn set_counted(&self, counted: &HashMap<String, u64>) {
+        for (dir, size) in read(&self.dirs).iter() {
+            if let Some(counted) = counted.get(dir) {
+                size.counted.store(*counted, Ordering::SeqCst);
+                // It may have grown while the count went on.
+                size.is_marked.store(true, Ordering::SeqCst);
+            }
+        }
+        self.is_due.store(true, Ordering::SeqCst);
+    }
+
+    /// Looks at the marked directories. Returns by how much they have grown.
+    pub(super) fn refresh(&self, size_of: impl Fn(&str) -> Result<u64>) -> Result<i64> {
+        self.is_due.store(false, Ordering::SeqCst);
+        let mut growth = 0_i64;
+        for (dir, size) in read(&self.dirs).iter() {
+            // Before the look: a change that comes later marks the directory anew.
+            if size.is_marked.swap(false, Ordering::SeqCst) {
+                let now = size_of(dir)?;
+                let before = size.counted.swap(now, Ordering::SeqCst);
+                growth = growth.saturating_add(signed(now).saturating_sub(signed(before)));
+            }
+        }
+        Ok(growth)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_growth_of_a_marked_directory_is_found_once() {
+        let sizes = DirSizes::default();
+        sizes.note("AA", 10);
+        sizes.note("BB", 20);
+        sizes.note("AA", 50);
+        assert_eq!(sizes.refresh(|_| Ok(100)).unwrap(), 0);
+        sizes.mark("AA");
+        assert!(sizes.is_due());
+        assert_eq!(sizes.refresh(|_| Ok(100)).unwrap(), 90);
+        assert!(!sizes.is_due());
+        sizes.mark("AA");
+        assert_eq!(sizes.refresh(|_| Ok(70)).unwrap(), -30);
+        sizes.note_new("BB", 30);
+        sizes.mark("BB");
+        assert_eq!(sizes.refresh(|_| Ok(31)).unwrap(), 1);
+        assert!(!sizes.has_gaps());
+        sizes.mark("CC");
+        assert!(sizes.has_gaps());
+    }
+}
