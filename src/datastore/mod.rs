@@ -97,7 +97,7 @@ pub trait Datastore: fmt::Debug + Send + Sync {
     /// key that occurs twice has two results. A result may be as old as the moment in which its key was taken.
     /// After the datastore is closed, each result is [`Error::Closed`].
     ///
-    /// The stream borrows the datastore. [`static_stream`] makes a `'static` stream that owns a handle to it.
+    /// The stream borrows the datastore. [`static_stream()`] makes a `'static` stream that owns a handle to it.
     ///
     /// ```
     /// # use ds_flatfs::{Datastore, Key, MemoryDatastore};
