@@ -1,5 +1,7 @@
 //! [`StoreCall`]: a call that a test makes on a store, and what it means for each key.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use crate::datastore::Datastore;
@@ -44,6 +46,22 @@ impl StoreCall {
                 batch.commit().await
             }
         }
+    }
+
+    /// Returns the call that has the same effect on a datastore whose batches keep the last value of a key
+    /// that is put twice. A batch of a [`FlatFs`](crate::store::FlatFs) keeps the first one.
+    pub(super) fn with_first_values(&self) -> StoreCall {
+        let StoreCall::Commit(writes) = self else {
+            return self.clone();
+        };
+        let mut first_values = BTreeMap::new();
+        let writes = writes.iter().map(|write| match *write {
+            BatchWrite::Put(key, value) => {
+                BatchWrite::Put(key, first_values.entry(key).or_insert(value))
+            }
+            BatchWrite::Delete(key) => BatchWrite::Delete(key),
+        });
+        StoreCall::Commit(writes.collect())
     }
 
     /// Returns the value of each key after the call; none for a key that is deleted.
