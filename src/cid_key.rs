@@ -156,7 +156,7 @@ impl TryFrom<&Key> for Cid {
 
     /// # Errors
     ///
-    /// [`Error::InvalidKey`] if the key encodes neither a multihash nor a CID.
+    /// Returns [`Error::InvalidKey`] if the key encodes neither a multihash nor a CID.
     fn try_from(key: &Key) -> Result<Self> {
         key.to_cid().ok_or_else(|| Error::InvalidKey {
             key: key.to_string(),

@@ -139,8 +139,8 @@ pub enum Error {
         expected: &'static str,
     },
 
-    /// A write of this batch failed, or an earlier commit that must be completed before this one could not
-    /// be. Nothing of the batch is or will be committed. Discard or drop it, and start a new one.
+    /// A write of this batch failed, or an earlier commit that must be completed first could not be
+    /// completed. Nothing of the batch is committed, now or later. Discard or drop it, and start a new one.
     #[error("the batch failed, and nothing of it was committed")]
     BatchFailed {
         /// The first error.
@@ -158,7 +158,7 @@ pub enum Error {
         source: Arc<Error>,
     },
 
-    /// A write was not made, since an earlier batch with one of its keys is committed and could not be
+    /// A write was not made, because an earlier batch with the same key is committed and could not be
     /// completed first. The next write of such a key tries again.
     #[error("nothing was written: an earlier commit must be completed first, from its record {}", record.display())]
     EarlierCommit {

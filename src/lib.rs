@@ -67,7 +67,7 @@
 //!   of tokio's blocking pool.
 //! - A durable write waits for flushes of the disk. Concurrent durable writes share them, so write from many
 //!   tasks, or write many blocks in one batch: a commit needs a few flushes, whatever the number of blocks.
-//! - [`ExistingBlock::Keep`] does not write blocks that are already there.
+//! - [`ExistingBlock::Keep`] does not write blocks that already exist.
 //! - A query for keys reads directories only. Sizes cost one system call per block, and values one read. A
 //!   query with an order keeps all matching keys in memory.
 //! - Opening takes the same time for any number of blocks.
@@ -101,8 +101,8 @@
 //! The crate needs Rust 1.89. A higher requirement comes only with a new minor version. Before 1.0 a minor
 //! version may change the API. Enums and structs that can grow are `#[non_exhaustive]`.
 //!
-//! It runs on Unix and is tested on Linux. Other systems work without `syncfs`, without reads in place, and
-//! without unnamed files.
+//! It runs on Unix and is tested on Linux. On other systems it works without `syncfs`, cached reads and
+//! unnamed files.
 //!
 //! # On disk
 //!
@@ -142,7 +142,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(unix))]
-compile_error!("ds-flatfs needs a Unix: it relies on its renames and advisory locks");
+compile_error!("ds-flatfs needs Unix: it relies on Unix renames and advisory locks");
 
 #[cfg(feature = "blockstore")]
 pub mod blockstore;

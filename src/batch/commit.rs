@@ -14,13 +14,15 @@ use crate::store::{CommittedBatch, KeyLock, Store, WorkGuard};
 
 /// Waits for the writes of a batch and for the locks of all of its keys, and then commits it as one job.
 pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> {
-    // Before everything else: a close waits until the batch is committed, or its directory is removed.
+    // The token is taken first, so that a close waits until the batch is committed or its directory is
+    // removed.
     let token = store.lifecycle.begin_write()?;
     let stage = WorkGuard::new(stage, None, token);
     stage.settled().await?;
     stage.check()?;
     let mut commit = Commit::of(stage).await?;
-    // Before the permit, or commits that wait for each other's keys could keep all permits meanwhile.
+    // The key locks are taken before the permit: commits that wait for each other's keys could otherwise hold
+    // all permits.
     commit.lock_keys(store).await;
     let permit = store.open_files.permit().await?;
     blocking::run(move || {
@@ -35,7 +37,7 @@ pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> 
 /// It may have millions of keys, so nothing is done with all of them at once on a worker of the runtime:
 /// they are sorted and dropped on the pool.
 struct Commit {
-    /// Those that could be locked so far.
+    /// The keys that have been locked so far.
     key_locks: Vec<KeyLock>,
     record: CommitRecord,
     stage: WorkGuard<Arc<Stage>>,
@@ -98,7 +100,7 @@ impl Stage {
         let log = &self.store().commit_log;
         if let Err(error) = log.commit(&batch) {
             if self.store().blocks.flusher().is_poisoned() {
-                // The record may be durable all the same: then the blocks that it names have to stay.
+                // The record may be durable nevertheless, so the blocks that it names have to stay.
                 self.leave_dir();
             } else if let Err(error) = self.remove_dir() {
                 tracing::warn!(target: target::BATCH, batch = %observe::name(&batch.dir), %error, "cannot remove a batch that failed; the next open will");
@@ -111,7 +113,8 @@ impl Stage {
         observe::committed(&batch.dir, puts, batch.record.deletes.len(), bytes);
         let dir = batch.dir.clone();
         log.apply(batch)?;
-        // Not when the stage is dropped: a query through the batch may have that for long.
+        // The directory is not left to the drop of the stage, because a query through the batch may keep the
+        // stage alive for long.
         self.remove_in_background(dir, ());
         Ok(())
     }

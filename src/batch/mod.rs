@@ -1,8 +1,8 @@
 //! [`FlatBatch`]: writes that take effect together.
 //!
-//! Puts are written in the background into the batch's own directory below `.temp`; the commit publishes
-//! them all. Until its record is written nothing in the store has changed, and from then on the batch is
-//! committed, crash or not.
+//! Puts are written in the background into the batch's own directory below `.temp`; the commit publishes them
+//! all. Until the commit record is written, nothing in the store has changed. From then on the batch is
+//! committed, even after a crash.
 
 mod commit;
 mod put_set;
@@ -32,8 +32,8 @@ use crate::store::{FlatFs, WorkGuard};
 ///
 /// A put returns once its write has started. At most 16 writes run at a time, or as many as
 /// [`write_concurrency`](crate::Options::write_concurrency) says, and a put waits for one of them to end, so a
-/// batch keeps no more blocks in memory than that. A second put of a key is skipped. If a write fails, the
-/// batch fails: every later call returns [`Error::BatchFailed`](crate::Error::BatchFailed), and nothing is
+/// batch has at most that many blocks in memory. A second put of a key is skipped. If a write fails, the batch
+/// fails: every later call returns [`Error::BatchFailed`](crate::Error::BatchFailed), and nothing is
 /// committed.
 ///
 /// Reads through the batch see its own writes before those of the store; a block that is still being written
@@ -65,7 +65,7 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// [`Error::ReadOnly`](crate::Error::ReadOnly), [`Error::Closed`](crate::Error::Closed),
+    /// Returns [`Error::ReadOnly`](crate::Error::ReadOnly), [`Error::Closed`](crate::Error::Closed),
     /// [`Error::FlushFailed`](crate::Error::FlushFailed), [`Error::Runtime`](crate::Error::Runtime), and
     /// [`Error::Io`](crate::Error::Io) if the directory can't be created.
     ///
@@ -78,7 +78,8 @@ impl FlatFs {
         let stage = Stage::new(Arc::clone(&self.store));
         let stage = blocking::run(move || {
             let _guard = guard;
-            // Dropped before the guard after an error: a close waits until the directory is removed.
+            // After an error the stage is dropped before the guard, so that a close waits until the directory
+            // is removed.
             let stage = stage;
             stage.create_dir()?;
             Ok(Arc::new(stage))
@@ -93,11 +94,11 @@ impl FlatFs {
 }
 
 impl FlatBatch {
-    /// Adds a put. Returns once the write has started, and waits before that while too many writes run.
+    /// Adds a put. Returns once the write has started. While too many writes are running, it waits.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidKey`](crate::Error::InvalidKey), which does not fail the batch;
+    /// Returns [`Error::InvalidKey`](crate::Error::InvalidKey), which does not fail the batch;
     /// [`Error::BatchFailed`](crate::Error::BatchFailed) if an earlier write failed;
     /// [`Error::FlushFailed`](crate::Error::FlushFailed); [`Error::Closed`](crate::Error::Closed);
     /// [`Error::Runtime`](crate::Error::Runtime).
@@ -120,7 +121,7 @@ impl FlatBatch {
     ///
     /// # Errors
     ///
-    /// [`Error::BatchFailed`](crate::Error::BatchFailed) if an earlier write failed;
+    /// Returns [`Error::BatchFailed`](crate::Error::BatchFailed) if an earlier write failed;
     /// [`Error::FlushFailed`](crate::Error::FlushFailed); [`Error::Closed`](crate::Error::Closed).
     ///
     /// # Cancel safety
@@ -188,13 +189,14 @@ impl FlatBatch {
         }
     }
 
-    /// Returns the entries as they would be after a commit now, each key once: see [`FlatFs::query`]. The
-    /// batch's own writes are those made before the call; one that is made during the call may be among them or
-    /// not. The stream keeps a list of their keys, and with orders their values too, if the query asks for them.
+    /// Returns the entries as they would be after a commit now, each key once: see [`FlatFs::query`]. The query
+    /// sees the batch's own writes that were made before the call, and may see a write that is made during the
+    /// call. The stream has a list of their keys in memory, and with orders their values too, if the query asks
+    /// for them.
     ///
     /// # Errors
     ///
-    /// [`Error::BatchFailed`](crate::Error::BatchFailed), [`Error::Closed`](crate::Error::Closed),
+    /// Returns [`Error::BatchFailed`](crate::Error::BatchFailed), [`Error::Closed`](crate::Error::Closed),
     /// [`Error::Runtime`](crate::Error::Runtime).
     ///
     /// # Cancel safety
@@ -204,7 +206,7 @@ impl FlatBatch {
         scan::query(&self.flatfs, &self.stage, query).await
     }
 
-    /// Makes everything in the batch take effect: waits for the writes, and publishes all blocks as one job.
+    /// Commits the batch: waits for its writes, and publishes all blocks as one job.
     ///
     /// After a crash of the process or of the machine, the batch is in the store as a whole or not at all once
     /// the store is opened again. While the commit runs, readers may see a part of it. Other writes of the same
@@ -213,9 +215,9 @@ impl FlatBatch {
     /// # Errors
     ///
     /// [`Error::CommitIncomplete`](crate::Error::CommitIncomplete) means that the batch is committed, but not
-    /// all of its blocks are published. That is tried again before the next write of one of its keys, which
-    /// returns [`Error::EarlierCommit`](crate::Error::EarlierCommit) if it fails again, and by `sync`, `close`
-    /// and the next open.
+    /// all of its blocks are published. The store tries again before the next write of one of its keys, which
+    /// returns [`Error::EarlierCommit`](crate::Error::EarlierCommit) if it fails again, and by `sync`,
+    /// `close` and the next open.
     ///
     /// Any other error means that nothing of the batch was committed, and that the batch is discarded; after a
     /// failed flush of its record, a power cut may still bring all of it back.
@@ -241,13 +243,13 @@ impl FlatBatch {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io) if something can't be removed; the next open tries again.
+    /// Returns [`Error::Io`](crate::Error::Io) if something can't be removed; the next open tries again.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the batch is discarded in the background.
     pub async fn discard(self) -> Result<()> {
-        // Before the wait: a close waits until the directory is removed.
+        // The token is taken before the wait, so that a close waits until the directory is removed.
         let token = self.flatfs.store.lifecycle.begin_clean_up();
         let stage = WorkGuard::new(self.stage, None, token);
         stage.settled().await?;

@@ -1,4 +1,4 @@
-//! [`PutSet`]: what a batch does to which keys, in memory. No I/O.
+//! [`PutSet`]: the operations of a batch on its keys, in memory. No I/O.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -36,7 +36,7 @@ pub(super) struct StagedFile {
     pub(super) staging_dir: StagingDir,
 }
 
-/// What a batch does to a key, and where the value is.
+/// The operation of a batch on a key, and where the value is.
 #[derive(Clone, Debug)]
 pub(super) enum StagedWrite {
     Deleted,
@@ -68,7 +68,7 @@ impl BatchOp {
 }
 
 impl PutSet {
-    /// What the batch does to a key, or `None` if nothing.
+    /// Returns the operation of the batch on a key, if there is one.
     pub(super) fn get(&self, block: &BlockKey) -> Option<StagedWrite> {
         self.ops.get(block).map(BatchOp::staged)
     }
@@ -78,14 +78,14 @@ impl PutSet {
         self.keys.len()
     }
 
-    /// What the batch does to at most `max` of its keys, without the first `from`.
+    /// Returns the operations of the batch on at most `max` of its keys, without the first `from`.
     pub(super) fn part(&self, from: usize, max: usize) -> Vec<(BlockKey, StagedWrite)> {
         let keys = self.keys.iter().skip(from).take(max);
         keys.filter_map(|block| Some((block.clone(), self.get(block)?)))
             .collect()
     }
 
-    /// Makes the value of this block count again, if the batch has one; returns whether it does.
+    /// Makes the staged value of this block count again, if the batch has one. Returns whether it has.
     pub(super) fn revive(&mut self, block: &BlockKey) -> bool {
         match self.ops.get_mut(block) {
             Some(op) if op.value.is_some() => {
@@ -124,7 +124,7 @@ impl PutSet {
         }
     }
 
-    /// The record of a commit of everything, sorted, once all writes have ended.
+    /// Returns the commit record of all operations, sorted. All writes must have ended.
     pub(super) fn into_record(self) -> CommitRecord {
         drop(self.keys);
         let mut record = CommitRecord::default();
@@ -135,8 +135,8 @@ impl PutSet {
                     continue;
                 }
                 StagedWrite::OnDisk(file) => file,
-                // Not after all writes have ended. If it happened, the commit would fail because the file does not
-                // exist, which is better than a delete of the block.
+                // This can't happen after all writes have ended. If it did, the commit would fail because the file
+                // does not exist, which is better than a delete of the block.
                 StagedWrite::InMemory(value) => StagedFile {
                     size: value.len() as u64,
                     staging_dir: StagingDir::FIRST,

@@ -84,7 +84,8 @@ async fn own_entry(
     staged: StagedWrite,
     needs: Needs,
 ) -> Result<Option<Entry>> {
-    // Most of them wait for nothing, and a task of these alone would never let others run.
+    // Most of them wait for nothing. Without this, a task that reads only such entries would never yield to
+    // other tasks.
     tokio::task::consume_budget().await;
     Ok(match (staged, needs) {
         (StagedWrite::Deleted, _) => None,

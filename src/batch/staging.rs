@@ -26,7 +26,7 @@ use crate::sync::lock;
 pub(super) struct Stage {
     store: Arc<Store>,
     dir: PathBuf,
-    /// A permit for each write that may run.
+    /// One permit for each write that may run.
     writes: Arc<Semaphore>,
     state: Mutex<StageState>,
     has_left_dir: AtomicBool,
@@ -36,7 +36,7 @@ pub(super) struct Stage {
 struct StageState {
     set: PutSet,
     staging_dirs: StagingDirs,
-    /// How many writes run.
+    /// The number of running writes.
     running: usize,
     /// The permits of writes that have ended. They are released several at a time: a put that waits for one
     /// is woken less often then.
@@ -90,7 +90,7 @@ impl Stage {
         failed(&lock(&self.state))
     }
 
-    /// What the batch does to a key, or `None` if nothing.
+    /// Returns the operation of the batch on a key, if there is one.
     pub(super) fn staged(&self, key: &Key) -> Option<StagedWrite> {
         let block = BlockKey::new(key).ok()?;
         lock(&self.state).set.get(&block)
@@ -101,19 +101,19 @@ impl Stage {
         lock(&self.state).set.len()
     }
 
-    /// What the batch does to at most `max` of its keys, without the first `from`. To read all of them at once
-    /// would block other calls of the batch for too long.
+    /// Returns the operations of the batch on at most `max` of its keys, without the first `from`. Reading all
+    /// of them at once would block other calls of the batch for too long.
     pub(super) fn part(&self, from: usize, max: usize) -> Vec<(BlockKey, StagedWrite)> {
         lock(&self.state).set.part(from, max)
     }
 
-    /// The record of a commit of everything; the batch is then empty.
+    /// Returns the commit record of all operations, and leaves the batch empty.
     pub(super) fn take_record(&self) -> CommitRecord {
         let set = mem::take(&mut lock(&self.state).set);
         set.into_record()
     }
 
-    /// Makes the value of this block count again, if the batch has one; returns whether it does.
+    /// Makes the staged value of this block count again, if the batch has one. Returns whether it has.
     pub(super) fn revive(&self, block: &BlockKey) -> bool {
         lock(&self.state).set.revive(block)
     }
@@ -129,7 +129,7 @@ impl Stage {
         Ok((write, self.store.open_files.permit().await?))
     }
 
-    /// Waits until no write runs.
+    /// Waits until no write is running.
     pub(super) async fn settled(&self) -> Result<()> {
         let all = u32::try_from(self.store.options.write_concurrency).unwrap_or(u32::MAX);
         match self.writes.acquire_many(all).await {
@@ -211,7 +211,7 @@ impl Stage {
         }
     }
 
-    /// Reads a block that the batch has on disk. If the batch was committed since, the block is in the store.
+    /// Reads a staged block from disk. If the batch has been committed since, the block is in the store.
     pub(super) async fn read(
         stage: &Arc<Self>,
         key: &Key,
@@ -231,8 +231,8 @@ impl Stage {
         .await
     }
 
-    /// Removes the directory of a batch that is over, and then drops `rest`, after the caller has its result.
-    /// A close waits for it, and the store keeps its lock until then.
+    /// Removes the directory of a batch that has ended, and then drops `rest`, after the caller has its
+    /// result. A close waits for it, and the store keeps its lock until then.
     pub(super) fn remove_in_background(&self, dir: PathBuf, rest: impl Send + 'static) {
         let token = self.store.lifecycle.begin_clean_up();
         let guard = WorkGuard::new(Arc::clone(&self.store), None, token);
@@ -248,7 +248,7 @@ struct BlockWrite {
     stage: Arc<Stage>,
     block: BlockKey,
     value: Bytes,
-    /// Until the write has ended.
+    /// Held until the write has ended.
     permits: Option<Permits>,
 }
 
@@ -264,7 +264,7 @@ impl BlockWrite {
     }
 }
 
-/// A write that was dropped before it ran, since its runtime shuts down.
+/// Handles a write that was dropped before it ran, because its runtime shuts down.
 impl Drop for BlockWrite {
     fn drop(&mut self) {
         if self.permits.is_some() {

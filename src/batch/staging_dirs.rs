@@ -1,12 +1,12 @@
-//! [`StagingDirs`]: which of a batch's staging directories no write uses at the moment.
+//! [`StagingDirs`]: the staging directories of a batch, and which of them are free.
 
 use crate::format::StagingDir;
 
-/// More writes at a time share the first directory.
+/// The maximum number of staging directories. If more writes run at a time, they share the first one.
 const MAX_DIRS: u8 = 16;
 
-/// The staging directories of a batch. There are as many as ever were needed at a time, so a small batch has
-/// one.
+/// The staging directories of a batch. There are as many as were ever in use at the same time, so a small
+/// batch has one.
 #[derive(Debug, Default)]
 pub(super) struct StagingDirs {
     free: Vec<StagingDir>,
@@ -14,7 +14,7 @@ pub(super) struct StagingDirs {
 }
 
 impl StagingDirs {
-    /// A staging directory for one write, and whether it has to be created first.
+    /// Returns a staging directory for one write, and whether it has to be created first.
     pub(super) fn take(&mut self) -> (StagingDir, bool) {
         if let Some(dir) = self.free.pop() {
             return (dir, false);

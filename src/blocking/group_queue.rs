@@ -52,13 +52,14 @@ impl<T: Send + 'static> GroupQueue<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Runtime`](crate::error::Error::Runtime) if there is no runtime; the task is dropped.
+    /// Returns [`Error::Runtime`](crate::error::Error::Runtime) if there is no runtime; the task is dropped.
     pub(crate) fn submit(
         self: &Arc<Self>,
         task: T,
         work: impl Fn(Vec<T>) + Send + 'static,
     ) -> Result<()> {
-        // Before the task is visible to the worker of another runtime: an error means that it doesn't run.
+        // This comes before the task is visible to the worker of another runtime: after an error the task
+        // must not run.
         pool::runtime()?;
         let mut state = lock(&self.state);
         state.tasks.push_back(task);
@@ -148,7 +149,8 @@ impl<T> Drop for Worker<T> {
         let mut state = lock(&self.queue.state);
         state.has_worker = false;
         let abandoned = std::mem::take(&mut state.tasks);
-        // Not under the lock: the drop of a task may wake a caller that submits another one.
+        // The tasks are dropped after the lock is released: the drop of a task may wake a caller that submits
+        // another one.
         drop(state);
         drop(abandoned);
     }

@@ -1,4 +1,4 @@
-//! The only door to tokio's blocking pool: single jobs, and queues whose workers are such jobs.
+//! The only access to tokio's blocking pool: single jobs, and queues whose workers are such jobs.
 
 mod group_queue;
 mod parallel;

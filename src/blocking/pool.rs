@@ -41,7 +41,7 @@ where
 ///
 /// # Errors
 ///
-/// [`Error::Runtime`] if there is no runtime; the job is dropped.
+/// Returns [`Error::Runtime`] if there is no runtime; the job is dropped.
 pub(super) fn start(job: impl FnOnce() + Send + 'static) -> Result<()> {
     let runtime = runtime()?;
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
@@ -64,7 +64,7 @@ pub(crate) fn detach(job: impl FnOnce() + Send + 'static) {
 ///
 /// # Errors
 ///
-/// [`Error::Runtime`] if there is none.
+/// Returns [`Error::Runtime`] if there is none.
 pub(super) fn runtime() -> Result<Handle> {
     Handle::try_current().map_err(|_| Error::Runtime)
 }

@@ -84,7 +84,7 @@ impl WorkQueue {
     ///
     /// # Errors
     ///
-    /// [`Error::Runtime`] if there is no runtime; the job is dropped.
+    /// Returns [`Error::Runtime`] if there is no runtime; the job is dropped.
     pub(crate) fn start(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) -> Result<()> {
         self.submit(Box::new(move || {
             job();
@@ -93,7 +93,8 @@ impl WorkQueue {
     }
 
     fn submit(self: &Arc<Self>, task: Task) -> Result<()> {
-        // Before the task is visible to the workers of other runtimes: an error means that it doesn't run.
+        // This comes before the task is visible to the workers of other runtimes: after an error the task
+        // must not run.
         pool::runtime()?;
         let mut state = lock(&self.state);
         state.tasks.push_back(task);
@@ -143,7 +144,7 @@ impl Worker {
         }
     }
 
-    /// The next task, or `None` if the queue is empty; this worker is then no longer counted.
+    /// Returns the next task, or `None` if the queue is empty. This worker is then no longer counted.
     fn next_task(&mut self) -> Option<Task> {
         let mut state = lock(&self.queue.state);
         let task = state.tasks.pop_front();
@@ -186,7 +187,7 @@ impl Drop for Worker {
             return;
         }
         let abandoned = std::mem::take(&mut state.tasks);
-        // Not under the lock: the drop of a task may submit another one.
+        // The tasks are dropped after the lock is released: the drop of a task may submit another one.
         drop(state);
         drop(abandoned);
     }

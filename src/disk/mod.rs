@@ -57,13 +57,13 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `file` exists, with the same restriction for
-    /// the caller as [`rename_new`](Disk::rename_new) has.
+    /// Returns [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `file` exists, with the same restriction
+    /// for the caller as [`rename_new`](Disk::rename_new) has.
     fn create_whole(&self, file: &Path, temp: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
         create_by_temp(self, file, temp, contents, mode)
     }
 
-    /// Moves a file in one step and replaces `to` if it exists. If both are names of one file, it does
+    /// Moves a file in one step and replaces `to` if it exists. If both are names of one file, the call does
     /// nothing. renameat(2).
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
@@ -73,7 +73,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `to` exists,
+    /// Returns [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `to` exists,
     /// [`CrossesDevices`](io::ErrorKind::CrossesDevices) if it is on another file system.
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
@@ -82,7 +82,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `to` exists.
+    /// Returns [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `to` exists.
     fn link_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file. unlinkat(2).
@@ -103,7 +103,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) if the file is longer, of which at most one byte
+    /// Returns [`FileTooLarge`](io::ErrorKind::FileTooLarge) if the file is longer, of which at most one byte
     /// more than `max_len` is read. Any other kind of file is an error.
     fn read_at_most(&self, file: &Path, max_len: u64) -> io::Result<Bytes> {
         let contents = self.read(file)?;
@@ -152,9 +152,9 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// If the directory cannot be opened, the error [says so](is_not_opened): nothing was flushed, and
-    /// nothing is known about the data. Any other error is what the file system says about the data. A
-    /// lack of file descriptors is no error: the call waits for one, or flushes the whole file system
-    /// through the descriptor of the root.
+    /// nothing is known about the data. Any other error is what the file system says about the data. A lack
+    /// of file descriptors is not an error: the call waits for one, or flushes the whole file system through
+    /// the descriptor of the root.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Makes everything below `root` durable, contents and entries. syncfs(2) where it can be trusted,
@@ -201,8 +201,8 @@ fn create_by_temp<D: Disk + ?Sized>(
     created
 }
 
-/// Reads below one root that the kernel serves from memory. They do not block, so they need no
-/// blocking pool.
+/// Reads below one root that the kernel serves from its caches. They do not block, so they need no blocking
+/// pool.
 ///
 /// `None` means that memory does not have the result: the same read through the [`Disk`] has it. An
 /// error is always [`NotFound`](io::ErrorKind::NotFound). Paths are relative to the root.

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::os::{At, OsDisk};
 use super::{Disk, Kind};
 
-/// Moves a file to a name that must not exist. It looks before it moves, so the caller must keep other
-/// writers away from `to`.
+/// Moves a file to a name that must not exist. The check and the move are two steps, so the caller must keep
+/// other writers away from `to`.
 pub(super) fn rename_new(from: At<'_>, to: At<'_>) -> io::Result<()> {
     match to.stat() {
         Ok(_) => {

@@ -29,7 +29,8 @@ impl Publish {
     }
 }
 
-/// Creates or replaces a file in one step: other processes see the old contents or the new ones, whole.
+/// Creates or replaces a file in one step: other processes see the whole old contents or the whole new
+/// contents.
 ///
 /// It writes `temp`, which must be on the same file system, and renames it to `file`.
 ///

@@ -31,8 +31,8 @@ pub(super) fn sync(file: &File) -> io::Result<()> {
     full_sync_or(file.sync_all(), || Ok(rustix::fs::fsync(file)?))
 }
 
-/// Returns the result of a full flush, or does a plain fsync(2) where the file system has no full one:
-/// SMB shares on macOS answer `F_FULLFSYNC` with `ENOTSUP`. A plain fsync(2) is all that they offer.
+/// Returns the result of a full flush, or does a plain fsync(2) where the file system has no full one: SMB
+/// shares on macOS return `ENOTSUP` for `F_FULLFSYNC`. A plain fsync(2) is all that they offer.
 pub(super) fn full_sync_or(
     synced: io::Result<()>,
     fsync: impl FnOnce() -> io::Result<()>,

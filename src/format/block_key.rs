@@ -22,7 +22,7 @@ impl BlockKey {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidKey`] names the rule that it breaks.
+    /// Returns [`Error::InvalidKey`] with the rule that the key breaks.
     pub(crate) fn new(key: &Key) -> Result<Self> {
         match broken_rule(name(key)) {
             Some(reason) => Err(Error::InvalidKey {

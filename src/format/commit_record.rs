@@ -111,7 +111,7 @@ impl CommitRecord {
         text
     }
 
-    /// Reads a record, line by line, and stops at the first line that is not one of a record.
+    /// Reads a record line by line, and stops at the first line that cannot be part of a record.
     ///
     /// So memory is bounded without a limit for the length of a record, which grows with its batch: a
     /// file of any size that is not a record costs one line, and a record costs no more than its batch
@@ -119,7 +119,8 @@ impl CommitRecord {
     ///
     /// # Errors
     ///
-    /// Those of `source`. The version is read first, since what follows depends on it.
+    /// Returns the errors of `source`. The inner error says why the text is not a record. The version is read
+    /// first, because the rest depends on it.
     pub(crate) fn read(source: impl Read) -> io::Result<Result<Self, UnreadableRecord>> {
         let mut lines = Lines {
             source: BufReader::new(source),
@@ -161,7 +162,7 @@ impl CommitRecord {
         Ok(None)
     }
 
-    /// Adds what a line says, if it is one of a record.
+    /// Adds the operation in a line, and returns whether the line is one of a record.
     fn add(&mut self, line: &str) -> bool {
         if let Some(put) = line.strip_prefix("put ") {
             let put = Put::decode(put);

@@ -65,7 +65,8 @@ impl Shard {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidShard`] if `length` is 0 or greater than 255, the maximum length of a file name.
+    /// Returns [`Error::InvalidShard`] if `length` is 0 or greater than 255, the maximum length of a file
+    /// name.
     pub fn prefix(length: usize) -> Result<Self> {
         Shard::new(Function::Prefix, length)
     }
@@ -103,7 +104,8 @@ impl Shard {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidShard`] if the text is not an identifier, or its length is 0 or greater than 255.
+    /// Returns [`Error::InvalidShard`] if the text is not an identifier, or its length is 0 or greater than
+    /// 255.
     pub fn from_identifier(text: &str) -> Result<Self> {
         let trimmed = text.trim();
         let invalid = |reason: &str| Error::InvalidShard {

@@ -30,7 +30,7 @@ pub(super) fn find(code: u64) -> Option<(Box<dyn HashFunction>, usize)> {
         0x11 => found(Listed(table::Sha1::default()), 20),
         0x18 => found(Shake::<Shake128>::new(32), 32),
         0x19 => found(Shake::<Shake256>::new(64), 64),
-        // As long as kubo allows any digest to be.
+        // kubo allows no digest that is longer.
         0x1e => found(Listed(table::Blake3Hasher::<128>::default()), 128),
         0x20 => found(Plain(Sha384::new()), 48),
         0x56 => found(DoubleSha256(Sha256::new()), 32),
@@ -71,7 +71,7 @@ fn listed(code: u64) -> Option<(Box<dyn HashFunction>, usize)> {
         Code::Ripemd160 => found(Listed(table::Ripemd160::default()), 20),
         Code::Ripemd256 => found(Listed(table::Ripemd256::default()), 32),
         Code::Ripemd320 => found(Listed(table::Ripemd320::default()), 40),
-        // Made by `find`, or one that another crate of the same build has turned on.
+        // `find` makes it, or another crate of the same build has enabled it.
         _ => None,
     }
 }

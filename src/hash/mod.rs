@@ -1,4 +1,4 @@
-//! Checks of bytes against a multihash, and blocks that a multihash carries itself. Feature `verify`.
+//! Checks of bytes against a multihash, and blocks that a multihash itself contains. Feature `verify`.
 
 mod functions;
 
@@ -55,8 +55,8 @@ pub enum HashError {
 ///
 /// # Errors
 ///
-/// [`HashError::Mismatch`] if the block has a different hash, and another [`HashError`] if `multihash` cannot
-/// be checked.
+/// Returns [`HashError::Mismatch`] if the block has a different hash, and another [`HashError`] if
+/// `multihash` cannot be checked.
 ///
 /// ```
 /// use ds_flatfs::{Key, hash::{HashError, check}};
@@ -167,7 +167,7 @@ impl Checker {
     ///
     /// # Errors
     ///
-    /// [`HashError::Mismatch`] if they are not.
+    /// Returns [`HashError::Mismatch`] if they are not.
     pub(crate) fn finish(mut self) -> Result<(), HashError> {
         let matches = match &mut self.progress {
             Progress::Hashed(function) => function.digest().starts_with(&self.digest),

@@ -42,7 +42,7 @@ async fn run_checkpoints(store: Weak<Store>, usage: Arc<UsageTracker>) {
     }
 }
 
-/// Counts the disk usage, some directories a job, until that is done or the store is closed.
+/// Counts the disk usage, a few directories per job, until that is done or the store is closed.
 async fn recount(store: Weak<Store>) {
     if let Err(error) = try_recount(Weak::clone(&store)).await {
         if let Some(store) = store.upgrade() {

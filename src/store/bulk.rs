@@ -1,4 +1,4 @@
-//! Reads of many blocks: those that memory knows at once, the others in jobs of many blocks.
+//! Reads of many blocks: cached reads first, and the other blocks in jobs of many blocks each.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,24 +18,24 @@ use crate::error::Result;
 use crate::format::BlockKey;
 use crate::key::Key;
 
-/// How many keys are taken ahead at most.
+/// The maximum number of keys that are taken ahead.
 const MAX_KEYS: usize = 1024;
-/// How many of these have to be read from disk.
+/// The maximum number of these keys whose blocks have to be read from disk.
 const MAX_ON_DISK: usize = 128;
-/// How many bytes of blocks are read ahead, not counting the last block of each job.
+/// The maximum number of bytes of blocks that are read ahead, not counting the last block of each job.
 const MAX_BYTES: usize = 4 << 20;
-/// How many jobs share the reads from disk: a disk serves several readers at once.
+/// The maximum number of jobs that share the reads from disk. A disk can serve several reads at a time.
 const MAX_JOBS: usize = 8;
-/// A job for fewer blocks costs more than it saves.
+/// The minimum number of blocks for another job. A job for fewer blocks costs more than it saves.
 const MIN_BLOCKS_PER_JOB: usize = 8;
 
 impl FlatFs {
     /// Returns the blocks of many keys, each with its key, in the order of the keys. A key that no block can have is
     /// absent.
     ///
-    /// Blocks that memory knows are returned as they are asked for. At one that it doesn't know, the stream takes more
-    /// keys, as many as are ready, and reads up to 128 blocks in up to eight jobs. So it keeps at most about 8 MiB
-    /// of blocks, and one for each job, however many keys there are.
+    /// A block that a cached read finds is returned when the stream is polled for it. At a block that is not cached,
+    /// the stream takes more keys, as many as are ready, and reads up to 128 blocks in up to eight jobs. So it keeps
+    /// at most about 8 MiB of blocks in memory, and one block for each job, for any number of keys.
     ///
     /// # Errors
     ///
@@ -72,10 +72,10 @@ struct Reader<T> {
     read: BlockRead<T>,
 }
 
-/// How far the read of a key that was taken has come.
+/// The progress of the read of one key.
 enum Progress<T> {
     Done(Result<Option<T>>),
-    /// Memory didn't know it.
+    /// The block is not cached and must be read from disk.
     OnDisk(BlockKey),
 }
 
@@ -83,7 +83,7 @@ enum Progress<T> {
 struct BulkRead<'a, T> {
     reader: Reader<T>,
     keys: Fuse<KeyStream<'a>>,
-    /// Keys that were taken, in their order.
+    /// The keys that were taken, in their order.
     taken: VecDeque<(Key, Progress<T>)>,
 }
 
@@ -125,12 +125,12 @@ impl<T: Send + Sync + 'static> BulkRead<'_, T> {
         }
     }
 
-    /// Takes the keys that are ready, within the limits. It waits for none: the caller may need results to
-    /// produce the next key.
+    /// Takes the keys that are ready, within the limits. It does not wait for a key: the caller may need
+    /// results to produce the next one.
     async fn take_more(&mut self) {
         let (mut bytes, mut on_disk) = (0, 0);
         for (_, progress) in &self.taken {
-            bytes += self.reader.weight(progress);
+            bytes += self.reader.size_in_memory(progress);
             on_disk += usize::from(progress.is_on_disk());
         }
         while self.taken.len() < MAX_KEYS && on_disk < MAX_ON_DISK && bytes < MAX_BYTES {
@@ -138,14 +138,14 @@ impl<T: Send + Sync + 'static> BulkRead<'_, T> {
                 return;
             };
             let progress = self.reader.read_cached(&key).await;
-            bytes += self.reader.weight(&progress);
+            bytes += self.reader.size_in_memory(&progress);
             on_disk += usize::from(progress.is_on_disk());
             self.taken.push_back((key, progress));
         }
     }
 
-    /// Reads from disk what memory didn't know: the first of these keys, and as many others as there are
-    /// permits and limits for.
+    /// Reads the blocks that are not cached from disk: the first of them, and as many others as permits and
+    /// limits allow.
     async fn read(&mut self) {
         let taken = self.taken.iter_mut().map(|(_, progress)| progress);
         let mut wanted: Vec<_> = taken.filter(|progress| progress.is_on_disk()).collect();
@@ -153,8 +153,8 @@ impl<T: Send + Sync + 'static> BulkRead<'_, T> {
         let mut jobs = Vec::new();
         for chunk in wanted.chunks_mut(chunk) {
             let store = &self.reader.store;
-            // Only the first job waits for a permit: a slow consumer must not wait in the queue for one while it
-            // has others.
+            // Only the first job waits for a permit: a stream with a slow consumer must not hold permits while
+            // it waits in the queue for another one.
             let guard = if jobs.is_empty() {
                 store.begin_read().await
             } else {
@@ -192,7 +192,7 @@ impl<T> Progress<T> {
 
 impl<T: Send + 'static> Reader<T> {
     async fn read_cached(&self, key: &Key) -> Progress<T> {
-        // A task that finds everything in memory would never let others run.
+        // Without this, a task whose reads are all cached would never yield to other tasks.
         tokio::task::consume_budget().await;
         if let Err(closed) = self.store.lifecycle.check_open() {
             return Progress::Done(Err(closed));
@@ -200,23 +200,23 @@ impl<T: Send + 'static> Reader<T> {
         let Ok(block) = BlockKey::new(key) else {
             return Progress::Done(self.read.report_cached(key, None));
         };
-        match (self.read.from_memory)(self.store.blocks.cached(), &block) {
+        match (self.read.from_cache)(self.store.blocks.cached(), &block) {
             Lookup::Found(found) => Progress::Done(self.read.report_cached(key, Some(found))),
             Lookup::Absent => Progress::Done(self.read.report_cached(key, None)),
             Lookup::Unknown => Progress::OnDisk(block),
         }
     }
 
-    fn weight(&self, progress: &Progress<T>) -> usize {
+    fn size_in_memory(&self, progress: &Progress<T>) -> usize {
         match progress {
-            Progress::Done(result) => self.read.weight(result),
+            Progress::Done(result) => self.read.size_in_memory(result),
             Progress::OnDisk(_) => 0,
         }
     }
 }
 
-/// Reads blocks one after the other as one job: the first of them, and as many others as its part of the
-/// bytes allows.
+/// Reads blocks one after another as one job: the first of them, and as many others as its share of the byte
+/// limit allows.
 async fn read_chunk<T: Send + 'static>(
     guard: Result<StoreGuard>,
     read: BlockRead<T>,
@@ -228,7 +228,7 @@ async fn read_chunk<T: Send + 'static>(
         let mut bytes = 0;
         for block in &blocks {
             let result = read.run(&guard.blocks, block);
-            bytes += read.weight(&result);
+            bytes += read.size_in_memory(&result);
             results.push(result);
             if bytes >= MAX_BYTES / MAX_JOBS {
                 break;

@@ -13,23 +13,23 @@ use crate::error::Result;
 use crate::observe::{Operation, target};
 
 impl FlatFs {
-    /// Closes the store: waits for the work that runs, makes everything durable, saves the disk usage (after a
-    /// count of at most one second if it is not known yet) and releases the lock. Every later call on this handle
-    /// or on a clone returns [`Error::Closed`], but closing again is not an error.
+    /// Closes the store: waits for running work, makes everything durable, saves the disk usage (after a count of
+    /// at most one second if it is not known yet) and releases the lock. Every later call on this handle or on a
+    /// clone returns [`Error::Closed`], but closing again is not an error.
     ///
     /// Batches that are not committed are lost, and queries end with [`Error::Closed`].
     ///
     /// # Errors
     ///
-    /// [`Error::Io`], [`Error::FlushFailed`] or [`Error::CommitIncomplete`] if something could not be written. The
-    /// store is closed and its lock is released even then. It is not an error if there is no space to save the
-    /// disk usage: the next open counts it.
+    /// Returns [`Error::Io`], [`Error::FlushFailed`] or [`Error::CommitIncomplete`] if something could not be
+    /// written. The store is closed and its lock is released even then. It is not an error if there is no
+    /// space to save the disk usage: the next open counts it.
     ///
     /// # Cancel safety
     ///
-    /// From the first poll on the store takes no more calls. If the future is dropped while it waits for other
-    /// work, call `close` again, or drop the last handle: that loses nothing, but the next open counts the
-    /// disk usage again.
+    /// From the first poll on, the store refuses new calls. If the future is dropped while it waits for
+    /// running work, call `close` again, or drop the last handle: that loses nothing, but the next open counts
+    /// the disk usage again.
     pub async fn close(&self) -> Result<()> {
         let path = self.path().display();
         let span = tracing::info_span!(target: target::STORE, "close", %path);
@@ -49,18 +49,18 @@ impl FlatFs {
 }
 
 impl Store {
-    /// The steps of a close, when no work runs any more.
+    /// Takes the steps of a close. No work may be running any more.
     pub(crate) fn close(&self) -> Result<()> {
         // Held to the end: a second close waits here until the first one is done.
         let mut held = self.lifecycle.lock();
-        // Dropped last, when nothing of the store changes any more: the next writer may open it then.
+        // Dropped last, after the last change of the store: from then on the next writer may open it.
         let Some(lock) = held.take() else {
             return Ok(());
         };
         self.blocks.flusher().check()?;
         let applied = self.commit_log.roll_forward();
-        // Before the disk usage is saved as that of a store which was closed: the mark that goes with it is what
-        // has the next open flush.
+        // The flush comes before the disk usage is saved, which removes the `.unclean` mark: without the mark
+        // the next open does not flush.
         if !self.options.durability.syncs_writes() {
             self.blocks.flusher().flush_all()?;
         }

@@ -34,7 +34,8 @@ impl Opener {
         if is_missing {
             self.create_root()?;
         }
-        // Also if the directory existed: its name may not be durable, and the store would be lost with it.
+        // This is needed even if the directory existed: its name may not be durable, and the store would be
+        // lost with it.
         if let Some(parent) = self.root.parent() {
             match self.sync_dir(parent) {
                 Err(error) if !is_missing && is_denied(&error) => {}
@@ -58,13 +59,13 @@ impl Opener {
         Ok((shard, lock))
     }
 
-    /// Makes a directory, whose lock the caller has, a store. `SHARDING` is the last step, and durable when this
+    /// Makes a directory a store. The caller holds its lock. `SHARDING` is the last step, and durable when this
     /// returns: a directory without it is not a store, and is created again after a crash.
     pub(crate) fn mark_as_store(&self, shard: Shard) -> Result<()> {
-        // First: a figure that is left from before SHARDING was removed would be trusted.
+        // This comes first: a figure left from before `SHARDING` was removed would be trusted.
         self.forget_disk_usage()?;
         let temp = self.root.join(TEMP);
-        // Before the removal: it may be a symbolic link, whose target must stay.
+        // The directory is checked before it is removed: it may be a symbolic link, whose target must stay.
         self.ensure_temp(&temp)?;
         remove_tree(&*self.disk, &temp)?;
         create_dir_if_absent(&*self.disk, &temp)?;
@@ -87,7 +88,7 @@ pub(super) fn publish_readme(disk: &dyn Disk, temp: &Path, root: &Path) -> Resul
     publish(disk, temp, &path, contents, MODE, Publish::Durably)
 }
 
-/// Publishes how a store is sharded, durably, through the temp file `temp`.
+/// Publishes `SHARDING` with these contents, durably, through the temp file `temp`.
 pub(super) fn publish_sharding(
     disk: &dyn Disk,
     temp: &Path,

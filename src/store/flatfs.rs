@@ -91,7 +91,7 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`].
+    /// Returns [`Error::Closed`] if the store is closed.
     ///
     /// # Cancel safety
     ///
@@ -107,7 +107,7 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if something could not be made durable, and [`Error::FlushFailed`] from then on;
+    /// Returns [`Error::Io`] if something could not be made durable, and [`Error::FlushFailed`] from then on;
     /// [`Error::CommitIncomplete`] if a batch could not be applied: everything else is durable then;
     /// [`Error::Closed`]; [`Error::Runtime`].
     ///
@@ -147,7 +147,7 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`], [`Error::Runtime`], and [`Error::Io`].
+    /// Returns [`Error::Closed`], [`Error::Runtime`], and [`Error::Io`].
     ///
     /// # Cancel safety
     ///
@@ -168,7 +168,7 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`]; [`Error::Runtime`]; [`Error::Io`] if a directory can't be looked at.
+    /// Returns [`Error::Closed`]; [`Error::Runtime`]; and [`Error::Io`] if a directory can't be examined.
     ///
     /// # Cancel safety
     ///

@@ -19,14 +19,14 @@ use crate::disk::clean_up;
 use crate::error::{Error, Result};
 use crate::format::BlockKey;
 
-/// How many writes are in a group at most, each of which waits for all the others.
+/// The maximum number of writes in a group, each of which waits for all the others.
 const MAX_GROUP: usize = 64;
-/// How many writes may wait for their group or be in it, each with its block in memory: one group that is
-/// being written and one that is to be the next.
+/// The maximum number of writes that wait for their group or are in it, each with its block in memory: one
+/// group that is being written, and the next one.
 const MAX_QUEUED: usize = 2 * MAX_GROUP;
 
-/// Writes groups of durable writes, one after the other. `G` is what a write holds until it has ended,
-/// and keeps the store open.
+/// Writes groups of durable writes, one after another. `G` is the guard that a write holds until it has
+/// ended, which keeps the store open.
 #[derive(Debug)]
 pub(crate) struct GroupCommit<G> {
     blocks: Arc<Blocks>,
@@ -45,7 +45,7 @@ struct DurableWrite<G> {
     done: oneshot::Sender<Result<()>>,
 }
 
-/// How far a write of a group has come.
+/// The progress of one write of a group.
 enum Step {
     /// The value is in this temp file.
     Staged(PathBuf),
@@ -103,7 +103,9 @@ impl<G: Send + Sync + 'static> GroupCommit<G> {
 
     /// Writes a group, and returns a result for each write.
     fn write_group(&self, group: &mut [DurableWrite<G>]) -> Vec<Result<()>> {
-        group.iter_mut().for_each(|write| write.key_lock.begin());
+        group
+            .iter_mut()
+            .for_each(|write| write.key_lock.forget_last_write());
         let mut steps = self.stage_all(group);
         for (write, step) in group.iter().zip(&mut steps) {
             if let (Ok(Step::Staged(path)), WriteOp::Put(value)) = (&*step, &write.op) {
@@ -146,7 +148,7 @@ impl<G: Send + Sync + 'static> GroupCommit<G> {
             return Ok(Step::Applied);
         };
         if blocks.keeps(&write.block, value.len() as u64)? {
-            // The block that exists may be the one whose flush has failed.
+            // The existing block may be one whose flush has failed.
             return blocks.flusher().check().map(|()| Step::Unneeded);
         }
         let path = blocks.temp_files().next();
@@ -228,7 +230,8 @@ fn acknowledge<G>(group: Vec<DurableWrite<G>>, results: Vec<Result<()>>) {
             Ok(()) => write.key_lock.succeeded(write.op),
             Err(_) => drop(write.key_lock),
         }
-        // Before the result is sent: a caller that hears of it may close the store at once.
+        // The guard is dropped before the result is sent: a caller that has the result may close the store at
+        // once.
         drop(write.guard);
         // The caller may be gone.
         let _ = write.done.send(result);

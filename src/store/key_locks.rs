@@ -11,9 +11,9 @@ use crate::sync::lock;
 
 /// The keys that are locked or waited for.
 ///
-/// The lock of a key is given in the order of the calls. A write that finds that the one before it
-/// succeeded in doing the same need not run: both were running at the same time, so no caller can tell the
-/// difference. After a failure, or a write of something else, it runs.
+/// Calls get the lock of a key in their order. A write need not run if the previous holder of the lock has
+/// successfully made the same write: both calls were running at the same time, so no caller can tell the
+/// difference. After a failed or a different write it must run.
 #[derive(Debug, Default)]
 pub(crate) struct KeyLocks {
     slots: Mutex<HashMap<BlockKey, Slot>>,
@@ -21,7 +21,7 @@ pub(crate) struct KeyLocks {
 
 type Slot = Arc<tokio::sync::Mutex<Option<WriteOp>>>;
 
-/// What the last successful write of a key did.
+/// A write operation on a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WriteOp {
     Put(Bytes),
@@ -34,7 +34,7 @@ impl KeyLocks {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropping the future gives up the place in the queue.
+    /// Cancel safe: if the future is dropped, the caller leaves the queue.
     pub(crate) async fn lock(self: &Arc<Self>, block: &BlockKey) -> KeyLock {
         let mut key_lock = KeyLock {
             key_locks: Arc::clone(self),
@@ -46,7 +46,7 @@ impl KeyLocks {
         key_lock
     }
 
-    /// Whether a write of this key runs or waits.
+    /// Returns whether a write of this key is running or waiting.
     pub(crate) fn is_locked(&self, block: &BlockKey) -> bool {
         lock(&self.slots).contains_key(block)
     }
@@ -58,13 +58,13 @@ impl KeyLocks {
 pub(crate) struct KeyLock {
     key_locks: Arc<KeyLocks>,
     block: BlockKey,
-    /// What the write before did; absent while the lock is waited for.
+    /// The last successful write of the key; `None` until the lock is acquired.
     last: Option<OwnedMutexGuard<Option<WriteOp>>>,
 }
 
 impl KeyLock {
-    /// Whether the write before, which this one waited for, did just this.
-    pub(crate) fn did(&self, op: &WriteOp) -> bool {
+    /// Returns whether the previous holder of the lock, for which this one waited, made exactly this write.
+    pub(crate) fn last_write_was(&self, op: &WriteOp) -> bool {
         self.last.as_ref().and_then(|last| last.as_ref()) == Some(op)
     }
 
@@ -75,8 +75,8 @@ impl KeyLock {
         }
     }
 
-    /// Forgets what the write before did, since this one may change the block and then fail.
-    pub(crate) fn begin(&mut self) {
+    /// Forgets the previous write, because this one may change the block and then fail.
+    pub(crate) fn forget_last_write(&mut self) {
         if let Some(last) = &mut self.last {
             **last = None;
         }
@@ -87,7 +87,8 @@ impl Drop for KeyLock {
     fn drop(&mut self) {
         let mut slots = lock(&self.key_locks.slots);
         self.last = None;
-        // Slots are cloned under this lock only, so if the map has the only one no other write waits.
+        // Slots are cloned only under this lock, so if the map has the only reference, no other write is
+        // waiting.
         if slots
             .get(&self.block)
             .is_some_and(|slot| Arc::strong_count(slot) == 1)
@@ -124,9 +125,9 @@ mod tests {
         assert!(second.as_mut().now_or_never().is_none());
         first.succeeded(put("one"));
         let second = second.await;
-        assert!(second.did(&put("one")));
-        assert!(!second.did(&put("two")));
-        assert!(!second.did(&WriteOp::Delete));
+        assert!(second.last_write_was(&put("one")));
+        assert!(!second.last_write_was(&put("two")));
+        assert!(!second.last_write_was(&WriteOp::Delete));
     }
 
     #[tokio::test]
@@ -136,9 +137,9 @@ mod tests {
         let mut first = key_locks.lock(&key).await;
         let mut second = Box::pin(key_locks.lock(&key));
         assert!(second.as_mut().now_or_never().is_none());
-        first.begin();
+        first.forget_last_write();
         drop(first);
-        assert!(!second.await.did(&put("one")));
+        assert!(!second.await.last_write_was(&put("one")));
     }
 
     #[tokio::test]

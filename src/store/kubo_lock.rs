@@ -48,8 +48,8 @@ impl KuboLock {
     ///
     /// # Errors
     ///
-    /// [`Error::KuboRunning`] if kubo, or another process that takes kubo's lock, is running on the repo;
-    /// [`Error::Locked`] if this process holds the lock already; [`Error::Runtime`]; [`Error::Io`].
+    /// Returns [`Error::KuboRunning`] if kubo, or another process that takes kubo's lock, is running on the
+    /// repo; [`Error::Locked`] if this process holds the lock already; [`Error::Runtime`]; [`Error::Io`].
     ///
     /// # Cancel safety
     ///
@@ -69,7 +69,7 @@ impl KuboLock {
         if !lock(&HELD).insert(repo.to_owned()) {
             return Err(Error::Locked { path: store });
         }
-        // From here on the drop takes the repo out of `HELD`, whatever happens.
+        // From here on, dropping `kubo_lock` removes the repo from `HELD`, even after an error.
         let mut kubo_lock = KuboLock {
             repo: repo.to_owned(),
             lock: None,
@@ -86,7 +86,7 @@ impl KuboLock {
         }
     }
 
-    /// The repo.
+    /// Returns the directory of the repo.
     #[must_use]
     pub fn repo(&self) -> &Path {
         &self.repo
@@ -95,7 +95,8 @@ impl KuboLock {
 
 impl Drop for KuboLock {
     fn drop(&mut self) {
-        // First the file, then the entry: another open of the file may not come before the close.
+        // The file is closed before the entry is removed: if another call opened the file before the close,
+        // the close would release its lock.
         drop(self.lock.take());
         lock(&HELD).remove(&self.repo);
     }

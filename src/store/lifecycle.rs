@@ -1,4 +1,4 @@
-//! [`Lifecycle`]: whether a store takes calls, and what runs and is held while it does.
+//! [`Lifecycle`]: whether a store accepts calls, the work that runs in it, and its lock.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,36 +65,37 @@ impl Lifecycle {
         self.blocks.flusher().check()
     }
 
-    /// The token of work that only reads, until it is dropped.
+    /// Begins work that only reads, and returns its token. The work ends when the token is dropped.
     pub(crate) fn begin_read(&self) -> Result<TaskTrackerToken> {
-        // The token first: a close sets the flag and then waits, so either it waits for this token or this
-        // sees the flag.
+        // The token is taken first: a close sets the flag and then waits, so either the close waits for this
+        // token, or this call sees the flag.
         let token = self.work.token();
         self.check_open()?;
         Ok(token)
     }
 
-    /// The token of work that writes, until it is dropped.
+    /// Begins work that writes, and returns its token. The work ends when the token is dropped.
     pub(crate) fn begin_write(&self) -> Result<TaskTrackerToken> {
         let token = self.begin_read()?;
         self.check_writable()?;
         Ok(token)
     }
 
-    /// The token of a clean-up. It is not refused while the store is being closed: the close waits for it
-    /// if it begins before the rest of the work has ended.
+    /// Begins a clean-up, and returns its token. It is not refused while the store is being closed: the close
+    /// waits for a clean-up that begins before all other work has ended.
     pub(crate) fn begin_clean_up(&self) -> TaskTrackerToken {
         self.work.token()
     }
 
-    /// Refuses new work from now on, and waits for what runs.
+    /// Refuses new work from now on, and waits for running work.
     pub(super) async fn refuse_and_wait(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.work.close();
         self.work.wait().await;
     }
 
-    /// The lock, to be taken out and dropped at the end of a close. Who finds it gone has nothing to close.
+    /// Returns the writer's lock, which a close takes out and drops at its end. If it is gone, there is
+    /// nothing left to close.
     pub(super) fn lock(&self) -> MutexGuard<'_, Option<StoreLock>> {
         lock(&self.lock)
     }

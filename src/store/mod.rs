@@ -1,8 +1,8 @@
 //! [`FlatFs`]: blocks in sharded directories, one file each.
 //!
-//! Every operation that takes several steps on disk is one job on the blocking pool, which owns its key
-//! lock, its permit and its bytes: it runs to its end even if its future is dropped. So no future that is
-//! dropped leaves anything half done.
+//! Every operation that takes several steps on disk is one job on the blocking pool, which owns its key lock,
+//! its permit and its bytes: it runs to its end even if its future is dropped. So a dropped future leaves
+//! nothing half done.
 //!
 //! [`Store`] is composed of [`Blocks`](blocks::Blocks), which knows how one block is looked up and changed,
 //! [`CommitLog`](commit_log::CommitLog), [`Lifecycle`](lifecycle::Lifecycle), a queue for the writes that

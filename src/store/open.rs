@@ -26,9 +26,10 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`Error::Exists`] if the directory is a store, or [`Error::ShardMismatch`] if that has a different shard
-    /// function from the one [asked for](Options::shard); [`Error::NotAStore`] if the directory has other contents
-    /// or is not a directory; [`Error::Locked`]; [`Error::InvalidOption`]; and [`Error::Io`].
+    /// Returns [`Error::Exists`] if the directory is a store, or [`Error::ShardMismatch`] if that has a
+    /// different shard function from the one [asked for](Options::shard); [`Error::NotAStore`] if the
+    /// directory has other contents or is not a directory; [`Error::Locked`]; [`Error::InvalidOption`]; and
+    /// [`Error::Io`].
     ///
     /// # Cancel safety
     ///
@@ -44,16 +45,16 @@ impl Options {
     /// Opens a store. A writer takes the store's lock, and cleans up after a session that crashed: batches that
     /// were committed are completed, the others are removed. How long that takes depends on what there is to
     /// clean up; apart from that, an open takes the same time for stores of any size. A durable store that
-    /// [keeps existing blocks](super::ExistingBlock::Keep) also waits until the file system has written what
-    /// it has not written yet.
+    /// [keeps existing blocks](super::ExistingBlock::Keep) also waits until the file system has written all
+    /// data that is still to be written.
     ///
     /// # Errors
     ///
-    /// [`Error::NotAStore`] if there is no store; [`Error::InvalidShard`] if its `SHARDING` does not name a shard
-    /// function; [`Error::Resharding`] if its shard function is being changed; [`Error::ShardMismatch`] if it has
-    /// a different shard function from the one [asked for](Options::shard); [`Error::Locked`] if another writer has
-    /// it open; [`Error::UnknownCommitRecord`]; [`Error::CommitIncomplete`]; [`Error::InvalidOption`]; and
-    /// [`Error::Io`].
+    /// Returns [`Error::NotAStore`] if there is no store; [`Error::InvalidShard`] if its `SHARDING` does not
+    /// name a shard function; [`Error::Resharding`] if its shard function is being changed;
+    /// [`Error::ShardMismatch`] if it has a different shard function from the one [asked
+    /// for](Options::shard); [`Error::Locked`] if another writer has it open; [`Error::UnknownCommitRecord`];
+    /// [`Error::CommitIncomplete`]; [`Error::InvalidOption`]; and [`Error::Io`].
     ///
     /// # Cancel safety
     ///
@@ -146,7 +147,7 @@ impl Opener {
             return self.open_to_read(shard);
         }
         let lock = self.lock()?;
-        // Once more: until the lock was taken, another process could change what is there.
+        // Looked up again, because another process could change the directory until the lock was taken.
         let shard = match self.look()? {
             DirState::Store(found) => found,
             state => return Err(self.refusal(&state)),
@@ -173,8 +174,8 @@ impl Opener {
         } else {
             self.mark_unclean(&mark)?;
         }
-        // The mark is durable before anything changes: after a power cut it is what says that the cached disk usage is
-        // not to be trusted, and that recovery has to flush first.
+        // The mark is durable before anything changes: after a power cut, only the mark tells the next open not to
+        // trust the cached disk usage, and to flush before the recovery.
         self.sync_dir(&self.root)?;
         let cached = cache::read(&*self.disk, &layout)?;
         let has_no_figure = cached.is_none();
@@ -193,9 +194,10 @@ impl Opener {
         let blocks = &store.blocks;
         let usage = blocks.usage();
         usage.note_own_dirs(blocks.disk(), blocks.layout())?;
-        // Before the recovery acts on what it finds, a commit record among it: what a session that crashed has
-        // left may not be durable. A session that had no space for the mark has removed the figure. One of
-        // another program leaves no mark, whether it flushed or not.
+        // The flush comes before the recovery, which relies on what it finds, such as a commit record: the
+        // files that a crashed session left may not be durable. A session that had no space for the mark has
+        // removed the cached figure instead. A session of another program leaves no mark, whether it flushed
+        // or not.
         let keeps_found_blocks = relies_on_found_blocks && store.blocks.keeps_existing();
         if unclean || has_no_figure || keeps_found_blocks {
             store.blocks.flusher().flush_all()?;
@@ -204,8 +206,8 @@ impl Opener {
         Ok(store)
     }
 
-    /// Leaves a mark that the disk usage is not to be trusted if this session crashes. If there is no space for the
-    /// mark, the cached figure is removed instead: blocks must be deletable on a full disk.
+    /// Creates the mark which says that the disk usage is not to be trusted if this session crashes. If there is no
+    /// space for the mark, the cached figure is removed instead: blocks must be deletable on a full disk.
     fn mark_unclean(&self, mark: &Path) -> Result<()> {
         let written = self.disk.write_new(mark, b"", UNCLEAN_MODE, true);
         match written.map_err(|error| Error::io("write", mark, error)) {
@@ -225,7 +227,7 @@ impl Opener {
         Ok(found.is_some())
     }
 
-    /// Whether the store has no shard directory yet, so that counting it takes no time.
+    /// Returns whether the store has no shard directory yet, so that counting it takes no time.
     fn is_without_blocks(&self, layout: &Layout) -> Result<bool> {
         let failed = |error| Error::io("list", layout.root(), error);
         for entry in self.disk.list(layout.root()).map_err(failed)? {
@@ -249,7 +251,7 @@ impl Opener {
     }
 }
 
-/// The cached figure, as approximate if the session that wrote it was not closed.
+/// Returns the cached figure, as approximate if the session that wrote it was not closed.
 fn stale_if(unclean: bool, cached: Option<DiskUsage>) -> DiskUsage {
     match cached {
         Some(figure) if unclean => DiskUsage::new(figure.bytes, Accuracy::Approximate),

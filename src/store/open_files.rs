@@ -1,4 +1,4 @@
-//! [`OpenFiles`]: how many files a store may have open.
+//! [`OpenFiles`]: limits the number of files that a store has open.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use super::options::MIN_OPEN_FILES;
 use crate::error::{Error, Result};
 use crate::observe;
 
-/// The files that no permit is taken for: three of the lock and the root, which stay open; those of a
-/// flush to the disk, of which one runs at a time, and of a group of durable writes; and one each for the
-/// checkpoint of the disk usage, the beginning of its count, a `sync` and a close.
+/// The number of files for which no permit is taken: three for the lock and the root, which stay open; those
+/// of a flush to the disk, of which one runs at a time, and of a group of durable writes; and one each for
+/// the checkpoint of the disk usage, the beginning of its count, a `sync` and a close.
 const RESERVED: usize = 3 + PARALLEL_FLUSHES + MAX_SINGLE_FLUSHES + 4;
 
 /// Permits for open files.
@@ -25,7 +25,8 @@ pub(crate) struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// At most `max` files, or by default a part of what the process may have open.
+    /// Creates permits for at most `max` files, or by default for a part of the files that the process may
+    /// have open.
     pub(super) fn new(max: Option<usize>) -> Self {
         let max = max.unwrap_or_else(default_max);
         // A listing has the root and one shard open.
@@ -38,31 +39,31 @@ impl OpenFiles {
         }
     }
 
-    /// Waits for the permit to have a file open for the length of a job.
+    /// Waits for a permit to have a file open for the length of a job.
     pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
         let jobs = Arc::clone(&self.jobs);
         observe::open_files(|| self.max_jobs - jobs.available_permits());
         jobs.acquire_owned().await.map_err(|_| Error::Closed)
     }
 
-    /// The permit to have a file open for the length of a job, if there is one at once.
+    /// Returns a permit to have a file open for the length of a job, if one is available at once.
     pub(crate) fn try_permit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.jobs).try_acquire_owned().ok()
     }
 
-    /// The permit to keep a listing open between jobs, if there is one at once.
+    /// Returns a permit to keep a listing open between jobs, if one is available at once.
     pub(crate) fn try_listing(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.listings).try_acquire_owned().ok()
     }
 
-    /// How many permits for jobs there are now.
+    /// Returns the number of available permits for jobs.
     #[cfg(test)]
     pub(crate) fn available(&self) -> usize {
         self.jobs.available_permits()
     }
 }
 
-/// A quarter of what the process may have open, within bounds.
+/// Returns a quarter of the number of files that the process may have open, within bounds.
 fn default_max() -> usize {
     const MAX: u64 = 256;
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);

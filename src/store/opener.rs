@@ -13,13 +13,14 @@ use crate::format::Shard;
 use crate::format::{DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
 use crate::format::{ReshardMarker, UnreadableMarker};
 
-/// An identifier is some 40 bytes long; a file that is larger than this does not have one, and is not read.
+/// The maximum size of a `SHARDING` file that is read. An identifier is about 40 bytes long, so a larger file
+/// does not contain one.
 const MAX_SHARDING_SIZE: u64 = 4096;
 
 /// What is at the path of a store that is to be opened.
 pub(crate) enum DirState {
     Missing,
-    /// The directory is empty, or has only what a create leaves that a crash interrupted.
+    /// The directory is empty, or has only what an interrupted create leaves behind.
     Empty,
     Store(Shard),
     Resharding(ReshardMarker),
@@ -37,7 +38,7 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    /// An opener with the default options, on this disk.
+    /// Creates an opener with the default options, on this disk.
     pub(crate) fn on(disk: Arc<dyn Disk>, root: PathBuf) -> Self {
         Opener {
             disk,
@@ -46,7 +47,7 @@ impl Opener {
         }
     }
 
-    /// An opener of the directory that the caller named, on the disk of the operating system.
+    /// Creates an opener of the directory that the caller named, on the disk of the operating system.
     pub(crate) async fn of(dir: &Path) -> Result<Self> {
         let root = locate(dir).await?;
         Ok(Opener::on(Arc::new(OsDisk::default()), root))
@@ -59,7 +60,7 @@ impl Opener {
         }
     }
 
-    /// Why no store can be opened where this is.
+    /// Returns the error that says why no store can be opened here.
     pub(crate) fn refusal(&self, state: &DirState) -> Error {
         match state {
             DirState::Resharding(ReshardMarker { from, to, .. }) => Error::Resharding {
@@ -122,7 +123,7 @@ impl Opener {
         Ok(removed.is_some())
     }
 
-    /// Removes the cached disk usage. That is durable when this returns: what is done next makes it wrong.
+    /// Removes the cached disk usage durably, because the next change of the caller makes it wrong.
     pub(crate) fn forget_disk_usage(&self) -> Result<()> {
         if self.remove_file(DISK_USAGE)? {
             self.sync_dir(&self.root)?;

@@ -39,16 +39,16 @@ pub struct Options {
 /// | --- | --- | --- | --- |
 /// | an acknowledged put or delete | yes | after the next `sync` | after the next `sync` |
 /// | an acknowledged batch commit | yes | yes | after the next `sync` |
-/// | an unacknowledged batch is whole or absent | yes | yes | if only the process dies |
+/// | an unacknowledged batch is whole or absent | yes | yes | no; yes if only the process dies |
 /// | everything before an acknowledged `sync` | yes | yes | yes |
 /// | a durable block that is overwritten is the old one or the new one | yes | yes | yes |
 /// | a new block is whole if it exists | yes | batches only, until the next `sync` | not until the next `sync` |
 ///
-/// In the less durable modes a power cut can lose the writes of about the last half minute: by then the
-/// kernel has written older ones back by itself.
+/// In the less durable modes a power cut can lose the writes of about the last half minute: the kernel writes
+/// older ones back by itself.
 ///
-/// All of this depends on a disk and a file system that do what a flush asks for, and report what could
-/// not be written.
+/// All of this depends on a disk and a file system that carry out a flush and report data that they could not
+/// write.
 ///
 /// With serde the values are `every-write`, `commits` and `on-sync`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,13 +82,14 @@ pub enum ExistingBlock {
     /// Replaces it, as go-ds-flatfs does. The default.
     #[default]
     Overwrite,
-    /// Leaves it as it is if it has the size of the new one, and replaces it otherwise: much faster, and right
-    /// where keys are hashes of the blocks. Only the size is compared, so a damaged block of the right size is
-    /// never replaced: to repair blocks, put them with [`Overwrite`](Self::Overwrite).
+    /// Leaves it unchanged if it has the size of the new block, and replaces it otherwise. This is much
+    /// faster, and correct if keys are hashes of the blocks. Only the size is compared, so a damaged block of
+    /// the right size is never replaced: to repair blocks, put them with [`Overwrite`](Self::Overwrite).
     ///
-    /// A block that is left as it is is as durable as one that is written. So with [`Durability::EveryWrite`] an
-    /// open flushes what another program may have left to be written; and where no syncfs(2) is known to reach
-    /// the disk, blocks are always replaced. A commit with [`Durability::Commits`] always replaces them.
+    /// A block that is left unchanged is as durable as one that is written. Therefore, with
+    /// [`Durability::EveryWrite`], an open flushes what another program may have left unwritten, and blocks are
+    /// always replaced on file systems where syncfs(2) is not known to reach the disk. A commit with
+    /// [`Durability::Commits`] always replaces blocks.
     Keep,
 }
 
@@ -113,8 +114,8 @@ impl Options {
         }
     }
 
-    /// Sets the shard function of a store that is created. The default is `next-to-last/2`, which kubo uses. A store
-    /// that exists must have this function.
+    /// Sets the shard function of a store that is created. The default is `next-to-last/2`, which kubo uses. An
+    /// existing store must have this function.
     pub fn shard(mut self, shard: Shard) -> Self {
         self.shard = Some(shard);
         self
@@ -133,18 +134,18 @@ impl Options {
         self
     }
 
-    /// Sets how many files the store has open at a time at most. The default is a quarter of what the process may
-    /// open (`RLIMIT_NOFILE`) when the store is opened, but at least 32 and at most 256.
+    /// Sets the maximum number of files that the store has open at a time. The default is a quarter of what the
+    /// process may open (`RLIMIT_NOFILE`) when the store is opened, but at least 32 and at most 256.
     ///
     /// A quarter of them is for queries, and 19 are set aside for the lock, the store's directory, flushes and
     /// work in the background; reads, writes and batches have the rest. Some more are open for a moment: one for
-    /// each thread that reads from memory, and two for each batch whose directory is being removed.
+    /// each thread that makes a cached read, and two for each batch whose directory is being removed.
     pub fn max_open_files(mut self, files: usize) -> Self {
         self.max_open_files = Some(files);
         self
     }
 
-    /// Sets whether the store is opened only to be read. It then takes no lock, so it can be opened beside a
+    /// Sets whether the store is opened read-only. It then takes no lock, so it can be opened beside a
     /// writer; it changes nothing on disk and refuses writes. It does not complete commits that a crash
     /// interrupted: until a writer opens the store, a part of such a batch may be visible.
     ///
@@ -177,7 +178,8 @@ impl Options {
         self
     }
 
-    /// Whether a durable put may leave a block as it was found, which then has to be durable.
+    /// Returns whether a durable put may leave a block that it finds unchanged. Such a block must already be
+    /// durable.
     pub(super) fn relies_on_found_blocks(&self) -> bool {
         self.existing_block == ExistingBlock::Keep && self.durability.syncs_writes()
     }

@@ -17,10 +17,10 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`]; [`Error::Unexpected`] if there is something that is not a file at the block's path, or
-    /// not a directory at its shard's; [`Error::Runtime`]; and [`Error::Io`]. If the store is open read-only and
-    /// was re-sharded or moved away, a block that is not found is [`Error::Resharding`],
-    /// [`Error::ShardMismatch`] or [`Error::NotAStore`].
+    /// Returns [`Error::Closed`]; [`Error::Unexpected`] if the block's path leads to something that is not a
+    /// file, or its shard directory is not a directory; [`Error::Runtime`]; and [`Error::Io`]. If the store
+    /// is open read-only and was re-sharded or moved away, reading a block that is not found returns
+    /// [`Error::Resharding`], [`Error::ShardMismatch`] or [`Error::NotAStore`].
     ///
     /// # Cancel safety
     ///
@@ -56,7 +56,7 @@ impl FlatFs {
         self.read(key, BlockRead::size("get_size")).await
     }
 
-    /// Asks memory first, on this thread, and then the disk, as one job.
+    /// Tries a cached read on this thread first, and then reads from disk as one job.
     async fn read<T>(&self, key: &Key, read: BlockRead<T>) -> Result<Option<T>>
     where
         T: Send + 'static,
@@ -67,9 +67,9 @@ impl FlatFs {
         };
         let cached = self.store.blocks.cached();
         if cached.is_available() {
-            // A task that finds everything in memory would never let others run.
+            // Without this, a task whose reads are all cached would never yield to other tasks.
             tokio::task::consume_budget().await;
-            match (read.from_memory)(cached, &block) {
+            match (read.from_cache)(cached, &block) {
                 Lookup::Found(found) => return read.report_cached(key, Some(found)),
                 Lookup::Absent => return read.report_cached(key, None),
                 Lookup::Unknown => {}
@@ -82,20 +82,20 @@ impl FlatFs {
 
 /// A kind of read of one block.
 pub(super) struct BlockRead<T> {
-    /// The operation, as it is reported.
+    /// The name of the operation in logs and metrics.
     name: &'static str,
-    pub(super) from_memory: fn(&CachedBlocks, &BlockKey) -> Lookup<T>,
+    pub(super) from_cache: fn(&CachedBlocks, &BlockKey) -> Lookup<T>,
     from_disk: fn(&Blocks, &BlockKey) -> Result<Option<T>>,
-    /// How many bytes a value takes.
-    weigh: fn(&T) -> usize,
+    /// Returns how many bytes of memory a value takes.
+    value_size: fn(&T) -> usize,
 }
 
 impl BlockRead<Bytes> {
     pub(super) const VALUE: Self = BlockRead {
         name: "get",
-        from_memory: CachedBlocks::value,
+        from_cache: CachedBlocks::value,
         from_disk: Blocks::read,
-        weigh: Bytes::len,
+        value_size: Bytes::len,
     };
 }
 
@@ -103,18 +103,18 @@ impl BlockRead<u64> {
     pub(super) const fn size(name: &'static str) -> Self {
         BlockRead {
             name,
-            from_memory: CachedBlocks::size,
+            from_cache: CachedBlocks::size,
             from_disk: |blocks, block| Ok(blocks.stat(block)?.map(|stat| stat.len)),
-            weigh: |_| 0,
+            value_size: |_| 0,
         }
     }
 }
 
 impl<T> BlockRead<T> {
-    /// Reports and returns what memory knew of a key.
+    /// Reports and returns the result of a cached read.
     pub(super) fn report_cached(&self, key: &Key, found: Option<T>) -> Result<Option<T>> {
         let result = Ok(found);
-        let bytes = self.weight(&result);
+        let bytes = self.size_in_memory(&result);
         observe::read(self.name, Source::Memory, key, bytes, &result);
         result
     }
@@ -126,14 +126,14 @@ impl<T> BlockRead<T> {
             None => blocks.cached().check_absence().map(|()| None),
             found => Ok(found),
         });
-        operation.end_read(block.key(), self.weight(&result), &result);
+        operation.end_read(block.key(), self.size_in_memory(&result), &result);
         result
     }
 
-    /// How many bytes a result takes.
-    pub(super) fn weight(&self, result: &Result<Option<T>>) -> usize {
+    /// Returns how many bytes of memory a result takes.
+    pub(super) fn size_in_memory(&self, result: &Result<Option<T>>) -> usize {
         match result {
-            Ok(Some(value)) => (self.weigh)(value),
+            Ok(Some(value)) => (self.value_size)(value),
             _ => 0,
         }
     }

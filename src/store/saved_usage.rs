@@ -39,8 +39,8 @@ impl SavedUsage {
         self.is_stale.load(Ordering::SeqCst)
     }
 
-    /// Has the disk usage counted by the close or the next open: blocks were removed, or found to be
-    /// different from when they were counted.
+    /// Marks the disk usage as stale, so that the close or the next open counts it: blocks were removed, or
+    /// differ from what was counted.
     pub(crate) fn mark_stale(&self) {
         self.is_stale.store(true, Ordering::SeqCst);
     }
@@ -49,7 +49,7 @@ impl SavedUsage {
         self.is_stale.store(false, Ordering::SeqCst);
     }
 
-    /// Takes over a figure that was counted while nothing changed.
+    /// Sets the figure to one that was counted while nothing changed.
     pub(crate) fn set_counted(&self, figure: DiskUsage) {
         self.blocks.usage().set(figure);
         self.mark_counted();
@@ -60,8 +60,8 @@ impl SavedUsage {
         if self.is_stale() {
             return Ok(());
         }
-        // Before the figure: a session that found a full disk has no mark yet, and after a crash a figure
-        // without a mark would be trusted.
+        // The mark comes before the figure: a session that found a full disk has no mark yet, and after a
+        // crash a figure without a mark would be trusted.
         self.ensure_unclean_mark()?;
         self.write(Publish::Lazily)
     }
@@ -83,15 +83,15 @@ impl SavedUsage {
                     let root = blocks.layout().root().to_owned();
                     blocks.flusher().flush(&[FlushTarget::Dir(root)])
                 })
-                // The next checkpoint must not take it for durable.
+                // The next checkpoint must not regard the mark as durable.
                 .inspect_err(|_| clean_up(blocks.disk(), &mark)),
         };
         self.is_marked.store(marked.is_ok(), Ordering::SeqCst);
         marked
     }
 
-    /// Saves the figure at the end of a session, and removes the mark that the store was not closed. That there
-    /// is no space for it is no error: the next open counts.
+    /// Saves the figure at the end of a session, and removes the mark that the store was not closed. It is not
+    /// an error if there is no space for the figure: the next open counts the disk usage.
     pub(super) fn finish(&self) -> Result<()> {
         self.count_quickly();
         if self.is_stale() {
@@ -107,7 +107,7 @@ impl SavedUsage {
                 tracing::warn!(target: target::STORE, %error, "the disk usage will be counted at the next open");
                 Ok(())
             }
-            // The mark goes last: while it is there, a figure from before a crash is not trusted.
+            // The mark is removed last: while it exists, a figure from before a crash is not trusted.
             written => written.and_then(|()| self.remove_unclean_mark()),
         }
     }

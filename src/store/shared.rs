@@ -1,4 +1,4 @@
-//! [`Store`]: what all handles of a store share, and the order in which work takes it.
+//! [`Store`]: what all handles of a store share, and the order in which work acquires it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::error::Result;
 
 /// What all handles of a store share.
 ///
-/// Work takes what it needs in this order:
+/// Work acquires what it needs in this order:
 ///
 /// 1. The key lock, or the locks of all keys of a commit in the order of the keys. Two commits that took
 ///    them in different orders could wait for each other.
-/// 2. A permit for an open file, or for a place in the queue of durable writes. A write that took it before its
-///    key lock would keep it while it waits for the lock, and writes of one key could take all permits
+/// 2. A permit for an open file, or for an entry in the queue of durable writes. A write that took it before
+///    its key lock would hold it while it waits for the lock, and writes of one key could take all permits
 ///    while the write that has the lock waits for one.
-/// 3. The token that a close waits for. A future that is polled no more may wait for a lock or a permit for
-///    ever; without a token it doesn't keep a close waiting. A commit and a discard are the exception: they
-///    take the token first, since a close must not leave their directories behind.
+/// 3. The token that a close waits for. A future that is no longer polled may wait for a lock or a permit for
+///    ever; without a token it doesn't keep a close waiting. A commit and a discard are exceptions: they take
+///    the token first, because a close must not leave their directories behind.
 ///
 /// The last two are in one [`WorkGuard`], which also has the job's handle to the store. A job, once it
 /// has started, runs to its end; it rolls pending commits of its keys forward before it changes one.
@@ -47,11 +47,11 @@ pub(crate) struct Store {
     pub(crate) options: Options,
 }
 
-/// What a job of a store holds.
+/// The guard that a job of a store holds.
 pub(crate) type StoreGuard = WorkGuard<Arc<Store>>;
 
 impl Store {
-    /// A store that is open, before it is recovered. `lock` is what a writer has.
+    /// Creates an open store, before its recovery. `lock` is the lock of a writer.
     pub(super) fn new(
         blocks: Blocks,
         options: Options,

@@ -1,8 +1,7 @@
-//! [`StaleCheck`]: what a store that is open read-only must look at, since it has no lock: it may be
-//! re-sharded or moved away while it is open. Its blocks are then somewhere else, and "absent" would be
-//! wrong.
+//! [`StaleCheck`]: detects that a store that is open read-only was re-sharded or moved away. No lock prevents
+//! that, and the blocks are then at other paths, so that "absent" would be wrong.
 //!
-//! Both rewrite or remove `SHARDING` before the last block that this store knew of is somewhere else; a
+//! Both operations rewrite or remove `SHARDING` before the last of these blocks is at another path; a
 //! re-sharding does so before the first one.
 
 use std::str;
@@ -13,7 +12,7 @@ use crate::disk::{CachedReads, Disk};
 use crate::error::Result;
 use crate::format::{Layout, SHARDING, Shard};
 
-/// Tells whether a store is still where and what it was when it was opened.
+/// Checks whether a store is still at its path, with the shard function that it had when it was opened.
 #[derive(Debug)]
 pub(crate) struct StaleCheck {
     opener: Opener,
@@ -28,7 +27,7 @@ impl StaleCheck {
         }
     }
 
-    /// Whether memory knows that the store is what it was.
+    /// Returns whether a cached read shows that the store is still the same.
     pub(super) fn is_current(&self, cached: &dyn CachedReads) -> bool {
         let Some(Ok(contents)) = cached.read(SHARDING) else {
             return false;
@@ -37,11 +36,11 @@ impl StaleCheck {
         matches!(shard, Some(Ok(shard)) if shard == self.shard)
     }
 
-    /// Checks on disk that the store is what it was.
+    /// Checks on disk that the store is still the same.
     ///
     /// # Errors
     ///
-    /// Those of opening the store now.
+    /// Returns the error that opening the store would return now.
     pub(super) fn check(&self) -> Result<()> {
         let opener = &self.opener;
         match opener.read_sharding()? {

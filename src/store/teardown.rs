@@ -9,8 +9,8 @@ use crate::format::Shard;
 use crate::format::{self, DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
 
 impl Opener {
-    /// Opens a store to move its blocks away, or returns `None` if it has no SHARDING any more: then what an interrupted
-    /// teardown left is removed.
+    /// Opens a store to move its blocks away. Returns `None` if it has no `SHARDING` any more: what an interrupted
+    /// teardown left is then removed.
     pub(crate) fn open_for_teardown(self) -> Result<Option<Store>> {
         if !matches!(self.look()?, DirState::Empty) {
             return self.run(Purpose::Open).map(Some);
@@ -38,12 +38,13 @@ impl Opener {
 }
 
 impl Store {
-    /// Removes a store that has no blocks any more, and leaves an empty directory. Returns whether it did: it
-    /// doesn't if there is anything that does not belong to the store. A store that was removed must not be used.
+    /// Removes a store that has no blocks any more, and leaves an empty directory. Returns `false`, and leaves
+    /// the store, if the directory has anything that does not belong to the store. A store that was removed must
+    /// not be used.
     ///
     /// # Durability
     ///
-    /// Durable when it returns, with what was removed before.
+    /// When this returns, the removal is durable, and so is everything that was removed before.
     pub(crate) fn end(&self) -> Result<bool> {
         let root = self.blocks.layout().root();
         let failed = |error| Error::io("list", root, error);

@@ -1,5 +1,5 @@
-//! Puts and deletes, each under the lock of its key: on the store's work queue where nothing is flushed, and
-//! [in groups](super::group_commit) where each is durable.
+//! Puts and deletes of single blocks, each under its key lock. Writes that flush nothing run on the store's
+//! work queue, durable ones [in groups](super::group_commit).
 
 use bytes::Bytes;
 
@@ -17,16 +17,17 @@ use crate::observe::Operation;
 impl FlatFs {
     /// Stores a block. If the key has one, it is replaced, or left as [`ExistingBlock`](crate::ExistingBlock) says.
     ///
-    /// Readers see the old block or the new one, whole. Of concurrent puts of the same block only one is written.
+    /// Readers see the whole old block or the whole new one. If equal puts of a block run concurrently, only one
+    /// is written.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidKey`] if the key is not `/` and 1 to 250 of `0-9 A-Z + - _ =`,
+    /// Returns [`Error::InvalidKey`] if the key is not `/` and 1 to 250 of `0-9 A-Z + - _ =`,
     /// [`Error::Full`], [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`],
-    /// [`Error::Unexpected`] if there is something that is not a file at the block's path, or not a directory at
-    /// its shard's, [`Error::Runtime`], and [`Error::Io`]. After an error the block is what it was, unless it is
-    /// the last flush that failed: then it may be the new one, and the store returns [`Error::FlushFailed`] from
-    /// then on.
+    /// [`Error::Unexpected`] if the block's path leads to something that is not a file, or its shard
+    /// directory is not a directory, [`Error::Runtime`], and [`Error::Io`]. After an error the block is
+    /// unchanged, unless the last flush failed: then it may be the new block, and the store returns
+    /// [`Error::FlushFailed`] from then on.
     ///
     /// # Cancel safety
     ///
@@ -46,13 +47,13 @@ impl FlatFs {
         operation.end_write(key, bytes, put)
     }
 
-    /// Removes a block. It is not an error if the block is absent, or its key is one that no block can have.
+    /// Removes a block. It is not an error if the block is absent, or if no block can have the key.
     ///
     /// # Errors
     ///
-    /// [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`], [`Error::Unexpected`] as for
-    /// [`put`](FlatFs::put), [`Error::Runtime`], and [`Error::Io`]. After an error the block still exists, unless
-    /// it is the last flush that failed: then it may be removed, and the store returns [`Error::FlushFailed`]
+    /// Returns [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`], [`Error::Unexpected`] as for
+    /// [`put`](FlatFs::put), [`Error::Runtime`], and [`Error::Io`]. After an error the block still exists,
+    /// unless the last flush failed: then it may be removed, and the store returns [`Error::FlushFailed`]
     /// from then on.
     ///
     /// # Cancel safety
@@ -71,12 +72,12 @@ impl FlatFs {
         operation.end_write(key, 0, delete)
     }
 
-    /// Waits for the lock of a key, and then makes one write of it.
+    /// Waits for the key lock, and then makes one write of the key.
     async fn write(&self, block: BlockKey, op: WriteOp) -> Result<()> {
         let store = &self.store;
         store.lifecycle.check_writable()?;
         let mut key_lock: KeyLock = store.key_locks.lock(&block).await;
-        if key_lock.did(&op) {
+        if key_lock.last_write_was(&op) {
             return Ok(());
         }
         if store.options.durability.syncs_writes() {
@@ -86,7 +87,7 @@ impl FlatFs {
         }
         let guard = store.begin_write().await?;
         let job = move || {
-            key_lock.begin();
+            key_lock.forget_last_write();
             // A pending commit that was applied later would undo this write.
             guard.commit_log.roll_forward_key(&block)?;
             match &op {
@@ -101,7 +102,7 @@ impl FlatFs {
 }
 
 impl Store {
-    /// Puts a block, and leaves it to the system when it reaches the disk.
+    /// Puts a block without a flush. The operating system decides when it reaches the disk.
     fn put_lazily(&self, block: &BlockKey, value: &Bytes) -> Result<()> {
         if self.blocks.keeps(block, value.len() as u64)? {
             return Ok(());
@@ -109,13 +110,13 @@ impl Store {
         self.blocks.publish(block, NewBlock::Value(value))
     }
 
-    /// Whether memory knows that a put leaves the block that exists as it is, and that this is as durable as
-    /// the mode asks: once it was seen, no write of it runs any more, or is left to a pending commit, or has
-    /// failed.
+    /// Returns whether a cached read shows that a put leaves the existing block unchanged, and that this
+    /// block is as durable as the mode requires. It is, if after the read no write of it is running, no
+    /// commit is pending, and no flush has failed.
     fn is_put_unneeded(&self, block: &BlockKey, value: &Bytes) -> bool {
         self.lifecycle.check_writable().is_ok()
             && self.blocks.keeps_cached(block, value.len() as u64)
-            // In this order: a commit becomes pending before it releases its key locks.
+            // The key lock is checked first: a commit becomes pending before it releases its key locks.
             && !self.key_locks.is_locked(block)
             && !self.commit_log.has_pending()
             && !self.blocks.flusher().is_poisoned()

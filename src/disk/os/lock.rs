@@ -11,7 +11,7 @@ use super::{At, contents};
 use crate::disk::{LockGuard, if_there};
 use crate::observe::target;
 
-/// flock(2) works on a descriptor that is open for reading, so whoever may read the file may keep the
+/// flock(2) works on a descriptor that is open for reading, so any user who may read the file could keep the
 /// writer out.
 const LOCK_MODE: u32 = 0o600;
 
@@ -79,7 +79,7 @@ impl Drop for OsLock {
         // the lock to a child that has not yet called exec, so the parent unlocks. A child that runs
         // destructors must not: it would unlock the parent's store.
         if process::id() == self.process {
-            // If this fails, the close is what there is.
+            // If this fails, only the close releases the lock.
             let _ = self.file.unlock();
         }
     }

@@ -1,4 +1,5 @@
-//! [`CachedBlocks`]: reads of blocks that memory can answer, without waiting for a disk.
+//! [`CachedBlocks`]: cached reads of blocks, which the kernel serves from its caches without waiting for a
+//! disk.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::format::{BlockKey, Layout};
 use crate::store::stale_check::StaleCheck;
 
-/// What memory knows of a block.
+/// The result of a cached read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lookup<T> {
     Found(T),
@@ -19,12 +20,12 @@ pub(crate) enum Lookup<T> {
     Unknown,
 }
 
-/// What memory knows of the blocks of a store.
+/// The cached reads of the blocks of a store.
 #[derive(Debug)]
 pub(crate) struct CachedBlocks {
     reads: Option<Box<dyn CachedReads>>,
     layout: Layout,
-    /// For a store that is open read-only: it has no lock.
+    /// Only for a store that is open read-only, because it has no lock.
     stale_check: Option<StaleCheck>,
 }
 
@@ -38,7 +39,7 @@ impl CachedBlocks {
         })
     }
 
-    /// Whether this disk has such reads.
+    /// Returns whether this disk has cached reads.
     pub(crate) fn is_available(&self) -> bool {
         self.reads.is_some()
     }
@@ -50,13 +51,13 @@ impl CachedBlocks {
         self.lookup(reads.read(&self.layout.below_root(block)))
     }
 
-    /// In bytes.
+    /// Returns the size of a block in bytes.
     pub(crate) fn size(&self, block: &BlockKey) -> Lookup<u64> {
         let Some(reads) = self.reads.as_deref() else {
             return Lookup::Unknown;
         };
         match self.lookup(reads.stat(&self.layout.below_root(block))) {
-            // Anything but a file is an error, which the disk describes better.
+            // Anything except a file is an error, which the read from disk describes better.
             Lookup::Found(stat) if stat.kind == Kind::File => Lookup::Found(stat.len),
             Lookup::Absent => Lookup::Absent,
             _ => Lookup::Unknown,
@@ -73,8 +74,8 @@ impl CachedBlocks {
         }
     }
 
-    /// Whether memory knows that this is still the store that was opened, so that a block which isn't found
-    /// is absent.
+    /// Returns whether a cached read shows that this is still the store that was opened, so that a block
+    /// which isn't found is absent.
     fn is_current(&self) -> bool {
         match (&self.stale_check, self.reads.as_deref()) {
             (None, _) => true,
@@ -83,11 +84,11 @@ impl CachedBlocks {
         }
     }
 
-    /// Checks, on disk, that a block which wasn't found is absent, and not somewhere else by now.
+    /// Checks on disk that a block which wasn't found is absent, and has not been moved to another path.
     ///
     /// # Errors
     ///
-    /// Those of opening the store now.
+    /// Returns the error that opening the store would return now.
     pub(crate) fn check_absence(&self) -> Result<()> {
         self.stale_check.as_ref().map_or(Ok(()), StaleCheck::check)
     }

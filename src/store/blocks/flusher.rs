@@ -12,8 +12,8 @@ use crate::observe::{Flush, target};
 use crate::sync::lock;
 
 /// Up to this many files are flushed one by one, in parallel. More are flushed by one flush of the file
-/// system, where it has one: that also writes what other programs left to be written, but costs about as
-/// much for a thousand files as for one.
+/// system, where it has one: that also writes the unwritten data of other programs, but costs about as much
+/// for a thousand files as for one.
 pub(crate) const MAX_SINGLE_FLUSHES: usize = 4;
 /// How many files are flushed in parallel.
 pub(crate) const PARALLEL_FLUSHES: usize = 8;
@@ -23,16 +23,16 @@ pub(crate) const PARALLEL_FLUSHES: usize = 8;
 /// Flushes run in rounds: a call that arrives while a round runs waits for the next one, which flushes
 /// everything that was asked for by then. So a flush always begins after its call.
 ///
-/// A failed flush is final. The kernel reports it once, and drops what it could not write; a second
-/// flush would succeed without it. So once a flush has failed that acknowledged writes depend on, this
-/// flusher is poisoned: it never says again that something is durable. A flush that did not begin, since a
-/// directory could not be opened, says nothing about the data: it fails its callers only.
+/// A failed flush is final. The kernel reports it once, and drops what it could not write; a second flush
+/// would succeed without it. So once a flush has failed that acknowledged writes depend on, this flusher is
+/// poisoned: it never says again that something is durable. A flush that did not begin, because a directory
+/// could not be opened, says nothing about the data: only its callers get the error.
 #[derive(Debug)]
 pub(crate) struct Flusher {
     disk: Arc<dyn Disk>,
     root: PathBuf,
     rounds: Mutex<Rounds>,
-    /// A round has ended.
+    /// Notified when a round has ended.
     finished: Condvar,
     failure: OnceLock<Arc<Error>>,
 }
@@ -50,14 +50,14 @@ struct Round {
     failures: OnceLock<Vec<FlushFailure>>,
 }
 
-/// What is to be made durable.
+/// A file or directory that is to be made durable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FlushTarget {
     /// Everything in the store.
     All,
     /// The entries of a directory.
     Dir(PathBuf),
-    /// The contents of a file that no caller but this one knows of yet.
+    /// The contents of a file that only this caller knows of yet.
     File(PathBuf),
 }
 
@@ -88,7 +88,7 @@ impl Flusher {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`], and [`Error::FlushFailed`] once the flusher is poisoned.
+    /// Returns [`Error::Io`], and [`Error::FlushFailed`] once the flusher is poisoned.
     pub(crate) fn flush(&self, targets: &[FlushTarget]) -> Result<()> {
         if targets.is_empty() {
             return Ok(());
@@ -109,8 +109,8 @@ impl Flusher {
 
     /// Makes the entries of a batch's directory durable, after its record was created or removed.
     ///
-    /// Any failure poisons, also one that says nothing about the data: a power cut may leave the record
-    /// or take it away, so a write that followed could be undone by a recovery.
+    /// Any failure poisons the flusher, even one that says nothing about the data: a power cut may keep the
+    /// record or take it away, so a recovery could undo a later write.
     pub(crate) fn flush_record_dir(&self, dir: &Path) -> Result<()> {
         let targets = [FlushTarget::Dir(dir.to_owned())];
         let round = self.join(&targets);
@@ -126,11 +126,11 @@ impl Flusher {
         self.result(&round, &targets)
     }
 
-    /// Fails once the flusher is poisoned.
+    /// Checks that the flusher is not poisoned.
     ///
     /// # Errors
     ///
-    /// [`Error::FlushFailed`].
+    /// Returns [`Error::FlushFailed`] once the flusher is poisoned.
     pub(crate) fn check(&self) -> Result<()> {
         match self.failure.get() {
             None => Ok(()),
@@ -156,16 +156,17 @@ impl Flusher {
                 rounds = waited.unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            // No round runs and this one has not run, so it is the next one.
+            // No round is running and this one has not run, so it is the next one.
             rounds.is_running = true;
             rounds.next = Arc::default();
             drop(rounds);
             let running = RunningRound { flusher: self };
-            // The targets stay in the round: should this panic, the next caller of the round flushes them all.
+            // The targets stay in the round: if this panics, the next caller of the round flushes them all.
             let flush = Flush::begin();
             let failures = self.flush_round(&lock(&round.targets));
             flush.end(!failures.is_empty());
-            // Before the round has ended: no caller of it may find the flusher not poisoned.
+            // This comes before the end of the round: none of its callers may find a flusher that is not
+            // poisoned.
             self.poison_by_shared(&failures);
             let _ = round.failures.set(failures);
             drop(running);

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::format::BlockKey;
 
 impl Blocks {
-    /// The block, or `None` if it doesn't exist.
+    /// Reads the block, or returns `None` if it doesn't exist.
     pub(crate) fn read(&self, block: &BlockKey) -> Result<Option<Bytes>> {
         if !self.shards.exists(&self.layout.shard_of(block))? {
             return Ok(None);
@@ -20,12 +20,12 @@ impl Blocks {
         self.read_at(self.layout.block(block))
     }
 
-    /// The contents of a block's file, or of a staged one, or `None` if it doesn't exist.
+    /// Reads the file of a block or of a staged one, or returns `None` if it doesn't exist.
     pub(crate) fn read_at(&self, path: PathBuf) -> Result<Option<Bytes>> {
         if_there(self.disk.read(&path)).map_err(|error| self.read_error(path, error))
     }
 
-    /// Why what is at a block's path could not be read.
+    /// Returns the error that says why the file at a block's path could not be read.
     pub(crate) fn read_error(&self, path: PathBuf, error: io::Error) -> Error {
         match self.disk.stat(&path) {
             Ok(stat) if stat.kind != Kind::File => stat.kind.unexpected(path, "block"),
@@ -33,7 +33,7 @@ impl Blocks {
         }
     }
 
-    /// The block's file, or `None` if it doesn't exist.
+    /// Stats the block's file, or returns `None` if it doesn't exist.
     pub(crate) fn stat(&self, block: &BlockKey) -> Result<Option<Stat>> {
         if !self.shards.exists(&self.layout.shard_of(block))? {
             return Ok(None);
@@ -41,11 +41,11 @@ impl Blocks {
         self.stat_at(&self.layout.block(block))
     }
 
-    /// The file at a block's path, or `None` if it doesn't exist.
+    /// Stats the file at a block's path, or returns `None` if it doesn't exist.
     ///
     /// # Errors
     ///
-    /// [`Error::Unexpected`] if there is something that is not a file, and [`Error::Io`].
+    /// Returns [`Error::Unexpected`] if the path leads to something that is not a file, and [`Error::Io`].
     pub(crate) fn stat_at(&self, path: &Path) -> Result<Option<Stat>> {
         let found = if_there(self.disk.stat(path));
         match found.map_err(|error| Error::io("look at", path, error))? {
@@ -54,7 +54,7 @@ impl Blocks {
         }
     }
 
-    /// Whether a put of a block of `size` bytes leaves the one that exists as it is.
+    /// Returns whether a put of a block of `size` bytes leaves the existing block unchanged.
     pub(crate) fn keeps(&self, block: &BlockKey, size: u64) -> Result<bool> {
         if !self.keeps_existing {
             return Ok(false);
@@ -63,13 +63,14 @@ impl Blocks {
         Ok(found.is_some_and(|found| found.len == size))
     }
 
-    /// Whether memory knows that a put of a block of `size` bytes leaves the one that exists as it is.
+    /// Returns whether a cached read shows that a put of a block of `size` bytes leaves the existing block
+    /// unchanged.
     pub(crate) fn keeps_cached(&self, block: &BlockKey, size: u64) -> bool {
         self.keeps_existing && self.cached.size(block) == Lookup::Found(size)
     }
 
-    /// Whether the file at this path has just this value, as is usual where keys are hashes and a block is
-    /// put again.
+    /// Returns whether the file at this path has exactly this value, as is usual if keys are hashes and a
+    /// block is put again.
     pub(super) fn has_value(&self, path: &Path, value: &[u8]) -> Result<bool> {
         if self.stat_at(path)?.map(|stat| stat.len) != Some(value.len() as u64) {
             return Ok(false);
@@ -79,7 +80,7 @@ impl Blocks {
             .is_some_and(|found| found == value))
     }
 
-    /// Whether two files exist and have the same contents.
+    /// Returns whether two files exist and have the same contents.
     pub(crate) fn is_same(&self, one: &Path, other: &Path) -> Result<bool> {
         let (Some(first), Some(second)) = (self.stat_at(one)?, self.stat_at(other)?) else {
             return Ok(false);

@@ -27,8 +27,8 @@ use crate::format::Layout;
 
 /// The files of a store.
 ///
-/// Its methods block, but for those that read what memory has. A caller that changes a block holds the key
-/// lock, or has the store to itself.
+/// Its methods block, except the cached reads. A caller that changes a block holds the key lock, or has
+/// exclusive access to the store.
 #[derive(Debug)]
 pub(crate) struct Blocks {
     disk: Arc<dyn Disk>,
@@ -38,16 +38,16 @@ pub(crate) struct Blocks {
     shards: ShardDirs,
     temp_files: TempFiles,
     flusher: Flusher,
-    /// Whether a put leaves a block of the same size as it is.
+    /// Whether a put leaves a block of the same size unchanged.
     keeps_existing: bool,
 }
 
 impl Blocks {
-    /// The files of a store that is opened with these options; `figure` is its disk usage.
+    /// Opens the files of a store with these options; `figure` is its disk usage.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if its directory can't be opened.
+    /// Returns [`Error::Io`] if its directory can't be opened.
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         layout: Layout,
@@ -55,8 +55,9 @@ impl Blocks {
         figure: DiskUsage,
     ) -> Result<Self> {
         let usage = Arc::new(UsageTracker::new(figure));
-        // Where a put relies on the durability of a block that it found, the open flushes them all, which is
-        // a walk through every file where the disk can't do it in one step. There blocks are replaced.
+        // If puts may rely on the durability of the blocks that they find, the open flushes all blocks. Where
+        // the disk can't do that in one call, it would be a walk over every file, so there blocks are
+        // replaced instead.
         let keeps_existing = options.existing_block == ExistingBlock::Keep
             && (disk.syncs_all_at_once() || !options.relies_on_found_blocks());
         Ok(Blocks {
@@ -71,7 +72,7 @@ impl Blocks {
         })
     }
 
-    /// Whether a put may leave a block of the same size as it is.
+    /// Returns whether a put may leave a block of the same size unchanged.
     pub(super) fn keeps_existing(&self) -> bool {
         self.keeps_existing
     }
@@ -92,12 +93,12 @@ impl Blocks {
         &self.usage
     }
 
-    /// Takes the growth of directories into the disk usage.
+    /// Adds the growth of directories to the disk usage.
     pub(crate) fn refresh_usage(&self) -> Result<()> {
         self.usage.refresh_dirs(&*self.disk, &self.layout)
     }
 
-    /// Reads that memory can answer.
+    /// Returns the cached reads.
     pub(crate) fn cached(&self) -> &CachedBlocks {
         &self.cached
     }

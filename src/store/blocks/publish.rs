@@ -1,4 +1,4 @@
-//! Changes of one block: it is published, replaced or removed, each time with its entry in the disk usage.
+//! Changes of one block: to publish, replace or remove it. Each change also updates the disk usage.
 
 use std::io;
 use std::path::Path;
@@ -9,20 +9,20 @@ use crate::disk_usage::Change;
 use crate::error::{Error, Result};
 use crate::format::BlockKey;
 
-/// What is to become a block. A file that replaces a block has durable contents.
+/// The contents of a new block. A file that replaces a block must have durable contents.
 #[derive(Clone, Copy)]
 pub(crate) enum NewBlock<'a> {
     /// A value in memory. It is flushed if it replaces a block.
     Value(&'a [u8]),
-    /// A temp file of `size` bytes. It is moved; after an error it is removed.
+    /// A temp file of `size` bytes. It is renamed; after an error it is removed.
     TempFile { path: &'a Path, size: u64 },
-    /// A staged file of `size` bytes. It is linked and keeps its first name, which goes where the file system
-    /// has no hard links, or the file replaces a block.
+    /// A staged file of `size` bytes. It is linked and keeps its staged name, except that it is renamed if
+    /// the file system has no hard links or the file replaces a block.
     Staged { path: &'a Path, size: u64 },
 }
 
 impl NewBlock<'_> {
-    /// In bytes.
+    /// Returns the size in bytes.
     fn size(&self) -> u64 {
         match self {
             NewBlock::Value(value) => value.len() as u64,
@@ -40,12 +40,13 @@ impl NewBlock<'_> {
 }
 
 impl Blocks {
-    /// Publishes a block: readers see the old block, or none, and then the new one, whole. The name is
-    /// not flushed.
+    /// Publishes a block: readers see the old block or none, and then the whole new one. The name is not
+    /// flushed.
     pub(crate) fn publish(&self, block: &BlockKey, new: NewBlock<'_>) -> Result<()> {
         let path = self.layout.block(block);
-        // First as a new name, which needs no flush: a power cut may leave the new block cut short, but takes away
-        // nothing that existed. Where a new block has to be durable, the caller has flushed its contents.
+        // It is first published as if no block existed, which needs no flush: a power cut may leave the new block
+        // truncated, but takes away nothing that existed. If a new block has to be durable, the caller has flushed
+        // its contents.
         let published = match self.create(block, &path, new) {
             Err(error) if error.has_io_kind(io::ErrorKind::AlreadyExists) => {
                 self.replace(block, &path, new)
@@ -79,7 +80,7 @@ impl Blocks {
     }
 
     /// Replaces a block. The contents of the new one are durable before the rename, since those of the old
-    /// one may be: a power cut that kept the rename alone would leave neither.
+    /// one may be: a power cut that kept only the rename would leave neither block.
     fn replace(&self, block: &BlockKey, path: &Path, new: NewBlock<'_>) -> Result<()> {
         let size = new.size();
         match new {
@@ -125,8 +126,8 @@ impl Blocks {
         })
     }
 
-    /// Runs a step that changes a block's file, and takes the change into the disk usage. The shard
-    /// directory is created if it doesn't exist.
+    /// Runs a step that changes a block's file, and adds the change to the disk usage. The shard directory is
+    /// created if it doesn't exist.
     fn change(&self, block: &BlockKey, step: impl Fn() -> Result<Change>) -> Result<()> {
         let shard = self.layout.shard_of(block);
         self.shards

@@ -1,4 +1,4 @@
-//! [`TempFiles`]: files that are written before they get their final names.
+//! [`TempFiles`]: files that are written before they are published under their final names.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::format::Layout;
 use crate::observe::Flush;
 
-/// The directory of temp files. It is made again if another program removed it.
+/// The directory of temp files. It is created again if another program removed it.
 #[derive(Debug)]
 pub(crate) struct TempFiles {
     disk: Arc<dyn Disk>,
@@ -20,7 +20,7 @@ pub(crate) struct TempFiles {
 }
 
 impl TempFiles {
-    /// `mode` is the permissions of the files.
+    /// Creates the object; `mode` has the permissions of the files.
     pub(super) fn new(disk: Arc<dyn Disk>, layout: Layout, mode: u32) -> Self {
         TempFiles {
             disk,
@@ -34,22 +34,23 @@ impl TempFiles {
         self.mode
     }
 
-    /// The path of a temp file that no other caller uses.
+    /// Returns the path of a temp file that no other caller uses.
     pub(crate) fn next(&self) -> PathBuf {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         self.layout.temp_file(number)
     }
 
-    /// Writes a file, and flushes nothing. On an error the file may be left behind, cut short.
+    /// Writes a file, and flushes nothing. After an error a truncated file may be left behind.
     pub(crate) fn write(&self, file: &Path, value: &[u8]) -> Result<()> {
         self.write_new(file, value, false)
     }
 
-    /// Writes a file and makes its contents durable. On an error the file may be left behind, cut short.
+    /// Writes a file and makes its contents durable. After an error a truncated file may be left behind.
     pub(crate) fn write_durably(&self, file: &Path, value: &[u8]) -> Result<()> {
         let flush = Flush::begin();
-        // Flushed through the descriptor that wrote it: one that is opened later may not hear of a failure
-        // to write the file back, since the kernel can forget that with the file.
+        // The file is flushed through the descriptor that wrote it: a descriptor that is opened later may not
+        // get the error of a failed write-back, because the kernel forgets it when it evicts the file from
+        // its cache.
         let written = self.write_new(file, value, true);
         flush.end(written.is_err());
         written
@@ -62,7 +63,7 @@ impl TempFiles {
         })
     }
 
-    /// Runs a step that needs the directory.
+    /// Runs a step that needs the directory, which is created if it doesn't exist.
     pub(crate) fn with_dir(&self, step: impl Fn() -> Result<()>) -> Result<()> {
         with_dir(step, || {
             create_dir_if_absent(&*self.disk, &self.layout.temp())

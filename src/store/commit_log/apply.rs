@@ -1,4 +1,4 @@
-//! [`Application`]: the steps that bring a committed batch into the store.
+//! [`Application`]: the steps that apply a committed batch to the store.
 
 use std::io;
 
@@ -11,7 +11,8 @@ use crate::observe::target;
 use crate::store::Durability;
 use crate::store::blocks::{Blocks, NewBlock, PARALLEL_FLUSHES};
 
-/// A thread is worth starting for this many blocks. Fewer in tests, so that these see it.
+/// The minimum number of blocks for which a thread is started. It is low in tests, so that they run several
+/// threads.
 const MIN_BLOCKS_PER_THREAD: usize = if cfg!(test) { 2 } else { 512 };
 
 /// Whether a committed batch is applied for the first time.
@@ -52,9 +53,10 @@ impl<'a> Application<'a> {
         for block in &record.deletes {
             self.blocks.remove(block)?;
         }
-        // A batch that is applied again may be one that a durable session has acknowledged.
+        // A batch that is applied again may have been acknowledged by a session in a durable mode.
         let durable = self.durability.syncs_commits() || self.attempt == Attempt::Again;
-        // Before the record goes: without it, nothing brings back a name that a power cut takes away.
+        // The names are flushed before the record is removed: without the record, nothing restores a name
+        // that a power cut takes away.
         if durable {
             let dirs = self.blocks.shards().dirs_of(record.keys())?;
             self.blocks.flush_shards(dirs.into_iter())?;
@@ -62,17 +64,17 @@ impl<'a> Application<'a> {
         let path = self.batch.record_path();
         if_there(self.blocks.disk().remove_file(&path))
             .map_err(|error| Error::io("remove", path, error))?;
-        // Before the key locks are released: a record that comes back after a power cut would be applied over
-        // the writes that follow.
+        // The removal is flushed before the key locks are released: a record that comes back after a power
+        // cut would be applied over later writes.
         if durable {
             self.blocks.flusher().flush_record_dir(&self.batch.dir)?;
         }
         Ok(())
     }
 
-    /// Links the blocks to their final names, in parallel if there are many. The links in the batch's directory
-    /// stay until that is removed, after the commit is acknowledged: a rename would remove each at once, but
-    /// one between directories takes a lock of the whole file system.
+    /// Links the blocks to their final names, in parallel if there are many. The staged names stay until the
+    /// batch's directory is removed, after the commit is acknowledged. A rename would remove each at once, but
+    /// a rename between directories takes a lock of the whole file system.
     fn publish_all(&self) -> Result<()> {
         let published = in_parallel(&self.batch.record.puts, |puts| {
             puts.iter().try_for_each(|put| self.publish(put))
@@ -82,12 +84,12 @@ impl<'a> Application<'a> {
 
     fn publish(&self, put: &Put) -> Result<()> {
         let block = &put.block;
-        // With `Commits`, a block that exists may be one of a put that was not flushed, and this commit has to
+        // With `Commits`, an existing block may come from a put that was not flushed, and this commit has to
         // be durable.
         if self.durability != Durability::Commits && self.blocks.keeps(block, put.size)? {
             return Ok(());
         }
-        // Where it replaces a block, the commit has flushed it before the record.
+        // If it replaces a block, the commit has flushed it before the record.
         let published = self.blocks.publish(
             block,
             NewBlock::Staged {

@@ -14,12 +14,12 @@ pub(crate) struct CommittedBatch {
 }
 
 impl CommittedBatch {
-    /// The file of the commit record.
+    /// Returns the path of the commit record.
     pub(super) fn record_path(&self) -> PathBuf {
         self.dir.join(COMMIT)
     }
 
-    /// The error of a commit that could not be applied, and will be tried again.
+    /// Returns the error of a commit that could not be applied, and will be tried again.
     pub(super) fn incomplete(&self, error: Error) -> Error {
         Error::CommitIncomplete {
             record: self.record_path(),

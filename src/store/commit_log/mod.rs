@@ -1,12 +1,13 @@
 //! [`CommitLog`]: commits, from the commit record to the last published block, at once or after a crash.
 //!
-//! A batch's directory with a valid record is a committed batch: it is applied, however often that is
-//! interrupted. One without is not committed: it is removed. Each step can be repeated: a block that has
-//! both of its names, or only its last one, is published, and a delete whose file is gone was done.
+//! A batch whose directory has a valid record is committed: it is applied, even if that is interrupted
+//! several times. A batch without a record is not committed: it is removed. Each step can be repeated: a
+//! block that has both of its names, or only its final one, is published, and a delete whose file is gone has
+//! been done.
 //!
 //! No write of one of its keys may come between the record and the removal of the record, or applying the
-//! batch again would undo that write. So a commit holds the locks of its keys; and where it could not be
-//! applied, every later write of one of its keys rolls it forward first.
+//! batch again would undo that write. So a commit holds the locks of its keys. If it could not be applied,
+//! every later write of one of its keys rolls it forward first.
 
 mod apply;
 mod committed_batch;
@@ -34,9 +35,9 @@ use crate::sync::lock;
 pub(crate) struct CommitLog {
     blocks: Arc<Blocks>,
     durability: Durability,
-    /// Batches that are committed, and could not be applied so far.
+    /// The committed batches that could not be applied yet.
     pending: Mutex<Vec<CommittedBatch>>,
-    /// How many these are, so that the writes of a healthy store need not take the lock.
+    /// The number of pending batches, so that writes need not take the lock while there are none.
     pending_count: AtomicUsize,
 }
 
@@ -50,28 +51,30 @@ impl CommitLog {
         }
     }
 
-    /// Commits a batch, whose writes have ended: from here on it is [applied](CommitLog::apply), crash or not.
-    /// The caller holds the locks of its keys.
+    /// Commits a batch whose writes have ended. From then on it will be [applied](CommitLog::apply), even
+    /// after a crash. The caller holds the locks of its keys.
     ///
     /// # Errors
     ///
-    /// The batch is not committed. After a failed flush of its record, a power cut may still bring it back.
+    /// After an error the batch is not committed. If the flush of its record failed, a power cut may still
+    /// bring it back.
     pub(crate) fn commit(&self, batch: &CommittedBatch) -> Result<()> {
-        // Of two records that have a key in common, an open after a crash could apply the later one first.
+        // Earlier commits of the same keys are applied first: of two records that have a key in common, an
+        // open after a crash could apply the later one first.
         self.roll_forward_keys(&batch.record)?;
-        // Where there is no space for a directory, that must show while nothing is committed.
+        // If there is no space for a shard directory, the commit must fail while nothing is committed.
         for put in &batch.record.puts {
             let shard = self.blocks.layout().shard_of(&put.block);
             self.blocks.shards().ensure(&shard)?;
         }
-        // A power cut may keep the record and lose the contents of what it names. An open would publish lost contents,
-        // also over durable blocks.
+        // The staged blocks are flushed before the record is written: a power cut may keep the record and lose the
+        // contents of the files that it names. An open would then publish damaged blocks, even over durable ones.
         self.flush_staged(batch)?;
         self.write_record(batch)
     }
 
     /// Makes the staged blocks of a batch durable; in a mode that doesn't flush commits, only those that will
-    /// replace a block, which may be durable.
+    /// replace a block, because that block may be durable.
     fn flush_staged(&self, batch: &CommittedBatch) -> Result<()> {
         let (flusher, puts) = (self.blocks.flusher(), &batch.record.puts);
         if !self.durability.syncs_commits() {
@@ -89,7 +92,7 @@ impl CommitLog {
         flusher.flush(&targets.collect::<Vec<_>>())
     }
 
-    /// The staged blocks that will replace one.
+    /// Returns the staged blocks that will replace an existing block.
     fn replacements(&self, batch: &CommittedBatch) -> Result<Vec<FlushTarget>> {
         let mut files = Vec::new();
         let chunks = in_parallel(&batch.record.puts, |puts| {
@@ -107,7 +110,7 @@ impl CommitLog {
         Ok(files)
     }
 
-    /// Whether a put replaces a block.
+    /// Returns whether a put replaces a block.
     fn replaces(&self, put: &Put) -> Result<bool> {
         let found = self.blocks.stat(&put.block)?;
         Ok(found.is_some_and(|stat| stat.len != put.size || !self.blocks.keeps_existing()))
@@ -117,8 +120,8 @@ impl CommitLog {
         let durable = self.durability.syncs_commits();
         let (record, temp_files) = (batch.record_path(), self.blocks.temp_files());
         let contents = batch.record.encode();
-        // The contents are flushed before the rename: a power cut that kept the name alone would lose a commit
-        // that is acknowledged.
+        // The contents are flushed before the rename: a power cut that kept only the name would lose an
+        // acknowledged commit.
         publish(
             self.blocks.disk(),
             &temp_files.next(),
@@ -143,7 +146,8 @@ impl CommitLog {
     ///
     /// # Errors
     ///
-    /// [`Error::CommitIncomplete`]: it is pending, and will be tried again.
+    /// Returns [`Error::CommitIncomplete`] if a step fails. The commit is then pending and will be tried
+    /// again.
     pub(crate) fn apply(&self, batch: CommittedBatch) -> Result<()> {
         let Err(error) = self.try_apply(&batch, Attempt::First) else {
             return Ok(());
@@ -182,14 +186,14 @@ impl CommitLog {
     ///
     /// # Errors
     ///
-    /// [`Error::EarlierCommit`].
+    /// Returns [`Error::EarlierCommit`] if one of them can't be applied.
     pub(crate) fn roll_forward_key(&self, block: &BlockKey) -> Result<()> {
         let applied = self.roll_forward_where(|record| record.keys().any(|key| key == block));
         applied.map_err(before_a_write)
     }
 
     /// Applies the pending commits that have a key in common with this one, before it is committed. The others
-    /// may stay pending beside it: they can be applied in any order.
+    /// may stay pending, because commits without common keys can be applied in any order.
     fn roll_forward_keys(&self, record: &CommitRecord) -> Result<()> {
         if !self.has_pending() {
             return Ok(());
@@ -219,7 +223,7 @@ impl CommitLog {
         result
     }
 
-    /// Removes the directory of a batch that is over.
+    /// Removes the directory of a batch that has been applied or discarded.
     pub(crate) fn remove_dir(&self, dir: &Path) {
         if let Err(error) = remove_tree(self.blocks.disk(), dir) {
             tracing::warn!(target: target::BATCH, batch = %observe::name(dir), %error, "cannot remove the directory of a batch; the next open will");
@@ -227,8 +231,8 @@ impl CommitLog {
     }
 }
 
-/// That an earlier commit could not be applied means that this write was not made, which the error of the
-/// commit alone would not say.
+/// Turns the error of an earlier commit that could not be applied into one which says that this write was not
+/// made.
 fn before_a_write(error: Error) -> Error {
     match error {
         Error::CommitIncomplete { record, source } => Error::EarlierCommit { record, source },

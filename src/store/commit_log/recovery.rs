@@ -1,4 +1,4 @@
-//! Recovery: commits that a crash interrupted, as an open finds them.
+//! Recovery: an open applies or removes the batches that a crash interrupted.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,9 @@ impl CommitLog {
     ///
     /// # Errors
     ///
-    /// If a record is of an unknown version or can't be read, or a step fails. Nothing is removed then that
-    /// a later attempt may need. A commit that finds no space left is no error: it stays pending.
+    /// Fails if a record has an unknown version or can't be read, or if a step fails. Nothing that a later
+    /// attempt may need is then removed. It is not an error if there is no space to apply a commit: it stays
+    /// pending.
     pub(in crate::store) fn recover(&self) -> Result<()> {
         // All records are read before the first step: one of an unknown version leaves everything as it is.
         let mut committed = Vec::new();
@@ -32,7 +33,7 @@ impl CommitLog {
         for batch in committed {
             tracing::info!(target: target::BATCH, batch = %observe::name(&batch.dir), "completing a commit");
             match self.try_apply(&batch, Attempt::Again) {
-                // To make room, blocks must be deleted, and for that the store must open.
+                // The store must open all the same, so that blocks can be deleted to make room.
                 Err(error) if error.is_full() => {
                     tracing::warn!(target: target::BATCH, batch = %observe::name(&batch.dir), %error, "no space left to complete a commit");
                     pending.push(batch);
@@ -40,7 +41,8 @@ impl CommitLog {
                 applied => applied.map_err(|error| batch.incomplete(error))?,
             }
         }
-        // Only now: the directory of a batch that was not applied has the only copies of its blocks.
+        // Removed only now: the directory of a batch that has not been applied has the only copies of its
+        // blocks.
         for (path, kind) in self.temp_entries()? {
             match kind {
                 Kind::Dir if pending.iter().any(|batch| batch.dir == path) => {}
@@ -52,7 +54,7 @@ impl CommitLog {
         Ok(())
     }
 
-    /// Whether there is a batch with a record.
+    /// Returns whether there is a batch with a record.
     pub(in crate::store) fn has_records(&self) -> Result<bool> {
         let has_record = |(path, kind): (PathBuf, _)| {
             kind == Kind::Dir && self.blocks.disk().stat(&path.join(COMMIT)).is_ok()
@@ -60,7 +62,7 @@ impl CommitLog {
         Ok(self.temp_entries()?.into_iter().any(has_record))
     }
 
-    /// What is in the directory of temp files.
+    /// Returns the entries of the directory of temp files.
     fn temp_entries(&self) -> Result<Vec<(PathBuf, Kind)>> {
         let temp = self.blocks.layout().temp();
         let failed = |error| Error::io("list", &temp, error);
@@ -74,7 +76,7 @@ impl CommitLog {
         entries.collect()
     }
 
-    /// The batch in `dir`, if it is committed.
+    /// Returns the batch in `dir` if it is committed.
     fn read_batch(&self, dir: PathBuf) -> Result<Option<CommittedBatch>> {
         let path = dir.join(COMMIT);
         let failed = |error| Error::io("read", &path, error);
@@ -93,8 +95,8 @@ impl CommitLog {
                     "removing a batch that a crash of the machine cut short: \
                      it was committed without being made durable"
                 );
-                // Durably, and before the blocks that it names: should this be interrupted, the record must
-                // not be found beside a part of them.
+                // The record is removed first, durably: if the removal is interrupted, the next open must not
+                // find the record with only a part of the blocks that it names.
                 self.remove_file(&path)?;
                 self.blocks.flusher().flush_record_dir(&dir)?;
                 Ok(None)
@@ -108,13 +110,13 @@ impl CommitLog {
         Ok(())
     }
 
-    /// Whether the blocks that are still in the batch's directory have the sizes that the record says: a
-    /// block that is cut short must never be published.
+    /// Returns whether the blocks that are still in the batch's directory have the sizes in the record. A
+    /// truncated block must never be published.
     ///
     /// # Errors
     ///
-    /// [`Error::Unexpected`] if a staging directory that it names is not a directory: a symbolic link could
-    /// have a file from outside of the store published as a block.
+    /// Returns [`Error::Unexpected`] if a staging directory in the record is not a directory: through a
+    /// symbolic link, a file from outside of the store could be published as a block.
     fn is_whole(&self, dir: &Path, record: &CommitRecord) -> Result<bool> {
         let staging_dirs: BTreeSet<StagingDir> =
             record.puts.iter().map(|put| put.staging_dir).collect();

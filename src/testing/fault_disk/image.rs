@@ -12,7 +12,7 @@ use super::journal::Journal;
 use super::tree::{EntryChange, Inode, InodeId, ROOT, Tree};
 use crate::disk::Kind;
 
-/// The iinodes and their names. Operations see the live state; a power cut leaves the durable one.
+/// The inodes and their names. Operations see the live state; a power cut leaves the durable one.
 ///
 /// Planning a change is separate from applying it, so that a fault can be injected between the two. The
 /// plan fails with the errors of an operating system.

@@ -1,4 +1,4 @@
-//! [`Tree`]: which names refer to which iinodes, and how an [`EntryChange`] changes that.
+//! [`Tree`]: which names refer to which inodes, and how an [`EntryChange`] changes that.
 //!
 //! A directory has at most one name, a file may have several. A move removes the old name in the same
 //! change.
