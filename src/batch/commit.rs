@@ -69,7 +69,7 @@ impl Commit {
         // Held until the record is durably gone, or the batch is pending: a write in between would be undone by
         // applying the batch again.
         let mut key_locks = mem::take(&mut self.key_locks);
-        key_locks.iter_mut().for_each(KeyLock::begin);
+        key_locks.iter_mut().for_each(KeyLock::forget_last_write);
         let record = mem::take(&mut self.record);
         if record.is_empty() {
             return self.stage.remove_dir();
