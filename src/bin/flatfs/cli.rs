@@ -19,8 +19,12 @@ use crate::verbosity::Verbosity;
     propagate_version = true,
     arg_required_else_help = true,
     after_long_help = "\
-Exit status: 0 for success or yes; 1 for failure or no; 2 for wrong usage ('has': also if it can't tell); \
-130 if interrupted by Ctrl-C; 143 if terminated by SIGTERM.
+Exit status, the same for every command:
+  0    done, and nothing is wrong; or yes
+  1    done, and something was found: a block is wrong or absent, or a file was skipped; or no
+  2    wrong usage
+  3    the command could not do its work, or not all of it
+  130  interrupted by Ctrl-C (143: terminated by SIGTERM)
 
 Every command that changes a store can be interrupted at any time; run it again to complete the work. \
 Where there is something to clean up, the first Ctrl-C starts that and says so. A second one ends the \

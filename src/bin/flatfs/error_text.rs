@@ -51,7 +51,7 @@ fn clearer_text(error: &Error) -> Option<String> {
     }
 }
 
-/// Returns the command that helps, which the library can't know.
+/// Returns the command or the option that helps, which the library can't know.
 fn hint_for(error: &Error) -> Option<&'static str> {
     const LOST: &str = "if it is a store that has lost its shard function, 'flatfs help verify' says how \
                         to find it";
@@ -63,6 +63,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
             let is_lost = is_lost.iter().any(|lost| reason.starts_with(lost));
             is_lost.then_some(LOST)
         }
+        Error::KuboRunning { .. } => Some("--ignore-kubo writes anyway"),
         _ => None,
     }
 }

@@ -2,39 +2,43 @@
 
 use std::process::ExitCode;
 
-/// The exit status of a command that failed.
-pub(crate) const FAILED: u8 = 1;
+/// The exit status of a command that did its work and found something, or whose answer is no.
+const FOUND: u8 = 1;
 
 /// The exit status for wrong usage.
 pub(crate) const WRONG_USAGE: u8 = 2;
 
-/// The exit status of `has` if an error prevents it from finding out: 1 already means "no".
-pub(crate) const CANNOT_TELL: u8 = 2;
+/// The exit status of a command that could not do its work, or not all of it. A script that repairs what a
+/// command has found must not confuse the two.
+const FAILED: u8 = 3;
 
 /// The result of a command that ran to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// All is well, or the answer is yes.
     Success,
-    /// Something is wrong and was reported, or the answer is no.
-    Failure,
+    /// Something is wrong, absent or was skipped, and was reported; or the answer is no.
+    Found,
+    /// A part of the work could not be done, and was reported.
+    Failed,
 }
 
 impl Outcome {
-    /// Returns `Success` if the condition holds.
+    /// Returns `Success` if the condition holds, and otherwise `Found`.
     pub(crate) fn success_if(condition: bool) -> Outcome {
         if condition {
             Outcome::Success
         } else {
-            Outcome::Failure
+            Outcome::Found
         }
     }
 
-    /// Returns `Success` if both are.
+    /// Returns the worse one of both.
     pub(crate) fn and(self, other: Outcome) -> Outcome {
-        match self {
-            Outcome::Success => other,
-            Outcome::Failure => Outcome::Failure,
+        match (self, other) {
+            (Outcome::Failed, _) | (_, Outcome::Failed) => Outcome::Failed,
+            (Outcome::Found, _) | (_, Outcome::Found) => Outcome::Found,
+            (Outcome::Success, Outcome::Success) => Outcome::Success,
         }
     }
 }
@@ -43,7 +47,8 @@ impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Success => ExitCode::SUCCESS,
-            Outcome::Failure => ExitCode::from(FAILED),
+            Outcome::Found => ExitCode::from(FOUND),
+            Outcome::Failed => ExitCode::from(FAILED),
         }
     }
 }
@@ -55,21 +60,14 @@ pub(crate) struct Failure {
     pub(crate) status: u8,
 }
 
-impl Failure {
-    /// Creates a failure with this status, unless the error has a status of its own.
-    pub(crate) fn with_status(error: anyhow::Error, status: u8) -> Self {
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
         let status = match error.downcast_ref::<Interrupted>() {
             Some(interrupted) => interrupted.status(),
             None if error.is::<WrongUsage>() => WRONG_USAGE,
-            None => status,
+            None => FAILED,
         };
         Failure { error, status }
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Failure::with_status(error, FAILED)
     }
 }
 

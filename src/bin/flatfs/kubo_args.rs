@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use clap::Args;
 use ds_flatfs::{Error, KuboLock};
 
@@ -30,9 +29,6 @@ impl KuboArgs {
                 Ok(lock) => locks.extend(lock),
                 // Both stores of a move may be in one repo.
                 Err(Error::Locked { .. }) if !locks.is_empty() => {}
-                Err(error @ Error::KuboRunning { .. }) => {
-                    return Err(error).context("--ignore-kubo writes anyway");
-                }
                 Err(error) => return Err(error.into()),
             }
         }

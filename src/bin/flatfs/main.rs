@@ -47,7 +47,6 @@ fn run() -> Result<ExitCode, Failure> {
         ControlFlow::Break(status) => return Ok(status),
     };
     cli.verbosity.apply();
-    let failure_status = cli.command.failure_status();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -56,8 +55,5 @@ fn run() -> Result<ExitCode, Failure> {
     // Stores are closed by now. A read from a terminal may still wait for input, and work on the
     // blocking pool may still run, but nothing uses their results any more.
     runtime.shutdown_background();
-    match result {
-        Ok(outcome) => Ok(outcome.into()),
-        Err(error) => Err(Failure::with_status(error, failure_status)),
-    }
+    Ok(result?.into())
 }

@@ -11,14 +11,14 @@ use crate::report;
 #[derive(Debug, Serialize)]
 pub(crate) struct SkippedJson {
     path: String,
-    why: &'static str,
+    reason: &'static str,
 }
 
 impl SkippedJson {
     pub(crate) fn all(skipped: &[Skipped]) -> Vec<Self> {
         let to_json = |skipped: &Skipped| SkippedJson {
             path: report::absolute(&skipped.path),
-            why: skipped.reason.as_str(),
+            reason: skipped.reason.as_str(),
         };
         skipped.iter().map(to_json).collect()
     }

@@ -51,6 +51,7 @@ use crate::store::{Options, Purpose, locate};
 pub struct Repair {
     options: CheckOptions,
     copies: BoxStream<'static, Result<(Cid, Bytes)>>,
+    lost_only: bool,
 }
 
 impl Repair {
@@ -59,6 +60,7 @@ impl Repair {
         Repair {
             options: CheckOptions::new(path.as_ref().to_owned()),
             copies: stream::empty().boxed(),
+            lost_only: false,
         }
     }
 
@@ -94,6 +96,14 @@ impl Repair {
         copies: impl Stream<Item = Result<(Cid, Bytes)>> + Send + 'static,
     ) -> Self {
         self.copies = copies.boxed();
+        self
+    }
+
+    /// Sets whether to restore only blocks that are in quarantine, because this repair or an earlier one found
+    /// them damaged. Otherwise every copy is restored that the store does not have, and so is a block that was
+    /// deleted since the backup was made.
+    pub fn lost_only(mut self, lost_only: bool) -> Self {
+        self.lost_only = lost_only;
         self
     }
 
@@ -136,7 +146,7 @@ impl Repair {
         let lost = lost_blocks::find(store.blocks.shared_disk(), store.blocks.layout().clone());
         let work = each(Ok(recovered))
             .chain(passes)
-            .chain(restore::restore(mover, self.copies))
+            .chain(restore::restore(mover, self.copies, self.lost_only))
             .chain(lost);
         let close = stream::once(async move { flatfs.close().await });
         let close = close.filter_map(|closed| ready(closed.err().map(Err)));

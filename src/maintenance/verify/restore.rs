@@ -22,14 +22,16 @@ const MAX_BYTES_PER_COMMIT: usize = 32 << 20;
 
 type GoodCopies = BoxStream<'static, Result<(Cid, Bytes)>>;
 
-/// Restores the blocks that the store does not have, many in one commit.
+/// Restores the blocks that the store does not have, many in one commit. If `lost_only`, these are only the
+/// blocks that are in quarantine.
 pub(super) fn restore(
     mover: Arc<RepairMover>,
     copies: GoodCopies,
+    lost_only: bool,
 ) -> impl Stream<Item = Result<Finding>> + Send {
-    stream::unfold(Some((mover, copies)), |rest| async move {
+    stream::unfold(Some((mover, copies)), move |rest| async move {
         let (mover, mut copies) = rest?;
-        let (found, has_more) = restore_some(&mover, &mut copies).await;
+        let (found, has_more) = restore_some(&mover, &mut copies, lost_only).await;
         let rest = has_more.then_some((mover, copies));
         Some((stream::iter(found), rest))
     })
@@ -40,11 +42,12 @@ pub(super) fn restore(
 async fn restore_some(
     mover: &Arc<RepairMover>,
     copies: &mut GoodCopies,
+    lost_only: bool,
 ) -> (Vec<Result<Finding>>, bool) {
     let mut found = Vec::new();
     let filled = match mover.flatfs.batch().await {
         Ok(batch) => {
-            let filled = fill(mover, &batch, copies, &mut found).await;
+            let filled = fill(mover, &batch, copies, lost_only, &mut found).await;
             // Also after an error: the copies that were taken before it are good.
             batch.commit().await.map(|()| filled)
         }
@@ -64,6 +67,7 @@ async fn fill(
     mover: &Arc<RepairMover>,
     batch: &FlatBatch,
     copies: &mut GoodCopies,
+    lost_only: bool,
     found: &mut Vec<Finding>,
 ) -> Result<bool> {
     let mut bytes = 0;
@@ -72,7 +76,7 @@ async fn fill(
             return Ok(false);
         };
         let (cid, block) = copy?;
-        for key in missing(mover, batch, &cid).await? {
+        for key in missing(mover, batch, &cid, lost_only).await? {
             let checked = check(cid, block.clone()).await?;
             let at = BlockKey::new(&key)?;
             let path = mover.flatfs.store.blocks.layout().block(&at);
@@ -91,8 +95,13 @@ async fn fill(
 }
 
 /// Returns the keys under which the block of a CID is missing: those that are in quarantine, or, if the block
-/// is neither in the store nor in quarantine, the key of its multihash.
-async fn missing(mover: &Arc<RepairMover>, batch: &FlatBatch, cid: &Cid) -> Result<Vec<Key>> {
+/// is neither in the store nor in quarantine, the key of its multihash. That one only unless `lost_only`.
+async fn missing(
+    mover: &Arc<RepairMover>,
+    batch: &FlatBatch,
+    cid: &Cid,
+    lost_only: bool,
+) -> Result<Vec<Key>> {
     if hash::inline(cid.hash()).is_some() {
         // The CID contains the block.
         return Ok(Vec::new());
@@ -107,7 +116,7 @@ async fn missing(mover: &Arc<RepairMover>, batch: &FlatBatch, cid: &Cid) -> Resu
             lost.push(key.clone());
         }
     }
-    if lost.is_empty() && !is_there {
+    if lost.is_empty() && !is_there && !lost_only {
         keys.truncate(1);
         return Ok(keys);
     }

@@ -13,7 +13,7 @@ fn refused(tmp: &TestDir, bytes: &[u8], parts: &[&str]) {
     let before = files(&store);
     let file = tmp.file("bad.car", bytes);
     let done = run(&["import", &store, &file]);
-    done.failed(1, &[&["nothing of", &file, "at byte "], parts].concat());
+    done.failed(3, &[&["nothing of", &file, "at byte "], parts].concat());
     assert_eq!(done.stdout, b"");
     assert_eq!(files(&store), before);
 }
@@ -63,7 +63,7 @@ fn a_cut_car_is_refused_from_standard_input_too() {
     let tmp = dir_with_blocks();
     let before = files(&tmp.store());
     let done = run_with_input(&["import", &tmp.store(), "-"], &whole[..500_000]);
-    done.failed(1, &["standard input", "at byte ", "cut short"]);
+    done.failed(3, &["standard input", "at byte ", "cut short"]);
     assert_eq!(files(&tmp.store()), before);
 }
 
@@ -97,7 +97,7 @@ fn a_file_without_a_car_header_is_refused() {
 fn no_store_is_created_for_a_refused_header() {
     let tmp = TestDir::new();
     let file = tmp.file("bad.car", b"no car");
-    run(&["import", &tmp.store(), &file]).failed(1, &["bad.car"]);
+    run(&["import", &tmp.store(), &file]).failed(3, &["bad.car"]);
     assert!(!fs::exists(tmp.store()).unwrap());
 }
 

@@ -24,7 +24,7 @@ fn a_downgraded_store_can_be_upgraded_again() {
     let (blocks, names) = (files(&store), keys(&store));
     let done = succeed(&["downgrade", &store]);
     assert!(done.text().contains("version 0"), "{done:?}");
-    run(&["ls", &store]).failed(1, &["no SHARDING", &store]);
+    run(&["ls", &store]).failed(3, &["no SHARDING", &store]);
     let done = succeed(&["upgrade", &store, "5"]);
     assert!(done.text().contains("prefix/5"), "{done:?}");
     assert_eq!((files(&store), keys(&store)), (blocks, names));
@@ -34,17 +34,17 @@ fn a_downgraded_store_can_be_upgraded_again() {
 fn a_refused_conversion_is_one_line_that_says_why() {
     let tmp = TestDir::new();
     let store = store(&tmp);
-    run(&["upgrade", &store, "5"]).failed(1, &["already", &store]);
-    run(&["upgrade", &store, "4"]).failed(1, &["prefix/5", "prefix/4"]);
+    run(&["upgrade", &store, "5"]).failed(3, &["already", &store]);
+    run(&["upgrade", &store, "4"]).failed(3, &["prefix/5", "prefix/4"]);
     for wrong in ["x", "0", "256"] {
         let named = format!("'{wrong}'");
         run(&["upgrade", &store, wrong]).failed(2, &["PREFIXLEN", &named, "between 1 and 255"]);
     }
     succeed(&["downgrade", &store]);
-    run(&["upgrade", &store, "4"]).failed(1, &["prefix/4", &store]);
-    run(&["downgrade", &store]).failed(1, &["no SHARDING", &store]);
-    run(&["downgrade", &tmp.kubo_store()]).failed(1, &["next-to-last/2"]);
-    run(&["du", &tmp.path("missing")]).failed(1, &["missing"]);
+    run(&["upgrade", &store, "4"]).failed(3, &["prefix/4", &store]);
+    run(&["downgrade", &store]).failed(3, &["no SHARDING", &store]);
+    run(&["downgrade", &tmp.kubo_store()]).failed(3, &["next-to-last/2"]);
+    run(&["du", &tmp.path("missing")]).failed(3, &["missing"]);
 }
 
 #[test]

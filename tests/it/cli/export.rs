@@ -111,7 +111,7 @@ fn a_missing_block_is_an_error_that_names_it_and_leaves_no_file() {
     let root = cids[0].to_string();
     succeed(&["rm", &store, &cids[3].to_string()]);
     let done = run(&["export", &store, &root, "-o", &tmp.path("dag.car")]);
-    done.failed(1, &["missing", &cids[3].to_string(), &cids[2].to_string()]);
+    done.failed(3, &["missing", &cids[3].to_string(), &cids[2].to_string()]);
     assert!(!fs::exists(tmp.path("dag.car")).unwrap());
     let left = fs::read_dir(tmp.0.path()).unwrap().count();
     assert_eq!(left, 2, "the store and the imported CAR");
@@ -125,7 +125,7 @@ fn a_failed_export_leaves_the_file_that_was_there() {
     let file = tmp.file("dag.car", b"before");
     assert_eq!(
         run(&["export", &store, &cids[0].to_string(), "-o", &file]).code,
-        1
+        3
     );
     assert_eq!(fs::read(&file).unwrap(), b"before");
     succeed(&["export", &store, "-o", &file]);
@@ -137,7 +137,7 @@ fn an_absent_root_is_an_error_before_anything_is_written() {
     let tmp = TestDir::new();
     let store = tmp.store_of("hello.car");
     let done = run(&["export", &store, SMALL_ROOT]);
-    done.failed(1, &[SMALL_ROOT, "root", &store]);
+    done.failed(3, &[SMALL_ROOT, "root", &store]);
     assert_eq!(done.stdout, b"");
     run(&["export", &store, "NOCID"]).failed(2, &["NOCID"]);
 }
@@ -151,7 +151,7 @@ fn a_damaged_block_is_an_error_that_names_it() {
         fs::write(path, b"hello fl4tfs\n").unwrap();
     }
     for args in [&["export", &store][..], &["export", &store, &cid]] {
-        run(args).failed(1, &[&cid, "damaged", "flatfs verify --repair"]);
+        run(args).failed(3, &[&cid, "damaged", "flatfs verify --repair"]);
     }
 }
 
@@ -163,9 +163,9 @@ fn a_car_of_an_export_that_failed_is_refused_as_cut_short() {
         let whole = fs::read(&path).unwrap();
         fs::write(&path, b"damaged").unwrap();
         let done = run(&["export", &store]);
-        done.failed(1, &["damaged"]);
+        done.failed(3, &["damaged"]);
         let half = tmp.file("half.car", &done.stdout);
-        run(&["import", &copy, &half]).failed(1, &["nothing of", "cut short"]);
+        run(&["import", &copy, &half]).failed(3, &["nothing of", "cut short"]);
         fs::write(&path, whole).unwrap();
     }
 }
@@ -179,7 +179,7 @@ fn an_export_to_a_full_disk_names_the_file_that_was_asked_for() {
     let store = tmp.store_of("small.car");
     let car = mount.path().join("all.car").display().to_string();
     let done = run(&["export", &store, "-o", &car]);
-    done.failed(1, &[&car, "No space left"]);
+    done.failed(3, &[&car, "No space left"]);
     assert!(!done.stderr.contains(".flatfs-"), "{done:?}");
     assert_eq!(fs::read_dir(mount.path()).unwrap().count(), 0);
 }
@@ -189,7 +189,7 @@ fn an_unknown_codec_is_an_error_that_names_it() {
     let tmp = TestDir::new();
     let store = tmp.store_of("hello.car");
     let cid = Cid::new_v1(0x1234, *raw(b"hello flatfs\n").hash());
-    run(&["export", &store, &cid.to_string()]).failed(1, &["0x1234", "codec", &cid.to_string()]);
+    run(&["export", &store, &cid.to_string()]).failed(3, &["0x1234", "codec", &cid.to_string()]);
 }
 
 #[test]

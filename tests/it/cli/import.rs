@@ -31,7 +31,7 @@ fn create_accepts_the_three_spellings_of_a_shard_function() {
 fn create_refuses_a_directory_that_is_a_store_and_an_invalid_shard_function() {
     let tmp = TestDir::new();
     succeed(&["create", &tmp.store()]);
-    run(&["create", &tmp.store()]).failed(1, &["already", &tmp.store()]);
+    run(&["create", &tmp.store()]).failed(3, &["already", &tmp.store()]);
     run(&["create", &tmp.path("other"), "middle/2"]).failed(2, &["middle/2", "--help"]);
     assert!(!fs::exists(tmp.path("other")).unwrap());
 }
@@ -188,7 +188,7 @@ fn an_identity_block_is_checked_and_read_from_its_cid_but_not_stored() {
     assert_eq!((roots, blocks.len()), (vec![cid], 0));
     let bad = [header(&[cid]), section(&cid, b"other")].concat();
     let bad = tmp.file("bad.car", &bad);
-    run(&["import", &tmp.store(), &bad]).failed(1, &["bad.car", "hash"]);
+    run(&["import", &tmp.store(), &bad]).failed(3, &["bad.car", "hash"]);
 }
 
 #[test]
@@ -202,12 +202,12 @@ fn an_unknown_hash_function_must_be_allowed_and_a_wrong_hash_is_still_refused() 
     );
     let at = format!("at byte {}", start.len());
     let done = run(&["import", &tmp.store(), &file]);
-    done.failed(1, &["strange.car", &at, "0x1234", "--unverified"]);
+    done.failed(3, &["strange.car", &at, "0x1234", "--unverified"]);
     succeed(&["import", "--unverified", &tmp.store(), &file]);
     assert_eq!(files(&tmp.store()).len(), 1);
     let wrong = tmp.file("wrong.car", &[start, section(&raw(b"x"), b"y")].concat());
     let done = run(&["import", "--unverified", &tmp.store(), &wrong]);
-    done.failed(1, &["wrong.car", &at, &raw(b"x").to_string()]);
+    done.failed(3, &["wrong.car", &at, &raw(b"x").to_string()]);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn cars_before_a_refused_one_stay_imported() {
     let bad = tmp.file("bad.car", b"no car at all");
     let files = [&fixture("hello.car"), &bad, &fixture("small.car")];
     let done = run(&["import", &tmp.store(), files[0], files[1], files[2]]);
-    done.failed(1, &["bad.car"]);
+    done.failed(3, &["bad.car"]);
     assert!(
         done.text().contains("hello.car: 1 block, 1 new"),
         "{done:?}"
@@ -229,7 +229,7 @@ fn an_import_into_a_directory_that_is_not_a_store_is_refused() {
     let tmp = TestDir::new();
     fs::create_dir(tmp.store()).unwrap();
     tmp.file("store/note.txt", b"mine");
-    run(&["import", &tmp.store(), &fixture("hello.car")]).failed(1, &[&tmp.store()]);
+    run(&["import", &tmp.store(), &fixture("hello.car")]).failed(3, &[&tmp.store()]);
     let left: BTreeSet<_> = fs::read_dir(tmp.store())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())

@@ -48,7 +48,13 @@ fn a_command_that_writes_is_refused_while_kubo_is_running() {
         &["downgrade", &store],
     ] {
         let repo = tmp.path("repo");
-        run(args).failed(1, &["--ignore-kubo", "kubo is running", &repo]);
+        let done = run(args);
+        done.failed(3, &["--ignore-kubo", "kubo is running", &repo]);
+        let (stop, ignore) = (
+            done.stderr.find("ipfs shutdown"),
+            done.stderr.find("--ignore-kubo"),
+        );
+        assert!(stop < ignore, "{done:?}");
     }
     succeed(&["verify", &store]);
     succeed(&["ls", &store]);

@@ -24,7 +24,7 @@ fn every_command_says_where_to_find_the_recipe_and_the_recipe_works() {
             &["du", &store],
             &["verify", "--repair", &store],
         ] {
-            run(args).failed(1, &[&store, "flatfs help verify"]);
+            run(args).failed(3, &[&store, "flatfs help verify"]);
         }
         let verified = run(&["verify", &store]);
         assert_eq!(verified.code, 1, "{verified:?}");

@@ -74,7 +74,7 @@ fn skipped_files_are_reported_and_make_the_exit_status_1() {
     let done = json(&done.stdout);
     assert_eq!(done["skipped"][0]["path"], foreign);
     assert_eq!(
-        (&done["skipped"][0]["why"], &done["skipped_count"]),
+        (&done["skipped"][0]["reason"], &done["skipped_count"]),
         (&"foreign".into(), &1.into())
     );
     assert_eq!(keys(&new).len(), 51);
@@ -105,9 +105,9 @@ fn wrong_stores_and_functions_are_refused() {
     let tmp = TestDir::new();
     let (store, missing) = (tmp.store_of("small.car"), tmp.path("missing"));
     let before = files(&store);
-    run(&["move", &store, &store]).failed(1, &["same directory"]);
-    run(&["move", &missing, &store]).failed(1, &[&missing]);
-    run(&["reshard", &missing, "prefix/2"]).failed(1, &[&missing]);
+    run(&["move", &store, &store]).failed(3, &["same directory"]);
+    run(&["move", &missing, &store]).failed(3, &[&missing]);
+    run(&["reshard", &missing, "prefix/2"]).failed(3, &[&missing]);
     run(&["reshard", &store, "prefix/0"]).failed(2, &["prefix/0", "--help"]);
     run(&["move", &store]).failed(2, &["<NEW>", "--help"]);
     run(&["reshard", &store]).failed(2, &["<SHARD>", "--help"]);
@@ -124,7 +124,7 @@ fn the_error_for_a_store_between_two_functions_says_how_to_complete_the_change()
     fs::write(sharding, under_way).unwrap();
     let advice = format!("flatfs reshard {store} prefix/3");
     for command in ["ls", "stat", "export"] {
-        run(&[command, &store]).failed(1, &[&advice]);
+        run(&[command, &store]).failed(3, &[&advice]);
     }
     succeed(&["reshard", &store, "prefix/3"]);
     assert_eq!(keys(&store), before);
@@ -140,8 +140,8 @@ fn a_reshard_that_fails_half_way_says_how_to_complete_and_how_to_revert_it() {
     let complete = format!("flatfs reshard {store} prefix/3");
     let undo = format!("flatfs reshard {store} next-to-last/2");
     let done = run(&["reshard", &store, "prefix/3"]);
-    done.failed(1, &[&obstacle, "no program can open", &complete, &undo]);
-    run(&["ls", &store]).failed(1, &[&complete]);
+    done.failed(3, &[&obstacle, "no program can open", &complete, &undo]);
+    run(&["ls", &store]).failed(3, &[&complete]);
     fs::remove_file(obstacle).unwrap();
     let undone = succeed(&["reshard", &store, "next-to-last/2"]);
     assert!(
@@ -180,11 +180,11 @@ fn a_move_from_an_empty_directory_is_already_done_if_the_new_store_exists_and_el
     );
 
     let file = tmp.file("file", b"x");
-    run(&["move", &old, &file]).failed(1, &[&file, "not a directory"]);
+    run(&["move", &old, &file]).failed(3, &[&file, "not a directory"]);
     let foreign = tmp.path("");
-    run(&["move", &old, &foreign]).failed(1, &["same directory"]);
+    run(&["move", &old, &foreign]).failed(3, &["same directory"]);
     for missing in [tmp.path("absent"), tmp.path("no/parent")] {
-        run(&["move", &old, &missing]).failed(1, &[&old, "empty directory"]);
+        run(&["move", &old, &missing]).failed(3, &[&old, "empty directory"]);
         assert!(!Path::new(&missing).exists());
     }
 }

@@ -33,7 +33,7 @@ fn a_block_over_2_mib_is_refused_unless_it_is_allowed() {
     let fits = tmp.file("fits", &vec![1; 2 << 20]);
     let big = tmp.file("big", &vec![2; (2 << 20) + 1]);
     succeed(&["put", &tmp.store(), &fits]);
-    run(&["put", &tmp.store(), &big]).failed(1, &[&big, "2 MiB", "--allow-big-block"]);
+    run(&["put", &tmp.store(), &big]).failed(3, &[&big, "2 MiB", "--allow-big-block"]);
     assert_eq!(keys(&tmp.store()).len(), 1);
     succeed(&["put", "--allow-big-block", &tmp.store(), &big]);
     assert_eq!(keys(&tmp.store()).len(), 2);
@@ -47,7 +47,7 @@ fn no_command_accepts_a_block_over_1_gib_or_gives_advice_that_does_not_help() {
     let made = fs::File::create(&over).and_then(|file| file.set_len((1 << 30) + 1));
     made.unwrap();
     let put = run(&["put", "--allow-big-block", &tmp.store(), &over]);
-    put.failed(1, &[&over, "1 GiB"]);
+    put.failed(3, &[&over, "1 GiB"]);
     assert!(!put.stderr.contains("--allow"), "{put:?}");
 
     let section = [header(&[]), varint((1 << 30) + 1000), vec![1; 100]].concat();
@@ -57,7 +57,7 @@ fn no_command_accepts_a_block_over_1_gib_or_gives_advice_that_does_not_help() {
         &["verify", "--repair", "--from", &car, &tmp.store()],
     ] {
         let done = run(args);
-        done.failed(1, &[&car, "1 GiB"]);
+        done.failed(3, &[&car, "1 GiB"]);
         assert!(!done.stderr.contains("--allow"), "{done:?}");
         assert_eq!(done.text(), "");
     }
@@ -79,7 +79,7 @@ fn a_backup_with_a_big_block_can_be_restored() {
     succeed(&["create", &tmp.store()]);
     succeed(&["put", "--allow-big-block", &tmp.store(), &big]);
     succeed(&["export", &tmp.store(), "-o", &car]);
-    run(&["import", &copy, &car]).failed(1, &["over the limit", "--allow-big-block"]);
+    run(&["import", &copy, &car]).failed(3, &["over the limit", "--allow-big-block"]);
     succeed(&["import", "--allow-big-block", &copy, &car]);
     assert_eq!(keys(&copy), keys(&tmp.store()));
 }
@@ -89,9 +89,9 @@ fn a_file_that_can_not_be_read_is_named() {
     let tmp = TestDir::new();
     succeed(&["create", &tmp.store()]);
     let missing = tmp.path("missing");
-    run(&["put", &tmp.store(), &missing]).failed(1, &[&missing]);
-    run(&["put", &tmp.store(), &tmp.store()]).failed(1, &["directory"]);
-    run(&["put", &tmp.path("no store"), "-"]).failed(1, &["no store"]);
+    run(&["put", &tmp.store(), &missing]).failed(3, &[&missing]);
+    run(&["put", &tmp.store(), &tmp.store()]).failed(3, &["directory"]);
+    run(&["put", &tmp.path("no store"), "-"]).failed(3, &["no store"]);
 }
 
 /// Returns all names of the block of hello.car.
@@ -154,7 +154,7 @@ fn an_absent_block_is_reported_by_the_exit_status() {
     assert_eq!(run(&["has", &store, "/NOPE"]).code, 1);
     run(&["get", &store, &absent]).failed(1, &[&absent, &store]);
     run(&["get", &store, "/NOPE"]).failed(1, &["/NOPE"]);
-    run(&["has", &tmp.path("none"), &there]).failed(2, &["none"]);
+    run(&["has", &tmp.path("none"), &there]).failed(3, &["none"]);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn get_writes_the_whole_block_to_a_file() {
     assert_eq!(fs::read(&file).unwrap(), HELLO);
     let nowhere = tmp.path("no/dir");
     let done = run(&["get", &store, &cid, "-o", &nowhere]);
-    done.failed(1, &[&nowhere, "No such file or directory"]);
+    done.failed(3, &[&nowhere, "No such file or directory"]);
     assert!(!done.stderr.contains(".flatfs-"), "{done:?}");
 }
 

@@ -44,7 +44,7 @@ fn a_link_text_of_a_mebibyte_is_refused_at_once_in_a_short_line() {
         let started = Instant::now();
         let done = run(&["export", &tmp.store(), &cid.to_string()]);
         assert!(started.elapsed() < Duration::from_secs(30));
-        done.failed(1, &[&cid.to_string(), "dag-json", "longer than a CID"]);
+        done.failed(3, &[&cid.to_string(), "dag-json", "longer than a CID"]);
         assert!(done.stderr.len() < MAX_LINE, "{done:?}");
     }
 }
@@ -63,7 +63,7 @@ fn bytes_after_the_value_of_a_block_are_refused() {
         import(&tmp, &blocks);
         succeed(&["export", &tmp.store(), &good.to_string()]);
         let done = run(&["export", &tmp.store(), &bad.to_string()]);
-        done.failed(1, &[&bad.to_string(), name, "not valid"]);
+        done.failed(3, &[&bad.to_string(), name, "not valid"]);
     }
 }
 
@@ -74,7 +74,7 @@ fn a_long_field_name_in_a_car_header_is_not_printed_whole() {
     let bytes = serde_ipld_dagcbor::to_vec(&map).unwrap();
     let car = tmp.file("bad.car", &[varint(bytes.len() as u64), bytes].concat());
     let done = run(&["import", &tmp.store(), &car]);
-    done.failed(1, &["bad.car", "not a CAR header"]);
+    done.failed(3, &["bad.car", "not a CAR header"]);
     assert!(done.stderr.len() < MAX_LINE, "{}", done.stderr.len());
 }
 
@@ -101,7 +101,7 @@ fn a_header_of_many_tiny_roots_is_refused() {
     let tmp = TestDir::new();
     let tiny = Cid::new_v1(0x55, Multihash::wrap(0, b"").unwrap());
     let car = tmp.file("tiny.car", &header(&vec![tiny; 1 << 18]));
-    run(&["import", &tmp.store(), &car]).failed(1, &["tiny.car", "header", "limit"]);
+    run(&["import", &tmp.store(), &car]).failed(3, &["tiny.car", "header", "limit"]);
     assert!(!fs::exists(tmp.store()).unwrap());
 }
 
@@ -139,17 +139,17 @@ fn a_cid_may_carry_a_block_of_128_bytes() {
     let tmp = TestDir::new();
     let (_, longer) = long_identity(129);
     let car = tmp.file("longer.car", &[header(&[]), longer].concat());
-    run(&["import", &tmp.store(), &car]).failed(1, &["longer.car", "CID"]);
+    run(&["import", &tmp.store(), &car]).failed(3, &["longer.car", "CID"]);
     let (_, mut wrong) = long_identity(100);
     *wrong.last_mut().unwrap() = b'y';
     let car = tmp.file("wrong.car", &[header(&[]), wrong].concat());
-    run(&["import", &tmp.store(), &car]).failed(1, &["wrong.car", "hash"]);
+    run(&["import", &tmp.store(), &car]).failed(3, &["wrong.car", "hash"]);
     // The digest of any other function has at most 64 bytes.
     let digest = CidGeneric::<200>::new_v1(0x55, Multihash::wrap(0x1234, &[7; 65]).unwrap());
     let bytes = digest.to_bytes();
     let bytes = [header(&[]), varint(bytes.len() as u64), bytes].concat();
     let car = tmp.file("digest.car", &bytes);
-    run(&["import", "--unverified", &tmp.store(), &car]).failed(1, &["digest.car", "CID"]);
+    run(&["import", "--unverified", &tmp.store(), &car]).failed(3, &["digest.car", "CID"]);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_block_of_an_unknown_codec_is_a_leaf_if_that_is_allowed() {
     import(&tmp, &dag);
     let (store, root) = (tmp.store(), root.to_string());
     let export = ["export", &store, &root];
-    run(&export).failed(1, &[&car.0.to_string(), "0x202", "--opaque"]);
+    run(&export).failed(3, &[&car.0.to_string(), "0x202", "--opaque"]);
     let exported = succeed(&[&export[..], &["--opaque"]].concat());
     assert_eq!(parse(&exported.stdout).1, dag);
     run(&["export", "--opaque", &tmp.store()]).failed(2, &["ROOT"]);

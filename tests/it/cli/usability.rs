@@ -119,7 +119,7 @@ fn quiet_hides_summaries_and_warnings_but_not_errors_and_results() {
     assert_eq!(succeed(&["-q", "du", &store]).text(), "");
     assert_eq!(succeed(&["--quiet", "put", &store, &file]).lines().len(), 1);
     assert_eq!(succeed(&["ls", &store, "--quiet"]).lines().len(), 52);
-    run(&["ls", "-q", &other]).failed(1, &[&other]);
+    run(&["ls", "-q", &other]).failed(3, &[&other]);
     run(&["ls", "-q", "-v", &store]).failed(2, &["--quiet", "--verbose"]);
 }
 
@@ -164,7 +164,7 @@ fn colors_are_for_terminals_unless_the_environment_says_otherwise() {
     let missing = tmp.path("missing");
     let colors = |variables: &[(&str, &str)]| {
         let done = run_with(variables, &["ls", &missing]);
-        assert_eq!(done.code, 1);
+        assert_eq!(done.code, 3);
         done.stderr.contains('\x1b')
     };
     assert!(!colors(&[]));
@@ -227,6 +227,6 @@ fn a_locked_store_is_named_without_advice_for_programmers() {
     let lock = fs::File::open(Path::new(&tmp.store()).join(".lock")).expect("the lock");
     lock.lock().expect("locked");
     let done = run(&["du", &tmp.store()]);
-    done.failed(1, &["locked", &tmp.store()]);
+    done.failed(3, &["locked", &tmp.store()]);
     assert!(!done.stderr.contains("read-only"), "{done:?}");
 }

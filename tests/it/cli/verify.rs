@@ -118,12 +118,24 @@ fn a_repair_from_a_car_makes_the_store_whole() {
     let done = succeed(&[
         "verify",
         "--repair",
+        "--all",
         "--from",
         &fixture("small.car"),
         &store,
     ]);
     let end = ": 1 corrupt, 1 empty, 1 foreign, 1 misplaced, 3 missing; nothing is wrong\n";
     assert!(done.text().ends_with(end), "{done:?}");
+    has_lines(
+        &done,
+        &[
+            "corrupt: ",
+            "empty: ",
+            "foreign: ",
+            "misplaced: ",
+            "restored: 3 blocks",
+            "50 blocks, ",
+        ],
+    );
     let quarantine = tmp.path("store/.quarantine");
     let (quarantined, found): (Vec<_>, Vec<_>) = files(&store)
         .into_iter()
@@ -136,6 +148,56 @@ fn a_repair_from_a_car_makes_the_store_whole() {
         succeed(&["stat", "--json", &store])
             .text()
             .contains("\"blocks\":51")
+    );
+}
+
+#[test]
+fn a_repair_takes_from_a_car_only_what_was_damaged() {
+    let tmp = TestDir::new();
+    let (store, blocks) = damaged_store(&tmp);
+    // A garbage collection may have removed it since the backup was made.
+    fs::remove_file(&blocks[3]).unwrap();
+    let car = fixture("small.car");
+    let done = succeed(&["verify", "--repair", "--from", &car, &store]);
+    let end = ": 1 corrupt, 1 empty, 1 foreign, 1 misplaced, 2 missing; nothing is wrong\n";
+    assert!(done.text().ends_with(end), "{done:?}");
+    assert!(done.lines().contains(&"restored: 2 blocks"), "{done:?}");
+    assert_eq!(super::keys(&store).len(), 50);
+    assert!(!blocks[3].exists());
+
+    let done = succeed(&[
+        "verify", "--repair", "--json", "--all", "--from", &car, &store,
+    ]);
+    let restored: Value = serde_json::from_str(done.lines()[1]).unwrap();
+    assert_eq!(restored["path"], blocks[3].to_str().unwrap());
+    assert_eq!(super::keys(&store).len(), 51);
+    run(&["verify", "--repair", "--all", &store]).failed(2, &["--from"]);
+}
+
+#[test]
+fn a_check_that_finds_something_and_one_that_fails_have_different_exit_statuses() {
+    let tmp = TestDir::new();
+    let (store, _) = damaged_store(&tmp);
+    assert_eq!(run(&["verify", &store]).code, 1);
+    run(&["verify", &tmp.path("missing")]).failed(3, &["missing"]);
+    let car = fixture("small.car");
+    // As the recipe has it: nothing is repaired unless something was found.
+    let recipe = |store: &str| {
+        let script =
+            "\"$0\" verify \"$1\"; [ $? -ne 1 ] || \"$0\" verify --repair --from \"$2\" \"$1\"";
+        let mut shell = std::process::Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_flatfs");
+        let shell = shell.args(["-c", script, program, store, &car]);
+        Finished::of(shell.stdin(Stdio::null()).output().unwrap())
+    };
+    let done = recipe(&store);
+    assert!(done.text().contains("restored: 2 blocks"), "{done:?}");
+    assert_eq!(recipe(&store).lines().len(), 2);
+    let done = recipe(&tmp.path("missing"));
+    assert_eq!(
+        (done.stderr.lines().count(), done.text()),
+        (1, ""),
+        "{done:?}"
     );
 }
 
@@ -217,14 +279,14 @@ fn an_invalid_car_is_refused_before_anything_is_changed() {
     let (store, _) = damaged_store(&tmp);
     let before = files(&store);
     let bad = tmp.file("bad.car", b"no car at all");
-    run(&["verify", "--repair", "--from", &bad, &store]).failed(1, &["bad.car"]);
+    run(&["verify", "--repair", "--from", &bad, &store]).failed(3, &["bad.car"]);
     run(&["verify", "--from", &bad, &store]).failed(2, &["--repair"]);
     assert_eq!(files(&store), before);
 
     let whole = car(&[], &[b"one", b"two"]);
     let cut = tmp.file("cut.car", &whole[..whole.len() - 1]);
-    let done = run(&["verify", "--repair", "--from", &cut, &store]);
-    done.failed(1, &["cut.car", "at byte", "cut short"]);
+    let done = run(&["verify", "--repair", "--all", "--from", &cut, &store]);
+    done.failed(3, &["cut.car", "at byte", "cut short"]);
     let got = succeed(&["get", &store, &super::cars::raw(b"one").to_string()]);
     assert_eq!(got.stdout, b"one");
 }

@@ -192,8 +192,7 @@ fn every_command_names_a_store_that_does_not_exist() {
         &["rm", &missing, "/A"],
         &["put", &missing, &file],
     ] {
-        let code = if args[0] == "has" { 2 } else { 1 };
-        run(args).failed(code, &[&missing]);
+        run(args).failed(3, &[&missing]);
     }
     assert!(!fs::exists(&missing).unwrap());
 }
@@ -250,6 +249,6 @@ fn every_command_has_help_with_an_example() {
 fn names_in_errors_can_not_control_the_terminal() {
     let tmp = TestDir::new();
     let done = run(&["ls", &tmp.path("\u{1b}[31mred\nline")]);
-    done.failed(1, &["\\u{1b}[31mred\\nline"]);
+    done.failed(3, &["\\u{1b}[31mred\\nline"]);
     assert!(!done.stderr.contains('\u{1b}'));
 }

@@ -2,17 +2,19 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::anyhow;
 use clap::Args;
 
 use crate::exit::Outcome;
 use crate::key_arg::{KEY_HELP, KeyArg};
-use crate::open_store;
 use crate::output::Output;
+use crate::{open_store, report};
 
 /// Write the bytes of a block
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{KEY_HELP}
+
+If the store does not have the block, the exit status is 1.
 
 A block that is not text is not written to a terminal, unless '-o -' asks for it.
 
@@ -32,7 +34,9 @@ impl Get {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         let found = open_store::for_reading(&self.dir, async |store| self.key.load(store).await);
         let Some(block) = found.await? else {
-            bail!("{} is not in the store {}", self.key, self.dir.display());
+            let dir = self.dir.display();
+            report::error(&anyhow!("{} is not in the store {dir}", self.key));
+            return Ok(Outcome::Found);
         };
         let mut output = Output::open(self.output.as_deref())?;
         if self.output.is_none() && !is_text(&block) {

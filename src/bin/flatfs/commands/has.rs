@@ -12,7 +12,7 @@ use crate::open_store;
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{KEY_HELP}
 
-The exit status is 0 if all of the blocks exist, 1 if one does not, and 2 if an error prevents the test. \
+The exit status is 0 if all of the blocks exist, 1 if one does not, and 3 if an error prevents the test. \
 Only errors are printed.
 
 Example:
@@ -30,7 +30,7 @@ impl Has {
         open_store::for_reading(&self.dir, async |store| {
             for key in &self.keys {
                 if !key.exists(store).await? {
-                    return Ok(Outcome::Failure);
+                    return Ok(Outcome::Found);
                 }
             }
             Ok(Outcome::Success)

@@ -22,7 +22,7 @@ Prints each block on a line of its own, as it is found. With --cids, a key that 
 as its CID (version 1, raw), and a key that is a CID as that CID; other keys are printed as they are. With \
 --json, each line is an object with \"key\", \"cid\" and \"size\" (in bytes). Missing values are null.
 
-A block that can't be listed is reported and makes the exit status 1; the others are listed.
+A block that can't be listed is reported and makes the exit status 3; the others are listed.
 
 Example:
   flatfs ls blocks
@@ -68,7 +68,7 @@ impl Ls {
                 match entry {
                     Ok(entry) => output.write(self.line(&entry)?.as_bytes())?,
                     Err(error) => {
-                        outcome = Outcome::Failure;
+                        outcome = Outcome::Failed;
                         report::error(&error.into());
                     }
                 }

@@ -20,7 +20,7 @@ mod verify;
 
 use clap::Subcommand;
 
-use crate::exit::{self, Outcome};
+use crate::exit::Outcome;
 
 /// A command, in the order of the help: blocks, contents of a store, whole stores, the program itself.
 #[derive(Debug, Subcommand)]
@@ -45,14 +45,6 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Returns the exit status if the command fails.
-    pub(crate) fn failure_status(&self) -> u8 {
-        match self {
-            Command::Has(_) => exit::CANNOT_TELL,
-            _ => exit::FAILED,
-        }
-    }
-
     /// Runs the command. `program` describes the whole program.
     ///
     /// # Errors

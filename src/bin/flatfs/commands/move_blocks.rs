@@ -32,7 +32,7 @@ are not blocks, blocks that differ from the block with the same key in NEW (one 
 short), and OLD/.quarantine if it has what a repair moved there. To empty OLD, move these files elsewhere \
 and run the command again.
 
-With --json it prints one object. Each item in \"skipped\" has \"path\" and \"why\" (one word).
+With --json it prints one object. Each item in \"skipped\" has \"path\" and \"reason\" (one word).
 
 Example:
   flatfs move ~/.ipfs/blocks /mnt/large/blocks")]

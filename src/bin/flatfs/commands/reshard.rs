@@ -32,7 +32,7 @@ make the exit status 1.
 kubo also has the shard function in the files `config` (Datastore.Spec, shardFunc) and `datastore_spec` of \
 its repo. Change both before you start kubo.
 
-With --json it prints one object. Each item in \"skipped\" has \"path\" and \"why\" (one word).
+With --json it prints one object. Each item in \"skipped\" has \"path\" and \"reason\" (one word).
 
 Example:
   flatfs reshard ~/.ipfs/blocks next-to-last/3")]

@@ -45,7 +45,7 @@ impl Rm {
             if !remove(store, key).await? && !self.force {
                 let dir = self.dir.display();
                 report::error(&anyhow!("{key} is not in the store {dir}"));
-                outcome = Outcome::Failure;
+                outcome = Outcome::Found;
             }
         }
         Ok(outcome)

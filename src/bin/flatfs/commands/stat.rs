@@ -27,7 +27,7 @@ are the sum of the sizes of the blocks. \"of 1,024\" is the number of shards tha
 
 Files that are not blocks are ignored, and so are blocks in the wrong shard, where no program finds them. \
 They are counted as ignored, and -v names them. A block whose size can't be read is reported and makes the \
-exit status 1; the others are counted. With --json, missing values are null.
+exit status 3; the others are counted. With --json, missing values are null.
 
 Example:
   flatfs stat blocks
@@ -126,7 +126,7 @@ async fn collect(store: &FlatFs) -> anyhow::Result<(Stats, Outcome)> {
                 stats.add(shard.dir(name), entry.size.unwrap_or(0));
             }
             Err(error) => {
-                outcome = Outcome::Failure;
+                outcome = Outcome::Failed;
                 report::error(&error.into());
             }
         }

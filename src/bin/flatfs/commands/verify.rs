@@ -10,7 +10,7 @@ use cid::Cid;
 use clap::Args;
 use ds_flatfs::Error;
 use ds_flatfs::maintenance::Progress;
-use ds_flatfs::maintenance::verify::{self, Finding, Findings, Repair, Summary};
+use ds_flatfs::maintenance::verify::{self, Finding, Findings, Remedy, Repair, Summary};
 use futures::StreamExt as _;
 use futures::stream::{self, Stream};
 use indicatif::HumanCount;
@@ -38,8 +38,11 @@ A block whose key is not a hash, or has a hash function that is not known, can't
 counts these blocks by hash function, and the exit status is 1 unless --allow-unchecked is given.
 
 With --repair, damaged blocks are moved to DIR/.quarantine, blocks in the wrong place to the right one, \
-and interrupted commits are completed. Nothing is overwritten or deleted. Then the blocks that the store \
-lacks are restored from the CARs that --from names, each checked against its hash.
+and interrupted commits are completed. Nothing is overwritten or deleted. Then the blocks that were \
+damaged or are lost are restored from the CARs that --from names, each checked against its hash. Other \
+blocks of a CAR are not taken: the store may have removed them on purpose since the backup was made. With \
+--all every block that is in a CAR and not in the store is restored: use it if files of the store are gone, \
+for example after the file system was repaired. The restored blocks are counted on one line.
 
 If SHARDING is missing or not valid, write the line that the store had into it. The names of the \
 directories show which one that is: if they are the two characters before the last one of the keys in \
@@ -50,18 +53,20 @@ With the right line, 'flatfs verify --quick DIR' finds no block misplaced.
 A block that is in quarantine and not in the store is lost, which is wrong until it is stored again. If \
 it is not needed, remove its file from DIR/.quarantine.
 
-With --json, each line has \"finding\" (the first word of the line without --json), \"wrong\", \"path\", \
+With --json, each line is a finding or a restored block, and has \"finding\" (the first word of the line without --json), \"wrong\", \"path\", \
 \"key\", \"cid\" (version 1, raw, as 'flatfs ls --cids' prints it), \"detail\", and what a repair did: \
 \"done\" and \"to\". Missing values are null. The last line has \"summary\" and \"seconds\".
 
-Exit status: 0 if nothing is wrong or everything was repaired; 1 if something is wrong, lost or unchecked, \
-or if it failed; 2 for wrong usage; 130 if interrupted. It can be interrupted at any time; run it again \
+Exit status: 0 if nothing is wrong or everything was repaired; 1 if something is wrong, lost or unchecked; \
+2 for wrong usage; 3 if it could not check or repair the store; 130 if interrupted. So a script that \
+repairs on 1 does not repair because the check has failed. It can be interrupted at any time; run it again \
 to complete the work.
 
 Example:
   flatfs verify blocks
+  flatfs verify blocks; [ $? -ne 1 ] || flatfs verify --repair --from backup.car blocks
   flatfs verify --json blocks | jq -r 'select(.wrong).cid'
-  flatfs verify --repair --from backup.car blocks")]
+  flatfs verify --repair --from backup.car --all blocks")]
 pub(crate) struct Verify {
     /// The store
     dir: PathBuf,
@@ -74,9 +79,12 @@ pub(crate) struct Verify {
     /// Repair what can be repaired
     #[arg(long)]
     repair: bool,
-    /// A CAR with good copies of blocks; '-' is standard input
+    /// A CAR with good copies of damaged or lost blocks; '-' is standard input
     #[arg(long, value_name = "CAR", requires = "repair")]
     from: Vec<PathBuf>,
+    /// Restore all blocks of the CARs that the store does not have
+    #[arg(long, requires = "from")]
+    all: bool,
     /// Exit with 0 even if blocks could not be checked
     #[arg(long)]
     allow_unchecked: bool,
@@ -100,18 +108,26 @@ impl Verify {
             output: Some(Output::stdout()),
             needs_reader: !self.repair,
         };
-        let mut failure = None;
+        let (mut failure, mut restored) = (None, 0);
         // After an error a repair still closes the store, so the stream is read to its end.
         while let Some(finding) = findings.next().await {
             match finding {
                 Ok(finding) => {
-                    let line = self.line(&finding)?;
-                    printer.print(&line)?;
+                    let is_restored = matches!(finding.remedy, Some(Remedy::Restored));
+                    restored += u64::from(is_restored);
+                    // A CAR may restore a whole store.
+                    if self.json || !is_restored {
+                        printer.print(&self.line(&finding)?)?;
+                    }
                 }
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
         let summary = findings.summary();
+        // Before the error: what was restored until then stays restored.
+        if restored > 0 && !self.json && !terminal::is_quiet() {
+            printer.print(&format!("restored: {}\n", text::blocks(restored)))?;
+        }
         if let Some(error) = failure {
             return Err(error.into());
         }
@@ -137,7 +153,8 @@ impl Verify {
             cars.push(BackupCar::open(path).await?);
         }
         let copies = stream::iter(cars).flat_map(BackupCar::blocks);
-        let repair = Repair::new(&self.dir).quick(self.quick).copies(copies);
+        let repair = Repair::new(&self.dir).quick(self.quick);
+        let repair = repair.copies(copies).lost_only(!self.all);
         Ok(repair.on_progress(callback).start().await?)
     }
 
@@ -237,7 +254,7 @@ struct SummaryJson<'a> {
 fn last_line(summary: &Summary, time: Duration) -> String {
     let found = summary.findings.iter();
     let found: Vec<String> = found
-        .map(|(name, count)| format!("{count} {name}"))
+        .map(|(name, count)| format!("{} {name}", HumanCount(*count)))
         .collect();
     let found = match found.is_empty() {
         true => "nothing found".to_owned(),
@@ -253,14 +270,14 @@ fn last_line(summary: &Summary, time: Duration) -> String {
 fn verdict(summary: &Summary) -> String {
     let wrong = match summary.wrong {
         0 => None,
-        wrong => Some(format!("{wrong} wrong")),
+        wrong => Some(format!("{} wrong", HumanCount(wrong))),
     };
     let unchecked = match summary.unchecked {
         0 => None,
         unchecked => {
             let functions = summary.unchecked_functions.iter();
             let functions: Vec<String> = functions
-                .map(|(function, count)| format!("{function}: {count}"))
+                .map(|(function, count)| format!("{function}: {}", HumanCount(*count)))
                 .collect();
             let blocks = text::blocks(unchecked);
             let functions = functions.join(", ");
