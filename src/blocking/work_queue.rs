@@ -20,10 +20,10 @@ use crate::sync::lock;
 /// A task that takes longer has waited for a disk and not for a processor, so more workers help.
 const SLOW_TASK: Duration = Duration::from_millis(1);
 
-/// Something to do. A task that is dropped before it ran tells its caller so by that.
+/// A task of the queue. If it is dropped before it has run, its caller gets an error.
 type Task = Box<dyn FnOnce() -> Option<Completion> + Send>;
 
-/// Tells the caller of a task how it ended.
+/// Sends the result of a task to its caller.
 type Completion = Box<dyn FnOnce() + Send>;
 
 /// A queue of tasks and the workers that run them, each a job on the blocking pool.
@@ -171,7 +171,7 @@ impl Worker {
         }
         state.workers += 1;
         drop(state);
-        // Without a runtime there is no other worker, but this one goes on.
+        // Without a runtime no other worker can be started, but this one continues.
         let _ = self.queue.start_worker();
     }
 }

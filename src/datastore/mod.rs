@@ -146,8 +146,8 @@ pub trait Datastore: fmt::Debug + Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, either all values are stored or none, as far as commits of this datastore are all
-    /// or nothing.
+    /// If the future is dropped, either all values are stored or none, provided that commits of this datastore are
+    /// all or nothing.
     async fn put_many(&self, mut puts: PutStream<'_>) -> Result<()> {
         let batch = self.batch().await?;
         while let Some((key, value)) = puts.try_next().await? {
@@ -166,8 +166,8 @@ pub trait Datastore: fmt::Debug + Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, either all values are deleted or none, as far as commits of this datastore are all
-    /// or nothing.
+    /// If the future is dropped, either all values are deleted or none, provided that commits of this datastore are
+    /// all or nothing.
     async fn delete_many(&self, mut keys: KeyStream<'_>) -> Result<()> {
         let batch = self.batch().await?;
         while let Some(key) = keys.next().await {

@@ -19,7 +19,7 @@ pub(super) fn rename_new(from: At<'_>, to: At<'_>) -> io::Result<()> {
     }
 }
 
-/// Flushes everything below `root`, one file after another. A file that vanishes meanwhile needs no
+/// Flushes everything below `root`, one file after another. A file that is removed during the walk needs no
 /// flush.
 pub(super) fn sync_all(disk: &OsDisk, root: &Path) -> io::Result<()> {
     for entry in disk.list(root).map_err(super::NotOpened::wrap)? {

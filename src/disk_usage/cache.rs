@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::format::{DISK_USAGE, Layout, usage_cache};
 use crate::observe::target;
 
-/// The cached disk usage, or `None` if there is none or it makes no sense.
+/// Returns the cached disk usage, or `None` if the file does not exist or is not valid.
 ///
 /// # Errors
 ///
-/// If the file is there and can't be read.
+/// Fails if the file exists and can't be read.
 pub(crate) fn read(disk: &dyn Disk, layout: &Layout) -> Result<Option<DiskUsage>> {
     let path = layout.at_root(DISK_USAGE);
     let figure = match if_there(disk.read_at_most(&path, usage_cache::MAX_LEN)) {

@@ -4,10 +4,11 @@
 //! not noted: the count will see it. A change in one that was counted is added to the total. In the directory
 //! that is being counted, the set of settled names tells for each file which of the two applies.
 //!
-//! The files of a directory are looked at in groups, and may change meanwhile, so the size that was seen may be
-//! that before or after a change. Then the group is settled at once, while no change is in progress. A change
-//! that has ended before has settled its file itself, with the size after it, and the size that was seen is
-//! dropped. Any other change begins later, and the size that was seen is the one before it.
+//! The files of a directory are examined in groups, and may change during that, so the size that was seen may
+//! be that before or after a change. Then the whole group is settled in one step, while no change is in
+//! progress. A change that has ended by then has settled its file itself, with the size after the change, and
+//! the size that was seen is dropped. Any other change begins later, and the size that was seen is the size
+//! before it.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -38,7 +39,7 @@ struct Current {
     hasher: RandomState,
 }
 
-/// What was seen of a file.
+/// The size of a file that was examined.
 struct Seen {
     /// The hash of its name.
     name: u64,
@@ -46,7 +47,7 @@ struct Seen {
 }
 
 impl Count {
-    /// Counts the files in the root. No directory may be created meanwhile.
+    /// Counts the files in the root. No directory may be created while this runs.
     pub(super) fn begin(disk: &dyn Disk, layout: &Layout) -> Result<Self> {
         let root = size(disk, layout.root())?.map_or(0, |stat| stat.len);
         let temp = size(disk, &layout.temp())?.map_or(0, |stat| stat.len);
@@ -97,7 +98,7 @@ impl Count {
         self.total
     }
 
-    /// Takes in a change of a file that was made while the count runs.
+    /// Adds a change of a file that was made while the count runs.
     pub(super) fn file(&mut self, shard: &str, name: &str, change: Change) {
         if self.pending.contains(shard) {
             return;
@@ -127,7 +128,7 @@ impl Count {
         hasher
     }
 
-    /// Adds what was seen of files that no change has settled meanwhile.
+    /// Adds the sizes of the examined files that no change has settled in the meantime.
     fn settle(&mut self, seen: &mut Vec<Seen>) {
         if let Some(current) = &mut self.current {
             current.settled.reserve(seen.len());
@@ -139,7 +140,7 @@ impl Count {
         }
     }
 
-    /// Takes in a shard directory that was created while the count runs. It is not among the pending ones.
+    /// Adds a shard directory that was created while the count runs. It is not among the pending ones.
     pub(super) fn new_dir(&mut self, shard: &str, change: Change) {
         self.dirs.insert(shard.to_owned(), change.after);
         self.grow(change.delta());
@@ -155,7 +156,7 @@ pub(crate) fn count_overhead(disk: &dyn Disk, layout: &Layout) -> Result<u64> {
     Ok(u64::try_from(count.total()).unwrap_or(0))
 }
 
-/// The number of files that are looked at before they are settled, which takes some 10 µs.
+/// The number of files that are examined before they are settled, which takes about 10 µs.
 const FILES_PER_SETTLE: usize = 256;
 
 /// Counts one of the directories that [`UsageTracker::begin_count`] returned, unless `stop` says to stop.

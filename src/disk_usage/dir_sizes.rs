@@ -1,8 +1,8 @@
-//! [`DirSizes`]: the sizes of directories as the disk usage has them, so that their growth can be added.
+//! [`DirSizes`]: the sizes of directories that are in the disk usage, so that their growth can be added.
 //!
-//! Directories grow as files come into them, on some file systems with each file. To look at a directory
-//! with each write would cost too much, so a write only marks its directory, and a refresh looks at the
-//! marked ones.
+//! Directories grow when files are added to them, on some file systems with each file. A stat of the
+//! directory with each write would cost too much, so a write only marks its directory, and a refresh stats
+//! the marked ones.
 
 use std::collections::HashMap;
 use std::sync::RwLock;
@@ -12,7 +12,7 @@ use super::signed;
 use crate::error::Result;
 use crate::sync::{read, write};
 
-/// The most directories that are known, for stores with a directory for each block.
+/// The maximum number of directories whose sizes are in memory, for stores with a directory for each block.
 const MAX_DIRS: usize = 1 << 16;
 
 #[derive(Debug, Default)]
@@ -32,8 +32,8 @@ struct DirSize {
 }
 
 impl DirSizes {
-    /// Notes the size of a directory that the figure has, when it is first looked at in a session: before
-    /// this session has changed anything in it.
+    /// Notes the size of a directory that is already in the figure. It is called at the first lookup of the
+    /// directory in a session, before the session changes anything in it.
     pub(super) fn note(&self, dir: &str, size: u64) {
         if !read(&self.dirs).contains_key(dir) {
             self.insert(dir, size, false);
@@ -58,8 +58,8 @@ impl DirSizes {
         dirs.insert(dir.to_owned(), size);
     }
 
-    /// Marks a directory in which something has changed. After the change: a refresh that takes the mark
-    /// away must see it.
+    /// Marks a directory in which something has changed. It must be called after the change, so that a
+    /// refresh that takes the mark away sees the change.
     pub(super) fn mark(&self, dir: &str) {
         if !self.mark_if_known(dir) {
             self.has_gaps.store(true, Ordering::SeqCst);
@@ -96,24 +96,24 @@ impl DirSizes {
         self.has_gaps.store(false, Ordering::SeqCst);
     }
 
-    /// Takes over the sizes with which the directories were counted.
+    /// Sets the sizes with which the directories were counted.
     pub(super) fn set_counted(&self, counted: &HashMap<String, u64>) {
         for (dir, size) in read(&self.dirs).iter() {
             if let Some(counted) = counted.get(dir) {
                 size.counted.store(*counted, Ordering::SeqCst);
-                // It may have grown while the count went on.
+                // The directory may have grown during the count.
                 size.is_marked.store(true, Ordering::SeqCst);
             }
         }
         self.is_due.store(true, Ordering::SeqCst);
     }
 
-    /// Looks at the marked directories. Returns by how much they have grown.
+    /// Stats the marked directories, and returns by how much they have grown.
     pub(super) fn refresh(&self, size_of: impl Fn(&str) -> Result<u64>) -> Result<i64> {
         self.is_due.store(false, Ordering::SeqCst);
         let mut growth = 0_i64;
         for (dir, size) in read(&self.dirs).iter() {
-            // Before the look: a change that comes later marks the directory anew.
+            // The mark is removed before the stat: a later change marks the directory again.
             if size.is_marked.swap(false, Ordering::SeqCst) {
                 let now = size_of(dir)?;
                 let before = size.counted.swap(now, Ordering::SeqCst);

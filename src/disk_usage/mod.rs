@@ -24,9 +24,9 @@ use crate::sync::{lock, read, write};
 
 /// The disk usage of an open store.
 ///
-/// For a count that runs at the same time, a step on disk and its change of the figure are one: steps run in
-/// [`track`](UsageTracker::track), which keeps the count from taking anything over while they run. So the
-/// count neither misses a change nor counts it twice.
+/// A step on disk and its change of the figure are atomic for a count that runs at the same time: steps run
+/// in [`track`](UsageTracker::track), and the count settles nothing while they run. So it neither misses a
+/// change nor counts it twice.
 #[derive(Debug)]
 pub(crate) struct UsageTracker {
     bytes: AtomicI64,
@@ -70,7 +70,7 @@ fn signed(bytes: u64) -> i64 {
 }
 
 impl UsageTracker {
-    /// A tracker that continues from this figure.
+    /// Creates a tracker that continues from this figure.
     pub(crate) fn new(figure: DiskUsage) -> Self {
         UsageTracker {
             bytes: AtomicI64::new(signed(figure.bytes)),
@@ -178,7 +178,7 @@ impl UsageTracker {
         self.apply(&[shard, ROOT], create, enter)
     }
 
-    /// Notes the size of a shard directory, when it is first looked at in a session.
+    /// Notes the size of a shard directory at its first lookup in a session.
     pub(crate) fn note_dir(&self, shard: &str, size: u64) {
         self.dirs.note(shard, size);
     }
@@ -191,14 +191,14 @@ impl UsageTracker {
         Ok(())
     }
 
-    /// Whether directories have changed since the last [refresh](UsageTracker::refresh_dirs).
+    /// Returns whether directories have changed since the last [refresh](UsageTracker::refresh_dirs).
     pub(crate) fn is_refresh_due(&self) -> bool {
         self.dirs.is_due()
     }
 
-    /// Takes the growth of the directories that have changed into the figure.
+    /// Adds the growth of the directories that have changed to the figure.
     pub(crate) fn refresh_dirs(&self, disk: &dyn Disk, layout: &Layout) -> Result<()> {
-        // Every write goes through it.
+        // Every write changes `.temp`.
         self.dirs.mark_if_known(TEMP);
         let growth = self.dirs.refresh(|dir| size_of(disk, layout, dir))?;
         self.add(growth);
@@ -213,7 +213,8 @@ impl UsageTracker {
     ) -> Result<()> {
         let counting = read(&self.count);
         let change = step()?;
-        // Also without a change of the figure: a new directory may have the size 0, and its parent grows.
+        // Marked even if the figure does not change: a new directory may have the size 0, and its parent
+        // grows.
         dirs.iter().for_each(|dir| self.dirs.mark(dir));
         if change == Change::NONE {
             return Ok(());
@@ -267,7 +268,7 @@ impl UsageTracker {
         *counting = None;
     }
 
-    /// Whether a count is running.
+    /// Returns whether a count is running.
     #[cfg(test)]
     pub(crate) fn is_counting(&self) -> bool {
         let counting = read(&self.count);
@@ -293,10 +294,10 @@ impl UsageTracker {
     }
 }
 
-/// How the sizes of directories name the root.
+/// The name of the root in [`DirSizes`].
 const ROOT: &str = "";
 
-/// The size of a directory, 0 if it has gone.
+/// Returns the size of a directory, 0 if it does not exist any more.
 fn size_of(disk: &dyn Disk, layout: &Layout, dir: &str) -> Result<u64> {
     let path = match dir {
         ROOT => layout.root().to_owned(),

@@ -8,8 +8,8 @@
 //! /repo/flatfs/shard/resharding/1 from next-to-last/2 to prefix/3; run "flatfs reshard" again to complete it
 //! ```
 //!
-//! A re-sharding that was interrupted and goes on to another function has moved blocks to where an earlier
-//! function says. Version 2 of the line names these functions:
+//! If an interrupted re-sharding is resumed with another function, some blocks are already where an earlier
+//! function places them. Version 2 of the line names these functions:
 //!
 //! ```text
 //! /repo/flatfs/shard/resharding/2 from next-to-last/2 via prefix/3 to suffix/2; run "flatfs reshard" …
@@ -19,14 +19,14 @@ use super::shard::Shard;
 use crate::error::{Error, Result};
 
 const MAGIC: &str = "/repo/flatfs/shard/resharding/";
-/// From one function to another one.
+/// The version of a marker without functions in between.
 const DIRECT: u32 = 1;
-/// By way of others.
+/// The version of a marker with functions in between.
 const VIA_OTHERS: u32 = 2;
 const ADVICE: &str = r#"run "flatfs reshard" again to complete it"#;
 
-/// A change of a store's shard function that is under way, or was interrupted. Each block is where one of
-/// its functions says.
+/// A change of a store's shard function that is in progress, or was interrupted. Each block is where one of
+/// its functions places it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReshardMarker {
     /// The function that the store had.
@@ -37,13 +37,13 @@ pub(crate) struct ReshardMarker {
 }
 
 impl ReshardMarker {
-    /// A re-sharding that begins.
+    /// Returns the marker of a new re-sharding.
     pub(crate) fn new(from: Shard, to: Shard) -> Self {
         let via = Vec::new();
         ReshardMarker { from, via, to }
     }
 
-    /// Returns the marker of a re-sharding that goes on to `to`.
+    /// Returns the marker of this re-sharding when it is resumed with the function `to`.
     pub(crate) fn resumed(mut self, to: Shard) -> Self {
         if self.to != to && !self.sources().any(|source| source == self.to) {
             self.via.push(self.to);
@@ -66,11 +66,11 @@ impl ReshardMarker {
         format!("{MAGIC}{VIA_OTHERS} from {from} via {via} to {to}; {ADVICE}\n")
     }
 
-    /// Reads a marker. Returns `None` if the text isn't one, and should be a shard function.
+    /// Parses a marker. Returns `None` if the text is not a marker, and should be a shard function.
     ///
     /// # Errors
     ///
-    /// The version that the marker names if it is unknown, otherwise [`Error::InvalidShard`].
+    /// Returns the version of the marker if it is unknown, otherwise [`Error::InvalidShard`].
     pub(crate) fn decode(text: &str) -> Result<Option<Self>, UnreadableMarker> {
         let Some(text) = text.trim().strip_prefix(MAGIC) else {
             return Ok(None);
@@ -104,7 +104,7 @@ fn parse(shard: &str) -> Result<Shard, UnreadableMarker> {
     shard.parse().map_err(UnreadableMarker::Damaged)
 }
 
-/// Why a marker can't be followed.
+/// The reason why a marker can't be read.
 #[derive(Debug)]
 pub(crate) enum UnreadableMarker {
     /// It has a version that this code does not know.

@@ -31,8 +31,8 @@ use crate::walk::{RootEntries, RootEntry, ShardDir};
 ///
 /// # Errors
 ///
-/// [`Error::InvalidShard`] if `prefix_len` is 0 or more than 255, [`Error::NotConvertible`] if an entry
-/// does not fit, [`Error::Exists`] or [`Error::ShardMismatch`] if the directory is a store already,
+/// Returns [`Error::InvalidShard`] if `prefix_len` is 0 or more than 255, [`Error::NotConvertible`] if an
+/// entry does not fit, [`Error::Exists`] or [`Error::ShardMismatch`] if the directory is a store already,
 /// [`Error::NotAStore`] if it is neither, [`Error::Unexpected`], [`Error::Locked`] and [`Error::Io`].
 ///
 /// # Cancel safety
@@ -41,8 +41,8 @@ use crate::walk::{RootEntries, RootEntry, ShardDir};
 ///
 /// # Durability
 ///
-/// The store survives a power cut after the return. After one during the conversion the directory is a
-/// store, or of version 0 as before.
+/// The store survives a power cut after the call has returned. After a power cut during the conversion the
+/// directory is a store, or of version 0 as before.
 pub async fn upgrade(dir: impl AsRef<Path>, prefix_len: usize) -> Result<()> {
     let shard = Shard::prefix(prefix_len)?;
     let opening = Opener::of(dir.as_ref()).await?;
@@ -58,7 +58,7 @@ pub async fn upgrade(dir: impl AsRef<Path>, prefix_len: usize) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`Error::NotConvertible`] if the shard function is another one or `.temp` is not empty,
+/// Returns [`Error::NotConvertible`] if the shard function is not `prefix/n` or `.temp` is not empty,
 /// [`Error::NotAStore`], [`Error::InvalidShard`], [`Error::Locked`] if a writer has it open, and
 /// [`Error::Io`].
 ///
@@ -68,15 +68,15 @@ pub async fn upgrade(dir: impl AsRef<Path>, prefix_len: usize) -> Result<()> {
 ///
 /// # Durability
 ///
-/// The downgrade survives a power cut after the return. After one during it the directory is of version 0, or
-/// a store as before, which counts its disk usage when it is next opened.
+/// The downgrade survives a power cut after the call has returned. After a power cut during the call the
+/// directory is of version 0, or a store as before, which counts its disk usage when it is next opened.
 pub async fn downgrade(dir: impl AsRef<Path>) -> Result<()> {
     let opening = Opener::of(dir.as_ref()).await?;
     blocking::run(move || to_version_0(&opening)).await
 }
 
 pub(crate) fn to_version_1(opening: &Opener, shard: Shard) -> Result<()> {
-    // Before the lock, which creates a file: a directory that is refused stays as it is.
+    // Checked before the lock is taken, which creates a file: a directory that is refused stays unchanged.
     check_version_0(opening, shard)?;
     let _lock = opening.lock()?;
     check_version_0(opening, shard)?;
@@ -90,8 +90,8 @@ pub(crate) fn to_version_0(opening: &Opener) -> Result<()> {
     check_nothing_in_flight(opening)?;
     opening.forget_disk_usage()?;
     opening.remove_file(UNCLEAN)?;
-    // Before the SHARDING: this fails if something has come into .temp since the check, and then the
-    // directory is still a store.
+    // `.temp` is removed before `SHARDING`: if another program has created something in it since the check,
+    // this fails and the directory is still a store.
     let temp = opening.root.join(TEMP);
     if_there(opening.disk.remove_dir(&temp)).map_err(|error| Error::io("remove", temp, error))?;
     opening.remove_file(SHARDING)?;
@@ -120,8 +120,8 @@ fn is_prefix(shard: Shard) -> bool {
     Shard::prefix(shard.length()).is_ok_and(|prefix| prefix == shard)
 }
 
-/// A program that knows version 0 only would never apply a pending commit, and may take the blocks of a
-/// batch that was not committed for blocks of the store.
+/// Checks that `.temp` is empty. A program that knows only version 0 would never apply a pending commit, and
+/// could take the blocks of an uncommitted batch for blocks of the store.
 fn check_nothing_in_flight(opening: &Opener) -> Result<()> {
     let temp = opening.root.join(TEMP);
     let Some(mut entries) = list_if_there(opening, &temp)? else {

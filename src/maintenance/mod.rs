@@ -1,9 +1,9 @@
 //! Tools for whole stores, which an operator runs while no node uses the store.
 //!
 //! Each tool takes the path of a store and locks the store, so that no writer can have it open at the same
-//! time. Only `verify::Verify` changes nothing and takes no lock. The tools print nothing: pass a callback
-//! to get their [`Progress`], which can also stop them. A tool that was stopped, whose future was dropped, or
-//! whose process was killed loses nothing; the same call completes the work.
+//! time. Only `verify::Verify` changes nothing and takes no lock. The tools print nothing: pass a callback to
+//! get their [`Progress`], which can also stop them. A tool that was stopped, whose future was dropped, or
+//! whose process was killed loses no block; the same call completes the work.
 //!
 //! | tool | job |
 //! | --- | --- |

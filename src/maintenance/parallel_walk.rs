@@ -1,9 +1,9 @@
 //! A walk over all shard directories of a store by several jobs at once.
 //!
-//! The jobs share one listing and take some hundred entries at a time. So memory doesn't grow with the
-//! store, and all jobs have work even if all blocks are in one directory. A tool may move entries away
-//! while the walk goes on, and into directories that the walk has yet to come to. What a listing misses
-//! because of that, the next pass finds: the walk is over when a whole pass had nothing to change.
+//! The jobs share one listing and take some hundred entries at a time. So memory doesn't grow with the store,
+//! and all jobs have work even if all blocks are in one directory. A tool may move entries during the walk,
+//! even into directories that the walk has not reached yet. The next pass finds what a listing has missed
+//! because of that: the walk ends when a whole pass has changed nothing.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -29,7 +29,7 @@ const MAX_ENTRIES_PER_TURN: usize = 512;
 
 /// What a tool does with the blocks of each shard directory.
 pub(super) trait BlockVisitor: Send + Sync + 'static {
-    /// What one job gathers over several shards.
+    /// The blocks that one job gathers over several shards.
     type Gathered<'a>
     where
         Self: 'a;
@@ -39,17 +39,16 @@ pub(super) trait BlockVisitor: Send + Sync + 'static {
 
     fn state(&self) -> &ToolState;
 
-    /// Returns what a job begins with, which is empty.
+    /// Returns an empty collection, with which a job begins.
     fn gather(&self) -> Self::Gathered<'_>;
 
-    /// Does the work for some blocks of a shard, or gathers them. Returns how many of them it changed.
+    /// Processes some blocks of a shard, or gathers them. Returns how many of them it changed.
     fn visit<'a>(&'a self, blocks: ShardBlocks, gathered: &mut Self::Gathered<'a>) -> Result<u64>;
 
-    /// Does the work for what is still gathered when a job has come to its end. Returns how many blocks it
-    /// changed.
+    /// Processes the blocks that are still gathered at the end of a job. Returns how many of them it changed.
     fn finish_gathered(&self, gathered: Self::Gathered<'_>) -> Result<u64>;
 
-    /// Deals with the quarantine directory. It may stay where it is.
+    /// Processes the quarantine directory. The default leaves it where it is.
     fn visit_quarantine(&self, dir: &Path) -> Result<()> {
         let _ = dir;
         Ok(())
@@ -63,7 +62,7 @@ pub(super) struct ShardBlocks {
     pub(super) blocks: Vec<BlockKey>,
 }
 
-/// Shows all blocks of the store to the visitor, pass after pass, until a pass has changed nothing.
+/// Passes all blocks of the store to the visitor, again and again until a whole pass has changed nothing.
 pub(super) async fn visit_blocks(visitor: &Arc<impl BlockVisitor>) -> Result<()> {
     let counter = Arc::clone(visitor);
     blocking::run(move || {
@@ -75,7 +74,7 @@ pub(super) async fn visit_blocks(visitor: &Arc<impl BlockVisitor>) -> Result<()>
     })
     .await?;
     loop {
-        // Each pass comes to everything that is skipped, so only that of the last pass counts.
+        // Each pass finds all skipped entries, so only those of the last pass count.
         visitor.state().take_skipped();
         if pass(visitor).await? == 0 {
             return Ok(());
@@ -94,10 +93,10 @@ async fn pass(visitor: &Arc<impl BlockVisitor>) -> Result<u64> {
             result.inspect_err(|_| visitor.state().stop())
         })
     });
-    // Wait for all jobs: none may go on when the caller learns of an error.
+    // Wait for all jobs: none may still run when the caller gets an error.
     let (done, mut failed): (Vec<_>, Vec<_>) =
         join_all(jobs).await.into_iter().partition(Result::is_ok);
-    // A job that was only told to stop doesn't know why.
+    // A job that was only stopped by another one doesn't have the cause.
     failed.sort_by_key(|failure| matches!(failure, Err(Error::Stopped)));
     failed.into_iter().chain(done).sum()
 }
@@ -124,7 +123,7 @@ struct ShardEntries {
     entries: Vec<(OsString, Kind)>,
 }
 
-/// Takes some entries of one shard directory from the walk; `None` at the end.
+/// Takes some entries of one shard directory from the walk. Returns `None` at the end.
 fn next_entries(walk: &mut Walk, visitor: &impl BlockVisitor) -> Result<Option<ShardEntries>> {
     let mut taken: Option<ShardEntries> = None;
     while let Some(item) = walk.next()? {
@@ -191,7 +190,7 @@ pub(super) fn remove_empty_shards(disk: &dyn Disk, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes a directory unless something is in it. Returns whether it is gone.
+/// Removes a directory if it is empty. Returns whether it does not exist any more.
 pub(super) fn remove_if_empty(disk: &dyn Disk, dir: &Path) -> Result<bool> {
     match if_there(disk.remove_dir(dir)) {
         Err(error) if is_in_use(&error) => Ok(false),
@@ -202,7 +201,7 @@ pub(super) fn remove_if_empty(disk: &dyn Disk, dir: &Path) -> Result<bool> {
     }
 }
 
-/// Whether something is in a directory, or mounted on it.
+/// Returns whether the error says that a directory is not empty, or that something is mounted on it.
 fn is_in_use(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, ResourceBusy};
     matches!(

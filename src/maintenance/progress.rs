@@ -1,27 +1,27 @@
-//! How a tool reports its progress, and is told to stop.
+//! How a tool reports its progress, and how it is stopped.
 
 use std::fmt;
 use std::ops::ControlFlow;
 
 use crate::error::{Error, Result};
 
-/// How far a tool is.
+/// The progress of a tool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
     /// The number of blocks that are done.
     pub blocks: u64,
-    /// The bytes of the blocks that are done, as far as the tool had to know their sizes.
+    /// The bytes of the blocks that are done. Blocks whose sizes the tool did not need are not included.
     pub bytes: u64,
-    /// The number of shard directories that are done. If the blocks are spread evenly, as hashes are, it
-    /// tells how much is left without a count of the blocks.
+    /// The number of shard directories that are done. If the blocks are spread evenly, as hashes are, this
+    /// shows how much is left without a count of the blocks.
     pub shards: u64,
     /// The number of shard directories in the store.
     pub total_shards: u64,
 }
 
-/// The callback that gets a tool's progress now and then, if there is one. It stops the tool by
-/// [`Break`](ControlFlow::Break).
+/// The callback that gets a tool's progress from time to time, if there is one. It stops the tool by
+/// returning [`Break`](ControlFlow::Break).
 ///
 /// It is called on a thread where it may block, but the tool waits for it.
 pub(crate) struct ProgressCallback(Option<Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>>);
@@ -35,11 +35,11 @@ impl ProgressCallback {
         ProgressCallback(Some(Box::new(call)))
     }
 
-    /// Reports how far the tool is.
+    /// Reports the progress of the tool.
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`] if the callback asks the tool to stop.
+    /// Returns [`Error::Stopped`] if the callback asks the tool to stop.
     pub(crate) fn report(&mut self, progress: Progress) -> Result<()> {
         match self.0.as_mut().map(|call| call(progress)) {
             Some(ControlFlow::Break(())) => Err(Error::Stopped),

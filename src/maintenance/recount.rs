@@ -18,7 +18,7 @@ use crate::store::{Opener, Purpose, Store};
 /// after a crash. This function is for other cases: files that another program has added or removed, and
 /// figures of go-ds-flatfs that are approximate, or stale after it has crashed.
 ///
-/// `watch` is called with the progress now and then, and stops the count by returning
+/// `watch` is called with the progress from time to time, and stops the count by returning
 /// [`Break`](ControlFlow::Break). The number of bytes is not known before the end.
 ///
 /// ```no_run
@@ -36,8 +36,8 @@ use crate::store::{Opener, Purpose, Store};
 ///
 /// # Errors
 ///
-/// [`Error::Stopped`] if `watch` stopped it; as for [`open`](crate::Options::open) and
-/// [`close`](crate::FlatFs::close); and [`Error::Io`] if something can't be listed or sized.
+/// Returns [`Error::Stopped`] if `watch` stopped the count; the errors of [`open`](crate::Options::open) and
+/// [`close`](crate::FlatFs::close); and [`Error::Io`] if an entry can't be listed or its size can't be read.
 ///
 /// # Cancel safety
 ///

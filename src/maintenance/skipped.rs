@@ -1,25 +1,25 @@
-//! What a tool leaves where it is, and why.
+//! [`Skipped`]: an entry that a tool leaves where it is, and the reason.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Something that a tool left where it was.
+/// An entry that a tool left where it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Where it is.
+    /// The path of the entry.
     pub path: PathBuf,
-    /// Why the tool left it there.
+    /// The reason why the tool left it there.
     pub reason: SkipReason,
 }
 
-/// Why a tool left something where it was.
+/// The reason why a tool left an entry where it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SkipReason {
     /// It is not a part of a datastore.
     Foreign,
-    /// Another block with the same key is in its place, and the two differ. One of them may be cut short.
+    /// Another block with the same key is at its path, and the two differ. One of them may be truncated.
     Differs,
     /// It is in a shard directory that is not its own, and its own has a block with the same key.
     Misplaced,
@@ -49,7 +49,7 @@ impl SkipReason {
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            SkipReason::Foreign => "it is no part of a datastore",
+            SkipReason::Foreign => "it is not part of a datastore",
             SkipReason::Differs => "the block of the same key that is in its place differs from it",
             SkipReason::Misplaced => {
                 "it is in a shard that is not its own, where its key has a block too"
@@ -62,13 +62,14 @@ impl fmt::Display for SkipReason {
     }
 }
 
-/// What a tool has skipped: the first things, and how many there are. It may be a whole store.
+/// The entries that a tool has skipped: the first of them, and the number of all, because a whole store may
+/// be skipped.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SkippedList {
     pub(super) first: Vec<Skipped>,
-    /// How many there are, without the left-over files.
+    /// The number of all entries, without the left-over files.
     pub(super) count: u64,
-    /// The first left-over files. They are not data, so they are no failure of the tool.
+    /// The first left-over files. They contain no data of the store, so it is not a failure to skip them.
     pub(super) left_over: Vec<Skipped>,
     pub(super) left_over_count: u64,
 }

@@ -9,7 +9,7 @@ use super::skipped::{SkipReason, SkippedList};
 use crate::error::{Error, Result};
 use crate::sync::lock;
 
-/// How far a tool is, what it has skipped, and whether it is to stop.
+/// The progress of a tool, what it has skipped, and whether it is to stop.
 #[derive(Debug)]
 pub(super) struct ToolState {
     stopped: AtomicBool,
@@ -40,7 +40,7 @@ impl ToolState {
 
     /// # Errors
     ///
-    /// [`Error::Stopped`] if the tool is to stop.
+    /// Returns [`Error::Stopped`] if the tool is to stop.
     pub(super) fn check(&self) -> Result<()> {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(Error::Stopped);
@@ -52,7 +52,7 @@ impl ToolState {
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`] if the callback asks the tool to stop. The change is made all the same.
+    /// Returns [`Error::Stopped`] if the callback asks the tool to stop. The change is made nevertheless.
     pub(super) fn advance(&self, change: impl FnOnce(&mut Progress)) -> Result<()> {
         let mut reported = lock(&self.progress);
         change(&mut reported.progress);
@@ -64,12 +64,12 @@ impl ToolState {
         lock(&self.progress).progress
     }
 
-    /// Notes something that the tool leaves where it is.
+    /// Notes an entry that the tool leaves where it is.
     pub(super) fn skip(&self, path: PathBuf, reason: SkipReason) {
         lock(&self.skipped).add(path, reason);
     }
 
-    /// Takes what was skipped since this was last called.
+    /// Takes the entries that were skipped since the last call.
     pub(super) fn take_skipped(&self) -> SkippedList {
         std::mem::take(&mut lock(&self.skipped))
     }

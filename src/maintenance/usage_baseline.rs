@@ -24,7 +24,7 @@ impl UsageBaseline {
     }
 
     /// Sets the disk usage after the tool has changed the blocks by this number of bytes. The part that is
-    /// not blocks is counted.
+    /// not blocks is counted again.
     pub(super) fn after(self, store: &Store, blocks: i64) -> Result<()> {
         let overhead = disk_usage::count_overhead(store.blocks.disk(), store.blocks.layout())?;
         let old = self.figure.bytes.saturating_sub(self.overhead);

@@ -39,7 +39,8 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// Results can be the errors of [`get`](FlatFs::get). Each is about its key alone, and the stream goes on.
+    /// Results can be the errors of [`get`](FlatFs::get). Each is about its key alone, and the stream
+    /// continues.
     ///
     /// # Cancel safety
     ///

@@ -85,7 +85,7 @@ impl FlatFs {
     /// ones keep the names in the directory that they are reading.
     ///
     /// Files that are not blocks are left out with a warning in the log. A block or a shard directory that can't be
-    /// read is an error in the stream, and the stream goes on.
+    /// read is an error in the stream, and the stream continues.
     ///
     /// An entry that is put or deleted while the query runs may be in the stream or not.
     ///

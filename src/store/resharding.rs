@@ -1,5 +1,5 @@
-//! The steps of a re-sharding that change what a store is: `SHARDING` says that it is running, and at the
-//! end which function the store has.
+//! The steps of a re-sharding that change `SHARDING`: at the beginning it gets the marker of the re-sharding,
+//! and at the end the new function.
 
 use super::create::{publish_readme, publish_sharding};
 use super::opener::{DirState, Opener};
@@ -11,11 +11,11 @@ use crate::format::ReshardMarker;
 use crate::format::Shard;
 
 impl Opener {
-    /// Opens a store to re-shard it, and returns the marker to write; `None` if it has the function
-    /// already. Pending commits are applied first.
+    /// Opens a store to re-shard it, and returns the marker to write. Returns `None` if the store has the
+    /// function already. Pending commits are applied first.
     ///
-    /// A re-sharding that was interrupted is resumed, also to another function than before: the marker
-    /// remembers where blocks may be.
+    /// An interrupted re-sharding is resumed, even with a different function: the marker names all functions
+    /// by which blocks may be placed.
     pub(crate) fn open_to_reshard(self, to: Shard) -> Result<Option<(Store, ReshardMarker)>> {
         match self.look()? {
             DirState::Store(found) if found == to => {
@@ -27,7 +27,7 @@ impl Opener {
             state => return Err(self.refusal(&state)),
         }
         let lock = self.lock()?;
-        // Once more: until the lock was taken, another process could change it.
+        // Looked up again, because another process could change it until the lock was taken.
         match self.look()? {
             DirState::Store(found) if found == to => Ok(None),
             DirState::Store(from) => {
@@ -45,14 +45,14 @@ impl Opener {
 }
 
 impl Store {
-    /// Says in `SHARDING` that a re-sharding is running. That is durable before the first block moves: no other
+    /// Writes the marker of the re-sharding to `SHARDING`. It is durable before the first block moves: no other
     /// program may open the store while blocks are in the directories of two functions.
     pub(crate) fn begin_resharding(&self, resharding: &ReshardMarker) -> Result<()> {
         self.write_sharding(&resharding.encode())
     }
 
-    /// Says in `SHARDING` that every block is where the new function says. The moves are durable before that: a power
-    /// cut must not leave blocks where the function in `SHARDING` does not find them.
+    /// Writes the new function to `SHARDING`, after all moves are durable: a power cut must not leave blocks where
+    /// the function in `SHARDING` does not find them.
     pub(crate) fn finish_resharding(&self, resharding: &ReshardMarker) -> Result<()> {
         self.blocks.flusher().flush_all()?;
         let (from, to) = (resharding.from, resharding.to);
@@ -61,7 +61,7 @@ impl Store {
             let temp = self.blocks.temp_files().next();
             publish_readme(self.blocks.disk(), &temp, self.blocks.layout().root())?;
         } else if from == default {
-            // It describes the old function.
+            // The note describes the old function.
             let readme = self.blocks.layout().at_root(README);
             if_there(self.blocks.disk().remove_file(&readme))
                 .map_err(|error| Error::io("remove", readme, error))?;

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::disk::Kind;
 use crate::format::{self, BlockKey, SET_ASIDE};
 
-/// What an entry of a shard directory is, by its name and its kind. Whether a block is in the right shard
-/// directory is for the caller to tell.
+/// What an entry of a shard directory is, by its name and its kind. The caller checks whether a block is in
+/// its own shard directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum EntryRole {
     /// A regular file with the name of a block.
@@ -17,14 +17,14 @@ pub(crate) enum EntryRole {
     /// A temp file of an old version of go-ds-flatfs, which wrote them beside the blocks.
     #[cfg_attr(not(feature = "verify"), allow(dead_code))]
     LeftOver,
-    /// A block that a re-sharding set aside, since it was in the way of another one.
+    /// A block that a re-sharding set aside, because it was in the way of another one.
     SetAside,
     /// Not a part of a datastore.
     Foreign,
 }
 
 impl EntryRole {
-    /// Tells what an entry is.
+    /// Returns the role of an entry.
     pub(crate) fn of(name: &OsStr, kind: Kind) -> Self {
         match (BlockKey::of_file(name), kind) {
             (Some(block), Kind::File) => EntryRole::Block(block),

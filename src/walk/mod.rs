@@ -1,12 +1,12 @@
 //! The walk over the directories of a store: the root, the shard directories in it, and their entries.
 //!
-//! Everything that looks at a whole store reads its directories here: queries, the tools for whole
-//! stores, verification and the count of the disk usage. So all of them agree on what is a shard
-//! directory, what is a block and what is foreign.
+//! All code that examines a whole store reads its directories here: queries, the tools for whole stores,
+//! verification and the count of the disk usage. So all of them agree on which entries are shard directories,
+//! blocks or foreign.
 //!
-//! A [`Walk`] shows each entry where the listing has it, without a copy of its name. Several walks may
-//! share one [`Root`]: then each shard directory goes to one of them. What a caller needs alone, it takes
-//! alone: [`RootEntries`], and the entries of one [`ShardDir`].
+//! A [`Walk`] borrows each entry from the listing, without a copy of its name. Several walks may share one
+//! [`Root`]: then each shard directory goes to one of them. A caller that needs only a part can use
+//! [`RootEntries`] or one [`ShardDir`] by itself.
 
 mod entry;
 mod root;
@@ -21,7 +21,7 @@ pub(crate) use self::shard_dir::{Listings, ShardDir};
 use crate::disk::CurrentEntry;
 use crate::error::{Error, Result};
 
-/// A walk over the directories of a store, as far as no other walk of the same root takes them.
+/// A walk over the directories of a store, without those that another walk of the same root takes.
 ///
 /// Between two calls it keeps at most two listings open, or has their names in [memory](Listings).
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Walk {
     current: Option<ShardDir>,
 }
 
-/// What a walk comes to.
+/// An item of a walk.
 pub(crate) enum WalkItem<'a> {
     /// An entry of the root that is not a shard directory.
     Root(RootEntry),
@@ -41,11 +41,11 @@ pub(crate) enum WalkItem<'a> {
     Entry(&'a ShardDir, CurrentEntry<'a>),
     /// The end of a shard directory.
     Leave,
-    /// A shard directory that can't be read, or not to its end. The walk goes on with the next one.
+    /// A shard directory that can't be read, or not to its end. The walk continues with the next one.
     Unreadable {
         /// Its path.
         dir: PathBuf,
-        /// What went wrong, with the same path.
+        /// The error, with the same path.
         error: Error,
     },
 }
@@ -65,11 +65,11 @@ impl Walk {
         Walk::new(Arc::clone(&self.root), listings)
     }
 
-    /// Goes on to the next item; `None` at the end.
+    /// Moves to the next item and returns it, or `None` at the end.
     ///
     /// # Errors
     ///
-    /// If the root can't be listed, which ends all walks that share it.
+    /// Fails if the root can't be listed, which ends all walks that share it.
     pub(crate) fn next(&mut self) -> Result<Option<WalkItem<'_>>> {
         let Some(dir) = &mut self.current else {
             return self.next_at_root();
@@ -92,7 +92,7 @@ impl Walk {
     }
 
     fn next_at_root(&mut self) -> Result<Option<WalkItem<'_>>> {
-        // A shard directory that went after the root listed it is passed over.
+        // A shard directory that was removed after the root was listed is skipped.
         while let Some(entry) = self.root.next(self.listings)? {
             let (RootRole::Shard, Some(name)) = (entry.role, entry.name.to_str()) else {
                 return Ok(Some(WalkItem::Root(entry)));

@@ -28,7 +28,7 @@ pub(crate) enum RootRole {
     Shard,
     /// A symbolic link or a special file that has the name of a shard directory.
     ShardObstacle,
-    /// Something else whose name begins with a dot. Readers pass over it.
+    /// Something else whose name begins with a dot. Readers ignore it.
     Hidden,
     /// Not a part of a datastore.
     Foreign,
@@ -44,7 +44,7 @@ impl RootEntry {
         self.role == RootRole::Shard
     }
 
-    /// Whether the name begins with a dot.
+    /// Returns whether the name begins with a dot.
     pub(crate) fn is_hidden(&self) -> bool {
         is_hidden(&self.name)
     }
@@ -68,7 +68,7 @@ fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }
 
-/// Returns the kind that one of the store's own files and directories is of.
+/// Returns the kind that an entry must have if its name is one of the store's own files and directories.
 fn expected_of_own(name: &OsStr) -> Option<Kind> {
     let is_one_of = |names: &[&str]| names.iter().any(|own| name == *own);
     if is_one_of(&[SHARDING, README, DISK_USAGE, LOCK, UNCLEAN]) {
@@ -131,8 +131,8 @@ pub(crate) fn count_shards(disk: &dyn Disk, root: &Path) -> Result<u64> {
     shard_dirs(disk, root)?.try_fold(0, |count, dir| dir.map(|_| count + 1))
 }
 
-/// The root of a store for one or more [walks](super::Walk). It is listed once, when the first one
-/// begins, and each entry goes to the walk that asks next.
+/// The root of a store for one or more [walks](super::Walk). It is listed once, when the first walk begins,
+/// and each entry goes to the walk that asks next.
 pub(crate) struct Root {
     disk: Arc<dyn Disk>,
     path: PathBuf,
@@ -155,7 +155,7 @@ impl Root {
         &self.path
     }
 
-    /// Takes the next entry, which no other walk comes to.
+    /// Takes the next entry, which no other walk gets.
     pub(super) fn next(&self, listings: Listings) -> Result<Option<RootEntry>> {
         let mut rest = lock(&self.rest);
         let entry = self.next_of(&mut rest, listings).transpose();
@@ -179,7 +179,7 @@ impl Root {
         }
     }
 
-    /// Lists a shard directory; `None` if it has gone.
+    /// Lists a shard directory. Returns `None` if it does not exist any more.
     pub(super) fn open(&self, name: &str, listings: Listings) -> Result<Option<ShardDir>> {
         let dir = ShardDir::open(&*self.disk, &self.path, name)?;
         Ok(match listings {

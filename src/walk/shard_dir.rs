@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::disk::{CurrentEntry, Disk, Kind, Listing, if_there};
 use crate::error::{Error, Result};
 
-/// Where a walk has the rest of a directory between two calls.
+/// Where a walk has the remaining entries of a directory between two calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listings {
     /// On disk: the directory stays open, and no names are in memory.
@@ -15,7 +15,7 @@ pub(crate) enum Listings {
     InMemory,
 }
 
-/// A directory of the root that is being listed, most often a shard directory.
+/// A directory of the root that is being listed, usually a shard directory.
 #[derive(Debug)]
 pub(crate) struct ShardDir {
     name: Arc<str>,
@@ -24,7 +24,7 @@ pub(crate) struct ShardDir {
 }
 
 impl ShardDir {
-    /// Lists the directory `name` of a root; `None` if it has gone.
+    /// Lists the directory `name` of a root. Returns `None` if it does not exist any more.
     pub(crate) fn open(disk: &dyn Disk, root: &Path, name: &str) -> Result<Option<Self>> {
         let path = root.join(name);
         let listing =
@@ -49,20 +49,20 @@ impl ShardDir {
         &self.path
     }
 
-    /// Goes on to the next entry and returns it; `None` at the end, and after an error.
+    /// Moves to the next entry and returns it, or `None` at the end and after an error.
     pub(crate) fn next_entry(&mut self) -> Result<Option<CurrentEntry<'_>>> {
         let kind = self.advance()?;
         Ok(kind.map(|kind| self.current(kind)))
     }
 
-    /// Goes on to the next entry.
+    /// Moves to the next entry.
     pub(super) fn advance(&mut self) -> Result<Option<Kind>> {
         let path = &self.path;
         let entry = self.listing.advance();
         entry.map_err(|error| Error::io("list", path, error))
     }
 
-    /// The entry that it is at, which is of this kind.
+    /// Returns the current entry, which is of this kind.
     pub(super) fn current(&self, kind: Kind) -> CurrentEntry<'_> {
         self.listing.current(kind)
     }

@@ -178,7 +178,7 @@ async fn lifecycle(store: &FlatFs, reports: &Collected) {
     assert_eq!(opened.spans, ["open"]);
     let query = reports.only("ds_flatfs::query", "query");
     query.has("DEBUG", &[("query", "prefix /, keys only")]);
-    let foreign = "ignoring what is no part of a datastore";
+    let foreign = "ignoring an entry that is not part of a datastore";
     let foreign = reports.only("ds_flatfs::query", foreign);
     foreign.has("WARN", &[("path", &format!("{path}/FOREIGN.txt"))]);
     let synced = reports.only("ds_flatfs::store", "synced");

@@ -402,7 +402,10 @@ async fn a_finding_about_the_shard_function_names_its_file_once_and_gives_advice
     let too_long = "x".repeat(5000);
     for (sharding, why) in [
         (None, "there is no SHARDING"),
-        (Some("garbage"), "\"garbage\" names no shard function"),
+        (
+            Some("garbage"),
+            "\"garbage\" does not name a shard function",
+        ),
         (Some(&too_long), "its SHARDING is too long"),
     ] {
         let (home, _) = store_of(1).await;

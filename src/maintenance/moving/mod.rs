@@ -1,10 +1,10 @@
-//! [`Move`]: all blocks of a store into another one.
+//! [`Move`]: moves all blocks of a store into another one.
 //!
-//! On one file system each block is renamed, never over another one. Across file systems some thousand
-//! blocks at a time, of any shards, are copied to temp files of the new store, made durable together, renamed to their
-//! places, made durable there, and only then removed from the old store. So at every moment each block is
-//! whole in at least one of the two; whatever interrupts it, it is begun again and finds what is left to
-//! do. A copy in the new store that is not byte for byte the block in the old one is never taken for it.
+//! On one file system each block is renamed, never over another file. Across file systems some thousand blocks at a
+//! time, of any shards, are copied to temp files of the new store, flushed together, renamed to their final names and
+//! flushed again, and only then removed from the old store. So at every moment each block is complete in at least one
+//! of the two stores, and an interrupted move can be repeated and finds what is left to do. A block of the new store
+//! is regarded as the copy of an old one only if both are equal byte for byte.
 
 mod mover;
 mod pending_copies;
@@ -64,14 +64,15 @@ pub struct Moved {
     pub bytes: u64,
     /// The number of blocks that were in the new store already, and were removed from the old one.
     pub duplicates: u64,
-    /// What was left where it is, and why: the first thousand things.
+    /// The entries that were skipped, and why. Only the first thousand are listed.
     pub skipped: Vec<Skipped>,
-    /// How many things were left in all.
+    /// The number of all entries that were skipped.
     pub skipped_count: u64,
-    /// The temp files that an old version of go-ds-flatfs left among the blocks, the first thousand. They
-    /// stay where they are, and are not counted as skipped: nothing is lost without them.
+    /// The temp files that an old version of go-ds-flatfs left among the blocks. Only the first thousand are
+    /// listed. They stay where they are, and are not counted as skipped, because they contain no data of the
+    /// store.
     pub left_over: Vec<Skipped>,
-    /// How many of these there are.
+    /// The number of all such temp files.
     pub left_over_count: u64,
     /// Whether the old store is an empty directory now.
     pub emptied: bool,
@@ -101,8 +102,8 @@ impl Move {
         Move { shard, ..self }
     }
 
-    /// Calls `watch` with the progress now and then. If it returns [`Break`](ControlFlow::Break), the move
-    /// stops with [`Error::Stopped`]. `watch` may block; the move waits for it.
+    /// Calls `watch` with the progress from time to time. If it returns [`Break`](ControlFlow::Break), the
+    /// move stops with [`Error::Stopped`]. `watch` may block; the move waits for it.
     pub fn on_progress(
         self,
         watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
@@ -116,10 +117,10 @@ impl Move {
     ///
     /// # Errors
     ///
-    /// [`Error::Overlap`] if one of the two is the other, or is inside it; what [`Options::open`] and
-    /// [`Options::create`] return for either; [`Error::CommitIncomplete`], [`Error::Stopped`],
-    /// [`Error::Full`], [`Error::Unexpected`] if something else is where a directory or a block should be,
-    /// and [`Error::Io`]. The same call continues from there.
+    /// Returns [`Error::Overlap`] if the two are the same directory, or one is inside the other; the errors
+    /// of [`Options::open`] and [`Options::create`] for either; [`Error::CommitIncomplete`],
+    /// [`Error::Stopped`], [`Error::Full`], [`Error::Unexpected`] if something else is at the path of a
+    /// directory or a block, and [`Error::Io`]. After an error the same call continues the move.
     ///
     /// # Cancel safety
     ///
@@ -131,7 +132,7 @@ impl Move {
     /// block: each is durable in one of the stores.
     pub async fn run(self, old: impl AsRef<Path>, new: impl AsRef<Path>) -> Result<Moved> {
         let (old, new) = (canonical_at(old).await?, canonical_at(new).await?);
-        // One for each store: a disk remembers the file system that it was used on.
+        // Each store gets its own disk, because a disk remembers the file system on which it was used.
         let disk = || Arc::new(OsDisk::default()) as Arc<dyn Disk>;
         self.run_on((disk(), old), (disk(), new)).await
     }

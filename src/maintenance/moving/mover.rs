@@ -122,8 +122,8 @@ impl Mover {
         }
     }
 
-    /// Whether a block is in a shard directory that is not its own while its own has a block with the same
-    /// key. Then that one is to be moved.
+    /// Returns whether a block is in a shard directory that is not its own while its own has a block with the
+    /// same key. The move then takes the other block.
     fn is_second(&self, shard: &str, block: &BlockKey) -> Result<bool> {
         Ok(*self.old.blocks.layout().shard_of(block) != *shard
             && self
@@ -153,10 +153,11 @@ impl Mover {
         Ok(self.new.blocks.stat_at(moved)?.map_or(0, |stat| stat.len))
     }
 
-    /// Settles the copies and the duplicates. Returns how many blocks these are.
+    /// Settles the copies and the duplicates, and returns their number.
     fn settle(&self, copies: &mut PendingCopies<'_>) -> Result<u64> {
         let settled = copies.settle()?;
-        // Before the progress is reported, which may stop the move: the disk usage is computed from these.
+        // Counted before the progress is reported, which may stop the move: the disk usage is computed from
+        // these.
         let DuplicateTotals { blocks, bytes } = &self.duplicates;
         blocks.fetch_add(settled.duplicates, Ordering::Relaxed);
         bytes.fetch_add(settled.duplicate_bytes, Ordering::Relaxed);
@@ -225,7 +226,7 @@ impl BlockVisitor for Mover {
     fn visit<'a>(&'a self, blocks: ShardBlocks, copies: &mut PendingCopies<'a>) -> Result<u64> {
         let mut renamed = Progress::default();
         let taken = self.take_all(blocks, &mut renamed, copies);
-        // Also if the rest has failed: the disk usage is computed from these.
+        // Counted even if the rest has failed: the disk usage is computed from these.
         if renamed.blocks > 0 {
             self.state.advance(|progress| {
                 progress.blocks += renamed.blocks;
@@ -248,8 +249,8 @@ impl BlockVisitor for Mover {
     }
 }
 
-/// Checks that an old store that is an empty directory was moved before: then the new store exists.
-/// Otherwise its path is wrong, or a file system is not mounted there.
+/// Checks whether an old store that is now an empty directory was moved before: then the new store exists.
+/// Otherwise the path is wrong, or its file system is not mounted.
 fn check_was_moved(path: PathBuf, new: &Opener) -> Result<()> {
     match new.look()? {
         DirState::Store(_) => Ok(()),

@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::maintenance::move_to_shard::{MoveOutcome, move_to_shard};
 use crate::store::{FlushTarget, Store};
 
-/// The number of bytes that are copied before they are made durable: enough that the flushes take little of
-/// the time, and few enough that a stop does not wait long.
+/// The number of bytes that are copied before they are flushed: enough that the flushes take little of the
+/// time, and few enough that a stop does not wait long.
 const MAX_BYTES: u64 = 64 << 20;
-/// The number of blocks that are copied or found before they are made durable. Their names are in memory
-/// until then.
+/// The number of blocks that are copied or found before they are flushed. Their names are in memory until
+/// then.
 const MAX_BLOCKS: usize = 4096;
 
 /// A block that is to be moved to the new store.
@@ -21,7 +21,7 @@ pub(super) struct BlockMove {
     pub(super) from: PathBuf,
     pub(super) to: PathBuf,
     pub(super) shard: String,
-    /// The size in bytes, 0 as long as it is not known.
+    /// The size in bytes, 0 until it is known.
     pub(super) len: u64,
 }
 
@@ -43,7 +43,7 @@ struct StagedCopy {
     temp: PathBuf,
 }
 
-/// How many copies were settled.
+/// The number of copies that were settled, and their bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SettledCopies {
     pub(super) copied: u64,
@@ -102,8 +102,8 @@ impl<'a> PendingCopies<'a> {
         if self.staged.is_empty() && self.found.is_empty() {
             return Ok(SettledCopies::default());
         }
-        // The contents before the names: after a power cut a name must not lead to an incomplete block. A
-        // block that was found may never have been flushed.
+        // The contents are flushed before the names are published: after a power cut a name must not lead to
+        // an incomplete block. A block that was found may never have been flushed.
         let copied = self.staged.iter().map(|staged| &staged.temp);
         let found = self.found.iter().map(|found| &found.to);
         let contents = copied.chain(found).cloned().map(FlushTarget::File);
@@ -119,7 +119,8 @@ impl<'a> PendingCopies<'a> {
                 .blocks
                 .flush_shards(shards.into_iter().map(Path::to_owned))?;
         }
-        // Last, when contents and names are durable in the new store: a power cut could otherwise lose both.
+        // The old blocks are removed last, when contents and names are durable in the new store: otherwise a
+        // power cut could lose both copies.
         for BlockMove { from, .. } in both {
             if_there(self.old.blocks.disk().remove_file(from))
                 .map_err(|error| Error::io("remove", from, error))?;
@@ -145,7 +146,8 @@ impl<'a> PendingCopies<'a> {
             } = block_move;
             match move_to_shard(self.new, temp, shard, to)? {
                 MoveOutcome::Moved => published.push(block_move.clone()),
-                // A second copy from another shard was first. The next pass compares the two.
+                // Another copy of the block, from another shard directory, was published first. The next pass
+                // compares the two.
                 MoveOutcome::Taken => clean_up(self.new.blocks.disk(), temp),
                 MoveOutcome::Elsewhere | MoveOutcome::Gone => {
                     let lost = std::io::ErrorKind::NotFound.into();

@@ -1,10 +1,10 @@
-//! [`Reshard`]: another shard function for a store.
+//! [`Reshard`]: changes the shard function of a store.
 //!
-//! The marker of a re-sharding replaces the shard function in `SHARDING`, durably; that keeps every other
-//! program out. Then each block that isn't where the new function says is renamed, never over another one.
-//! At the end all of that is made durable at once, and the new function replaces the marker. At every
-//! moment each block is where one of the functions in the marker says, so an interrupted re-sharding
-//! begins again and finds what is left to do.
+//! A durable marker replaces the shard function in `SHARDING`, so that no other program opens the store. Then
+//! each block that isn't where the new function places it is renamed, never over another file. At the end all
+//! renames are flushed together, and the new function replaces the marker. At every moment each block is
+//! where one of the functions in the marker places it, so an interrupted re-sharding can be repeated and
+//! finds what is left to do.
 
 mod resharder;
 
@@ -28,7 +28,7 @@ use crate::store::{Opener, locate};
 /// During the re-sharding, and after an interrupted one, no program can open the store: kubo refuses it, and
 /// this crate returns [`Error::Resharding`](crate::Error::Resharding). The same call completes the
 /// re-sharding. A call with another function completes it too; with the old function it undoes it. Programs
-/// that already have the store open for reading do not find blocks any more. kubo must not run.
+/// that already have the store open for reading do not find the moved blocks. kubo must not be running.
 ///
 /// kubo names the function in its own configuration too (`Datastore.Spec` in `config`, and
 /// `datastore_spec`). It opens the store again when both name the new function.
@@ -63,20 +63,21 @@ pub struct Resharded {
     pub from: Shard,
     /// The function that it has.
     pub to: Shard,
-    /// Whether the store had the function already, so that there was nothing to do.
+    /// Whether the store already had the function, so that there was nothing to do.
     pub was_done: bool,
-    /// The number of blocks that were moved to where the new function says.
+    /// The number of blocks that were moved to where the new function places them.
     pub moved: u64,
     /// The number of blocks that were there already, and whose second copy was removed.
     pub duplicates: u64,
-    /// What was left where it is, and why: the first thousand things.
+    /// The entries that were skipped, and why. Only the first thousand are listed.
     pub skipped: Vec<Skipped>,
-    /// How many things were left in all.
+    /// The number of all entries that were skipped.
     pub skipped_count: u64,
-    /// The temp files that an old version of go-ds-flatfs left among the blocks, the first thousand. They
-    /// stay where they are, and are not counted as skipped: nothing is lost without them.
+    /// The temp files that an old version of go-ds-flatfs left among the blocks. Only the first thousand are
+    /// listed. They stay where they are, and are not counted as skipped, because they contain no data of the
+    /// store.
     pub left_over: Vec<Skipped>,
-    /// How many of these there are.
+    /// The number of all such temp files.
     pub left_over_count: u64,
 }
 
@@ -89,7 +90,7 @@ impl Reshard {
         }
     }
 
-    /// Calls `watch` with the progress now and then. If it returns [`Break`](ControlFlow::Break), the
+    /// Calls `watch` with the progress from time to time. If it returns [`Break`](ControlFlow::Break), the
     /// re-sharding stops with [`Error::Stopped`](crate::Error::Stopped). `watch` may block; the re-sharding
     /// waits for it.
     pub fn on_progress(
@@ -104,11 +105,13 @@ impl Reshard {
     ///
     /// # Errors
     ///
-    /// [`Error::NotAStore`](crate::Error::NotAStore), [`Error::Locked`](crate::Error::Locked), [`Error::CommitIncomplete`](crate::Error::CommitIncomplete),
-    /// [`Error::UnknownReshardMarker`](crate::Error::UnknownReshardMarker), [`Error::Stopped`](crate::Error::Stopped), [`Error::Full`](crate::Error::Full) if there is no room for the new
-    /// directories, [`Error::Unexpected`](crate::Error::Unexpected) if something else is where a directory or a block should be, and
-    /// [`Error::Io`](crate::Error::Io). The same call continues from there. A shard directory that
-    /// can't be read is reported before anything is changed.
+    /// Returns [`Error::NotAStore`](crate::Error::NotAStore), [`Error::Locked`](crate::Error::Locked),
+    /// [`Error::CommitIncomplete`](crate::Error::CommitIncomplete),
+    /// [`Error::UnknownReshardMarker`](crate::Error::UnknownReshardMarker),
+    /// [`Error::Stopped`](crate::Error::Stopped), [`Error::Full`](crate::Error::Full) if there is no room for the new
+    /// directories, [`Error::Unexpected`](crate::Error::Unexpected) if something else is at the path of a directory
+    /// or a block, and [`Error::Io`](crate::Error::Io). After an error the same call continues the re-sharding. A
+    /// shard directory that can't be read is reported before anything is changed.
     ///
     /// # Cancel safety
     ///

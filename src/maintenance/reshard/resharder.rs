@@ -1,4 +1,4 @@
-//! [`Resharder`]: what a re-sharding does with some blocks of a shard directory.
+//! [`Resharder`]: re-shards the blocks of a shard directory.
 
 use std::fmt;
 use std::io;
@@ -19,21 +19,22 @@ use crate::observe::target;
 use crate::store::{FlushTarget, Opener, Store};
 use crate::walk::shard_dirs;
 
-/// What one of the copies of a block is.
+/// The role of one of the copies of a block.
 enum CopyRank {
     /// The block that the store had.
     Block,
-    /// Another one, while the block is at this path.
+    /// Another copy, while the block is at this path.
     Stray { block: PathBuf },
-    /// A copy in a directory of no source, while no source has the block.
+    /// A copy that is where no source function places it, while no source has the block.
     Unclaimed,
 }
 
-/// A re-sharding that is under way.
+/// A re-sharding in progress.
 pub(super) struct Resharder {
     store: Store,
     resharding: ReshardMarker,
-    /// Where the block of a key may be, in the order that says which copy is the block.
+    /// The layouts by which the block of a key may be placed. Of several copies, the first one in this order
+    /// is the block.
     sources: Vec<Layout>,
     to: Layout,
     usage: UsageBaseline,
@@ -49,7 +50,7 @@ impl Resharder {
         };
         let usage = UsageBaseline::before(&store)?;
         if let Err(error) = check_access(&store, &state) {
-            // Nothing has been changed yet, so the figure of the disk usage is still right.
+            // Nothing has been changed yet, so the disk usage is still right.
             return store.close().and(Err(error));
         }
         store.begin_resharding(&resharding)?;
@@ -83,7 +84,7 @@ impl Resharder {
         })
     }
 
-    /// Lets a work that was stopped be taken up without a count of the disk usage.
+    /// Closes the store of a re-sharding that was stopped, so that its disk usage need not be counted.
     pub(super) fn interrupt(&self, error: &Error) {
         if matches!(error, Error::Stopped)
             && let Err(error) = self.close()
@@ -95,7 +96,7 @@ impl Resharder {
     fn close(&self) -> Result<()> {
         self.usage.after(&self.store, 0)?;
         if self.duplicates.load(Ordering::Relaxed) > 0 {
-            // Their sizes are not known any more.
+            // The sizes of the removed copies are not known any more.
             self.store.saved_usage.mark_stale();
         }
         self.store.close()
@@ -107,7 +108,7 @@ impl Resharder {
         path
     }
 
-    /// Tells what the copy of a block in this shard is.
+    /// Returns the role of the copy of a block in this shard.
     ///
     /// The block is the first copy in the order of the sources. That holds after every step: a block leaves
     /// the directory of a source only when no later source has a copy of its key.
@@ -134,7 +135,7 @@ impl Resharder {
         }
     }
 
-    /// Takes the strays of a block out of the way, which is about to leave this shard.
+    /// Sets aside the other copies of a block that is about to leave this shard.
     fn set_aside_strays(&self, shard: &str, target: &str, block: &BlockKey) -> Result<()> {
         if self.sources.len() < 2 {
             return Ok(());
@@ -151,7 +152,7 @@ impl Resharder {
             } else {
                 self.set_aside(&stray)?;
             }
-            // Durable before the block moves: after a power cut a stray that was still here would be
+            // This is durable before the block moves: after a power cut a stray that was still here would be
             // taken for the block.
             let dir = self.store.blocks.layout().at_root(&dir);
             self.store.blocks.flush_shards([dir].into_iter())?;
@@ -173,7 +174,8 @@ impl Resharder {
                 same.push((old, new));
                 continue;
             }
-            // In this order: once no earlier source has the block, no other job moves it.
+            // The copy is looked up again after its rank is known: once no earlier source has the block, no
+            // other job moves it.
             let is_block = matches!(self.rank(shard, block)?, CopyRank::Block);
             if !self.exists(&old)? {
                 continue;
@@ -197,7 +199,7 @@ impl Resharder {
         for extension in std::iter::once(SET_ASIDE.to_owned()).chain(others) {
             let aside = copy.with_extension(extension);
             match if_there(self.store.blocks.disk().rename_new(copy, &aside)) {
-                // An earlier one has that name.
+                // A copy that was set aside earlier has that name.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 moved => {
                     moved.map_err(|error| Error::io("set aside", copy, error))?;
@@ -227,8 +229,8 @@ impl Resharder {
     }
 }
 
-/// Whether every shard directory can be listed and entered: what can be known to be in the way is told
-/// while the store can still be used.
+/// Checks that every shard directory can be listed and entered, so that such an error is reported while the
+/// store can still be used.
 fn check_access(store: &Store, state: &ToolState) -> Result<()> {
     for dir in shard_dirs(store.blocks.disk(), store.blocks.layout().root())? {
         let dir = dir?;
@@ -269,8 +271,8 @@ impl BlockVisitor for Resharder {
             let (old, new) = (self.path(&shard, &block), self.path(&target, &block));
             match self.rank(&shard, &block)? {
                 CopyRank::Block => self.set_aside_strays(&shard, &target, &block)?,
-                // A stray that moved to the target would be taken for the block by the next run. Where
-                // the block has still to move, the next pass deals with the stray.
+                // If a stray were moved to the target, the next run would take it for the block. If the block
+                // itself has still to move, the next pass deals with the stray.
                 CopyRank::Stray { block: found } if found == new => {
                     twice.push(block);
                     continue;

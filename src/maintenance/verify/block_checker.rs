@@ -1,4 +1,4 @@
-//! [`BlockChecker`]: what is wrong with one block.
+//! [`BlockChecker`]: finds out what is wrong with a block.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,12 +26,13 @@ pub(super) enum CheckDepth {
     Full,
 }
 
-/// What has been checked so far.
+/// Counts of the blocks that have been checked so far.
 #[derive(Debug, Default)]
 pub(super) struct CheckTally {
     pub(super) blocks: AtomicU64,
     pub(super) bytes: AtomicU64,
-    /// How many blocks could not be compared with their key, by the hash function that the key names.
+    /// The number of blocks that could not be compared with their keys, by the hash function that the key
+    /// names.
     unchecked: Mutex<BTreeMap<Option<u64>, u64>>,
 }
 
@@ -73,7 +74,8 @@ impl BlockChecker {
         };
         self.tally.blocks.fetch_add(1, Ordering::Relaxed);
         if matches!(problem, Some(Problem::Unchecked(_))) {
-            // Not by the findings: a block that is misplaced, too, is reported as misplaced only.
+            // Counted here and not from the findings: an unchecked block that is also misplaced is reported
+            // only as misplaced.
             self.tally.count_unchecked(file.key());
         }
         let problem = match (problem, &file.belongs) {
@@ -85,7 +87,7 @@ impl BlockChecker {
     }
 
     fn misplaced(&self, belongs: &Path) -> Problem {
-        // Something that can't be looked at exists.
+        // An entry whose lookup fails exists.
         if matches!(if_there(self.disk.stat(belongs)), Ok(None)) {
             Problem::Misplaced {
                 belongs: belongs.to_owned(),
@@ -111,7 +113,7 @@ impl BlockChecker {
         self.hash_file(&file.path, checker, buffer)
     }
 
-    /// Reads the file and compares its hash. A block that can't be checked is read all the same, to find out
+    /// Reads the file and compares its hash. A block that can't be checked is read nevertheless, to find out
     /// whether it can be read.
     fn hash_file(
         &self,
@@ -154,8 +156,8 @@ impl BlockChecker {
     }
 }
 
-/// Returns what checks a block of this key. The error is the reason why it can't be checked, `None` if the
-/// key is not a hash.
+/// Returns a checker for the block of this key. The error is the reason why it can't be checked, `None` if
+/// the key is not a hash.
 fn checker(key: &Key) -> Result<Checker, Option<HashError>> {
     let cid = key.to_cid().ok_or(None)?;
     Checker::new(cid.hash()).map_err(Some)

@@ -36,7 +36,7 @@ impl CheckOptions {
         self.concurrency.or_else(cores).map_or(1, NonZeroUsize::get)
     }
 
-    /// Returns the checker of the blocks, and the progress that a pass reports.
+    /// Returns the checker of the blocks, and the progress reporter of a pass.
     pub(super) fn begin(
         self,
         disk: Arc<dyn Disk>,

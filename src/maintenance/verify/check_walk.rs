@@ -27,7 +27,7 @@ impl BlockFile {
     }
 }
 
-/// What a pass deals with.
+/// An item that a pass processes.
 #[derive(Debug)]
 pub(super) enum CheckItem {
     /// A block, to be checked.
@@ -42,14 +42,14 @@ pub(super) enum CheckItem {
 pub(super) struct CheckWalk {
     walk: Walk,
     places: Places,
-    /// How many shard directories are done.
+    /// The number of shard directories that are done.
     shards: u64,
 }
 
 /// Where the entries of a store should be.
 struct Places {
     root: PathBuf,
-    /// Absent if the shard function is not known: then it is not known either where blocks belong.
+    /// `None` if the shard function is unknown, and with it where blocks belong.
     layout: Option<Layout>,
 }
 
@@ -66,11 +66,11 @@ impl CheckWalk {
         self.shards
     }
 
-    /// Takes at most `max` of the next items; none at the end.
+    /// Takes at most `max` of the next items. Returns none at the end.
     ///
     /// # Errors
     ///
-    /// If the root can't be listed. A shard directory that can't be listed is a finding.
+    /// Fails if the root can't be listed. A shard directory that can't be listed is a finding.
     pub(super) fn take(&mut self, max: usize) -> Result<Vec<CheckItem>> {
         let mut items = Vec::new();
         while items.len() < max
@@ -95,7 +95,7 @@ impl CheckWalk {
 }
 
 impl Places {
-    /// An entry of the root, unless it is as it should be.
+    /// Returns the item for an entry of the root, unless the entry is as it should be.
     fn at_root(&self, entry: &RootEntry) -> Option<CheckItem> {
         let path = self.root.join(&entry.name);
         let found = entry.kind.name();
@@ -115,10 +115,11 @@ impl Places {
         Some(problem(path, Problem::Obstacle { found, expected }))
     }
 
-    /// A shard directory that no key has is foreign. It is entered all the same, since blocks may be in it.
+    /// Returns the finding for a shard directory that no key has. It is foreign, but it is entered, because
+    /// blocks may be in it.
     fn shard_dir(&self, dir: &ShardDir) -> Option<CheckItem> {
         let layout = self.layout.as_ref()?;
-        // The names that a shard function gives have all the same length.
+        // All names that a shard function returns have the same length.
         if layout.shard().dir("").len() == dir.name().len() {
             return None;
         }

@@ -19,7 +19,7 @@ use crate::key::Key;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Where it is, or belongs.
+    /// The path where it is, or where it belongs.
     pub path: PathBuf,
     /// The key of the block, if the finding is about a block.
     pub key: Option<Key>,
@@ -38,14 +38,14 @@ pub enum Problem {
         /// How many bytes there are.
         size: u64,
     },
-    /// A block ends early. Only keys that contain their block tell that from other damage.
+    /// A block ends early. This differs from other damage only if the key contains the block.
     Truncated {
         /// How many bytes there are.
         size: u64,
     },
     /// A block has no bytes, and its key is not the hash of nothing.
     Empty,
-    /// A block, a directory or a commit's record can't be read.
+    /// A block, a directory or a commit record can't be read.
     Unreadable(Arc<Error>),
     /// A block is not in its shard directory, so no reader finds it.
     Misplaced {
@@ -73,8 +73,8 @@ pub enum Problem {
     /// The shard function is unknown, so it is not known where blocks belong: `SHARDING` is missing or
     /// invalid.
     Sharding(Arc<Error>),
-    /// A commit is pending, unless a program that has the store open is just applying it. The next writer of
-    /// this crate applies it; other programs remove it.
+    /// A commit is pending, unless a program that has the store open is applying it just now. The next writer
+    /// of this crate applies it; other programs remove it.
     PendingCommit,
     /// A temp file or batch of a writer that has crashed, unless a program has the store open. In `.temp` the
     /// next writer removes it. Old versions of go-ds-flatfs left such files in shard directories; a repair
@@ -136,8 +136,8 @@ impl Problem {
         }
     }
 
-    /// Whether a block is damaged, not readable, lost, or not where it should be. What is left over, foreign,
-    /// or can't be checked is only reported.
+    /// Returns whether a block is damaged, unreadable, lost, or not where it should be. Entries that are left
+    /// over, foreign, or can't be checked are only reported.
     #[must_use]
     pub fn is_wrong(&self) -> bool {
         !matches!(
@@ -149,7 +149,7 @@ impl Problem {
         )
     }
 
-    /// Whether the bytes of a block are known to be others than its key says.
+    /// Returns whether the bytes of a block are known not to be those that its key names.
     pub(super) fn is_damage(&self) -> bool {
         matches!(
             self,
@@ -168,7 +168,7 @@ impl Finding {
         }
     }
 
-    /// Something that can't be read.
+    /// Returns a finding about something that can't be read.
     pub(super) fn unreadable(path: impl Into<PathBuf>, key: Option<&Key>, error: Error) -> Self {
         Finding::new(path, key, Problem::Unreadable(Arc::new(error)))
     }
@@ -178,7 +178,7 @@ impl Finding {
         self
     }
 
-    /// Whether something is [wrong](Problem::is_wrong) and was not repaired.
+    /// Returns whether something is [wrong](Problem::is_wrong) and was not repaired.
     #[must_use]
     pub fn is_wrong(&self) -> bool {
         self.problem.is_wrong() && self.remedy.is_none()
@@ -255,7 +255,7 @@ impl fmt::Display for Problem {
             }
             Problem::Unchecked(None) => f.write_str("its key is no hash, so it can't be checked"),
             Problem::Unchecked(Some(why)) => write!(f, "it can't be checked: {why}"),
-            Problem::Foreign { found } => write!(f, "a {found} that is no part of a datastore"),
+            Problem::Foreign { found } => write!(f, "a {found} that is not part of a datastore"),
             Problem::Missing => f.write_str("the store didn't have this block"),
             Problem::BadCopy(why) => write!(f, "the copy that was offered is not used: {why}"),
             Problem::Lost => f.write_str(
@@ -275,23 +275,23 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// The error and its sources, as one line, without the path, which is that of the finding.
+/// Writes the error and its sources in one line, without the path, which is that of the finding.
 fn write_why(f: &mut fmt::Formatter<'_>, error: &Error) -> fmt::Result {
     match error {
         Error::Io { action, source, .. } => write!(f, "cannot {action} it: {source}"),
         Error::NotAStore { reason, .. } => write!(f, "{reason}: {NAME_IT}"),
         Error::InvalidShard { input, .. } => {
-            write!(f, "{input:?} names no shard function: {NAME_IT}")
+            write!(f, "{input:?} does not name a shard function: {NAME_IT}")
         }
         Error::Resharding { path, from, to } if from == to => write!(
             f,
-            "it is being re-sharded back to {to}: if nobody is at it, complete that with \
+            "it is being re-sharded back to {to}: if no process is doing so now, complete it with \
              `flatfs reshard {} {to}`",
             path.display()
         ),
         Error::Resharding { path, from, to } => write!(
             f,
-            "it is being re-sharded from {from} to {to}: if nobody is at it, complete that with \
+            "it is being re-sharded from {from} to {to}: if no process is doing so now, complete it with \
              `flatfs reshard {} {to}`",
             path.display()
         ),
@@ -299,11 +299,11 @@ fn write_why(f: &mut fmt::Formatter<'_>, error: &Error) -> fmt::Result {
     }
 }
 
-/// What is to be done about a store without a shard function.
+/// What to do about a store without a shard function.
 const NAME_IT: &str = "write the one that the store had into that file, \
                        as /repo/flatfs/shard/v1/next-to-last/2 for kubo's default";
 
-/// The error and its sources.
+/// Writes the error and its sources.
 fn write_chain(f: &mut fmt::Formatter<'_>, error: &dyn std::error::Error) -> fmt::Result {
     write!(f, "{error}")?;
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! What is in `.temp`: the temp files and batches of writers that are at work or have crashed.
+//! The contents of `.temp`: the temp files and batches of writers that are running or have crashed.
 
 use std::ffi::OsStr;
 use std::io;
@@ -16,7 +16,7 @@ pub(super) fn look(disk: &dyn Disk, root: &Path) -> Vec<Finding> {
     let unreadable = |error| Finding::unreadable(&temp, None, Error::io("list", &temp, error));
     let entries = match disk.list(&temp) {
         Ok(entries) => entries,
-        // If there is something else than a directory, the walk over the root finds it.
+        // If there is something other than a directory, the walk over the root finds it.
         Err(error)
             if matches!(
                 error.kind(),
@@ -58,7 +58,7 @@ fn entry_in_flight(disk: &dyn Disk, temp: &Path, name: &OsStr, kind: Kind) -> Fi
         let opened = if_there(disk.open(&record));
         let read = opened.and_then(|file| file.map(CommitRecord::read).transpose());
         match read {
-            // One of a later version is applied by that version.
+            // A record of a later version is applied by that version of the crate.
             Ok(Some(Ok(_) | Err(UnreadableRecord::Version(_)))) => {
                 return Finding::new(record, None, Problem::PendingCommit);
             }

@@ -12,11 +12,11 @@ use crate::disk::{Disk, Listing};
 use crate::error::{Error, Result};
 use crate::format::{BlockKey, Layout, QUARANTINE};
 
-/// The number of files that one job looks at.
+/// The maximum number of files that one job examines.
 const MAX_FILES_PER_JOB: usize = 1024;
 
-/// Finds the blocks that are in quarantine and not in the store. It is also a finding if that can't be found
-/// out.
+/// Finds the blocks that are in quarantine and not in the store. An error while looking one up is also a
+/// finding.
 pub(super) fn find(
     disk: Arc<dyn Disk>,
     layout: Layout,
@@ -51,7 +51,7 @@ impl LostBlocks {
             Some(listing) => listing,
             None => match self.disk.list(&dir) {
                 Ok(listing) => listing,
-                // If there is something else than a directory, the walk over the root finds it.
+                // If there is something other than a directory, the walk over the root finds it.
                 Err(error) if is_absent(&error) => return (Vec::new(), None),
                 Err(error) => return (vec![unlisted(error)], None),
             },

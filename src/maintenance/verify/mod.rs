@@ -85,7 +85,7 @@ impl Verify {
         }
     }
 
-    /// Sets whether to look at names and sizes only and not to read blocks: this finds empty, misplaced and lost
+    /// Sets whether to check only names and sizes, without reading blocks. This finds empty, misplaced and lost
     /// blocks.
     pub fn quick(mut self, quick: bool) -> Self {
         self.options.depth = if quick {
@@ -114,12 +114,12 @@ impl Verify {
 
     /// Starts the verification, and returns the findings as a stream.
     ///
-    /// A block that another process removes during its check is not a finding. A temp file or batch of a
-    /// writer may be one, if it exists from the beginning to the end.
+    /// A block that another process removes during its check is not reported. A temp file or batch of a
+    /// running writer may be reported if it exists from the beginning to the end.
     ///
     /// # Errors
     ///
-    /// [`Error::NotAStore`](crate::Error::NotAStore) if the directory does not look like a store, and
+    /// Returns [`Error::NotAStore`](crate::Error::NotAStore) if the directory does not look like a store, and
     /// [`Error::Io`](crate::Error::Io).
     ///
     /// # Cancel safety
@@ -187,7 +187,7 @@ fn each(found: Result<Vec<Finding>>) -> impl Stream<Item = Result<Finding>> + Se
     stream::iter(found)
 }
 
-/// The stream up to its first error.
+/// Returns the stream up to its first error.
 fn until_error(
     stream: impl Stream<Item = Result<Finding>> + Send,
 ) -> impl Stream<Item = Result<Finding>> + Send {

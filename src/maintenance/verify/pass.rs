@@ -1,4 +1,4 @@
-//! [`Pass`]: one pass over all of a store, several blocks at a time.
+//! [`Pass`]: one pass over a whole store, with several blocks at a time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,22 +17,22 @@ use crate::sync::lock;
 
 /// The number of items that a job takes from the walk at a time.
 const MAX_ITEMS_PER_TURN: usize = 64;
-/// A job ends after this time, which is long compared with the time to begin one,
+/// A job ends after this time, which is long compared with the time that it takes to start one,
 const MAX_TIME_PER_JOB: Duration = Duration::from_millis(100);
 /// or after this number of findings.
 const MAX_FINDINGS_PER_JOB: usize = 1024;
 
 /// What a pass does with each item.
 pub(super) trait PassTask: Send + Sync + 'static {
-    /// Returns a guard that each job has while it runs.
+    /// Returns a guard that each job holds while it runs.
     fn begin(&self) -> Result<Box<dyn Send>> {
         Ok(Box::new(()))
     }
 
-    /// Deals with an item. Returns what is to be reported.
+    /// Processes an item. Returns the finding to report, if there is one.
     fn each(&self, item: CheckItem, buffer: &mut [u8]) -> Result<Option<Finding>>;
 
-    /// Does what must be done before these findings are reported.
+    /// Completes the work that must be done before these findings are reported.
     fn finish(&self, findings: &[Finding]) -> Result<()> {
         let _ = findings;
         Ok(())
@@ -89,7 +89,7 @@ impl Pass {
         })
     }
 
-    /// One job. An error ends the pass.
+    /// Runs one job. An error ends the pass.
     fn step(&self) -> Vec<Result<Finding>> {
         let _held = match self.task.begin() {
             Ok(held) => held,

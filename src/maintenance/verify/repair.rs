@@ -64,7 +64,8 @@ impl Repair {
         }
     }
 
-    /// As [`Verify::quick`](super::Verify::quick). The hashes of misplaced blocks are checked all the same.
+    /// The same as [`Verify::quick`](super::Verify::quick), except that the hashes of misplaced blocks are
+    /// checked.
     pub fn quick(mut self, quick: bool) -> Self {
         self.options.depth = if quick {
             CheckDepth::Quick
@@ -74,13 +75,13 @@ impl Repair {
         self
     }
 
-    /// As [`Verify::concurrency`](super::Verify::concurrency).
+    /// The same as [`Verify::concurrency`](super::Verify::concurrency).
     pub fn concurrency(mut self, blocks: NonZeroUsize) -> Self {
         self.options.concurrency = Some(blocks);
         self
     }
 
-    /// As [`Verify::on_progress`](super::Verify::on_progress).
+    /// The same as [`Verify::on_progress`](super::Verify::on_progress).
     pub fn on_progress(
         mut self,
         watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
@@ -111,7 +112,7 @@ impl Repair {
     ///
     /// # Errors
     ///
-    /// As [`Options::open`].
+    /// The same as for [`Options::open`].
     ///
     /// # Cancel safety
     ///
@@ -166,7 +167,7 @@ impl std::fmt::Debug for Repair {
     }
 }
 
-/// Returns what the open has done about what was in `.temp` before.
+/// Returns the findings about `.temp` from before the open, with what the open has done about them.
 fn recovered(disk: &dyn Disk, mut before: Vec<Finding>) -> Vec<Finding> {
     for finding in &mut before {
         if !in_flight::is_there(disk, finding) {

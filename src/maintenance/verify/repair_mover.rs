@@ -43,12 +43,13 @@ impl RepairMover {
         lock(&self.moving)
     }
 
-    /// Moves a block out of the way; `None` if it has gone.
+    /// Moves a block into quarantine. Returns `None` if it does not exist any more.
     pub(super) fn quarantine(&self, file: &BlockFile) -> Result<Option<Remedy>> {
         self.quarantine_file(&file.path, &file.dir, &file.block.file_name())
     }
 
-    /// Moves a left-over file of a shard directory out of the way; `None` if it has gone.
+    /// Moves a left-over file of a shard directory into quarantine. Returns `None` if it does not exist any
+    /// more.
     pub(super) fn quarantine_left_over(&self, path: &Path) -> Result<Option<Remedy>> {
         let dir = path.parent().and_then(Path::file_name).unwrap_or_default();
         let name = path.file_name().unwrap_or_default();
@@ -67,13 +68,13 @@ impl RepairMover {
             });
             match moved {
                 Ok(()) => {
-                    // What damaged the block may have changed its size.
+                    // The damage may have changed the size of the block.
                     store.saved_usage.mark_stale();
                     return Ok(Some(Remedy::Quarantined(to)));
                 }
                 // Another file of this name is in quarantine already: try the next directory.
                 Err(error) if is(&error, io::ErrorKind::AlreadyExists) => {}
-                // The file has gone, or the directory has: the loop looks for the file once more.
+                // The file or the directory does not exist any more: the loop looks for the file again.
                 Err(error) if is(&error, io::ErrorKind::NotFound) => {}
                 Err(error) => return Err(error),
             }
@@ -155,7 +156,7 @@ impl RepairMover {
     }
 }
 
-/// The quarantine directories, for the first file of a name, the second, and so on.
+/// Returns the quarantine directories: for the first file of a name, for the second one, and so on.
 fn quarantines(root: &Path) -> impl Iterator<Item = PathBuf> {
     let first = root.join(QUARANTINE);
     let others = (2..).map({

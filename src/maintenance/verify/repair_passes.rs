@@ -107,7 +107,7 @@ impl MoveMisplaced {
                 // The file there is not a block or can't be read, which the first pass has reported.
                 Err(_) => Ok(Some(told(Problem::Duplicate { original }))),
             },
-            // Something else is where the shard directory should be. The first pass has reported that, too.
+            // Something else is at the path of the shard directory. The first pass has reported that, too.
             Err(Error::Unexpected { .. }) => Ok(Some(finding)),
             Err(error) => Err(error),
         }
@@ -124,7 +124,7 @@ fn quarantined(mover: &RepairMover, file: &BlockFile, finding: Finding) -> Resul
     Ok(remedy.map(|remedy| finding.remedied(remedy)))
 }
 
-/// Whether two files have the same contents, read side by side in parts.
+/// Returns whether two files have the same contents, which are read in parts.
 fn is_same(disk: &dyn Disk, one: &Path, other: &Path) -> io::Result<bool> {
     const PART: u64 = 64 << 10;
     let (mut one, mut other) = (disk.open(one)?, disk.open(other)?);

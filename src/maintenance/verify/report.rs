@@ -1,4 +1,4 @@
-//! [`Findings`]: the stream of what is found, and at its end the [`Summary`].
+//! [`Findings`]: the stream of findings, and at its end the [`Summary`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,9 +40,9 @@ pub struct Summary {
     /// The number of blocks that could not be compared with their keys. Nothing is known about them, so a store
     /// is not known to be healthy unless this is 0.
     pub unchecked: u64,
-    /// How many of the unchecked blocks have a key of each hash function: its multicodec code, such as
-    /// `0x22`, or `no-hash` for keys that are not hashes. A known function is listed too, if the digest
-    /// has a length that can't be checked.
+    /// The number of unchecked blocks for each hash function, which is named by its multicodec code, such as
+    /// `0x22`, or `no-hash` for keys that are not hashes. A known function is listed too if the length of the
+    /// digest can't be checked.
     pub unchecked_functions: BTreeMap<String, u64>,
     /// The number of findings of each [name](super::Problem::name).
     pub findings: BTreeMap<&'static str, u64>,
@@ -63,7 +63,7 @@ impl Findings {
         }
     }
 
-    /// Returns the result so far, of the findings that the stream has returned.
+    /// Returns the result so far, for the findings that the stream has returned.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let unchecked = self.tally.unchecked().into_iter();
@@ -81,7 +81,7 @@ impl Findings {
     }
 }
 
-/// How the summary names a hash function.
+/// Returns the name of a hash function in the summary.
 fn name_of(function: Option<u64>) -> String {
     function.map_or_else(|| "no-hash".to_owned(), |code| format!("0x{code:x}"))
 }

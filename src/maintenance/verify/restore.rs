@@ -15,9 +15,9 @@ use crate::format::BlockKey;
 use crate::hash::{self, HashError};
 use crate::key::Key;
 
-/// The largest number of blocks in a commit,
+/// The maximum number of blocks in a commit.
 const MAX_BLOCKS_PER_COMMIT: usize = 1024;
-/// and of bytes. The last block may exceed it.
+/// The maximum number of bytes in a commit. The last block may exceed it.
 const MAX_BYTES_PER_COMMIT: usize = 32 << 20;
 
 type GoodCopies = BoxStream<'static, Result<(Cid, Bytes)>>;
@@ -48,7 +48,7 @@ async fn restore_some(
     let filled = match mover.flatfs.batch().await {
         Ok(batch) => {
             let filled = fill(mover, &batch, copies, lost_only, &mut found).await;
-            // Also after an error: the copies that were taken before it are good.
+            // Committed even after an error: the copies that were taken before it are good.
             batch.commit().await.map(|()| filled)
         }
         Err(error) => Err(error),
@@ -123,7 +123,7 @@ async fn missing(
     Ok(lost)
 }
 
-/// Whether something is at the path of the block, even if it is not a block.
+/// Returns whether something is at the path of the block, even if it is not a block.
 async fn is_taken(batch: &FlatBatch, key: &Key) -> Result<bool> {
     match batch.has(key).await {
         Err(Error::Unexpected { .. }) => Ok(true),

@@ -10,11 +10,11 @@ use crate::format::Shard;
 use crate::format::{DISK_USAGE, README, SHARDING, TEMP};
 use crate::store::{DirState, Opener};
 
-/// The shard function, or why it is not known.
+/// Reads the shard function, or returns a finding that says why it is unknown.
 ///
 /// # Errors
 ///
-/// If the directory doesn't look like a store at all.
+/// Fails if the directory doesn't look like a store at all.
 pub(super) fn read(disk: &Arc<dyn Disk>, root: &Path) -> Result<(Option<Shard>, Option<Finding>)> {
     let place = Opener::on(Arc::clone(disk), root.to_owned());
     let wrong = match place.look() {
@@ -41,7 +41,7 @@ fn is_dir(disk: &dyn Disk, root: &Path) -> bool {
         .is_ok_and(|stat| stat.kind == Kind::Dir)
 }
 
-/// Whether there is something that only a store has.
+/// Returns whether there is an entry that only a store has.
 fn looks_like_a_store(disk: &dyn Disk, root: &Path) -> bool {
     let marks = [TEMP, DISK_USAGE, README].into_iter();
     let mut found = marks.map(|mark| disk.stat(&root.join(mark)));

@@ -1,4 +1,4 @@
-//! [`ShardDirs`]: the directories that blocks are in.
+//! [`ShardDirs`]: the shard directories of a store.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -23,7 +23,7 @@ pub(crate) struct ShardDirs {
     created: Mutex<CreatedDirs>,
 }
 
-/// How many directories were created, and how many of these are durable.
+/// The number of directories that were created, and how many of these are durable.
 #[derive(Debug, Default)]
 struct CreatedDirs {
     all: u64,
@@ -41,12 +41,12 @@ impl ShardDirs {
         }
     }
 
-    /// Whether the shard directory exists. Each one is looked up once.
+    /// Returns whether the shard directory exists. Each one is looked up once.
     ///
     /// # Errors
     ///
-    /// [`Error::Unexpected`] if there is something else at its path: a symbolic link could lead out of
-    /// the store.
+    /// Returns [`Error::Unexpected`] if something else is at its path: a symbolic link could lead out of the
+    /// store.
     pub(crate) fn exists(&self, shard: &str) -> Result<bool> {
         if read(&self.known).contains(shard) {
             return Ok(true);
@@ -56,7 +56,7 @@ impl ShardDirs {
         match found.map_err(|error| Error::io("look at", &dir, error))? {
             None => Ok(false),
             Some(stat) if stat.kind == Kind::Dir => {
-                // Before this session changes anything in it.
+                // Noted before this session changes anything in the directory.
                 self.usage.note_dir(shard, stat.len);
                 self.remember(shard);
                 Ok(true)
@@ -98,7 +98,7 @@ impl ShardDirs {
         self.exists(shard).map(drop)
     }
 
-    /// The shard directories of these blocks, as far as they exist.
+    /// Returns those of the shard directories of these blocks that exist.
     pub(crate) fn dirs_of<'a>(
         &self,
         blocks: impl IntoIterator<Item = &'a BlockKey>,
@@ -133,7 +133,8 @@ impl ShardDirs {
         Ok(())
     }
 
-    /// Bounded, for stores with a directory for each block.
+    /// Remembers that the shard directory exists. The number of names in memory is bounded, for stores with a
+    /// directory for each block.
     fn remember(&self, shard: &str) {
         const MAX_KNOWN: usize = 1 << 16;
         let mut known = write(&self.known);
@@ -144,7 +145,7 @@ impl ShardDirs {
 }
 
 impl CreatedDirs {
-    /// How many directories were created so far, if not all of them are durable.
+    /// Returns the number of directories that were created so far, if not all of them are durable.
     fn not_durable(&self) -> Option<u64> {
         (self.durable < self.all).then_some(self.all)
     }

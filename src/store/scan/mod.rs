@@ -14,7 +14,7 @@ use futures::stream::{self, FuturesUnordered, Stream, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::scanner::Scanner;
-use self::values::{InMemory, with_values};
+use self::values::{CacheHint, with_values};
 use super::shared::Store;
 use crate::blocking;
 use crate::error::Result;
@@ -24,7 +24,7 @@ use crate::query::{self, Entry, EntryStream, Needs, Query};
 const MAX_ENTRIES_PER_JOB: usize = 1024;
 /// or when it has read this number of bytes,
 const MAX_BYTES_PER_JOB: u64 = 1 << 20;
-/// or after this time: what is not in memory may take a disk 10 ms each.
+/// or after this time: each read of an entry that is not cached may take a disk 10 ms.
 const MAX_TIME_PER_JOB: Duration = Duration::from_millis(5);
 /// The number of jobs of one query that run at the same time.
 const MAX_CONCURRENT_JOBS: usize = 2;
@@ -39,30 +39,30 @@ pub(super) fn query(store: &Arc<Store>, query: Query) -> EntryStream {
     if needs == Needs::Value && sorts_keys {
         // Sort the keys alone, and read the values in their order.
         let keys = query::apply(query.keys_only(), walk(store, Needs::Key));
-        let in_memory = InMemory::of(store);
-        return with_values(store, keys, in_memory).fuse().boxed();
+        let cache_hint = CacheHint::of(store);
+        return with_values(store, keys, cache_hint).fuse().boxed();
     }
     query::apply(query, walk(store, needs))
 }
 
-/// Returns all entries of the store, each with as much as is needed.
+/// Returns all entries of the store, each with the parts that are needed.
 pub(crate) fn walk(store: &Arc<Store>, needs: Needs) -> EntryStream {
-    let in_memory = (needs == Needs::Value).then(|| InMemory::of(store));
-    let entries = list(store, needs, in_memory.clone()).boxed();
-    match in_memory {
-        Some(in_memory) => with_values(store, entries, in_memory).boxed(),
+    let cache_hint = (needs == Needs::Value).then(|| CacheHint::of(store));
+    let entries = list(store, needs, cache_hint.clone()).boxed();
+    match cache_hint {
+        Some(cache_hint) => with_values(store, entries, cache_hint).boxed(),
         None => entries,
     }
 }
 
-/// Returns all entries of the store, each with as much as is needed, or with its key alone as long as its
-/// value is likely to be in memory.
+/// Returns all entries of the store, each with the parts that are needed, or with its key alone while values
+/// are likely to be cached.
 fn list(
     store: &Arc<Store>,
     needs: Needs,
-    in_memory: Option<InMemory>,
+    cache_hint: Option<CacheHint>,
 ) -> impl Stream<Item = Result<Entry>> + Send + use<> {
-    let scanners = Scanners::of(Scanner::new(store, needs, in_memory));
+    let scanners = Scanners::of(Scanner::new(store, needs, cache_hint));
     stream::unfold(scanners, |mut scanners| async move {
         let found = scanners.next().await?;
         Some((stream::iter(found), scanners))
@@ -70,16 +70,16 @@ fn list(
     .flatten()
 }
 
-/// Some entries, and the scanner that goes on behind them unless it is at its end.
+/// Some entries, and the scanner that continues after them unless it is at its end.
 type JobResult = Result<(Vec<Result<Entry>>, Option<Scanner>)>;
 
-/// The scanners of one query, each of which reads other shards.
+/// The scanners of one query. No two of them read the same shard directory.
 struct Scanners {
     /// The scanners that run no job now.
     idle: Vec<Scanner>,
-    /// Jobs that run while the caller looks at the entries of an earlier one.
+    /// Jobs that run while the caller processes the entries of an earlier one.
     jobs: FuturesUnordered<BoxFuture<'static, JobResult>>,
-    /// How many scanners there are, or were.
+    /// The number of scanners that were created.
     count: usize,
 }
 
@@ -92,7 +92,7 @@ impl Scanners {
         }
     }
 
-    /// Returns what the next job to end has found; `None` if there are no more.
+    /// Returns the entries of the job that ends next, or `None` if there are no more.
     async fn next(&mut self) -> Option<Vec<Result<Entry>>> {
         let result = match self.jobs.next().await {
             Some(result) => result,
@@ -126,8 +126,8 @@ impl Scanners {
         self.idle.push(scanner);
     }
 
-    /// Begins the next job of each scanner, unless that would have to wait for a permit: the caller may
-    /// take its time, and a future that is not polled must not be in a queue that others wait behind.
+    /// Begins the next job of each scanner, unless it would have to wait for a permit: the consumer may be
+    /// slow, and a future that is not polled must not be in a queue in which others wait behind it.
     async fn begin_jobs(&mut self) {
         for scanner in mem::take(&mut self.idle) {
             let store = Arc::clone(&scanner.store);
@@ -152,12 +152,12 @@ async fn run_job(scanner: Scanner) -> JobResult {
     run(&store, move || Ok(scanner.run_job())).await
 }
 
-/// What one job finds, and when it has found enough.
+/// The entries that one job has found, and the limits at which it ends.
 struct ScanJob {
     found: Vec<Result<Entry>>,
     bytes: u64,
     begun: Instant,
-    /// The clock is read once in this number of checks: not for each of a thousand names that are in
+    /// The clock is read once in this number of checks, and not for each of a thousand names that are in
     /// memory.
     checks_per_clock_read: usize,
     checks: usize,
@@ -174,7 +174,7 @@ impl ScanJob {
         }
     }
 
-    /// Adds an entry; `None` is one that isn't there.
+    /// Adds an entry, or `None` for a block that does not exist any more.
     fn add(&mut self, entry: Result<Option<Entry>>) {
         if let Ok(Some(entry)) = &entry {
             self.bytes += entry.value.as_ref().map_or(0, |value| value.len() as u64);
@@ -182,7 +182,7 @@ impl ScanJob {
         self.found.extend(entry.transpose());
     }
 
-    /// Whether the job is to end before it looks at another entry.
+    /// Returns whether the job must end before it examines another entry.
     fn is_enough(&mut self) -> bool {
         self.checks += 1;
         self.found.len() >= MAX_ENTRIES_PER_JOB

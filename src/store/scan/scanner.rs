@@ -1,11 +1,11 @@
-//! [`Scanner`]: what the jobs of a query do.
+//! [`Scanner`]: the jobs of a query.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::values::InMemory;
+use super::values::CacheHint;
 use super::{MAX_ENTRIES_PER_JOB, ScanJob};
 use crate::disk::{CurrentEntry, Kind, if_there};
 use crate::error::{Error, Result};
@@ -14,7 +14,7 @@ use crate::query::{Entry, Needs};
 use crate::store::Store;
 use crate::walk::{EntryRole, Listings, Root, RootEntry, RootRole, ShardDir, Walk, WalkItem};
 
-/// One of the walks of a query, and what is made of its entries.
+/// One of the walks of a query, which turns what it finds into entries.
 ///
 /// Between two jobs it keeps its listings open if it has a permit for that; otherwise it keeps all names of
 /// a directory in memory. It does not wait for a permit: a caller that reads two queries at once could
@@ -22,14 +22,14 @@ use crate::walk::{EntryRole, Listings, Root, RootEntry, RootRole, ShardDir, Walk
 pub(super) struct Scanner {
     pub(super) store: Arc<Store>,
     needs: Needs,
-    in_memory: Option<InMemory>,
+    cache_hint: Option<CacheHint>,
     walk: Walk,
     /// The right to keep listings open, released with the scanner.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Scanner {
-    pub(super) fn new(store: &Arc<Store>, needs: Needs, in_memory: Option<InMemory>) -> Self {
+    pub(super) fn new(store: &Arc<Store>, needs: Needs, cache_hint: Option<CacheHint>) -> Self {
         let permit = listing_permit(store);
         let listings = match permit {
             Some(_) => Listings::Open,
@@ -42,7 +42,7 @@ impl Scanner {
         Scanner {
             store: Arc::clone(store),
             needs,
-            in_memory,
+            cache_hint,
             walk: Walk::new(root, listings),
             _permit: permit,
         }
@@ -54,7 +54,7 @@ impl Scanner {
         Some(Scanner {
             store: Arc::clone(&self.store),
             needs: self.needs,
-            in_memory: self.in_memory.clone(),
+            cache_hint: self.cache_hint.clone(),
             walk: self.walk.beside(Listings::Open),
             _permit: Some(permit),
         })
@@ -62,8 +62,8 @@ impl Scanner {
 
     /// Runs one job. Returns what it found, and the scanner unless it is at its end.
     pub(super) fn run_job(mut self) -> (Vec<Result<Entry>>, Option<Self>) {
-        let needs = match &self.in_memory {
-            Some(in_memory) if in_memory.is_likely() => Needs::Key,
+        let needs = match &self.cache_hint {
+            Some(cache_hint) if cache_hint.is_likely() => Needs::Key,
             _ => self.needs,
         };
         let mut job = ScanJob::begin(needs, MAX_ENTRIES_PER_JOB);
@@ -86,8 +86,8 @@ impl Scanner {
         (job.found, Some(self))
     }
 
-    /// A store that has gone, or is another one now, has no entries that the query could have missed: the
-    /// stale check says which.
+    /// Ends the query. If entries may be missing because the store was moved away or replaced while it was
+    /// read, the stale check returns the error.
     fn end(&self, mut job: ScanJob, error: Option<Error>) -> Vec<Result<Entry>> {
         let error = match error {
             Some(error) if !is_not_found(&error) => Some(error),
@@ -107,11 +107,11 @@ fn is_not_found(error: &Error) -> bool {
     kind == Some(std::io::ErrorKind::NotFound)
 }
 
-/// Warns of what is not a part of a datastore.
+/// Warns if the entry is not a part of a datastore.
 ///
 /// # Errors
 ///
-/// If something else is in the place of a shard directory: there may be blocks behind it.
+/// Fails if something else is at the path of a shard directory, because there may be blocks behind it.
 fn check_root_entry(root: &Path, entry: &RootEntry) -> Result<()> {
     match entry.role {
         RootRole::ShardObstacle => Err(entry
@@ -126,11 +126,12 @@ fn check_root_entry(root: &Path, entry: &RootEntry) -> Result<()> {
 }
 
 fn warn_foreign(path: &Path) {
-    tracing::warn!(target: target::QUERY, path = %path.display(), "ignoring what is no part of a datastore");
+    tracing::warn!(target: target::QUERY, path = %path.display(), "ignoring an entry that is not part of a datastore");
 }
 
 impl Store {
-    /// Makes an entry of what was listed in a shard; `None` if it is not a block, or has gone.
+    /// Makes an entry of a file in a shard directory. Returns `None` if it is not a block, or does not exist
+    /// any more.
     fn listed_entry(
         &self,
         shard: &ShardDir,
@@ -160,7 +161,7 @@ impl Store {
             Needs::Size => match if_there(listed.stat()) {
                 Ok(Some(stat)) if stat.kind == Kind::File => Some(Entry::with_size(key, stat.len)),
                 Ok(None) => None,
-                // By its path once more, for an error that says what was found.
+                // Looked up again by its path, for an error that says what was found.
                 _ => self
                     .blocks
                     .stat_at(&path())?

@@ -1,9 +1,9 @@
-//! The values of entries that were only listed. Values that the page cache has are read on the caller's
-//! task while the next entries are listed; from the first one that it does not have, values are read from
-//! the disk, many in one job.
+//! The values of entries that were only listed. Values in the page cache are read in the caller's task while
+//! the next entries are listed. From the first value that is not cached, values are read from the disk, many
+//! in one job.
 //!
-//! A value that is read where it is used needs no fresh memory: the allocator reuses that of the last
-//! one. Values that a job reads ahead need fresh memory, which costs as much as reading small ones.
+//! A value that is read just before it is used needs no fresh memory: the allocator reuses the memory of the
+//! last one. Values that a job reads ahead need fresh memory, which costs as much as reading a small value.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -23,16 +23,16 @@ use crate::store::Store;
 use crate::store::blocks::Lookup;
 
 /// The number of keys that are collected before their values are read from the disk.
-const MAX_WANTED_KEYS: usize = 128;
+const MAX_UNCACHED_KEYS: usize = 128;
 
-/// Whether a query looks for values in memory first. It stops at the first one that isn't there: the
-/// values of a store that doesn't fit into memory are better read where they are listed.
+/// Whether a query tries cached reads of values first. It stops doing so at the first value that is not
+/// cached: if a store doesn't fit into memory, it is faster to read the values where they are listed.
 #[derive(Clone, Debug)]
-pub(super) struct InMemory(Arc<AtomicBool>);
+pub(super) struct CacheHint(Arc<AtomicBool>);
 
-impl InMemory {
+impl CacheHint {
     pub(super) fn of(store: &Store) -> Self {
-        InMemory(Arc::new(AtomicBool::new(
+        CacheHint(Arc::new(AtomicBool::new(
             store.blocks.cached().is_available(),
         )))
     }
@@ -41,22 +41,22 @@ impl InMemory {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn give_up(&self) {
+    fn set_uncached(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
 }
 
-/// Adds the values to entries, in the same order. An entry whose block has gone is left out.
+/// Adds the values to entries, in the same order. An entry whose block does not exist any more is left out.
 pub(super) fn with_values(
     store: &Arc<Store>,
     entries: EntryStream,
-    in_memory: InMemory,
+    cache_hint: CacheHint,
 ) -> impl Stream<Item = Result<Entry>> + Send + use<> {
     let reader = ValueReader {
         store: Arc::clone(store),
-        in_memory,
+        cache_hint,
         entries: entries.peekable(),
-        wanted: VecDeque::new(),
+        uncached: VecDeque::new(),
         found: Vec::new().into_iter(),
     };
     stream::unfold(Some(reader), |reader| async move {
@@ -68,24 +68,24 @@ pub(super) fn with_values(
     })
 }
 
-/// A query that reads values, and where it is.
+/// A query that reads values, and its position.
 struct ValueReader {
     store: Arc<Store>,
-    in_memory: InMemory,
+    cache_hint: CacheHint,
     entries: Peekable<EntryStream>,
     /// The entries whose values are to be read from the disk.
-    wanted: VecDeque<Entry>,
+    uncached: VecDeque<Entry>,
     found: vec::IntoIter<Result<Entry>>,
 }
 
 impl ValueReader {
-    /// Returns the next entry; an error ends the stream.
+    /// Returns the next entry. An error ends the stream.
     async fn next(&mut self) -> Result<Option<Result<Entry>>> {
         loop {
             if let Some(item) = self.found.next() {
                 return Ok(Some(item));
             }
-            if !self.wanted.is_empty() {
+            if !self.uncached.is_empty() {
                 self.look_up().await?;
                 continue;
             }
@@ -93,8 +93,8 @@ impl ValueReader {
                 Some(Ok(entry)) if entry.value.is_none() => entry,
                 item => return Ok(item),
             };
-            if self.in_memory.is_likely() {
-                // A task that finds everything in memory would never let others run.
+            if self.cache_hint.is_likely() {
+                // Without this, a task whose reads are all cached would never yield to other tasks.
                 tokio::task::consume_budget().await;
                 self.store.lifecycle.check_open()?;
                 match self
@@ -107,44 +107,44 @@ impl ValueReader {
                         return Ok(Some(Ok(Entry::with_value(entry.key, value))));
                     }
                     Lookup::Absent => continue,
-                    Lookup::Unknown => self.in_memory.give_up(),
+                    Lookup::Unknown => self.cache_hint.set_uncached(),
                 }
             }
-            self.want(entry);
+            self.collect_uncached(entry);
         }
     }
 
-    /// Notes the entries whose values are to be read from the disk: this one, and those behind it that are
+    /// Notes the entries whose values are to be read from the disk: this one, and those after it that are
     /// already listed.
-    fn want(&mut self, entry: Entry) {
+    fn collect_uncached(&mut self, entry: Entry) {
         let lacks_value =
             |item: &Result<Entry>| item.as_ref().is_ok_and(|entry| entry.value.is_none());
-        self.wanted.push_back(entry);
-        while self.wanted.len() < MAX_WANTED_KEYS
+        self.uncached.push_back(entry);
+        while self.uncached.len() < MAX_UNCACHED_KEYS
             && let Some(Some(Ok(entry))) = Pin::new(&mut self.entries)
                 .next_if(lacks_value)
                 .now_or_never()
         {
-            self.wanted.push_back(entry);
+            self.uncached.push_back(entry);
         }
     }
 
     /// Reads the values of the noted entries from the disk, as many as one job may read.
     async fn look_up(&mut self) -> Result<()> {
         let store = Arc::clone(&self.store);
-        let mut wanted = mem::take(&mut self.wanted);
-        let (found, wanted) = run(&self.store, move || {
-            let mut job = ScanJob::begin(Needs::Value, wanted.len());
+        let mut uncached = mem::take(&mut self.uncached);
+        let (found, uncached) = run(&self.store, move || {
+            let mut job = ScanJob::begin(Needs::Value, uncached.len());
             while !job.is_enough()
-                && let Some(entry) = wanted.pop_front()
+                && let Some(entry) = uncached.pop_front()
             {
                 job.add(store.with_value(entry));
             }
-            Ok((job.found, wanted))
+            Ok((job.found, uncached))
         })
         .await?;
         self.found = found.into_iter();
-        self.wanted = wanted;
+        self.uncached = uncached;
         Ok(())
     }
 }

@@ -25,9 +25,9 @@ use crate::wrappers::detached;
 /// [`flush`](AutoBatch::flush), [`sync`](Datastore::sync) and [`close`](Datastore::close).
 ///
 /// A put or a delete returns at once, with the write in memory. The write that fills a batch starts the commit and
-/// does not wait for it, so that more writes can be collected meanwhile. If the next batch is also full before the
-/// commit ends, writes wait for the commit. Therefore the values in memory are at most those of two batches, and one
-/// for each write that waits.
+/// does not wait for it, so that more writes can be collected while it runs. If the next batch is also full before
+/// the commit ends, writes wait for the commit. Therefore the values in memory are at most those of two batches, and
+/// one for each write that waits.
 ///
 /// All reads and queries of this handle and its clones see every write at once. The inner datastore has a write after
 /// its commit. Write to the inner datastore through this wrapper only, or the order of writes is lost.

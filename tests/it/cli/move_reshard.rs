@@ -65,7 +65,7 @@ fn skipped_files_are_reported_and_make_the_exit_status_1() {
     let foreign = foreign.to_str().unwrap();
     run(&["reshard", &old, "prefix/5"]).failed(1, &["skipped", foreign]);
     let done = run(&["move", &old, &new]);
-    done.failed(1, &["skipped", foreign, "no part of a datastore"]);
+    done.failed(1, &["skipped", foreign, "not part of a datastore"]);
     assert!(done.text().contains("51 blocks moved"), "{done:?}");
     let end = format!("; 1 item was skipped and is still in {old}\n");
     assert!(done.text().ends_with(&end), "{done:?}");
