@@ -1,15 +1,16 @@
 //! Tools for whole stores, which an operator runs while no node uses the store.
 //!
 //! Each tool takes the path of a store and locks the store, so that no writer can have it open at the same
-//! time. Only `verify::Verify` changes nothing and takes no lock. The tools print nothing: pass a callback to
-//! get their [`Progress`], which can also stop them. A tool that was stopped, whose future was dropped, or
-//! whose process was killed loses no block; the same call completes the work.
+//! time. Only `verify::Verify` and [`count_disk_usage`] change nothing and take no lock. The tools print
+//! nothing: pass a callback to get their [`Progress`], which can also stop them. A tool that was stopped,
+//! whose future was dropped, or whose process was killed loses no block; the same call completes the work.
 //!
 //! | tool | job |
 //! | --- | --- |
 //! | [`Move`] | all blocks into another store, also on another file system |
 //! | [`Reshard`] | another shard function, in place |
 //! | [`recount()`] | the disk usage, counted exactly and written down |
+//! | [`count_disk_usage`] | the disk usage, counted beside a writer |
 //! | [`upgrade`], [`downgrade`] | from format version 0 to 1, and back |
 //! | `verify` (feature `verify`) | checks of every block against its hash, and repairs |
 //!
@@ -32,6 +33,6 @@ pub mod verify;
 pub use self::convert::{downgrade, upgrade};
 pub use self::moving::{Move, Moved};
 pub use self::progress::Progress;
-pub use self::recount::recount;
+pub use self::recount::{count_disk_usage, recount};
 pub use self::reshard::{Reshard, Resharded};
 pub use self::skipped::{SkipReason, Skipped};

@@ -1,4 +1,4 @@
-//! [`recount`]: a count of the disk usage while no other program uses the store.
+//! [`recount`] and [`count_disk_usage`]: counts of the disk usage, with and without the store's lock.
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
@@ -10,7 +10,7 @@ use crate::blocking;
 use crate::datastore::DiskUsage;
 use crate::disk_usage::count_dir;
 use crate::error::{Error, Result};
-use crate::store::{Opener, Purpose, Store};
+use crate::store::{Opener, Options, Purpose, Store};
 
 /// Counts the disk usage of a store, saves it for the next session, and returns it.
 ///
@@ -48,6 +48,37 @@ pub async fn recount(
 ) -> Result<DiskUsage> {
     let opening = Opener::of(dir.as_ref()).await?;
     blocking::run(move || run(opening, ProgressCallback::new(watch))).await
+}
+
+/// Counts the disk usage of a store and returns it, without the store's lock: nothing in the store changes, and
+/// the figure is exact unless another program writes to the store meanwhile.
+///
+/// `watch` is called with the progress now and then, and stops the count by returning
+/// [`Break`](ControlFlow::Break). The number of bytes is not known before the end.
+///
+/// # Errors
+///
+/// [`Error::Stopped`] if `watch` stopped it; as for [`open`](crate::Options::open) with
+/// [`read_only`](crate::Options::read_only); and [`Error::Io`] if something can't be listed or sized.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the count continues in the background, and `watch` is still called.
+pub async fn count_disk_usage(
+    dir: impl AsRef<Path>,
+    watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
+) -> Result<DiskUsage> {
+    let opener = Opener::of(dir.as_ref()).await?;
+    let opener = Opener {
+        options: Options::new().read_only(true),
+        ..opener
+    };
+    blocking::run(move || {
+        let store = opener.run(Purpose::Open)?;
+        let counted = count(&store, ProgressCallback::new(watch));
+        store.close().and(counted)
+    })
+    .await
 }
 
 pub(crate) fn run(opening: Opener, callback: ProgressCallback) -> Result<DiskUsage> {

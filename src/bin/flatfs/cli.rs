@@ -33,7 +33,8 @@ program at once, and the next command that writes to the store cleans up.
 kubo does not know the lock of a store. So if a store is in a kubo repo, a command that changes it also locks \
 the repo: it fails while kubo is running, and kubo refuses to start meanwhile. --ignore-kubo skips that.
 
-With --json each object is one line, and its paths are absolute.
+Every command that prints results takes --json: import, put, ls, stat, du, verify, move and reshard. Each \
+object is one line, and its paths are absolute.
 
 Colors follow NO_COLOR, CLICOLOR and CLICOLOR_FORCE. RUST_LOG selects log events more precisely than -v \
 does, for example RUST_LOG=ds_flatfs=debug.
@@ -84,10 +85,23 @@ fn one_line(message: &str) -> String {
     let message = end.and_then(|end| message.get(..end)).unwrap_or(message);
     // clap's tips follow after an empty line, one per line.
     let (error, tips) = message.split_once("\n\n").unwrap_or((message, ""));
-    let parts = iter::once(error).chain(tips.lines());
+    let tips = tips.lines().filter(|tip| !tip.contains("tip: to pass '"));
+    let tips = tips.map(best_tip);
+    let parts = iter::once(error.to_owned()).chain(tips);
     let parts = parts.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
     let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
     format!("{}; try --help", parts.join("; "))
+}
+
+/// Returns a tip that names only the most similar name: clap lists the similar ones, the best one last.
+fn best_tip(tip: &str) -> String {
+    let kinds = ["subcommand", "argument", "value"];
+    let listed = kinds.iter().find_map(|kind| {
+        let names = tip.split_once(&format!("some similar {kind}s exist: "))?.1;
+        let best = names.rsplit(", ").next()?;
+        Some(format!("tip: a similar {kind} exists: {best}"))
+    });
+    listed.unwrap_or_else(|| tip.to_owned())
 }
 
 #[cfg(test)]
@@ -108,6 +122,22 @@ mod tests {
         assert!(
             line.starts_with("unrecognized subcommand 'improt'; tip: "),
             "{line}"
+        );
+    }
+
+    #[test]
+    fn a_tip_names_the_most_similar_command_and_does_not_mislead() {
+        let line = |args: &[&str]| {
+            let error = Cli::try_parse_from(args).unwrap_err();
+            one_line(&error.render().to_string())
+        };
+        assert_eq!(
+            line(&["flatfs", "imprt"]),
+            "unrecognized subcommand 'imprt'; tip: a similar subcommand exists: 'import'; try --help"
+        );
+        assert_eq!(
+            line(&["flatfs", "create", "--json", "dir"]),
+            "unexpected argument '--json' found; try --help"
         );
     }
 

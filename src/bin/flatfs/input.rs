@@ -32,7 +32,7 @@ pub(crate) fn check_stdin(paths: &[PathBuf]) -> anyhow::Result<()> {
 }
 
 /// Whether the path means standard input.
-fn is_stdin(path: &Path) -> bool {
+pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 

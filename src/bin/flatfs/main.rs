@@ -3,6 +3,7 @@
 //! [`cli`] declares the arguments, and each file in [`commands`] implements one command. The program
 //! uses only the public API of the library.
 
+mod batch_writer;
 mod blocking;
 mod blocks;
 mod car;
@@ -11,6 +12,7 @@ mod commands;
 mod dag;
 mod error_text;
 mod exit;
+mod file_reader;
 mod hash;
 mod input;
 mod interrupt;
@@ -22,6 +24,7 @@ mod open_store;
 mod output;
 mod progress;
 mod report;
+mod shard_arg;
 mod skipped;
 mod stats;
 mod terminal;

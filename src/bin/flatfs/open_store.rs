@@ -5,6 +5,7 @@ use std::path::Path;
 use ds_flatfs::{ExistingBlock, FlatFs, Options};
 
 use crate::interrupt::interruptible;
+use crate::progress::ProgressBar;
 use crate::report;
 
 /// Opens the store in `dir` to read it, runs `work` on it, and closes it.
@@ -17,14 +18,48 @@ pub(crate) async fn for_reading<T>(
     work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let store = Options::new().read_only(true).open(dir).await?;
-    if store.has_pending_commits().await? {
+    warn_of_pending_commits(&store, dir).await?;
+    close_after(store, work).await
+}
+
+/// Opens the store in `dir` to describe what is in it: as [`for_reading`], and also warns of files that an
+/// interrupted command has left behind.
+///
+/// # Errors
+///
+/// Fails if the store can't be opened, or the work fails.
+pub(crate) async fn for_listing<T>(
+    dir: &Path,
+    work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let store = Options::new().read_only(true).open(dir).await?;
+    let is_pending = warn_of_pending_commits(&store, dir).await?;
+    let temp = store.path().join(".temp");
+    // What can't be listed is for the commands that write to report.
+    let has_left_overs = temp
+        .read_dir()
+        .is_ok_and(|mut entries| entries.next().is_some());
+    if has_left_overs && !is_pending {
+        report::warn(&format!(
+            "{} has files of a command that is under way or was interrupted; if no program is writing, any \
+             command that writes removes them",
+            dir.join(".temp").display()
+        ));
+    }
+    close_after(store, work).await
+}
+
+/// Warns of commits that are under way or were interrupted, and returns whether there are any.
+async fn warn_of_pending_commits(store: &FlatFs, dir: &Path) -> anyhow::Result<bool> {
+    let is_pending = store.has_pending_commits().await?;
+    if is_pending {
         report::warn(&format!(
             "a commit in {} is under way or was interrupted, so some of its blocks may be missing; \
              if no program is writing, any command that writes completes it",
             dir.display()
         ));
     }
-    close_after(store, work).await
+    Ok(is_pending)
 }
 
 /// Opens the store in `dir` to change it, runs `work` on it, which the user can interrupt at any time,
@@ -37,8 +72,10 @@ pub(crate) async fn for_writing<T>(
     dir: &Path,
     work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    let phase = opening(dir);
     let store = Options::new().open(dir).await?;
-    close_after(store, async |store| interruptible(work(store)).await).await
+    drop(phase);
+    close_writer_after(store, async |store| interruptible(work(store)).await).await
 }
 
 /// Opens the store in `dir` to import into it, or creates it; runs `work` on it, and closes it. The work
@@ -55,8 +92,19 @@ pub(crate) async fn for_importing<T>(
     // Another program may have written such a block and not flushed it. Only with this policy does the
     // open flush it, so the import must leave the choice to the store.
     let options = Options::new().existing_block(ExistingBlock::Keep);
+    let phase = opening(dir);
     let store = options.open_or_create(dir).await?;
-    close_after(store, work).await
+    drop(phase);
+    close_writer_after(store, work).await
+}
+
+/// Shows that the store is being opened, which takes time if a session was not closed.
+fn opening(dir: &Path) -> ProgressBar {
+    let is_unclean = dir.join(".unclean").exists();
+    ProgressBar::phase(match is_unclean {
+        true => "cleaning up after an interrupted command",
+        false => "opening the store",
+    })
 }
 
 async fn close_after<T>(
@@ -64,8 +112,21 @@ async fn close_after<T>(
     work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let result = work(&store).await;
-    let closed = store.close().await;
-    // If both fail, the work's error is the more useful one.
+    both(result, store.close().await)
+}
+
+/// Closes a store that was written to, which may take some time.
+async fn close_writer_after<T>(
+    store: FlatFs,
+    work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let result = work(&store).await;
+    let _phase = ProgressBar::phase("closing the store");
+    both(result, store.close().await)
+}
+
+/// Returns the result of the work. If the close fails too, the work's error is the more useful one.
+fn both<T>(result: anyhow::Result<T>, closed: ds_flatfs::Result<()>) -> anyhow::Result<T> {
     let value = result?;
     closed?;
     Ok(value)

@@ -49,7 +49,34 @@ impl ProgressBar {
     pub(crate) fn shards(activity: &str) -> Self {
         let wide = "{prefix} [{wide_bar:.cyan}] {msg}, {eta} left";
         let narrow = "{percent}% {wide_msg}";
-        ProgressBar::new(indicatif::ProgressBar::new(0), activity, wide, narrow)
+        let bar = ProgressBar::new(indicatif::ProgressBar::new(0), activity, wide, narrow);
+        // Until the first progress: the open may have to clean up after an interrupted command.
+        bar.0.set_message("opening the store");
+        bar.0.tick();
+        bar
+    }
+
+    /// Shows a count of blocks whose number is not known. `activity` is a word for what is done with them.
+    pub(crate) fn count(activity: &str) -> Self {
+        let wide = "{spinner} {prefix} {human_pos} blocks, {per_sec}";
+        let narrow = "{spinner} {human_pos} blocks";
+        ProgressBar::new(
+            indicatif::ProgressBar::new_spinner(),
+            activity,
+            wide,
+            narrow,
+        )
+    }
+
+    /// Shows what is being done in a phase whose progress is not known.
+    pub(crate) fn phase(activity: &str) -> Self {
+        const TICK: Duration = Duration::from_millis(100);
+        let template = "{spinner} {msg}, {elapsed}";
+        let bar = indicatif::ProgressBar::new_spinner();
+        let phase = ProgressBar::new(bar, "", template, template);
+        phase.0.set_message(activity.to_owned());
+        phase.0.enable_steady_tick(TICK);
+        phase
     }
 
     /// `wide` and `narrow` are the templates for wide and narrow terminals.
@@ -69,6 +96,11 @@ impl ProgressBar {
     /// Sets the number of bytes that are done.
     pub(crate) fn set_bytes(&self, bytes: u64) {
         self.0.set_position(bytes);
+    }
+
+    /// Sets the number of blocks that are done.
+    pub(crate) fn set_count(&self, blocks: u64) {
+        self.0.set_position(blocks);
     }
 
     /// Sets the progress of a tool of the library.

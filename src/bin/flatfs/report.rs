@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use console::style;
 use serde::Serialize;
 
-use crate::exit::{ClosedPipe, Failure};
+use crate::exit::{ClosedPipe, Failure, Outcome};
 use crate::output::Output;
 use crate::text::{escape, escape_json};
 use crate::{error_text, terminal};
@@ -24,6 +24,22 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
 /// Prints an error as one line. The program may go on after it.
 pub(crate) fn error(error: &anyhow::Error) {
     message(&error_text::line(error));
+}
+
+/// Reports something in a store that can't be listed as a block, and returns what that means for the listing.
+/// Something that is not a file is no block, and only a warning unless `strict`.
+pub(crate) fn unlisted(error: ds_flatfs::Error, strict: bool) -> Outcome {
+    let is_no_block = matches!(error, ds_flatfs::Error::Unexpected { .. });
+    let error = error.into();
+    if is_no_block && !strict {
+        warn(&error_text::line(&error));
+        return Outcome::Success;
+    }
+    self::error(&error);
+    match is_no_block {
+        true => Outcome::Found,
+        false => Outcome::Failed,
+    }
 }
 
 /// Prints a warning, unless the user wants it quiet.

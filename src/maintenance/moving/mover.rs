@@ -46,7 +46,17 @@ impl Mover {
             check_was_moved(path, &new)?;
             return Ok(None);
         };
-        let new = new.open_or_create(old.blocks.layout().shard())?;
+        let new = match new.open_or_create(old.blocks.layout().shard()) {
+            Ok(new) => new,
+            Err(error) => {
+                // A refused move changes nothing: without the close, the next open would have to count the disk
+                // usage again.
+                if let Err(error) = old.close() {
+                    tracing::warn!(target: target::MAINTENANCE, %error, "cannot close the old store; the next open cleans up behind it");
+                }
+                return Err(error);
+            }
+        };
         old.commit_log.roll_forward()?;
         new.commit_log.roll_forward()?;
         Ok(Some(Mover {

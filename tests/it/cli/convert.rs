@@ -51,21 +51,51 @@ fn a_refused_conversion_is_one_line_that_says_why() {
 fn du_counts_the_files_on_disk_and_stores_the_sum() {
     let tmp = TestDir::new();
     let store = store(&tmp);
-    let usage = |command: &str| {
-        let json = succeed(&[command, "--json", &store]).stdout;
+    let usage = |command: &[&str]| {
+        let json = succeed(&[command, &["--json", &store]].concat()).stdout;
         serde_json::from_slice::<Value>(&json).expect("JSON")
     };
-    let before = usage("du");
+    let before = usage(&["du", "--write"]);
     let (block, _) = files(&store).pop_first().expect("a block");
     fs::write(block.with_file_name("CIQADDED.data"), "by another program").expect("written");
-    let after = usage("du");
+    let after = usage(&["du", "--write"]);
     let added = after["bytes"].as_u64().zip(before["bytes"].as_u64());
     assert_eq!(added.map(|(after, before)| after - before), Some(18));
-    assert_eq!(after["accuracy"], "initial-exact");
+    assert_eq!(after["saved"]["accuracy"], "initial-exact");
+    assert_eq!(after["saved"]["bytes"], after["bytes"]);
     assert_eq!(after["path"], store.as_str());
-    assert_eq!(usage("stat")["disk_usage"]["bytes"], after["bytes"]);
+    assert_eq!(usage(&["stat"])["disk_usage"]["bytes"], after["bytes"]);
     let text = succeed(&["du", &store]);
     assert!(text.text().contains("disk usage"), "{text:?}");
+}
+
+#[test]
+fn du_counts_beside_a_writer_and_changes_nothing_unless_it_is_to_write() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    succeed(&["du", "--write", &store]);
+    let right = succeed(&["du", &store]);
+    assert_eq!(right.lines().len(), 1, "{right:?}");
+    let cache = std::path::Path::new(&store).join("diskUsage.cache");
+    let wrong = "{\"diskUsage\":1234,\"accuracy\":\"initial-exact\"}\n";
+    fs::write(&cache, wrong).expect("written");
+    let lock = fs::File::open(cache.with_file_name(".lock")).expect("the lock");
+    lock.lock().expect("locked");
+
+    let counted = succeed(&["du", &store]);
+    assert_eq!(counted.lines().len(), 2, "{counted:?}");
+    let sum = |line: &str| line.split(", ").next().map(str::to_owned);
+    assert_eq!(sum(counted.text()), sum(right.text()));
+    for part in ["1,234", "initial-exact", "'flatfs du --write'"] {
+        assert!(counted.lines()[1].contains(part), "{part} in {counted:?}");
+    }
+    let json: Value = serde_json::from_slice(&succeed(&["du", "--json", &store]).stdout).unwrap();
+    assert_eq!(json["saved"]["bytes"], 1234);
+    run(&["du", "--write", &store]).failed(3, &["locked"]);
+    assert_eq!(fs::read_to_string(&cache).expect("read"), wrong);
+    drop(lock);
+    succeed(&["du", "--write", &store]);
+    assert_eq!(succeed(&["du", &store]).lines().len(), 1);
 }
 
 #[test]

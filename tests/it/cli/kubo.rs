@@ -39,7 +39,7 @@ fn a_command_that_writes_is_refused_while_kubo_is_running() {
         &["put", &store, &file][..],
         &["import", &store, &car],
         &["rm", "--force", &store, "/A"],
-        &["du", &store],
+        &["du", "--write", &store],
         &["verify", "--repair", &store],
         &["move", &store, &new],
         &["move", &new, &store],
@@ -58,6 +58,7 @@ fn a_command_that_writes_is_refused_while_kubo_is_running() {
     }
     succeed(&["verify", &store]);
     succeed(&["ls", &store]);
+    succeed(&["du", &store]);
     succeed(&["put", "--ignore-kubo", &store, &file]);
     drop(held);
     succeed(&["put", &store, &file]);

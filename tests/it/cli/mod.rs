@@ -64,6 +64,12 @@ impl Finished {
         }
     }
 
+    /// Asserts that it succeeded with a warning of one line with all of these parts.
+    #[track_caller]
+    fn warned(&self, parts: &[&str]) {
+        self.failed(0, parts);
+    }
+
     /// Asserts that it was interrupted, said so, and ended with one line with all of these parts.
     #[track_caller]
     fn was_interrupted(&self, parts: &[&str]) {

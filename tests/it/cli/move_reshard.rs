@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::terminal::run_in_terminal;
 use super::{Finished, TestDir, files, keys, program, run, succeed};
+use crate::mounts::Mount;
 
 fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
@@ -98,6 +99,43 @@ fn the_quarantine_of_a_repair_stays_where_it_is_and_a_move_reports_it() {
     let end = format!("; {old} is an empty directory now\n");
     assert!(done.text().ends_with(&end), "{done:?}");
     assert_eq!(fs::read_dir(&old).unwrap().count(), 0);
+}
+
+#[test]
+fn a_move_onto_a_full_disk_says_what_is_moved_and_what_to_do() {
+    let Some(mount) = Mount::tmpfs("size=512k") else {
+        return;
+    };
+    let tmp = TestDir::new();
+    let old = tmp.store_of("small.car");
+    let new = mount.path().join("new").to_str().unwrap().to_owned();
+    let done = run(&["move", &old, &new]);
+    let moved = files(&new).len();
+    let moved = if moved == 1 {
+        "1 block was moved".to_owned()
+    } else {
+        format!("{moved} blocks were moved")
+    };
+    let rest = format!("the rest is safe in {old}");
+    let advice = format!("free some space at {new}, then run the same command again");
+    done.failed(3, &["no space left", &moved, &rest, &advice]);
+    assert!(!done.stderr.contains("deleted"), "{done:?}");
+    mount.grow("size=16m");
+    succeed(&["move", &old, &new]);
+    assert_eq!(keys(&new).len(), 51);
+}
+
+#[test]
+fn a_refused_move_changes_nothing() {
+    let tmp = TestDir::new();
+    let old = tmp.store_of("small.car");
+    succeed(&["du", "--write", &old]);
+    let usage = || json(&succeed(&["stat", "--json", &old]).stdout)["disk_usage"].clone();
+    let before = usage();
+    assert_eq!(before["accuracy"], "initial-exact");
+    run(&["move", &old, &tmp.path("no/parent")]).failed(3, &["directory above it is missing"]);
+    assert_eq!(usage(), before);
+    assert!(!Path::new(&old).join(".unclean").exists());
 }
 
 #[test]

@@ -91,7 +91,70 @@ fn a_file_that_can_not_be_read_is_named() {
     let missing = tmp.path("missing");
     run(&["put", &tmp.store(), &missing]).failed(3, &[&missing]);
     run(&["put", &tmp.store(), &tmp.store()]).failed(3, &["directory"]);
-    run(&["put", &tmp.path("no store"), "-"]).failed(3, &["no store"]);
+    let nowhere = tmp.path("no/store");
+    run(&["put", &nowhere, &tmp.file("file", b"x")]).failed(3, &["no/store"]);
+}
+
+#[test]
+fn a_put_creates_the_store_but_not_for_a_file_that_can_not_be_read() {
+    let tmp = TestDir::new();
+    let (file, missing) = (tmp.file("file", HELLO), tmp.path("missing"));
+    run(&["put", &tmp.store(), &missing]).failed(3, &[&missing]);
+    assert!(!fs::exists(tmp.store()).unwrap());
+    let done = run(&["put", &tmp.store(), &file, &missing, &file]);
+    done.failed(3, &[&missing]);
+    assert_eq!(done.lines(), [raw(HELLO).to_string()], "before the error");
+    assert_eq!(
+        succeed(&["get", &tmp.store(), &raw(HELLO).to_string()]).stdout,
+        HELLO
+    );
+}
+
+#[test]
+fn a_recursive_put_stores_the_files_of_directories_and_skips_links() {
+    let tmp = TestDir::new();
+    let dir = tmp.path("dir");
+    fs::create_dir_all(format!("{dir}/a/b")).unwrap();
+    let mut expected = Vec::new();
+    for (name, text) in [("one", "1"), ("a/two", "2"), ("a/b/three", "3")] {
+        let path = format!("{dir}/{name}");
+        fs::write(&path, text).unwrap();
+        expected.push(format!("{}\t{path}", raw(text.as_bytes())));
+    }
+    run(&["put", &tmp.store(), &dir]).failed(3, &["is a directory", "-r"]);
+    std::os::unix::fs::symlink("..", format!("{dir}/a/up")).unwrap();
+    let done = run(&["put", "-r", &tmp.store(), &dir]);
+    done.warned(&["warning", "a/up"]);
+    let mut found: Vec<String> = done.lines().into_iter().map(str::to_owned).collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+
+    let json = succeed(&["put", "--json", &tmp.store(), &format!("{dir}/one")]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["path"], format!("{dir}/one"));
+    assert_eq!(json["cid"], raw(b"1").to_string());
+    assert_eq!((&json["size"], files(&tmp.store()).len()), (&1.into(), 3));
+}
+
+#[test]
+fn many_blocks_are_put_and_removed_in_several_batches() {
+    const COUNT: usize = 9000;
+    let tmp = TestDir::new();
+    fs::create_dir(tmp.path("dir")).unwrap();
+    for number in 0..COUNT {
+        tmp.file(&format!("dir/{number}"), number.to_string().as_bytes());
+    }
+    let put = succeed(&["put", "-r", &tmp.store(), &tmp.path("dir")]);
+    assert_eq!(put.lines().len(), COUNT);
+    assert_eq!(files(&tmp.store()).len(), COUNT);
+    let listed = succeed(&["ls", &tmp.store(), "--limit", "8500"]);
+    assert_eq!(listed.lines().len(), 8500);
+    let done = run_with_input(&["rm", &tmp.store(), "-"], &listed.stdout);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    let left = keys(&tmp.store());
+    assert_eq!(left.len(), COUNT - 8500);
+    assert!(!listed.lines().contains(&left[0].as_str()));
 }
 
 /// Returns all names of the block of hello.car.
@@ -199,4 +262,25 @@ fn removing_an_absent_block_is_reported_and_the_others_are_removed() {
     run(&["rm", &store, &absent, &there]).failed(1, &[&absent, &store]);
     assert_eq!(files(&store).len(), 0);
     succeed(&["rm", "--force", &store, &absent]);
+}
+
+#[test]
+fn keys_to_remove_are_read_from_standard_input_line_by_line() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
+    let before = keys(&store);
+    let (absent, cid) = (
+        raw(b"absent").to_string(),
+        raw(&files(&store).into_values().next().unwrap()),
+    );
+    let input = format!("{}\n\n{absent}\r\n  {cid}", before[10]);
+    let done = run_with_input(&["rm", &store, "-", &before[11]], input.as_bytes());
+    done.failed(1, &[&absent, &store]);
+    assert_eq!(keys(&store).len(), before.len() - 3);
+
+    let input = format!("{}\nno key\n{}\n", before[20], before[21]);
+    run_with_input(&["rm", &store, "-"], input.as_bytes()).failed(3, &["standard input", "no key"]);
+    let after = keys(&store);
+    assert!(!after.contains(&before[20]) && after.contains(&before[21]));
+    run(&["rm", &store, "-", "-"]).failed(2, &["standard input"]);
 }

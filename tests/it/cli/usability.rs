@@ -107,6 +107,10 @@ fn every_shell_gets_completions_of_every_command() {
             assert!(script.text().contains(&command), "{command} in {shell}");
         }
     }
+    let script = succeed(&["completions", "bash"]);
+    assert!(script.text().contains("next-to-last/3"), "{script:?}");
+    let tmp = TestDir::new();
+    succeed(&["create", &tmp.store(), "prefix/7"]);
     run(&["completions", "cmd"]).failed(2, &["cmd", "bash"]);
 }
 
@@ -226,7 +230,7 @@ fn a_locked_store_is_named_without_advice_for_programmers() {
     succeed(&["create", &tmp.store()]);
     let lock = fs::File::open(Path::new(&tmp.store()).join(".lock")).expect("the lock");
     lock.lock().expect("locked");
-    let done = run(&["du", &tmp.store()]);
+    let done = run(&["du", "--write", &tmp.store()]);
     done.failed(3, &["locked", &tmp.store()]);
     assert!(!done.stderr.contains("read-only"), "{done:?}");
 }

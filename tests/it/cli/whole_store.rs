@@ -70,6 +70,38 @@ fn ls_prints_sizes_and_json() {
 }
 
 #[test]
+fn a_link_in_a_store_is_a_warning_unless_the_listing_is_strict() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
+    let block = files(&store).into_keys().next().unwrap();
+    std::os::unix::fs::symlink(&block, block.with_file_name("LINK.data")).unwrap();
+    for command in ["ls", "stat"] {
+        let done = run(&[command, &store]);
+        done.warned(&["warning", "LINK.data"]);
+    }
+    let done = run(&["ls", "--strict", &store]);
+    done.failed(1, &["LINK.data"]);
+    assert_eq!(done.lines().len(), 51);
+    assert_eq!(
+        succeed(&["ls", "-q", "--limit", "7", &store]).lines().len(),
+        7
+    );
+}
+
+#[test]
+fn listings_say_that_an_interrupted_command_has_left_files() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("hello.car");
+    fs::write(format!("{store}/.temp/left"), "x").unwrap();
+    for command in ["ls", "stat"] {
+        run(&[command, &store]).warned(&["warning", ".temp", "interrupted"]);
+    }
+    succeed(&["ls", "-q", &store]);
+    succeed(&["du", "--write", &store]);
+    succeed(&["ls", &store]);
+}
+
+#[test]
 fn stat_counts_what_is_in_a_store() {
     let tmp = TestDir::new();
     let store = tmp.store_of("small.car");
@@ -141,6 +173,7 @@ fn reading_changes_nothing_in_a_store() {
             "QmPszXJz5nPZSSTUYR7mgNJbTUNd8qEYbGRFiLzCHq5mT5",
         ],
         &["has", &store, "/NOPE"],
+        &["du", &store],
     ] {
         run(args);
     }
@@ -180,7 +213,6 @@ fn every_command_stops_quietly_when_the_reader_of_its_output_has_gone() {
 fn every_command_names_a_store_that_does_not_exist() {
     let tmp = TestDir::new();
     let missing = tmp.path("missing");
-    let file = tmp.file("file", b"x");
     for args in [
         &["ls", &missing][..],
         &["stat", &missing],
@@ -190,7 +222,6 @@ fn every_command_names_a_store_that_does_not_exist() {
         &["get", &missing, "/A"],
         &["has", &missing, "/A"],
         &["rm", &missing, "/A"],
-        &["put", &missing, &file],
     ] {
         run(args).failed(3, &[&missing]);
     }
@@ -201,12 +232,15 @@ fn every_command_names_a_store_that_does_not_exist() {
 fn json_is_one_object_per_line_with_absolute_paths() {
     let tmp = TestDir::new();
     tmp.store_of("hello.car");
+    fs::copy(fixture("hello.car"), tmp.path("new.car")).unwrap();
     for (args, paths) in [
         (&["stat", "--json", "store"][..], &["path"][..]),
         (&["du", "--json", "store"], &["path"]),
         (&["reshard", "--json", "store", "prefix/2"], &["path"]),
         (&["move", "--json", "store", "new"], &["old", "new"]),
         (&["verify", "--json", "new"], &[]),
+        (&["import", "--json", "other", "new.car"], &["path"]),
+        (&["put", "--json", "other", "new.car"], &["path"]),
         (&["ls", "--json", "new"], &[]),
     ] {
         let output = program(args).current_dir(tmp.path("")).output();
@@ -227,6 +261,10 @@ fn wrong_usage_is_one_line_and_exit_status_2() {
         run(&[command, "--nonsense"]).failed(2, &["--nonsense"]);
     }
     run(&["improt"]).failed(2, &["improt", "import"]);
+    run(&["imprt"]).failed(2, &["a similar subcommand exists: 'import'"]);
+    let done = run(&["create", "--json", "dir"]);
+    done.failed(2, &["unexpected argument '--json'"]);
+    assert!(!done.stderr.contains("tip"), "{done:?}");
     assert_eq!(run::<&str>(&[]).code, 2);
 }
 

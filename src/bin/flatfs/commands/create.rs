@@ -6,6 +6,7 @@ use clap::Args;
 use ds_flatfs::{Options, Shard};
 
 use crate::exit::Outcome;
+use crate::shard_arg::ShardParser;
 
 /// Create an empty store
 #[derive(Debug, Args)]
@@ -21,6 +22,7 @@ pub(crate) struct Create {
     /// Where to create the store: a directory that is missing or empty
     dir: PathBuf,
     /// The shard function [default: next-to-last/2, as in kubo]
+    #[arg(value_parser = ShardParser, hide_possible_values = true)]
     shard: Option<Shard>,
 }
 

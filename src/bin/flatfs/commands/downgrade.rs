@@ -14,7 +14,7 @@ use crate::text::escape;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 This is for programs that don't know the SHARDING file, which it removes. It works only for stores of \
-prefix/N, and only if no crashed writer has left temporary files ('flatfs du' removes those). No block is \
+prefix/N, and only if no crashed writer has left temporary files ('flatfs du --write' removes those). No block is \
 moved, and 'flatfs upgrade' with the same N reverts it.
 
 Example:

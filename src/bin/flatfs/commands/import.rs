@@ -9,6 +9,7 @@ use clap::Args;
 use ds_flatfs::hash::HashError;
 use ds_flatfs::{Error, FlatBatch, FlatFs, Key};
 use indicatif::HumanCount;
+use serde::Serialize;
 use tokio::io::AsyncBufRead;
 
 use crate::car::{Block, CarCid, CarReader};
@@ -35,6 +36,9 @@ A CAR that was cut off between two blocks looks complete, except that roots may 
 is neither in the CAR nor in the store is reported and makes the exit status 1; the blocks are imported in \
 any case. Use --allow-missing-roots for CARs that are meant to be partial. A header has at most 1 MiB.
 
+With --json it prints an object for each CAR, with \"path\" (null for standard input), \"blocks\", \"new\", \
+\"inline\", \"bytes\", \"roots\", \"missing_roots\" and \"seconds\".
+
 The index of a version 2 is ignored. DIR is created, with next-to-last/2, if it is missing or empty.
 
 Example:
@@ -55,12 +59,27 @@ pub(crate) struct Import {
     /// Accept blocks over 8 MiB, up to 1 GiB, as `put --allow-big-block` makes them
     #[arg(long)]
     allow_big_block: bool,
+    /// Print a JSON object for each CAR instead of text
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     kubo: KuboArgs,
 }
 
+#[derive(Serialize)]
+struct ImportJson<'a> {
+    path: Option<String>,
+    #[serde(flatten)]
+    stats: &'a ImportStats,
+    roots: Vec<String>,
+    missing_roots: usize,
+    seconds: f64,
+}
+
 impl Import {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        // The first CAR's time includes the open, which may have to clean up first.
+        let started = Instant::now();
         input::check_stdin(&self.cars)?;
         let Some((first, others)) = self.cars.split_first() else {
             return Ok(Outcome::Success);
@@ -69,9 +88,10 @@ impl Import {
         let first = self.open(first).await?;
         let _lock = self.kubo.lock(&[&self.dir]).await?;
         open_store::for_importing(&self.dir, async |store| {
-            let mut outcome = self.import(store, first).await?;
+            let mut outcome = self.import(store, first, started).await?;
             for car in others {
-                let next = self.import(store, self.open(car).await?).await?;
+                let started = Instant::now();
+                let next = self.import(store, self.open(car).await?, started).await?;
                 outcome = outcome.and(next);
             }
             Ok(outcome)
@@ -90,6 +110,8 @@ impl Import {
 
 /// A CAR whose header has been read.
 struct InputCar {
+    /// `None` for standard input.
+    path: Option<String>,
     name: String,
     reader: CarReader<Box<dyn AsyncBufRead + Send + Unpin>>,
     len: Option<u64>,
@@ -101,6 +123,7 @@ impl InputCar {
         let file = input::open(path).await?;
         let reader = CarReader::open(file.reader).await;
         Ok(InputCar {
+            path: (!input::is_stdin(path)).then(|| report::absolute(path)),
             reader: reader.with_context(|| nothing_imported(&name))?,
             name,
             len: file.len,
@@ -113,7 +136,7 @@ fn nothing_imported(name: &str) -> String {
 }
 
 /// Counts of the blocks of a CAR.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 struct ImportStats {
     blocks: u64,
     new: u64,
@@ -122,8 +145,12 @@ struct ImportStats {
 }
 
 impl Import {
-    async fn import(&self, store: &FlatFs, mut car: InputCar) -> anyhow::Result<Outcome> {
-        let started = Instant::now();
+    async fn import(
+        &self,
+        store: &FlatFs,
+        mut car: InputCar,
+        started: Instant,
+    ) -> anyhow::Result<Outcome> {
         let roots = car.reader.roots().to_vec();
         let mut absent: HashSet<CarCid> = roots.iter().copied().collect();
         let filler = BatchFiller {
@@ -135,32 +162,45 @@ impl Import {
         let filled = interruptible(filler.fill(&mut car, &mut absent)).await;
         let stats = match filled {
             Ok(stats) => {
+                let phase = ProgressBar::phase("committing");
                 let committed = filler.batch.commit().await;
+                drop(phase);
                 committed.map_err(|error| explain_commit_error(error, &car.name))?;
                 stats
             }
             Err(error) => {
                 // The user needs to know why the CAR is refused. The next open cleans up what this can't.
+                let _phase = ProgressBar::phase("discarding");
                 let _ = filler.batch.discard().await;
                 return Err(error.context(nothing_imported(&car.name)));
             }
         };
-        let outcome = match self.allow_missing_roots {
-            true => Outcome::Success,
+        let missing = match self.allow_missing_roots {
+            true => 0,
             false => report_missing(store, &car.name, &roots, &absent).await?,
         };
-        print(&car.name, &roots, &stats, started.elapsed())?;
-        Ok(outcome)
+        if self.json {
+            report::json(&ImportJson {
+                path: car.path,
+                stats: &stats,
+                roots: roots.iter().map(ToString::to_string).collect(),
+                missing_roots: missing,
+                seconds: started.elapsed().as_secs_f64(),
+            })?;
+        } else {
+            print(&car.name, &roots, &stats, started.elapsed())?;
+        }
+        Ok(Outcome::success_if(missing == 0))
     }
 }
 
-/// Reports the roots that are neither in the CAR nor in the store.
+/// Reports the roots that are neither in the CAR nor in the store, and returns how many these are.
 async fn report_missing(
     store: &FlatFs,
     name: &str,
     roots: &[CarCid],
     absent: &HashSet<CarCid>,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<usize> {
     let mut missing = 0;
     for root in roots.iter().filter(|root| absent.contains(root)) {
         if has_root(store, root).await? {
@@ -178,7 +218,7 @@ async fn report_missing(
         let more = HumanCount((missing - MAX_LISTED_ROOTS) as u64);
         report::error(&anyhow!("{more} more roots of {name} are missing"));
     }
-    Ok(Outcome::success_if(missing == 0))
+    Ok(missing)
 }
 
 async fn has_root(store: &FlatFs, root: &CarCid) -> anyhow::Result<bool> {

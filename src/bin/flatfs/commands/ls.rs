@@ -22,7 +22,9 @@ Prints each block on a line of its own, as it is found. With --cids, a key that 
 as its CID (version 1, raw), and a key that is a CID as that CID; other keys are printed as they are. With \
 --json, each line is an object with \"key\", \"cid\" and \"size\" (in bytes). Missing values are null.
 
-A block that can't be listed is reported and makes the exit status 3; the others are listed.
+A link, or anything else that is not a file where a block should be, is not listed, with a warning. With \
+--strict it makes the exit status 1. A block or directory that can't be read is reported and makes the exit \
+status 3; the others are listed.
 
 Example:
   flatfs ls blocks
@@ -40,6 +42,12 @@ pub(crate) struct Ls {
     /// Print JSON objects with key, CID and size
     #[arg(long, conflicts_with_all = ["cids", "sizes"])]
     json: bool,
+    /// Stop after this many blocks
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Exit with 1 if something is where a block should be and is not one
+    #[arg(long)]
+    strict: bool,
 }
 
 #[derive(Serialize)]
@@ -51,7 +59,7 @@ struct EntryJson<'a> {
 
 impl Ls {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        open_store::for_reading(&self.dir, async |store| self.list(store).await).await
+        open_store::for_listing(&self.dir, async |store| self.list(store).await).await
     }
 
     async fn list(&self, store: &FlatFs) -> anyhow::Result<Outcome> {
@@ -63,14 +71,18 @@ impl Ls {
         let mut entries = entries.ready_chunks(MAX_CHUNK);
         let mut output = Output::stdout();
         let mut outcome = Outcome::Success;
-        while let Some(chunk) = entries.next().await {
+        let mut left = self.limit.unwrap_or(u64::MAX);
+        'listing: while let Some(chunk) = entries.next().await {
             for entry in chunk {
+                if left == 0 {
+                    break 'listing;
+                }
                 match entry {
-                    Ok(entry) => output.write(self.line(&entry)?.as_bytes())?,
-                    Err(error) => {
-                        outcome = Outcome::Failed;
-                        report::error(&error.into());
+                    Ok(entry) => {
+                        output.write(self.line(&entry)?.as_bytes())?;
+                        left -= 1;
                     }
+                    Err(error) => outcome = outcome.and(report::unlisted(error, self.strict)),
                 }
             }
             output.flush()?;
@@ -109,6 +121,8 @@ mod tests {
             cids,
             sizes,
             json,
+            limit: None,
+            strict: false,
         };
         ls.line(&Entry::with_size(Key::new(key), 7)).unwrap()
     }

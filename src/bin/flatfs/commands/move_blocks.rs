@@ -1,18 +1,21 @@
 //! `flatfs move`
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use clap::Args;
-use ds_flatfs::Shard;
-use ds_flatfs::maintenance::{self, Moved};
+use ds_flatfs::maintenance::{self, Moved, Progress};
+use ds_flatfs::{Error, Shard};
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use crate::exit::Outcome;
+use crate::exit::{Interrupted, Outcome};
 use crate::kubo_args::KuboArgs;
 use crate::progress::with_progress;
 use crate::report;
+use crate::shard_arg::ShardParser;
 use crate::skipped::{self, SkippedJson};
 use crate::text::{blocks, escape};
 
@@ -24,7 +27,8 @@ block is removed from OLD only after its copy in NEW is durable. NEW may already
 missing or empty it is created, with the shard function of OLD unless --shard is given. At the end OLD is an \
 empty directory. Stop kubo first.
 
-If the move is interrupted, by Ctrl-C or a crash, run it again: each block is in one of the two stores. If \
+If the move is interrupted, by Ctrl-C or a crash, or fails, for example because the disk of NEW is full, \
+run it again: each block is in one of the two stores. If \
 OLD is an empty directory and NEW is a store, there is nothing to move, which is not an error.
 
 Some files are skipped: they stay in OLD, are reported, and make the exit status 1. These are files that \
@@ -42,7 +46,7 @@ pub(crate) struct Move {
     /// The store to move the blocks to
     new: PathBuf,
     /// The shard function of NEW: prefix/N, suffix/N or next-to-last/N
-    #[arg(long)]
+    #[arg(long, value_parser = ShardParser, hide_possible_values = true)]
     shard: Option<Shard>,
     /// Print a JSON object instead of text
     #[arg(long)]
@@ -75,10 +79,18 @@ impl Move {
         if let Some(shard) = self.shard {
             moving = moving.shard(shard);
         }
-        let moved = with_progress("moving", |callback| {
-            moving.on_progress(callback).run(&self.old, &self.new)
+        let progress = Arc::new(Mutex::new(Progress::default()));
+        let moved = with_progress("moving", |mut callback| {
+            let latest = Arc::clone(&progress);
+            let moving = moving.on_progress(move |progress| {
+                *latest.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+                callback(progress)
+            });
+            moving.run(&self.old, &self.new)
         });
-        let done = moved.await?;
+        let moved = moved.await;
+        let progress = *progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = moved.map_err(|error| self.explain(error, progress))?;
         if self.json {
             report::json(&self.to_json(&done, started.elapsed()))?;
         } else {
@@ -88,6 +100,32 @@ impl Move {
             report::summary(&self.summary(&done, started.elapsed()))?;
         }
         Ok(Outcome::success_if(done.skipped_count == 0))
+    }
+
+    /// Adds to the error how far the move has come, and what to do.
+    fn explain(&self, error: anyhow::Error, progress: Progress) -> anyhow::Error {
+        let full = match error.downcast_ref() {
+            Some(Error::Full { action, path, .. }) => {
+                // The library's text says that blocks can be deleted, which does not help a move.
+                Some(anyhow!("no space left to {action} {}", path.display()))
+            }
+            _ => None,
+        };
+        let is_full = full.is_some();
+        if error.is::<Interrupted>() || (progress.blocks == 0 && !is_full) {
+            return error;
+        }
+        let (old, new) = (self.old.display(), self.new.display());
+        let were = if progress.blocks == 1 { "was" } else { "were" };
+        let moved = blocks(progress.blocks);
+        let advice = match is_full {
+            true => format!("free some space at {new}, then run"),
+            false => "solve the problem, then run".to_owned(),
+        };
+        full.unwrap_or(error).context(format!(
+            "{moved} {were} moved to {new}, the rest is safe in {old}; {advice} the same command again to \
+             move it"
+        ))
     }
 
     fn to_json(&self, done: &Moved, time: Duration) -> MoveJson {

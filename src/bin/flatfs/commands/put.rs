@@ -1,20 +1,21 @@
 //! `flatfs put`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
-use bytes::Bytes;
+use anyhow::Context as _;
 use clap::Args;
-use ds_flatfs::{Datastore, Key};
-use tokio::io::AsyncReadExt as _;
+use ds_flatfs::{FlatFs, Key};
+use serde::Serialize;
 
+use crate::batch_writer::BatchWriter;
 use crate::exit::Outcome;
+use crate::file_reader::{FileReader, HashedFile, ReadOptions};
+use crate::interrupt::interruptible;
 use crate::kubo_args::KuboArgs;
 use crate::output::Output;
-use crate::{blocking, blocks, hash, input, open_store};
-
-/// The largest block that other nodes accept, in bytes.
-const MAX_SHARED_BLOCK: u64 = 2 << 20;
+use crate::progress::ProgressBar;
+use crate::text::escape;
+use crate::{input, open_store, report};
 
 /// Store each file as one raw block
 #[derive(Debug, Args)]
@@ -23,8 +24,19 @@ Prints the CID of each block (version 1, raw, sha2-256) on a line of its own, on
 Files are not split into chunks, so a file over 2 MiB is refused: other nodes don't accept such a block. \
 With --allow-big-block a block may have up to 1 GiB, the limit of all commands.
 
+With -r, a directory stands for the files in it and in its directories, in no particular order, and each \
+CID is followed by a tab and the path of its file. Links in a directory are skipped with a warning.
+
+The blocks are stored in batches of some thousand. If a file can't be read, the files before it are stored. \
+If the command is interrupted, the blocks whose CIDs were printed are stored. DIR is created, with \
+next-to-last/2, if it is missing or empty.
+
+With --json, each line is an object with \"path\", \"cid\", \"key\" and \"size\" (in bytes). The path of \
+standard input is null.
+
 Example:
   flatfs put blocks note.txt
+  flatfs put -r blocks photos
   echo hello | flatfs put blocks -")]
 pub(crate) struct Put {
     /// The store
@@ -32,71 +44,99 @@ pub(crate) struct Put {
     /// The files; '-' is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Put the files in directories too
+    #[arg(short, long)]
+    recursive: bool,
     /// Accept files over 2 MiB, up to 1 GiB
     #[arg(long)]
     allow_big_block: bool,
+    /// Print JSON objects with path, CID, key and size
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     kubo: KuboArgs,
+}
+
+#[derive(Serialize)]
+struct PutJson<'a> {
+    path: Option<String>,
+    cid: String,
+    key: &'a str,
+    size: u64,
 }
 
 impl Put {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         input::check_stdin(&self.files)?;
         let _lock = self.kubo.lock(&[&self.dir]).await?;
-        open_store::for_writing(&self.dir, async |store| {
-            let mut output = Output::stdout();
-            for file in &self.files {
-                let block = self.read(file).await?;
-                let cid = put(store, block).await;
-                let cid = cid.with_context(|| format!("cannot put {}", input::name(file)))?;
-                output.write(format!("{cid}\n").as_bytes())?;
-                output.flush()?;
-            }
-            Ok(Outcome::Success)
+        let options = ReadOptions {
+            recursive: self.recursive,
+            big_blocks: self.allow_big_block,
+        };
+        let mut files = FileReader::start(self.files.clone(), options)?;
+        // Before the store is opened, so that none is created for a file that can't be read.
+        let first = interruptible(files.next()).await?;
+        open_store::for_importing(&self.dir, async |store| {
+            interruptible(self.put_all(store, first, files)).await
         })
         .await
     }
 
-    async fn read(&self, file: &Path) -> anyhow::Result<Bytes> {
-        let file_name = || input::name(file);
-        let opened = input::open(file).await?;
-        self.check_len(opened.len.unwrap_or(0), file_name)?;
-        let mut block = Vec::new();
-        let mut reader = opened.reader.take(self.max_block() + 1);
-        let read = reader.read_to_end(&mut block).await;
-        read.with_context(|| format!("cannot read {}", file_name()))?;
-        self.check_len(block.len() as u64, file_name)?;
-        Ok(block.into())
-    }
-
-    fn max_block(&self) -> u64 {
-        if self.allow_big_block {
-            blocks::MAX_BLOCK
-        } else {
-            MAX_SHARED_BLOCK
+    async fn put_all(
+        &self,
+        store: &FlatFs,
+        first: Option<Vec<HashedFile>>,
+        mut files: FileReader,
+    ) -> anyhow::Result<Outcome> {
+        let bar = ProgressBar::count("storing");
+        let mut output = Output::stdout();
+        let mut writer = BatchWriter::new(store);
+        let (mut done, mut next) = (0, Ok(first));
+        let mut lines = String::new();
+        loop {
+            let group = match next {
+                Ok(Some(group)) => group,
+                end => {
+                    // After an error too: the files before it were read.
+                    writer.commit().await?;
+                    output.write(lines.as_bytes())?;
+                    output.finish()?;
+                    return end.map(|_| Outcome::Success);
+                }
+            };
+            for file in group {
+                lines.push_str(&self.put(&mut writer, file).await?);
+                done += 1;
+            }
+            bar.set_count(done);
+            if writer.is_full() {
+                writer.commit().await?;
+                output.write(lines.as_bytes())?;
+                output.flush()?;
+                lines.clear();
+            }
+            next = files.next().await;
         }
     }
 
-    fn check_len(&self, len: u64, name: impl FnOnce() -> String) -> anyhow::Result<()> {
-        if len > blocks::MAX_BLOCK {
-            bail!(
-                "{} is over 1 GiB, the largest block that is supported",
-                name()
-            );
+    /// Puts a file, and returns the line to print once it is stored.
+    async fn put(&self, writer: &mut BatchWriter<'_>, file: HashedFile) -> anyhow::Result<String> {
+        let HashedFile { path, cid, block } = file;
+        let (key, size) = (Key::from_cid(&cid), block.len() as u64);
+        let put = writer.put(&key, block).await;
+        put.with_context(|| format!("cannot put {}", input::name(&path)))?;
+        if self.json {
+            let path = (!input::is_stdin(&path)).then(|| report::absolute(&path));
+            return report::json_line(&PutJson {
+                path,
+                cid: cid.to_string(),
+                key: key.as_str(),
+                size,
+            });
         }
-        if len > self.max_block() {
-            bail!(
-                "{} is over 2 MiB, which other nodes don't accept as one block: --allow-big-block stores it anyway",
-                name()
-            );
-        }
-        Ok(())
+        Ok(match self.recursive {
+            true => format!("{cid}\t{}\n", escape(path.display())),
+            false => format!("{cid}\n"),
+        })
     }
-}
-
-async fn put(store: &dyn Datastore, block: Bytes) -> anyhow::Result<cid::Cid> {
-    let shared = block.clone();
-    let cid = blocking::compute(block.len(), move || hash::raw_cid(&shared)).await?;
-    store.put(&Key::from_cid(&cid), block).await?;
-    Ok(cid)
 }

@@ -12,6 +12,7 @@ use crate::exit::Outcome;
 use crate::kubo_args::KuboArgs;
 use crate::progress::with_progress;
 use crate::report;
+use crate::shard_arg::ShardParser;
 use crate::skipped::{self, SkippedJson};
 use crate::text::{blocks, escape};
 
@@ -40,6 +41,7 @@ pub(crate) struct Reshard {
     /// The store
     dir: PathBuf,
     /// The new shard function
+    #[arg(value_parser = ShardParser, hide_possible_values = true)]
     shard: Shard,
     /// Print a JSON object instead of text
     #[arg(long)]

@@ -1,31 +1,41 @@
 //! `flatfs rm`
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use ds_flatfs::{Datastore, FlatFs};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
-use crate::exit::Outcome;
+use crate::batch_writer::BatchWriter;
+use crate::exit::{Outcome, WrongUsage};
 use crate::key_arg::{KEY_HELP, KeyArg};
 use crate::kubo_args::KuboArgs;
-use crate::{blocks, open_store, report};
+use crate::progress::ProgressBar;
+use crate::text::quote;
+use crate::{input, open_store, report};
+
+/// The longest line that is read from standard input, in bytes. A key or a CID is much shorter.
+const MAX_LINE: u64 = 64 << 10;
 
 /// Remove blocks
 #[derive(Debug, Args)]
-#[command(after_long_help = format!("{KEY_HELP}
+#[command(after_long_help = format!("{KEY_HELP} With '-', keys are read from standard input, one on each line; \
+'/-' is the key.
 
 A block that does not exist is reported and makes the exit status 1, unless --force is given. The other \
-blocks are removed in any case.
+blocks are removed in any case. They are removed in batches of some thousand. A line that is not a KEY ends \
+the command; the blocks before it are removed.
 
 Example:
-  flatfs rm blocks bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"))]
+  flatfs rm blocks bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku
+  flatfs rm blocks - < keys"))]
 pub(crate) struct Rm {
     /// The store
     dir: PathBuf,
-    /// CIDs or keys of the store
+    /// CIDs or keys of the store; '-' reads them from standard input
     #[arg(required = true, value_name = "KEY")]
-    keys: Vec<KeyArg>,
+    keys: Vec<KeySource>,
     /// Ignore blocks that don't exist
     #[arg(short, long)]
     force: bool,
@@ -33,34 +43,111 @@ pub(crate) struct Rm {
     kubo: KuboArgs,
 }
 
-impl Rm {
-    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        let _lock = self.kubo.lock(&[&self.dir]).await?;
-        open_store::for_writing(&self.dir, async |store| self.remove_all(store).await).await
-    }
+/// A key, or many of them.
+#[derive(Clone, Debug)]
+enum KeySource {
+    Key(KeyArg),
+    Stdin,
+}
 
-    async fn remove_all(&self, store: &FlatFs) -> anyhow::Result<Outcome> {
-        let mut outcome = Outcome::Success;
-        for key in &self.keys {
-            if !remove(store, key).await? && !self.force {
-                let dir = self.dir.display();
-                report::error(&anyhow!("{key} is not in the store {dir}"));
-                outcome = Outcome::Found;
-            }
+impl FromStr for KeySource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "-" => Ok(KeySource::Stdin),
+            key => key.parse().map(KeySource::Key),
         }
-        Ok(outcome)
     }
 }
 
-/// Removes the block under each of its keys. Returns whether it existed.
-async fn remove(store: &dyn Datastore, key_arg: &KeyArg) -> anyhow::Result<bool> {
-    let mut existed = false;
-    for key in key_arg.keys() {
-        if blocks::has_key(store, &key).await? {
-            let deleted = store.delete(&key).await;
-            deleted.with_context(|| format!("cannot remove {key}"))?;
-            existed = true;
+impl Rm {
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        let is_stdin = |source: &&KeySource| matches!(source, KeySource::Stdin);
+        if self.keys.iter().filter(is_stdin).count() > 1 {
+            let message = "standard input can be read only once".to_owned();
+            return Err(WrongUsage(message).into());
+        }
+        let _lock = self.kubo.lock(&[&self.dir]).await?;
+        open_store::for_writing(&self.dir, async |store| {
+            let mut removal = Removal {
+                rm: &self,
+                writer: BatchWriter::new(store),
+                bar: ProgressBar::count("removing"),
+                removed: 0,
+                outcome: Outcome::Success,
+            };
+            let removed = removal.remove_all().await;
+            // After an error too: the keys before it were valid.
+            let committed = removal.writer.commit().await;
+            removed.and(committed).map(|()| removal.outcome)
+        })
+        .await
+    }
+}
+
+/// A run of the command on an open store.
+struct Removal<'a> {
+    rm: &'a Rm,
+    writer: BatchWriter<'a>,
+    bar: ProgressBar,
+    removed: u64,
+    outcome: Outcome,
+}
+
+impl Removal<'_> {
+    async fn remove_all(&mut self) -> anyhow::Result<()> {
+        for source in &self.rm.keys {
+            match source {
+                KeySource::Key(key) => self.remove(key).await?,
+                KeySource::Stdin => {
+                    let mut reader = input::open("-".as_ref()).await?.reader;
+                    while let Some(key) = next_key(&mut reader).await? {
+                        self.remove(&key).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the block under each of its keys.
+    async fn remove(&mut self, key_arg: &KeyArg) -> anyhow::Result<()> {
+        let mut existed = false;
+        for key in key_arg.keys() {
+            existed |= self.writer.delete(&key).await?;
+        }
+        if existed {
+            self.removed += 1;
+            self.bar.set_count(self.removed);
+        } else if !self.rm.force {
+            let dir = self.rm.dir.display();
+            report::error(&anyhow!("{key_arg} is not in the store {dir}"));
+            self.outcome = Outcome::Found;
+        }
+        if self.writer.is_full() {
+            self.writer.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the key on the next line that is not empty, or `None` at the end.
+async fn next_key(reader: &mut (impl AsyncBufRead + Unpin)) -> anyhow::Result<Option<KeyArg>> {
+    loop {
+        let mut line = Vec::new();
+        let read = reader.take(MAX_LINE).read_until(b'\n', &mut line).await;
+        if read.context("cannot read standard input")? == 0 {
+            return Ok(None);
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim();
+        if text.is_empty() && line.ends_with(b"\n") {
+            continue;
+        }
+        match text.parse() {
+            Ok(key) => return Ok(Some(key)),
+            Err(reason) => bail!("standard input has '{}': {reason}", quote(text)),
         }
     }
-    Ok(existed)
 }

@@ -22,12 +22,12 @@ const DEFAULT_WIDTH: usize = 80;
 /// Show what is in a store and how it is distributed
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-The disk usage is the figure that the store keeps, with its accuracy ('flatfs du' recounts it). The bytes \
+The disk usage is the figure that the store keeps, with its accuracy ('flatfs du' counts it). The bytes \
 are the sum of the sizes of the blocks. \"of 1,024\" is the number of shards that base32 keys can have.
 
 Files that are not blocks are ignored, and so are blocks in the wrong shard, where no program finds them. \
-They are counted as ignored, and -v names them. A block whose size can't be read is reported and makes the \
-exit status 3; the others are counted. With --json, missing values are null.
+They are counted as ignored, and -v names them. A link where a block should be is not counted, with a \
+warning. A block whose size can't be read is reported and makes the exit status 3; the others are counted. With --json, missing values are null.
 
 Example:
   flatfs stat blocks
@@ -70,7 +70,7 @@ struct ShardsJson {
 
 impl Stat {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        open_store::for_reading(&self.dir, async |store| {
+        open_store::for_listing(&self.dir, async |store| {
             let before = logging::warnings();
             let (stats, outcome) = collect(store).await?;
             let ignored = logging::warnings() - before;
@@ -125,10 +125,7 @@ async fn collect(store: &FlatFs) -> anyhow::Result<(Stats, Outcome)> {
                 let name = entry.key.as_str().trim_start_matches('/');
                 stats.add(shard.dir(name), entry.size.unwrap_or(0));
             }
-            Err(error) => {
-                outcome = Outcome::Failed;
-                report::error(&error.into());
-            }
+            Err(error) => outcome = outcome.and(report::unlisted(error, false)),
         }
     }
     Ok((stats, outcome))

@@ -1,0 +1,95 @@
+//! [`BatchWriter`]: writes to a store in batches of bounded size.
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use ds_flatfs::{FlatBatch, FlatFs, Key};
+
+use crate::progress::ProgressBar;
+
+/// The largest number of writes in a batch, which has some hundred bytes of each in memory,
+const MAX_WRITES: u64 = 8192;
+/// and of bytes, so that an interrupted command has not done much for nothing.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Collects puts and deletes in a batch. The caller commits it when it [is full](BatchWriter::is_full), and at
+/// the end; a batch that is not committed is discarded.
+pub(crate) struct BatchWriter<'a> {
+    store: &'a FlatFs,
+    /// Whether a block that the store has with the same size is durable, so that it need not be written.
+    skips_present: bool,
+    batch: Option<FlatBatch>,
+    writes: u64,
+    bytes: u64,
+}
+
+impl<'a> BatchWriter<'a> {
+    pub(crate) fn new(store: &'a FlatFs) -> Self {
+        BatchWriter {
+            store,
+            skips_present: store.keeps_existing_blocks(),
+            batch: None,
+            writes: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Puts a block. One that the store has with another size is damaged, and replaced.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the block can't be written. The batch can't be committed then.
+    pub(crate) async fn put(&mut self, key: &Key, block: Bytes) -> anyhow::Result<()> {
+        let (len, skips_present) = (block.len() as u64, self.skips_present);
+        let batch = self.batch().await?;
+        if !(skips_present && batch.get_size(key).await? == Some(len)) {
+            batch.put(key, block).await?;
+        }
+        self.writes += 1;
+        self.bytes += len;
+        Ok(())
+    }
+
+    /// Deletes a block, and returns whether it existed.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store can't be read.
+    pub(crate) async fn delete(&mut self, key: &Key) -> anyhow::Result<bool> {
+        let batch = self.batch().await?;
+        let exists = batch.has(key).await;
+        if !exists.with_context(|| format!("cannot look for {key}"))? {
+            return Ok(false);
+        }
+        let deleted = batch.delete(key).await;
+        deleted.with_context(|| format!("cannot remove {key}"))?;
+        self.writes += 1;
+        Ok(true)
+    }
+
+    /// Whether it is time to commit.
+    pub(crate) fn is_full(&self) -> bool {
+        self.writes >= MAX_WRITES || self.bytes >= MAX_BYTES
+    }
+
+    /// Commits what was written. After that, the next batch begins.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the commit fails.
+    pub(crate) async fn commit(&mut self) -> anyhow::Result<()> {
+        (self.writes, self.bytes) = (0, 0);
+        if let Some(batch) = self.batch.take() {
+            let _phase = ProgressBar::phase("committing");
+            batch.commit().await?;
+        }
+        Ok(())
+    }
+
+    async fn batch(&mut self) -> anyhow::Result<&FlatBatch> {
+        let batch = match self.batch.take() {
+            Some(batch) => batch,
+            None => self.store.batch().await?,
+        };
+        Ok(self.batch.insert(batch))
+    }
+}
