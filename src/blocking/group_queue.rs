@@ -130,8 +130,8 @@ impl<T: Send + 'static> Worker<T> {
             state = queue.delay(state, last);
         }
         let count = state.tasks.len().min(queue.max_group);
-        // Under the lock that the queue was found empty under: a task that is submitted after this sees
-        // that it needs a worker.
+        // This is done under the same lock as the check for an empty queue: a task that is submitted later
+        // sees that it needs a worker.
         if count == 0 {
             state.has_worker = false;
             self.has_left = true;

@@ -148,8 +148,8 @@ impl Worker {
     fn next_task(&mut self) -> Option<Task> {
         let mut state = lock(&self.queue.state);
         let task = state.tasks.pop_front();
-        // Under the lock that the queue was found empty under: a task that is submitted after this sees
-        // that it needs another worker.
+        // This is done under the same lock as the check for an empty queue: a task that is submitted later
+        // sees that it needs another worker.
         if task.is_none() {
             state.workers -= 1;
             self.has_left = true;

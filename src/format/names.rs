@@ -6,7 +6,7 @@ use super::block_key::is_allowed;
 
 /// The file that names the shard function. It makes a directory a store.
 pub(crate) const SHARDING: &str = "SHARDING";
-/// A note for people who find the directory.
+/// A note for users who find the directory.
 pub(crate) const README: &str = "_README";
 /// The directory of everything that is not yet published: temp files and batches.
 pub(crate) const TEMP: &str = ".temp";

@@ -278,8 +278,8 @@ mod tests {
         }
     }
 
-    /// From FIPS 180-4, but for the last one, which is SHA2-256 of all digests that RFC 7693 defines for `abc`
-    /// with the sizes from 20 bytes on, BLAKE2b first.
+    /// From FIPS 180-4, except for the last one, which is SHA2-256 of all digests that RFC 7693 defines for
+    /// `abc` with the sizes from 20 bytes on, BLAKE2b first.
     #[test]
     fn sha2_and_blake2_of_every_size_are_checked() {
         for (code, digest) in [

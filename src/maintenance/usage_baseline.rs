@@ -14,7 +14,7 @@ pub(super) struct UsageBaseline {
 
 impl UsageBaseline {
     pub(super) fn before(store: &Store) -> Result<Self> {
-        // The recovery at open may have made directories larger. Their sizes must be in the figure, since
+        // The recovery at open may have made directories larger. Their sizes must be in the figure, because
         // they are subtracted from it.
         store.blocks.refresh_usage()?;
         Ok(UsageBaseline {

@@ -63,8 +63,8 @@ impl FlatFs {
         self.store.blocks.layout().root()
     }
 
-    /// Returns whether a put leaves a block of the same size as it is, and whether such a block is as durable as
-    /// one that is written. That takes [`ExistingBlock::Keep`](super::ExistingBlock::Keep) and a file system on
+    /// Returns whether a put leaves a block of the same size unchanged, and such a block is as durable as one
+    /// that is written. This requires [`ExistingBlock::Keep`](super::ExistingBlock::Keep), and a file system on
     /// which the store can rely on the blocks that it finds. An importer may skip such blocks.
     #[must_use]
     pub fn keeps_existing_blocks(&self) -> bool {
@@ -128,7 +128,7 @@ impl FlatFs {
         };
         let guard = WorkGuard::new(Arc::clone(&self.store), None, token);
         blocking::run(move || {
-            // What else was written is made durable also where a commit can't be applied.
+            // Everything else is made durable even if a commit can't be applied.
             let applied = guard.commit_log.roll_forward();
             guard.blocks.flusher().flush_all()?;
             applied?;

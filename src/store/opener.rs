@@ -142,7 +142,7 @@ impl Opener {
 
     /// Looks up what is at the path, and changes nothing.
     pub(crate) fn look(&self) -> Result<DirState> {
-        // The root itself may be a symbolic link; what counts is its target.
+        // The root itself may be a symbolic link, so its target is examined.
         let stat = match self.disk.stat(&self.root.join(".")) {
             Ok(stat) => stat,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DirState::Missing),

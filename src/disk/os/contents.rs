@@ -66,8 +66,8 @@ pub(super) fn read(file: File) -> io::Result<Bytes> {
     contents
         .try_reserve_exact(expected)
         .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-    // One call reads a block whole, since no writer appends to it. What needs more calls has been
-    // truncated meanwhile, is longer than one call can read, or does not know its size.
+    // One call reads a block whole, since no writer appends to it. A file that needs more calls was truncated
+    // in the meantime, is longer than one call can read, or does not report its size.
     let is_whole =
         expected > 0 && rustix::io::read(&file, spare_capacity(&mut contents)) == Ok(expected);
     if !is_whole {

@@ -23,7 +23,8 @@ pub(super) fn lock(at: At<'_>) -> io::Result<Option<OsLock>> {
     for _ in 0..MAX_ATTEMPTS {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
         let (file, metadata) = contents::regular(at.open(flags, LOCK_MODE)?)?;
-        // Before the lock is taken: from here on no other user can open the file to hold it.
+        // The permissions are restricted before the lock is taken: from here on no other user can open the
+        // file to lock it.
         restrict(&file, &metadata);
         match file.try_lock() {
             Ok(()) => {}

@@ -88,7 +88,7 @@ impl OsDisk {
                 Err(error) => error,
             };
             let is_out_of_files = platform::is_out_of_files(&error);
-            // Where one flush of the file system reaches it, the descriptor of the root is enough.
+            // If one flush of the file system reaches the file, the descriptor of the root is enough.
             if is_out_of_files || error.kind() == io::ErrorKind::PermissionDenied {
                 let root = self.root.get().filter(|root| root.at(path).is_some());
                 if let Some(root) = root.filter(|root| root.syncs_all_at_once()) {
