@@ -62,7 +62,7 @@ impl Store {
         // The flush comes before the disk usage is saved, which removes the `.unclean` mark: without the mark
         // the next open does not flush.
         if !self.options.durability.syncs_writes() {
-            self.blocks.flusher().flush_all()?;
+            self.blocks.flush_acknowledged()?;
         }
         applied?;
         self.saved_usage.finish()?;

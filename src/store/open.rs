@@ -200,7 +200,13 @@ impl Opener {
         // or not.
         let keeps_found_blocks = relies_on_found_blocks && store.blocks.keeps_existing();
         if unclean || has_no_figure || keeps_found_blocks {
-            store.blocks.flusher().flush_all()?;
+            if store.blocks.disk().syncs_all_at_once() {
+                store.blocks.flusher().flush_all()?;
+            } else if !is_new {
+                // Every block, one after the other, would take too long for an open: the recovery flushes what it
+                // acts on, and the first `sync` the rest.
+                store.blocks.distrust_earlier_writes();
+            }
         }
         store.commit_log.recover()?;
         Ok(store)

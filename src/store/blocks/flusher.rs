@@ -59,6 +59,8 @@ pub(crate) enum FlushTarget {
     Dir(PathBuf),
     /// The contents of a file that only this caller knows of yet.
     File(PathBuf),
+    /// The contents of a block.
+    Block(PathBuf),
 }
 
 #[derive(Debug)]
@@ -222,7 +224,7 @@ impl Flusher {
         let (path, flushed) = match target {
             FlushTarget::All => (&self.root, self.disk.sync_all(&self.root)),
             FlushTarget::Dir(dir) => (dir, self.disk.sync_dir(dir)),
-            FlushTarget::File(file) => (file, self.disk.sync_file(file)),
+            FlushTarget::File(file) | FlushTarget::Block(file) => (file, self.disk.sync_file(file)),
         };
         flushed.err().map(|error| FlushFailure {
             target: target.clone(),
@@ -252,7 +254,7 @@ impl FlushFailure {
         match self.target {
             FlushTarget::File(_) => Error::io(action, path, source),
             // Never `Full`, which says that blocks can still be deleted.
-            FlushTarget::All | FlushTarget::Dir(_) => Error::Io {
+            FlushTarget::All | FlushTarget::Dir(_) | FlushTarget::Block(_) => Error::Io {
                 action,
                 path,
                 source,

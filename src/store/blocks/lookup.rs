@@ -60,13 +60,22 @@ impl Blocks {
             return Ok(false);
         }
         let found = self.stat(block)?;
-        Ok(found.is_some_and(|found| found.len == size))
+        let keeps = found.is_some_and(|found| found.len == size);
+        if keeps {
+            // It may be one that another program has not flushed.
+            self.unflushed.note_put(block);
+        }
+        Ok(keeps)
     }
 
     /// Returns whether a cached read shows that a put of a block of `size` bytes leaves the existing block
     /// unchanged.
     pub(crate) fn keeps_cached(&self, block: &BlockKey, size: u64) -> bool {
-        self.keeps_existing && self.cached.size(block) == Lookup::Found(size)
+        let keeps = self.keeps_existing && self.cached.size(block) == Lookup::Found(size);
+        if keeps {
+            self.unflushed.note_put(block);
+        }
+        keeps
     }
 
     /// Returns whether the file at this path has exactly this value, as is usual if keys are hashes and a

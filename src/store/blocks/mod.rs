@@ -7,7 +7,9 @@ mod lookup;
 mod publish;
 mod shard_dirs;
 mod temp_files;
+mod unflushed;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,13 +18,12 @@ pub(crate) use self::flusher::{FlushTarget, Flusher, MAX_SINGLE_FLUSHES, PARALLE
 pub(crate) use self::publish::NewBlock;
 use self::shard_dirs::ShardDirs;
 use self::temp_files::TempFiles;
+use self::unflushed::UnflushedWrites;
 use super::{ExistingBlock, Options};
 use crate::datastore::DiskUsage;
-use crate::disk::Disk;
+use crate::disk::{Disk, Kind, if_there};
 use crate::disk_usage::UsageTracker;
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::Layout;
 
 /// The files of a store.
@@ -38,6 +39,7 @@ pub(crate) struct Blocks {
     shards: ShardDirs,
     temp_files: TempFiles,
     flusher: Flusher,
+    unflushed: UnflushedWrites,
     /// Whether a put leaves a block of the same size unchanged.
     keeps_existing: bool,
 }
@@ -60,7 +62,9 @@ impl Blocks {
         // replaced instead.
         let keeps_existing = options.existing_block == ExistingBlock::Keep
             && (disk.syncs_all_at_once() || !options.relies_on_found_blocks());
+        let is_lazy = !options.read_only && !options.durability.syncs_writes();
         Ok(Blocks {
+            unflushed: UnflushedWrites::new(is_lazy && !disk.syncs_all_at_once()),
             cached: CachedBlocks::new(&disk, &layout, options.read_only)?,
             shards: ShardDirs::new(Arc::clone(&disk), layout.clone(), Arc::clone(&usage)),
             temp_files: TempFiles::new(Arc::clone(&disk), layout.clone(), options.file_mode),
@@ -118,5 +122,54 @@ impl Blocks {
     /// Makes the entries of shard directories durable, and the names of new ones.
     pub(crate) fn flush_shards(&self, dirs: impl Iterator<Item = PathBuf>) -> Result<()> {
         self.shards.flush(&self.flusher, dirs)
+    }
+
+    /// Makes durable what was acknowledged before the call.
+    ///
+    /// Where the disk can't flush everything at once, that is what was written since the last call; after a
+    /// session that crashed, the first call flushes every block.
+    pub(crate) fn flush_acknowledged(&self) -> Result<()> {
+        if self.disk.syncs_all_at_once() {
+            return self.flusher.flush_all();
+        }
+        self.unflushed.flush(|writes| {
+            if writes.is_everything() {
+                return self.flusher.flush_all();
+            }
+            let mut targets = writes.targets(&self.layout);
+            targets.extend(self.own_dirs()?.into_iter().map(FlushTarget::Dir));
+            for flushed in self.flusher.flush_each(&targets) {
+                match flushed {
+                    // A block that was deleted since, or a directory that was removed.
+                    Err(error) if error.has_io_kind(io::ErrorKind::NotFound) => {}
+                    flushed => flushed?,
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Says that a session which crashed may have left writes that are acknowledged and not durable.
+    pub(super) fn distrust_earlier_writes(&self) {
+        self.unflushed.note_everything();
+    }
+
+    /// The directories that are the store's own and not a shard. Those of batches are among them: a commit record
+    /// whose removal is not durable could be applied over later writes.
+    fn own_dirs(&self) -> Result<Vec<PathBuf>> {
+        let temp = self.layout.temp();
+        let failed = |error| Error::io("list", &temp, error);
+        let mut dirs = Vec::new();
+        if let Some(listing) = if_there(self.disk.list(&temp)).map_err(failed)? {
+            for entry in listing {
+                let entry = entry.map_err(failed)?;
+                if entry.kind == Kind::Dir {
+                    dirs.push(temp.join(entry.name));
+                }
+            }
+        }
+        dirs.push(temp);
+        dirs.push(self.layout.root().to_owned());
+        Ok(dirs)
     }
 }

@@ -115,22 +115,30 @@ impl Blocks {
 
     /// Removes a block, if it exists.
     pub(crate) fn remove(&self, block: &BlockKey) -> Result<()> {
+        let shard = self.layout.shard_of(block);
         let Some(stat) = self.stat(block)? else {
+            self.unflushed.note_delete(&shard);
             return Ok(());
         };
-        let (shard, path) = (self.layout.shard_of(block), self.layout.block(block));
-        self.usage.track(&shard, block, || {
+        let path = self.layout.block(block);
+        let removed = self.usage.track(&shard, block, || {
             let removed = if_there(self.disk.remove_file(&path));
             let removed = removed.map_err(|error| Error::io("remove", &path, error))?;
             Ok(removed.map_or(Change::NONE, |()| Change::removed(stat.len)))
-        })
+        });
+        self.unflushed.note_delete(&shard);
+        removed
     }
 
     /// Runs a step that changes a block's file, and adds the change to the disk usage. The shard directory is
     /// created if it doesn't exist.
     fn change(&self, block: &BlockKey, step: impl Fn() -> Result<Change>) -> Result<()> {
         let shard = self.layout.shard_of(block);
-        self.shards
-            .with_dir(&shard, || self.usage.track(&shard, block, &step))
+        let changed = self
+            .shards
+            .with_dir(&shard, || self.usage.track(&shard, block, &step));
+        // After a failure too: a block that exists may be left as it is.
+        self.unflushed.note_put(block);
+        changed
     }
 }

@@ -13,6 +13,7 @@ mod crash_points;
 mod crashes;
 mod creation;
 mod dropped_futures;
+mod flush_counts;
 mod flush_failures;
 mod full_disk;
 mod inspect;

@@ -1,0 +1,145 @@
+//! [`UnflushedWrites`]: the writes that may not be durable, where a flush of everything would be a walk through
+//! every block.
+
+use std::collections::{BTreeSet, HashSet};
+use std::mem;
+use std::sync::Mutex;
+
+use super::flusher::FlushTarget;
+use crate::error::Result;
+use crate::format::{BlockKey, Layout};
+use crate::sync::lock;
+
+/// The blocks that were written since the last flush of everything.
+///
+/// A disk that flushes everything at once needs none of this.
+#[derive(Debug)]
+pub(super) struct UnflushedWrites {
+    is_tracking: bool,
+    writes: Mutex<WriteSet>,
+    /// Held during a flush: a second flush must not report success while the first one, which took the
+    /// writes, still runs.
+    flushing: Mutex<()>,
+}
+
+/// A set of writes.
+#[derive(Debug, Default)]
+pub(super) struct WriteSet {
+    /// Whether it is all that the store has, and the other fields are empty.
+    is_everything: bool,
+    puts: HashSet<BlockKey>,
+    /// The shards of the blocks that were deleted.
+    deletes: HashSet<String>,
+}
+
+impl UnflushedWrites {
+    /// `is_tracking` says whether writes are noted: those that are durable when they are acknowledged need not
+    /// be.
+    pub(super) fn new(is_tracking: bool) -> Self {
+        UnflushedWrites {
+            is_tracking,
+            writes: Mutex::default(),
+            flushing: Mutex::default(),
+        }
+    }
+
+    /// Notes that a block was written, or was found and left as it is. Before the write is acknowledged, and not
+    /// before it is made: a flush in between would take the note and miss the write.
+    pub(super) fn note_put(&self, block: &BlockKey) {
+        if self.is_tracking {
+            lock(&self.writes).add(|writes| writes.puts.insert(block.clone()));
+        }
+    }
+
+    /// Notes that a block of this shard was removed, or is absent; when is as for a put.
+    pub(super) fn note_delete(&self, shard: &str) {
+        if self.is_tracking {
+            lock(&self.writes).add(|writes| writes.deletes.insert(shard.to_owned()));
+        }
+    }
+
+    /// Notes that of no block is known whether it is durable.
+    pub(super) fn note_everything(&self) {
+        lock(&self.writes).set_everything();
+    }
+
+    /// Runs `flush` for the writes that were noted. If it fails or panics, they stay noted.
+    pub(super) fn flush(&self, flush: impl FnOnce(&WriteSet) -> Result<()>) -> Result<()> {
+        let _flushing = lock(&self.flushing);
+        let mut taken = TakenWrites {
+            unflushed: self,
+            writes: mem::take(&mut *lock(&self.writes)),
+        };
+        flush(&taken.writes)?;
+        taken.writes = WriteSet::default();
+        Ok(())
+    }
+}
+
+impl WriteSet {
+    /// If there are more, everything is flushed.
+    const MAX_LEN: usize = if cfg!(test) { 256 } else { 1 << 16 };
+
+    pub(super) fn is_everything(&self) -> bool {
+        self.is_everything
+    }
+
+    /// What makes these writes durable.
+    pub(super) fn targets(&self, layout: &Layout) -> Vec<FlushTarget> {
+        let mut shards: BTreeSet<String> = self.deletes.iter().cloned().collect();
+        shards.extend(
+            self.puts
+                .iter()
+                .map(|block| layout.shard_of(block).into_owned()),
+        );
+        let blocks = self.puts.iter().map(|block| layout.block(block));
+        let dirs = shards.iter().map(|shard| layout.at_root(shard));
+        blocks
+            .map(FlushTarget::Block)
+            .chain(dirs.map(FlushTarget::Dir))
+            .collect()
+    }
+
+    fn add(&mut self, insert: impl FnOnce(&mut Self) -> bool) {
+        if self.is_everything {
+            return;
+        }
+        insert(self);
+        if self.puts.len() + self.deletes.len() > Self::MAX_LEN {
+            self.set_everything();
+        }
+    }
+
+    fn set_everything(&mut self) {
+        *self = WriteSet {
+            is_everything: true,
+            ..WriteSet::default()
+        };
+    }
+
+    fn merge(&mut self, other: WriteSet) {
+        if other.is_everything {
+            self.set_everything();
+        }
+        for block in other.puts {
+            self.add(|writes| writes.puts.insert(block));
+        }
+        for shard in other.deletes {
+            self.add(|writes| writes.deletes.insert(shard));
+        }
+    }
+}
+
+/// Writes that a flush has taken.
+struct TakenWrites<'a> {
+    unflushed: &'a UnflushedWrites,
+    writes: WriteSet,
+}
+
+/// Gives back what was not flushed.
+impl Drop for TakenWrites<'_> {
+    fn drop(&mut self) {
+        let writes = mem::take(&mut self.writes);
+        lock(&self.unflushed.writes).merge(writes);
+    }
+}
