@@ -75,7 +75,12 @@ impl Commit {
             return self.stage.remove_dir();
         }
         let dir = self.stage.dir();
-        self.stage.commit(CommittedBatch { dir, record })
+        let is_flushed = self.stage.has_flushed_all();
+        self.stage.commit(CommittedBatch {
+            dir,
+            record,
+            is_flushed,
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::format::{BlockKey, CommitRecord, StagingDir};
 use crate::key::Key;
 use crate::observe;
-use crate::store::{Store, WorkGuard};
+use crate::store::{MAX_SINGLE_FLUSHES, Store, WorkGuard};
 use crate::sync::lock;
 
 /// The writes of a batch before its commit. When this is dropped, the directory is removed, unless a commit
@@ -36,6 +36,8 @@ pub(super) struct Stage {
 struct StageState {
     set: PutSet,
     staging_dirs: StagingDirs,
+    /// The number of writes that have begun.
+    begun: usize,
     /// The number of running writes.
     running: usize,
     /// The permits of writes that have ended. They are released several at a time: a put that waits for one
@@ -167,10 +169,12 @@ impl Stage {
 
     /// Writes a block to a staging directory.
     fn write(&self, block: &BlockKey, value: &Bytes) -> Result<StagedFile> {
-        let (staging_dir, is_new) = {
+        let (staging_dir, is_new, flushes) = {
             let mut state = lock(&self.state);
             failed(&state)?;
-            state.staging_dirs.take()
+            state.begun += 1;
+            let (staging_dir, is_new) = state.staging_dirs.take();
+            (staging_dir, is_new, self.flushes(state.begun))
         };
         if is_new {
             let dir = staging_dir.dir(&self.dir);
@@ -178,12 +182,33 @@ impl Stage {
             created.map_err(|error| Error::io("create", dir, error))?;
         }
         let file = staging_dir.file(&self.dir, block);
-        self.store.blocks.temp_files().write(&file, value)?;
+        let temp_files = self.store.blocks.temp_files();
+        if flushes {
+            temp_files.write_durably(&file, value)?;
+        } else {
+            temp_files.write(&file, value)?;
+        }
         observe::bytes_written(value.len());
         Ok(StagedFile {
             size: value.len() as u64,
             staging_dir,
         })
+    }
+
+    /// Whether the write with this number flushes the contents of its block, as all before it do.
+    ///
+    /// Through the descriptor that wrote a file its flush reports every failure. The kernel may forget one before
+    /// the file is opened again; only a flush of the whole file system, which a large batch waits for, reports it
+    /// even then.
+    fn flushes(&self, number: usize) -> bool {
+        let is_small = number <= MAX_SINGLE_FLUSHES;
+        self.store.options.durability.syncs_commits()
+            && (is_small || !self.store.blocks.disk().syncs_all_at_once())
+    }
+
+    /// Whether all writes that have begun flush the contents of their blocks.
+    pub(super) fn has_flushed_all(&self) -> bool {
+        self.flushes(lock(&self.state).begun)
     }
 
     /// Notes the end of a write, and returns the permits that are to be released.

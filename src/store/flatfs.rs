@@ -105,6 +105,10 @@ impl FlatFs {
     /// Makes every write that was acknowledged before the call durable, in every
     /// [`Durability`](crate::Durability). Pending commits are completed.
     ///
+    /// Where no syncfs(2) is known to reach the disk, this flushes the blocks that were written since the last call,
+    /// one after the other. After a session that crashed, the first call flushes every block: some that were
+    /// acknowledged may not be durable.
+    ///
     /// # Errors
     ///
     /// Returns [`Error::Io`] if something could not be made durable, and [`Error::FlushFailed`] from then on;

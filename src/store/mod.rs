@@ -33,7 +33,7 @@ mod teardown;
 mod work_guard;
 mod write;
 
-pub(crate) use self::blocks::FlushTarget;
+pub(crate) use self::blocks::{FlushTarget, MAX_SINGLE_FLUSHES};
 pub(crate) use self::commit_log::CommittedBatch;
 pub use self::flatfs::FlatFs;
 pub(crate) use self::key_locks::KeyLock;

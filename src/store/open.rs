@@ -205,7 +205,7 @@ impl Opener {
             } else if !is_new {
                 // Every block, one after the other, would take too long for an open: the recovery flushes what it
                 // acts on, and the first `sync` the rest.
-                store.blocks.distrust_earlier_writes();
+                store.blocks.mark_all_unflushed();
             }
         }
         store.commit_log.recover()?;

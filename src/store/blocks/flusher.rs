@@ -99,6 +99,21 @@ impl Flusher {
         self.result(&round, targets)
     }
 
+    /// Makes those of `targets` durable that exist.
+    ///
+    /// # Errors
+    ///
+    /// As for [`flush`](Flusher::flush).
+    pub(super) fn flush_existing(&self, targets: &[FlushTarget]) -> Result<()> {
+        let round = self.join(targets);
+        let failures = round.failures().iter();
+        let mut of_existing = failures.filter(|failure| !failure.is_of_missing());
+        match of_existing.find(|failure| failure.concerns(targets)) {
+            Some(failure) => Err(failure.to_error()),
+            None => self.check(),
+        }
+    }
+
     /// Makes `targets` durable as they are now, and returns a result for each.
     pub(crate) fn flush_each(&self, targets: &[FlushTarget]) -> Vec<Result<()>> {
         if targets.is_empty() {
@@ -243,6 +258,11 @@ impl Round {
 impl FlushFailure {
     fn concerns(&self, targets: &[FlushTarget]) -> bool {
         self.target == FlushTarget::All || targets.contains(&self.target)
+    }
+
+    /// Whether the file or the directory doesn't exist.
+    fn is_of_missing(&self) -> bool {
+        self.target != FlushTarget::All && self.error.kind() == io::ErrorKind::NotFound
     }
 
     fn to_error(&self) -> Error {

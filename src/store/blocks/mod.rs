@@ -9,7 +9,6 @@ mod shard_dirs;
 mod temp_files;
 mod unflushed;
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -138,19 +137,12 @@ impl Blocks {
             }
             let mut targets = writes.targets(&self.layout);
             targets.extend(self.own_dirs()?.into_iter().map(FlushTarget::Dir));
-            for flushed in self.flusher.flush_each(&targets) {
-                match flushed {
-                    // A block that was deleted since, or a directory that was removed.
-                    Err(error) if error.has_io_kind(io::ErrorKind::NotFound) => {}
-                    flushed => flushed?,
-                }
-            }
-            Ok(())
+            self.flusher.flush_existing(&targets)
         })
     }
 
     /// Says that a session which crashed may have left writes that are acknowledged and not durable.
-    pub(super) fn distrust_earlier_writes(&self) {
+    pub(super) fn mark_all_unflushed(&self) {
         self.unflushed.note_everything();
     }
 

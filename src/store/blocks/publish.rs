@@ -117,7 +117,7 @@ impl Blocks {
     pub(crate) fn remove(&self, block: &BlockKey) -> Result<()> {
         let shard = self.layout.shard_of(block);
         let Some(stat) = self.stat(block)? else {
-            self.unflushed.note_delete(&shard);
+            self.unflushed.note_delete(block, &shard);
             return Ok(());
         };
         let path = self.layout.block(block);
@@ -126,7 +126,7 @@ impl Blocks {
             let removed = removed.map_err(|error| Error::io("remove", &path, error))?;
             Ok(removed.map_or(Change::NONE, |()| Change::removed(stat.len)))
         });
-        self.unflushed.note_delete(&shard);
+        self.unflushed.note_delete(block, &shard);
         removed
     }
 

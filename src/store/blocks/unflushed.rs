@@ -51,14 +51,17 @@ impl UnflushedWrites {
         }
     }
 
-    /// Notes that a block of this shard was removed, or is absent; when is as for a put.
-    pub(super) fn note_delete(&self, shard: &str) {
+    /// Notes that a block was removed, or is absent; when is as for a put.
+    pub(super) fn note_delete(&self, block: &BlockKey, shard: &str) {
         if self.is_tracking {
-            lock(&self.writes).add(|writes| writes.deletes.insert(shard.to_owned()));
+            lock(&self.writes).add(|writes| {
+                writes.puts.remove(block);
+                writes.deletes.insert(shard.to_owned())
+            });
         }
     }
 
-    /// Notes that of no block is known whether it is durable.
+    /// Notes that any block of the store may not be durable.
     pub(super) fn note_everything(&self) {
         lock(&self.writes).set_everything();
     }

@@ -11,6 +11,8 @@ use crate::format::{COMMIT, CommitRecord};
 pub(crate) struct CommittedBatch {
     pub(crate) dir: PathBuf,
     pub(crate) record: CommitRecord,
+    /// Whether the contents of all staged blocks were flushed when they were written.
+    pub(crate) is_flushed: bool,
 }
 
 impl CommittedBatch {

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 use self::apply::{Application, Attempt, in_parallel};
 pub(crate) use self::committed_batch::CommittedBatch;
 use super::Durability;
-use super::blocks::{Blocks, FlushTarget, MAX_SINGLE_FLUSHES};
+use super::blocks::{Blocks, FlushTarget};
 use crate::disk::{Publish, clean_up, publish, remove_tree};
 use crate::error::{Error, Result};
 use crate::format::{BlockKey, CommitRecord, Put, StagingDir};
@@ -80,15 +80,13 @@ impl CommitLog {
         if !self.durability.syncs_commits() {
             return flusher.flush(&self.replacements(batch)?);
         }
-        if self.blocks.disk().syncs_all_at_once() && puts.len() > MAX_SINGLE_FLUSHES {
+        if !batch.is_flushed {
             return flusher.flush_all();
         }
         let mut dirs = vec![batch.dir.clone(), self.blocks.layout().temp()];
         let staging_dirs: BTreeSet<StagingDir> = puts.iter().map(|put| put.staging_dir).collect();
         dirs.extend(staging_dirs.into_iter().map(|dir| dir.dir(&batch.dir)));
-        let files = puts.iter().map(|put| put.staged(&batch.dir));
         let targets = dirs.into_iter().map(FlushTarget::Dir);
-        let targets = targets.chain(files.map(FlushTarget::File));
         flusher.flush(&targets.collect::<Vec<_>>())
     }
 

@@ -117,7 +117,11 @@ impl CommitLog {
             return Ok(None);
         };
         match CommitRecord::read(file).map_err(failed)? {
-            Ok(record) if self.is_whole(&dir, &record)? => Ok(Some(CommittedBatch { dir, record })),
+            Ok(record) if self.is_whole(&dir, &record)? => Ok(Some(CommittedBatch {
+                dir,
+                record,
+                is_flushed: false,
+            })),
             Err(UnreadableRecord::Version(version)) => {
                 Err(Error::UnknownCommitRecord { path, version })
             }

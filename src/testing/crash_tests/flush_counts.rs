@@ -67,16 +67,13 @@ async fn flushes_of_sessions(setup: StoreSetup, count: usize) -> Vec<FlushCounts
     let refusal = disk.refuse(|op, path| {
         (op == DiskOp::Rename && path.ends_with("CC3.data")).then_some(ErrorKind::Other)
     });
-    let commit = StoreCall::Commit(vec![
-        BatchWrite::Put("AA1", "one, in a batch"),
-        BatchWrite::Put("CC3", "three, in a batch"),
-    ]);
+    let commit = StoreCall::Commit(vec![BatchWrite::Put("CC3", "three, in a batch")]);
     commit.run(&store).await.unwrap_err();
     drop((refusal, store));
     let disk = disk.reboot(DataLoss::None);
     let (store, opened) = flushes_of(&disk, setup.open(&disk)).await;
     counts.push(opened);
-    assert_eq!(blocks(&store).await["AA1"], "one, in a batch");
+    assert_eq!(blocks(&store).await["CC3"], "three, in a batch");
     counts
 }
 
@@ -156,25 +153,51 @@ async fn writes_whose_flush_did_not_begin_are_flushed_by_the_next_sync() {
         capabilities: WITHOUT_SYNCFS,
         ..DURABLE
     };
-    // More than are remembered, too.
-    for count in [1, 300] {
-        let (disk, store) = setup.store_with(&[]).await;
-        let key = |number| Key::new(&format!("N{number:04}"));
-        for number in 0..count {
-            store.put(&key(number), "a block".into()).await.unwrap();
-        }
-        let mut refused = false;
-        let refusal = disk.refuse(move |op, _| {
-            let refuses = !refused && matches!(op, DiskOp::List | DiskOp::SyncAll);
-            refused |= refuses;
-            refuses.then_some(ErrorKind::NotFound)
-        });
-        let _ = store.sync().await;
-        drop(refusal);
-        store.sync().await.unwrap();
-        let cut = disk.reboot(DataLoss::AllUnflushed);
-        assert_eq!(blocks(&setup.open(&cut).await).await.len(), count);
+    let (disk, store) = setup.store_with(&[]).await;
+    StoreCall::Put("AA1", "one").run(&store).await.unwrap();
+    let refusal = disk.refuse(|op, _| (op == DiskOp::List).then_some(ErrorKind::Other));
+    store.sync().await.unwrap_err();
+    drop(refusal);
+    store.sync().await.unwrap();
+    let cut = disk.reboot(DataLoss::AllUnflushed);
+    assert_eq!(blocks(&setup.open(&cut).await).await["AA1"], "one");
+}
+
+#[tokio::test]
+async fn after_more_writes_than_are_remembered_a_sync_flushes_every_block() {
+    let setup = StoreSetup {
+        durability: Durability::OnSync,
+        capabilities: WITHOUT_SYNCFS,
+        ..DURABLE
+    };
+    let (disk, store) = setup.store_with(&[]).await;
+    for number in 0..300 {
+        let key = Key::new(&format!("N{number:04}"));
+        store.put(&key, "a block".into()).await.unwrap();
     }
+    let counts = flushes_of(&disk, store.sync()).await.1;
+    assert_eq!(counts.everything, 1);
+    let counts = flushes_of(&disk, store.sync()).await.1;
+    assert_eq!(counts.everything, 0);
+    let cut = disk.reboot(DataLoss::AllUnflushed);
+    assert_eq!(blocks(&setup.open(&cut).await).await.len(), 300);
+}
+
+#[tokio::test]
+async fn a_sync_flushes_nothing_of_a_block_that_was_put_and_deleted() {
+    let setup = StoreSetup {
+        durability: Durability::OnSync,
+        capabilities: WITHOUT_SYNCFS,
+        ..DURABLE
+    };
+    let (disk, store) = setup.store_with(&[("AA1", "one")]).await;
+    StoreCall::Put("AA2", "two").run(&store).await.unwrap();
+    for key in ["AA1", "AA2"] {
+        StoreCall::Delete(key).run(&store).await.unwrap();
+    }
+    store.sync().await.unwrap();
+    let cut = disk.reboot(DataLoss::AllUnflushed);
+    assert!(blocks(&setup.open(&cut).await).await.is_empty());
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ mod recovery;
 mod repair;
 mod resharding;
 mod setup;
+mod staged_flushes;
 mod usage_count;
 mod whole_store_tool;
 mod writes_of_one_key;
