@@ -1,9 +1,12 @@
 //! [`GroupQueue`]: one worker, which takes everything that has arrived as one group.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::runtime;
 
 use super::pool;
 use crate::error::Result;
@@ -24,7 +27,8 @@ pub(crate) struct GroupQueue<T> {
 
 #[derive(Debug)]
 struct State<T> {
-    tasks: VecDeque<T>,
+    /// Each with the runtime that it was submitted from.
+    tasks: VecDeque<(runtime::Id, T)>,
     has_worker: bool,
     /// How many tasks the worker waits for, 0 if it doesn't wait.
     awaited: usize,
@@ -60,9 +64,9 @@ impl<T: Send + 'static> GroupQueue<T> {
     ) -> Result<()> {
         // This comes before the task is visible to the worker of another runtime: after an error the task
         // must not run.
-        pool::runtime()?;
+        let runtime = pool::runtime()?;
         let mut state = lock(&self.state);
-        state.tasks.push_back(task);
+        state.tasks.push_back((runtime.id(), task));
         if state.awaited == state.tasks.len() {
             self.is_full.notify_one();
         }
@@ -73,9 +77,12 @@ impl<T: Send + 'static> GroupQueue<T> {
         drop(state);
         let worker = Worker {
             queue: Arc::clone(self),
+            work: Some(work),
+            runtime: Some(runtime.id()),
             has_left: false,
         };
-        pool::start(move || worker.run(work))
+        pool::start(&runtime, move || worker.run());
+        Ok(())
     }
 
     /// Waits until the queue has as many tasks as the last group had: their callers are likely to come
@@ -104,15 +111,22 @@ impl<T: Send + 'static> GroupQueue<T> {
     }
 }
 
-/// The worker. If the runtime drops it before it has run, or it panics, the tasks in the queue are dropped
-/// with it.
-struct Worker<T> {
+/// The worker. If its runtime drops it before it has run, the tasks of that runtime are dropped with it, and a
+/// thread runs those of other runtimes.
+struct Worker<T: Send + 'static, W: Fn(Vec<T>) + Send + 'static> {
     queue: Arc<GroupQueue<T>>,
+    /// Until it runs.
+    work: Option<W>,
+    /// The runtime whose job this is, or `None` on a thread.
+    runtime: Option<runtime::Id>,
     has_left: bool,
 }
 
-impl<T: Send + 'static> Worker<T> {
-    fn run(mut self, work: impl Fn(Vec<T>)) {
+impl<T: Send + 'static, W: Fn(Vec<T>) + Send + 'static> Worker<T, W> {
+    fn run(mut self) {
+        let Some(work) = self.work.take() else {
+            return;
+        };
         let mut last = (0, Duration::ZERO);
         while let Some(group) = self.next_group(last) {
             let (size, begun) = (group.len(), Instant::now());
@@ -137,22 +151,37 @@ impl<T: Send + 'static> Worker<T> {
             self.has_left = true;
             return None;
         }
-        Some(state.tasks.drain(..count).collect())
+        let group = state.tasks.drain(..count);
+        Some(group.map(|(_, task)| task).collect())
     }
 }
 
-impl<T> Drop for Worker<T> {
+impl<T: Send + 'static, W: Fn(Vec<T>) + Send + 'static> Drop for Worker<T, W> {
     fn drop(&mut self) {
         if self.has_left {
             return;
         }
         let mut state = lock(&self.queue.state);
-        state.has_worker = false;
-        let abandoned = std::mem::take(&mut state.tasks);
+        let tasks = mem::take(&mut state.tasks);
+        let (abandoned, others) = match (self.runtime, &self.work) {
+            (Some(own), Some(_)) => tasks.into_iter().partition(|(runtime, _)| *runtime == own),
+            _ => (tasks, VecDeque::new()),
+        };
+        state.tasks = others;
+        state.has_worker = !state.tasks.is_empty();
+        let worker = state.has_worker.then(|| Worker {
+            queue: Arc::clone(&self.queue),
+            work: self.work.take(),
+            runtime: None,
+            has_left: false,
+        });
         // The tasks are dropped after the lock is released: the drop of a task may wake a caller that submits
         // another one.
         drop(state);
         drop(abandoned);
+        if let Some(worker) = worker {
+            pool::start_thread(move || worker.run());
+        }
     }
 }
 
@@ -160,6 +189,7 @@ impl<T> Drop for Worker<T> {
 mod tests {
     use std::sync::mpsc;
 
+    use tokio::runtime::Builder;
     use tokio::sync::oneshot;
 
     use super::*;
@@ -187,5 +217,29 @@ mod tests {
         drop((go, work));
         let groups = super::super::run(move || Ok(sizes.iter().collect::<Vec<_>>()));
         assert_eq!(groups.await.unwrap(), [vec![0], vec![1, 2, 3, 4]]);
+    }
+
+    #[test]
+    fn a_worker_that_its_runtime_drops_takes_no_task_of_another_runtime_with_it() {
+        let [gone, alive] = [(); 2].map(|()| Builder::new_current_thread().build().unwrap());
+        let queue = GroupQueue::new(64);
+        let (groups, sizes) = mpsc::channel();
+        let work = move |group: Vec<&'static str>| groups.send(group).unwrap();
+        lock(&queue.state).has_worker = true;
+        let worker = Worker {
+            queue: Arc::clone(&queue),
+            work: Some(work.clone()),
+            runtime: Some(gone.handle().id()),
+            has_left: false,
+        };
+        for (runtime, task) in [(&gone, "gone"), (&alive, "alive")] {
+            let _inside = runtime.enter();
+            queue.submit(task, work.clone()).unwrap();
+        }
+        drop(work);
+        // As a runtime does that was shut down.
+        drop(worker);
+        assert_eq!(sizes.iter().collect::<Vec<_>>(), [vec!["alive"]]);
+        assert_eq!(queue.waiting(), 0);
     }
 }

@@ -1,6 +1,7 @@
 //! Single jobs on tokio's blocking pool.
 
 use std::panic::resume_unwind;
+use std::thread;
 
 use tokio::runtime::Handle;
 use tracing::Span;
@@ -38,15 +39,15 @@ where
 
 /// Starts a job and doesn't wait for it. If the runtime shuts down first, the job is dropped without
 /// having run.
-///
-/// # Errors
-///
-/// Returns [`Error::Runtime`] if there is no runtime; the job is dropped.
-pub(super) fn start(job: impl FnOnce() + Send + 'static) -> Result<()> {
-    let runtime = runtime()?;
+pub(super) fn start(runtime: &Handle, job: impl FnOnce() + Send + 'static) {
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     drop(runtime.spawn_blocking(job));
-    Ok(())
+}
+
+/// Starts a job on a thread of its own, for tasks of one runtime that waited for a job of another one. If no
+/// thread can be started, the job is dropped without having run.
+pub(super) fn start_thread(job: impl FnOnce() + Send + 'static) {
+    drop(thread::Builder::new().spawn(job));
 }
 
 /// Starts a job and doesn't wait for it. Without a runtime the job runs on this thread.

@@ -6,10 +6,12 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
 use super::parallel::processors;
@@ -37,7 +39,8 @@ pub(crate) struct WorkQueue {
 
 #[derive(Default)]
 struct State {
-    tasks: VecDeque<Task>,
+    /// Each with the runtime that it was submitted from.
+    tasks: VecDeque<(runtime::Id, Task)>,
     workers: usize,
     /// How many workers are delivering a completion, and take the next task after it: a caller that is
     /// woken by one and submits its next task needs no other worker for that.
@@ -95,25 +98,26 @@ impl WorkQueue {
     fn submit(self: &Arc<Self>, task: Task) -> Result<()> {
         // This comes before the task is visible to the workers of other runtimes: after an error the task
         // must not run.
-        pool::runtime()?;
+        let runtime = pool::runtime()?;
         let mut state = lock(&self.state);
-        state.tasks.push_back(task);
+        state.tasks.push_back((runtime.id(), task));
         let needs_worker = state.workers == 0 || state.tasks.len() > state.completing;
         if needs_worker && state.workers < self.max_workers.min(processors()) {
             state.workers += 1;
             drop(state);
-            self.start_worker()?;
+            self.start_worker(&runtime);
         }
         Ok(())
     }
 
     /// Starts a worker that is already counted.
-    fn start_worker(self: &Arc<Self>) -> Result<()> {
+    fn start_worker(self: &Arc<Self>, runtime: &Handle) {
         let worker = Worker {
             queue: Arc::clone(self),
+            runtime: Some(runtime.id()),
             has_left: false,
         };
-        pool::start(move || worker.run())
+        pool::start(runtime, move || worker.run());
     }
 
     /// The number of tasks in the queue.
@@ -123,10 +127,12 @@ impl WorkQueue {
     }
 }
 
-/// One worker. If the runtime drops it before it has run, or it panics, and it is the last one, the tasks in
-/// the queue are dropped with it.
+/// One worker. If its runtime drops it before it has run, and it is the last one, the tasks of that runtime are
+/// dropped with it, and a thread runs those of other runtimes.
 struct Worker {
     queue: Arc<WorkQueue>,
+    /// The runtime whose job this is, or `None` on a thread.
+    runtime: Option<runtime::Id>,
     has_left: bool,
 }
 
@@ -154,7 +160,7 @@ impl Worker {
             state.workers -= 1;
             self.has_left = true;
         }
-        task
+        task.map(|(_, task)| task)
     }
 
     fn complete(&self, completion: Completion) {
@@ -169,10 +175,13 @@ impl Worker {
         if state.tasks.is_empty() || state.workers >= self.queue.max_workers {
             return;
         }
+        // Without a runtime no other worker can be started, but this one continues.
+        let Ok(runtime) = pool::runtime() else {
+            return;
+        };
         state.workers += 1;
         drop(state);
-        // Without a runtime no other worker can be started, but this one continues.
-        let _ = self.queue.start_worker();
+        self.queue.start_worker(&runtime);
     }
 }
 
@@ -186,10 +195,24 @@ impl Drop for Worker {
         if state.workers > 0 {
             return;
         }
-        let abandoned = std::mem::take(&mut state.tasks);
+        let tasks = mem::take(&mut state.tasks);
+        let (abandoned, others) = match self.runtime {
+            Some(own) => tasks.into_iter().partition(|(runtime, _)| *runtime == own),
+            None => (tasks, VecDeque::new()),
+        };
+        state.tasks = others;
+        let worker = (!state.tasks.is_empty()).then(|| Worker {
+            queue: Arc::clone(&self.queue),
+            runtime: None,
+            has_left: false,
+        });
+        state.workers += usize::from(worker.is_some());
         // The tasks are dropped after the lock is released: the drop of a task may submit another one.
         drop(state);
         drop(abandoned);
+        if let Some(worker) = worker {
+            pool::start_thread(move || worker.run());
+        }
     }
 }
 
@@ -246,5 +269,31 @@ mod tests {
         let result = queue.run(|| Ok(())).now_or_never().unwrap();
         assert!(matches!(result, Err(Error::Runtime)));
         assert_eq!(queue.waiting(), 0);
+    }
+
+    #[test]
+    fn a_worker_that_its_runtime_drops_takes_no_task_of_another_runtime_with_it() {
+        let [gone, alive] = [(); 2].map(|()| Builder::new_current_thread().build().unwrap());
+        let queue = WorkQueue::new(1);
+        lock(&queue.state).workers = 1;
+        let worker = Worker {
+            queue: Arc::clone(&queue),
+            runtime: Some(gone.handle().id()),
+            has_left: false,
+        };
+        let (done, results) = std::sync::mpsc::channel();
+        for (runtime, task) in [(&gone, "gone"), (&alive, "alive")] {
+            let done = done.clone();
+            let _inside = runtime.enter();
+            queue.start(move || done.send(task).unwrap()).unwrap();
+        }
+        drop(done);
+        // As a runtime does that was shut down.
+        drop(worker);
+        assert_eq!(results.iter().collect::<Vec<_>>(), ["alive"]);
+        while lock(&queue.state).workers > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(alive.block_on(queue.run(|| Ok("done"))).unwrap(), "done");
     }
 }

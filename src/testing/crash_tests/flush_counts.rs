@@ -42,7 +42,7 @@ async fn closed_store_of(setup: StoreSetup, count: usize) -> FaultDisk {
     let disk = setup.closed_with(&[]).await;
     let store = setup.open(&disk).await;
     for number in 0..count {
-        let key = Key::new(&format!("N{number:04}"));
+        let key = Key::new(format!("N{number:04}"));
         store.put(&key, "a block".into()).await.unwrap();
     }
     store.close().await.unwrap();
@@ -172,7 +172,7 @@ async fn after_more_writes_than_are_remembered_a_sync_flushes_every_block() {
     };
     let (disk, store) = setup.store_with(&[]).await;
     for number in 0..300 {
-        let key = Key::new(&format!("N{number:04}"));
+        let key = Key::new(format!("N{number:04}"));
         store.put(&key, "a block".into()).await.unwrap();
     }
     let counts = flushes_of(&disk, store.sync()).await.1;

@@ -41,7 +41,7 @@ async fn staged_blocks_are_flushed_through_the_descriptors_that_write_them() {
             let (_guard, flushes) = count_operations(&disk, is_flush_of_staged);
             let batch = store.batch().await.unwrap();
             for number in 0..puts {
-                let key = Key::new(&format!("N{number:04}"));
+                let key = Key::new(format!("N{number:04}"));
                 batch.put(&key, "a block".into()).await.unwrap();
             }
             let expected = match setup.capabilities.syncfs {
