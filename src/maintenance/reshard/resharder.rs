@@ -43,7 +43,7 @@ pub(super) struct Resharder {
 }
 
 impl Resharder {
-    /// `None` if there is nothing to do.
+    /// Opens the store and writes the marker. Returns `None` if the store has the function already.
     pub(super) fn begin(opening: Opener, to: Shard, state: Arc<ToolState>) -> Result<Option<Self>> {
         let Some((store, resharding)) = opening.open_to_reshard(to)? else {
             return Ok(None);
@@ -53,6 +53,8 @@ impl Resharder {
             // Nothing has been changed yet, so the disk usage is still right.
             return store.close().and(Err(error));
         }
+        // Before the first block moves: no other program may open the store while blocks are in the
+        // directories of two functions.
         store.begin_resharding(&resharding)?;
         let layout = |shard| Layout::new(store.blocks.layout().root().to_owned(), shard);
         Ok(Some(Resharder {
@@ -110,8 +112,8 @@ impl Resharder {
 
     /// Returns the role of the copy of a block in this shard.
     ///
-    /// The block is the first copy in the order of the sources. That holds after every step: a block leaves
-    /// the directory of a source only when no later source has a copy of its key.
+    /// The block is the first copy in the order of the sources. Every step keeps that true: a block leaves a
+    /// source directory only when no later one has a copy.
     fn rank(&self, shard: &str, block: &BlockKey) -> Result<CopyRank> {
         for source in &self.sources {
             if *source.shard_of(block) == *shard {
@@ -160,8 +162,7 @@ impl Resharder {
         Ok(())
     }
 
-    /// Settles blocks that are in this shard and in the one that they belong in. Returns how many of them
-    /// changed.
+    /// Settles blocks that are in this shard directory and in their new one. Returns how many were changed.
     fn settle(&self, shard: &str, twice: &[BlockKey]) -> Result<u64> {
         if twice.is_empty() {
             return Ok(0);
@@ -193,7 +194,7 @@ impl Resharder {
         Ok(settled)
     }
 
-    /// Renames a copy that is in the way, to a name that no program takes for a block.
+    /// Renames a copy that is in the way to a name that no program takes for that of a block.
     fn set_aside(&self, copy: &Path) -> Result<()> {
         let others = (2..).map(|number: u32| format!("{number}.{SET_ASIDE}"));
         for extension in std::iter::once(SET_ASIDE.to_owned()).chain(others) {
@@ -210,8 +211,10 @@ impl Resharder {
         Ok(())
     }
 
-    /// Removes the first of each two equal files, once the second one is durable.
+    /// Removes the first file of each pair of equal files.
     fn remove_second_copies(&self, same: &[(PathBuf, PathBuf)]) -> Result<()> {
+        // The second file is durable before the first one goes: it may never have been flushed, and a power
+        // cut could lose both.
         let files = same.iter().map(|(_, new)| FlushTarget::File(new.clone()));
         self.store
             .blocks

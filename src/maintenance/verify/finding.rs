@@ -248,7 +248,7 @@ impl fmt::Display for Problem {
             ),
             Problem::Sharding(error) => write_why(f, error),
             Problem::PendingCommit => f.write_str(
-                "a commit that was interrupted (or is under way): opening the store to write completes it",
+                "a pending commit, interrupted or in progress: an open of the store for writing applies it",
             ),
             Problem::Leftover => {
                 f.write_str("left over by a writer (or in use by one that has the store open)")

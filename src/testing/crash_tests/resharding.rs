@@ -15,6 +15,7 @@ use super::whole_store_tool::{
     WholeStoreTool, crash_at_any_step, survives_crashes, survives_failures,
 };
 use crate::Shard;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::maintenance::{Reshard, Resharded};
 use crate::store::Purpose;
@@ -227,4 +228,48 @@ async fn a_pending_commit_is_applied_before_a_resharding() {
     expected.remove("Z");
     expected.insert("QQQ1".to_owned(), "six".into());
     assert_eq!(blocks(&DURABLE.open(&found).await).await, expected);
+}
+
+/// Strays are where the interrupted re-sharding was to move the block, and where the next one is.
+#[tokio::test]
+async fn a_stray_copy_never_replaces_the_block_of_a_resharding_that_changes_its_function() {
+    let base = DURABLE.closed_with(&[("MOVED56", "block")]).await;
+    let root = PathBuf::from(STORE_PATH);
+    for dir in ["MO", "56"] {
+        let dir = root.join(dir);
+        base.create_dir(&dir).unwrap();
+        let stray = dir.join("MOVED56.data");
+        base.write_new(&stray, b"stray", 0o600, true).unwrap();
+    }
+    base.sync_all(&root).unwrap();
+    let refusal = base.refuse(|op, path| {
+        let is_block = path.extension().is_some_and(|end| end == "data");
+        (op == DiskOp::Rename && is_block).then_some(ErrorKind::Other)
+    });
+    reshard(&base, target()).await.unwrap_err();
+    drop(refusal);
+    let expected = BlockMap::from([("MOVED56".to_owned(), Bytes::from("block"))]);
+    let other: Shard = "suffix/2".parse().unwrap();
+    let to_other = async |disk: &FaultDisk| reshard(disk, other).await;
+    crash_at_any_step(&base, to_other, async |steps, disk, _| {
+        for loss in [
+            DataLoss::None,
+            DataLoss::SomeUnflushed(steps),
+            DataLoss::AllUnflushed,
+        ] {
+            for next in [
+                Shard::default(),
+                target(),
+                other,
+                "prefix/3".parse().unwrap(),
+            ] {
+                let found = disk.reboot(loss);
+                let _ = reshard(&found, next).await.unwrap();
+                let store = DURABLE.open(&found.reboot(DataLoss::AllUnflushed)).await;
+                assert_eq!(blocks(&store).await, expected, "{steps} {loss:?} {next}");
+                store.close().await.unwrap();
+            }
+        }
+    })
+    .await;
 }

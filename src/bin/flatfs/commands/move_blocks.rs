@@ -160,6 +160,9 @@ impl Move {
         };
         let rest = match (done.emptied, done.skipped_count) {
             (true, _) => format!("{old} is an empty directory now"),
+            (false, 0) if done.left_over_count > 0 => {
+                format!("{old} has left-over temp files of an old version of go-ds-flatfs")
+            }
             (false, 0) => {
                 format!("{old} is not empty, another program has written to it meanwhile")
             }
