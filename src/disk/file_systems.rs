@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::os::SyncMethod;
+use super::sync_method::SyncMethod;
 
 const EXT: u32 = 0x0000_ef53;
 const XFS: u32 = 0x5846_5342;

@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use rustix::fs::{AtFlags, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::os::{At, OsDisk, is_final};
-use super::portable;
+use super::at::At;
+use super::errno::is_final;
+use super::portable::{self, NotUnnamed};
 
 pub(super) use super::file_systems::sync_method;
 
@@ -28,30 +27,15 @@ pub(super) fn rename_new(from: At<'_>, to: At<'_>) -> io::Result<()> {
 ///
 /// An unnamed file needs no clean-up after a crash. And unlike a rename from another directory, the
 /// link does not take a lock of the whole file system.
-///
-/// Returns `None` where the kernel or the file system cannot do this. The first file finds that out.
-pub(super) fn create_unnamed(
-    disk: &OsDisk,
-    file: &Path,
-    contents: &[u8],
-    mode: u32,
-) -> Option<io::Result<()>> {
-    if disk.lacks_unnamed_files.load(Ordering::Relaxed) {
-        return None;
-    }
-    created_unnamed(disk, try_create_unnamed(disk.at(file), contents, mode))
+pub(super) fn create_unnamed(file: At<'_>, contents: &[u8], mode: u32) -> Result<(), NotUnnamed> {
+    try_create_unnamed(file, contents, mode).map_err(NotUnnamed::from)
 }
 
-/// Returns what became of an unnamed file, or `None` if the block has to be created by a temp file.
-pub(super) fn created_unnamed(
-    disk: &OsDisk,
-    created: Result<(), Refused>,
-) -> Option<io::Result<()>> {
-    match created {
-        Ok(()) => Some(Ok(())),
-        // EISDIR is what kernels and file systems without O_TMPFILE say. ENOENT is what linkat(2) says
-        // without the privilege; from openat(2) it means that the directory is missing.
-        Err(
+impl From<Refused> for NotUnnamed {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            // EISDIR is what kernels and file systems without O_TMPFILE say. ENOENT is what linkat(2) says
+            // without the privilege; from openat(2) it means that the directory is missing.
             Refused::Open(
                 Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS | Errno::PERM,
             )
@@ -62,18 +46,13 @@ pub(super) fn created_unnamed(
                 | Errno::NOSYS
                 | Errno::OPNOTSUPP
                 | Errno::XDEV,
-            ),
-        ) => {
-            disk.lacks_unnamed_files.store(true, Ordering::Relaxed);
-            None
+            ) => NotUnnamed::Unsupported,
+            Refused::Write(error) => NotUnnamed::Failed(error),
+            Refused::Open(error) | Refused::Link(error) if is_final(error) => {
+                NotUnnamed::Failed(error.into())
+            }
+            Refused::Open(_) | Refused::Link(_) => NotUnnamed::Refused,
         }
-        Err(Refused::Write(error)) => Some(Err(error)),
-        Err(Refused::Open(error) | Refused::Link(error)) if is_final(error) => {
-            Some(Err(error.into()))
-        }
-        // A file system may have an error of its own for this. The temp file is tried; if it cannot be
-        // created either, that says why.
-        Err(Refused::Open(_) | Refused::Link(_)) => None,
     }
 }
 

@@ -9,8 +9,10 @@
 //! Errors are plain [`io::Error`]s. The caller knows which operation it was in, and adds that and the
 //! path.
 
+mod at;
 #[cfg(target_os = "linux")]
 mod cached;
+mod errno;
 #[cfg(target_os = "linux")]
 mod file_systems;
 #[cfg(target_os = "linux")]
@@ -21,6 +23,8 @@ mod os;
 mod platform;
 mod portable;
 mod publish;
+mod retry;
+mod sync_method;
 
 use std::fmt;
 use std::io;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::os::{At, OsDisk};
+use super::at::At;
 use super::{Disk, Kind};
 
 /// Moves a file to a name that must not exist. The check and the move are two steps, so the caller must keep
@@ -21,7 +21,7 @@ pub(super) fn rename_new(from: At<'_>, to: At<'_>) -> io::Result<()> {
 
 /// Flushes everything below `root`, one file after another. A file that is removed during the walk needs no
 /// flush.
-pub(super) fn sync_all(disk: &OsDisk, root: &Path) -> io::Result<()> {
+pub(super) fn sync_all(disk: &dyn Disk, root: &Path) -> io::Result<()> {
     for entry in disk.list(root).map_err(super::NotOpened::wrap)? {
         let entry = entry?;
         let path = root.join(&entry.name);
@@ -38,25 +38,35 @@ pub(super) fn sync_all(disk: &OsDisk, root: &Path) -> io::Result<()> {
     disk.sync_dir(root)
 }
 
+/// Why a block could not be created as an unnamed file.
+#[derive(Debug)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "only Linux has unnamed files")
+)]
+pub(super) enum NotUnnamed {
+    /// The kernel or the file system has no unnamed files, or does not let this process link them.
+    Unsupported,
+    /// The file system refused this one with an error of its own: a temp file may work.
+    Refused,
+    /// A temp file would fail as well.
+    Failed(io::Error),
+}
+
 /// Stand-ins for what only Linux has.
 #[cfg(not(target_os = "linux"))]
 pub(super) mod fallback {
     use std::fs::File;
 
     use super::*;
-    use crate::disk::os::SyncMethod;
+    use crate::disk::sync_method::SyncMethod;
 
     pub(in crate::disk) fn sync_method(_: &File) -> io::Result<SyncMethod> {
         Ok(SyncMethod::EachFile)
     }
 
-    pub(in crate::disk) fn create_unnamed(
-        _: &OsDisk,
-        _: &Path,
-        _: &[u8],
-        _: u32,
-    ) -> Option<io::Result<()>> {
-        None
+    pub(in crate::disk) fn create_unnamed(_: At<'_>, _: &[u8], _: u32) -> Result<(), NotUnnamed> {
+        Err(NotUnnamed::Unsupported)
     }
 
     pub(in crate::disk) fn sync_file_system(_: &File) -> io::Result<()> {

@@ -13,13 +13,6 @@ pub(super) use super::portable::{
     rename_new,
 };
 
-pub(super) fn is_out_of_files(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE)
-    )
-}
-
 /// Closes a file. Some file systems (NFS, some with quotas) report a failed write only here.
 pub(super) fn close(file: File) -> io::Result<()> {
     nix::unistd::close(file).map_err(io::Error::from)

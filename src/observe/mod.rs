@@ -87,16 +87,16 @@ pub(crate) mod target {
 
 /// Where a block was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum ReadSource {
     Memory,
     Disk,
 }
 
-impl Source {
+impl ReadSource {
     fn name(self) -> &'static str {
         match self {
-            Source::Memory => "memory",
-            Source::Disk => "disk",
+            ReadSource::Memory => "memory",
+            ReadSource::Disk => "disk",
         }
     }
 }
@@ -147,7 +147,7 @@ impl Operation {
 
     /// Reports the result of a read of a block from disk, of which `bytes` bytes were read.
     pub(crate) fn end_read<T>(self, key: &Key, bytes: usize, result: &Result<Option<T>>) {
-        read(self.name, Source::Disk, key, bytes, result);
+        read(self.name, ReadSource::Disk, key, bytes, result);
         recorder::took(self.name, self.timer);
     }
 }
@@ -156,7 +156,7 @@ impl Operation {
 #[inline]
 pub(crate) fn read<T>(
     operation: &'static str,
-    source: Source,
+    source: ReadSource,
     key: &Key,
     bytes: usize,
     result: &Result<Option<T>>,

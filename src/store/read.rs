@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::format::BlockKey;
 use crate::key::Key;
-use crate::observe::{self, Operation, Source};
+use crate::observe::{self, Operation, ReadSource};
 
 impl FlatFs {
     /// Returns the block of `key`, or `None` if it is absent. A key that no block can have is absent.
@@ -115,7 +115,7 @@ impl<T> BlockRead<T> {
     pub(super) fn report_cached(&self, key: &Key, found: Option<T>) -> Result<Option<T>> {
         let result = Ok(found);
         let bytes = self.size_in_memory(&result);
-        observe::read(self.name, Source::Memory, key, bytes, &result);
+        observe::read(self.name, ReadSource::Memory, key, bytes, &result);
         result
     }
 

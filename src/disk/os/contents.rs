@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 
-use super::{At, platform};
+use crate::disk::at::At;
+use crate::disk::platform;
 
 pub(super) fn copy_new(from: At<'_>, to: At<'_>) -> io::Result<u64> {
     let (mut source, metadata) = regular(from.open_file()?)?;

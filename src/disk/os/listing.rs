@@ -12,8 +12,8 @@ use std::path::Path;
 use bytes::Bytes;
 use rustix::fs::{Dir, FileType};
 
-use super::at::{At, kind};
 use super::contents;
+use crate::disk::at::{At, kind};
 use crate::disk::listing::{Entries, Listing};
 use crate::disk::{Kind, Stat, if_there};
 

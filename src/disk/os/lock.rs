@@ -7,7 +7,8 @@ use std::process;
 
 use rustix::fs::{AtFlags, OFlags};
 
-use super::{At, contents};
+use super::contents;
+use crate::disk::at::At;
 use crate::disk::{LockGuard, if_there};
 use crate::observe::target;
 

@@ -4,12 +4,11 @@
     reason = "this is the implementation of `Disk`"
 )]
 
-mod at;
 mod contents;
 mod listing;
 mod lock;
 mod record_lock;
-mod retry;
+mod root;
 #[cfg(test)]
 mod tests;
 
@@ -17,14 +16,15 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use rustix::io::Errno;
 
-pub(super) use self::at::At;
-use self::at::Root;
 pub(crate) use self::record_lock::RecordLock;
+use self::root::Root;
+use super::at::At;
+use super::errno::{is_final, is_out_of_files};
+use super::portable::NotUnnamed;
 use super::{
     Disk, Listing, LockGuard, NotOpened, Stat, create_by_temp, if_there, platform, portable,
 };
@@ -43,31 +43,7 @@ pub(crate) struct OsDisk {
     /// to another one.
     root: OnceLock<Root>,
     /// Whether unnamed files have been found not to work here.
-    #[cfg_attr(
-        not(target_os = "linux"),
-        allow(dead_code, reason = "only Linux has them")
-    )]
-    pub(super) lacks_unnamed_files: AtomicBool,
-}
-
-/// How everything in a store is made durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SyncMethod {
-    /// By fsync(2) of each file and directory.
-    EachFile,
-    /// By syncfs(2).
-    #[cfg_attr(
-        not(target_os = "linux"),
-        allow(dead_code, reason = "only Linux has it")
-    )]
-    FileSystem,
-    /// By syncfs(2) and then fsync(2) of the root directory, which does what syncfs(2) leaves out: it
-    /// flushes the cache of the device, or reports that the file system has failed before.
-    #[cfg_attr(
-        not(target_os = "linux"),
-        allow(dead_code, reason = "only Linux has it")
-    )]
-    FileSystemThenRoot,
+    lacks_unnamed_files: AtomicBool,
 }
 
 impl OsDisk {
@@ -87,7 +63,7 @@ impl OsDisk {
                 Ok(file) => return platform::sync(&file),
                 Err(error) => error,
             };
-            let is_out_of_files = platform::is_out_of_files(&error);
+            let is_out_of_files = is_out_of_files(&error);
             // If one flush of the file system reaches the file, the descriptor of the root is enough.
             if is_out_of_files || error.kind() == io::ErrorKind::PermissionDenied {
                 let root = self.root.get().filter(|root| root.at(path).is_some());
@@ -119,10 +95,18 @@ impl Disk for OsDisk {
     }
 
     fn create_whole(&self, file: &Path, temp: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
-        match platform::create_unnamed(self, file, contents, mode) {
-            Some(created) => created,
-            None => create_by_temp(self, file, temp, contents, mode),
+        if !self.lacks_unnamed_files.load(Ordering::Relaxed) {
+            match platform::create_unnamed(self.at(file), contents, mode) {
+                Ok(()) => return Ok(()),
+                Err(NotUnnamed::Failed(error)) => return Err(error),
+                Err(NotUnnamed::Unsupported) => {
+                    self.lacks_unnamed_files.store(true, Ordering::Relaxed);
+                }
+                // If the temp file cannot be created either, its error says why.
+                Err(NotUnnamed::Refused) => {}
+            }
         }
+        create_by_temp(self, file, temp, contents, mode)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -242,15 +226,6 @@ fn link_or(
         Err(error) if is_final(error) => Err(error.into()),
         Err(_) => rename(),
     }
-}
-
-/// Returns whether a step that creates a name failed for a reason that another kind of step would fail
-/// for, too: the name exists, a directory does not, or the disk takes nothing more.
-pub(super) fn is_final(error: Errno) -> bool {
-    matches!(
-        error,
-        Errno::EXIST | Errno::NOENT | Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::ROFS
-    )
 }
 
 /// Resolves a path whose last component is a symbolic link; returns any other path as it is.

@@ -44,14 +44,7 @@ const CONTRACT_ONLY: &[(&str, &[&str])] = &[
 ];
 
 /// Cycles that still exist.
-const ALLOWED_CYCLES: &[&[&str]] = &[&[
-    "disk::cached",
-    "disk::file_systems",
-    "disk::linux",
-    "disk::os",
-    "disk::portable",
-    "disk::unix",
-]];
+const ALLOWED_CYCLES: &[&[&str]] = &[];
 
 fn source_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

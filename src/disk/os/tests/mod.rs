@@ -8,13 +8,13 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process;
-use std::sync::atomic::Ordering;
 
+use rustix::io::Errno;
 use tempfile::TempDir;
 
 use super::lock::OsLock;
-use super::retry::retry_while_out_of_descriptors;
 use super::*;
+use crate::disk::retry::retry_while_out_of_descriptors;
 use crate::disk::{Kind, is_not_opened, portable};
 
 fn disk() -> OsDisk {
@@ -229,7 +229,7 @@ fn where_a_file_can_have_no_second_name_it_is_moved() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_that_cannot_be_unnamed_is_created_by_a_temp_file() {
-    use crate::disk::linux::{Refused, created_unnamed};
+    use crate::disk::linux::Refused;
     for (refused, by_temp, for_good) in [
         (Refused::Open(Errno::OPNOTSUPP), true, true),
         (Refused::Link(Errno::NOENT), true, true),
@@ -241,11 +241,18 @@ fn a_file_that_cannot_be_unnamed_is_created_by_a_temp_file() {
         (Refused::Link(Errno::IO), false, false),
         (Refused::Write(Errno::IO.into()), false, false),
     ] {
-        let (disk, shown) = (disk(), format!("{refused:?}"));
-        let created = created_unnamed(&disk, Err(refused));
-        assert_eq!(created.is_none(), by_temp, "{shown}");
-        let remembered = disk.lacks_unnamed_files.load(Ordering::Relaxed);
-        assert_eq!(remembered, for_good, "{shown}");
+        let shown = format!("{refused:?}");
+        let outcome = NotUnnamed::from(refused);
+        assert_eq!(
+            !matches!(outcome, NotUnnamed::Failed(_)),
+            by_temp,
+            "{shown}"
+        );
+        assert_eq!(
+            matches!(outcome, NotUnnamed::Unsupported),
+            for_good,
+            "{shown}"
+        );
     }
 }
 

@@ -1,0 +1,109 @@
+//! [`At`]: a path and the directory that it is resolved against, as the `*at` system calls take them.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode};
+use rustix::io::retry_on_intr;
+
+use super::retry::retry_while_out_of_descriptors;
+use super::{Kind, Stat};
+
+/// A path, and the directory that it is resolved against.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At<'a> {
+    pub(super) dir: BorrowedFd<'a>,
+    pub(super) path: &'a Path,
+}
+
+impl<'a> At<'a> {
+    /// Resolves the path against the current directory, if it is relative at all.
+    pub(super) fn cwd(path: &'a Path) -> Self {
+        At { dir: CWD, path }
+    }
+
+    /// Opens what is at the path, and follows no symbolic link in the last component.
+    pub(super) fn open(self, flags: OFlags, mode: u32) -> io::Result<File> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = permissions(mode);
+        let open = || rustix::fs::openat(self.dir, self.path, flags, mode);
+        let opened = retry_while_out_of_descriptors(|| Ok(retry_on_intr(open)?))?;
+        Ok(opened.into())
+    }
+
+    /// Returns the directory that the path is in.
+    #[cfg(target_os = "linux")]
+    pub(super) fn parent(self) -> Self {
+        let path = match self.path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        At { path, ..self }
+    }
+
+    /// Opens a directory to list or to flush it.
+    pub(super) fn open_dir(self) -> io::Result<File> {
+        self.open(OFlags::RDONLY | OFlags::DIRECTORY, 0)
+    }
+
+    /// Opens what should be a regular file to read it. `O_NONBLOCK` keeps it from waiting for the other
+    /// end of a FIFO.
+    pub(super) fn open_file(self) -> io::Result<File> {
+        self.open(OFlags::RDONLY | OFlags::NONBLOCK, 0)
+    }
+
+    /// Creates a file that must not exist.
+    pub(super) fn create_file(self, mode: u32) -> io::Result<File> {
+        self.open(OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, mode)
+    }
+
+    pub(super) fn create_dir(self, mode: u32) -> io::Result<()> {
+        Ok(rustix::fs::mkdirat(self.dir, self.path, permissions(mode))?)
+    }
+
+    pub(super) fn rename(self, to: At<'_>) -> io::Result<()> {
+        Ok(rustix::fs::renameat(self.dir, self.path, to.dir, to.path)?)
+    }
+
+    pub(super) fn link(self, to: At<'_>) -> rustix::io::Result<()> {
+        let flags = AtFlags::empty();
+        rustix::fs::linkat(self.dir, self.path, to.dir, to.path, flags)
+    }
+
+    pub(super) fn remove_file(self) -> io::Result<()> {
+        self.unlink(AtFlags::empty())
+    }
+
+    pub(super) fn remove_dir(self) -> io::Result<()> {
+        self.unlink(AtFlags::REMOVEDIR)
+    }
+
+    fn unlink(self, flags: AtFlags) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(self.dir, self.path, flags)?)
+    }
+
+    pub(super) fn stat(self) -> io::Result<Stat> {
+        let stat = rustix::fs::statat(self.dir, self.path, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(Stat {
+            kind: kind(FileType::from_raw_mode(stat.st_mode)),
+            len: u64::try_from(stat.st_size).unwrap_or(0),
+        })
+    }
+}
+
+/// The permission bits of a mode. Not every system has 32-bit modes.
+fn permissions(mode: u32) -> Mode {
+    let bits = RawMode::try_from(mode & 0o7777);
+    Mode::from_raw_mode(bits.unwrap_or_default())
+}
+
+pub(super) fn kind(file_type: FileType) -> Kind {
+    match file_type {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Dir,
+        FileType::Symlink => Kind::Symlink,
+        _ => Kind::Other,
+    }
+}

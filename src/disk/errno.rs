@@ -1,0 +1,22 @@
+//! What the errors of system calls mean for the next step.
+
+use std::io;
+
+use rustix::io::Errno;
+
+/// Returns whether the process or the system has no free file descriptor.
+pub(super) fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
+}
+
+/// Returns whether a step that creates a name failed for a reason that another kind of step would fail
+/// for, too: the name exists, a directory does not, or the disk takes nothing more.
+pub(super) fn is_final(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::EXIST | Errno::NOENT | Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::ROFS
+    )
+}
