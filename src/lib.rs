@@ -116,7 +116,8 @@
 //! | `diskUsage.cache` | the disk usage of the last checkpoint |
 //! | `.lock`, `.unclean` | the writer's lock, and a mark that exists while the store is open for writing; go-ds-flatfs ignores both |
 //!
-//! kubo does not take this crate's lock: don't open the blocks of a repo for writing while its daemon runs.
+//! kubo does not take this crate's lock. [`Options::kubo_lock`] and [`KuboLock`] take kubo's, so that kubo and
+//! a writer of this crate exclude each other.
 //!
 //! # How it is built
 //!
