@@ -131,8 +131,9 @@
 //! | `batch` | batches: staging, reads of uncommitted writes, commit |
 //! | `store` | [`FlatFs`]: open, read, write, query, flush, commits |
 //! | `disk_usage` | the running disk usage, its cache, and its count |
+//! | `walk` | the walk over the root, the shard directories and their entries, for queries, tools and counts |
 //! | `hash` | checks whether a block matches the hash in its key, without blocking a worker |
-//! | `disk`, `blocking` | the only access to the file system, and to tokio's blocking pool |
+//! | `disk`, `blocking`, `sync` | the only access to the file system, and to tokio's blocking pool; locks |
 //! | `format` | names, paths and the texts of small files |
 //! | [`observe`] | events, spans, figures |
 //! | [`Datastore`], [`query`], [`Key`], [`Error`] | the contract |

@@ -99,7 +99,7 @@ pub(crate) fn to_version_0(opening: &Opener) -> Result<()> {
 }
 
 fn check_version_1(opening: &Opener) -> Result<()> {
-    match opening.look()? {
+    match opening.probe()? {
         DirState::Store(found) if is_prefix(found) => Ok(()),
         DirState::Store(found) => Err(Error::NotConvertible {
             path: opening.root.join(SHARDING),
@@ -140,7 +140,7 @@ fn check_nothing_in_flight(opening: &Opener) -> Result<()> {
 }
 
 fn check_version_0(opening: &Opener, shard: Shard) -> Result<()> {
-    match opening.look()? {
+    match opening.probe()? {
         DirState::Empty => Ok(()),
         DirState::Foreign => check_shard_dirs(opening, shard),
         place @ DirState::Resharding(_) => Err(opening.refusal(&place)),

@@ -43,7 +43,7 @@ impl Opener {
             }
         }
         let lock = self.lock()?;
-        match self.look()? {
+        match self.probe()? {
             // Another process was faster.
             DirState::Store(found) => {
                 self.check_shard(found, self.options.shard)?;

@@ -125,7 +125,7 @@ pub(crate) enum Purpose {
 impl Opener {
     /// Opens a store, without its background tasks.
     pub(crate) fn run(self, purpose: Purpose) -> Result<Store> {
-        let shard = match (self.look()?, purpose) {
+        let shard = match (self.probe()?, purpose) {
             (DirState::Store(found), Purpose::Create) => {
                 self.check_shard(found, self.options.shard)?;
                 return Err(Error::Exists { path: self.root });
@@ -148,7 +148,7 @@ impl Opener {
         }
         let lock = self.lock()?;
         // Looked up again, because another process could change the directory until the lock was taken.
-        let shard = match self.look()? {
+        let shard = match self.probe()? {
             DirState::Store(found) => found,
             state => return Err(self.refusal(&state)),
         };
@@ -229,7 +229,7 @@ impl Opener {
 
     fn exists(&self, path: &Path) -> Result<bool> {
         let found = if_there(self.disk.stat(path));
-        let found = found.map_err(|error| Error::io("look at", path, error))?;
+        let found = found.map_err(|error| Error::io("stat", path, error))?;
         Ok(found.is_some())
     }
 

@@ -133,7 +133,7 @@ impl Opener {
 
     pub(super) fn ensure_temp(&self, temp: &Path) -> Result<()> {
         let found = if_there(self.disk.stat(temp));
-        match found.map_err(|error| Error::io("look at", temp, error))? {
+        match found.map_err(|error| Error::io("stat", temp, error))? {
             None => create_dir_if_absent(&*self.disk, temp),
             Some(stat) if stat.kind == Kind::Dir => Ok(()),
             Some(stat) => Err(stat.kind.unexpected(temp, "directory")),
@@ -141,7 +141,7 @@ impl Opener {
     }
 
     /// Looks up what is at the path, and changes nothing.
-    pub(crate) fn look(&self) -> Result<DirState> {
+    pub(crate) fn probe(&self) -> Result<DirState> {
         // The root itself may be a symbolic link, so its target is examined.
         let stat = match self.disk.stat(&self.root.join(".")) {
             Ok(stat) => stat,
@@ -149,7 +149,7 @@ impl Opener {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 return Err(self.not_a_store("it is not a directory"));
             }
-            Err(error) => return Err(Error::io("look at", &self.root, error)),
+            Err(error) => return Err(Error::io("stat", &self.root, error)),
         };
         if stat.kind != Kind::Dir {
             return Err(self.not_a_store("it is not a directory"));
@@ -171,7 +171,7 @@ impl Opener {
     pub(crate) fn read_sharding(&self) -> Result<Option<DirState>> {
         let path = self.root.join(SHARDING);
         let found = if_there(self.disk.stat(&path));
-        let Some(stat) = found.map_err(|error| Error::io("look at", &path, error))? else {
+        let Some(stat) = found.map_err(|error| Error::io("stat", &path, error))? else {
             return Ok(None);
         };
         let too_long = || self.not_a_store("its SHARDING is too long to name a shard function");

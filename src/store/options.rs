@@ -47,7 +47,7 @@ pub struct Options {
 /// In the less durable modes a power cut can lose the writes of about the last half minute: the kernel writes
 /// older ones back by itself.
 ///
-/// All of this depends on a disk and a file system that carry out a flush and report data that they could not
+/// All of this depends on a disk and a file system that perform a flush and report data that they could not
 /// write.
 ///
 /// With serde the values are `every-write`, `commits` and `on-sync`.

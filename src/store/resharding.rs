@@ -17,7 +17,7 @@ impl Opener {
     /// An interrupted re-sharding is resumed, even with a different function: the marker names all functions
     /// by which blocks may be placed.
     pub(crate) fn open_to_reshard(self, to: Shard) -> Result<Option<(Store, ReshardMarker)>> {
-        match self.look()? {
+        match self.probe()? {
             DirState::Store(found) if found == to => {
                 // A crash may have left a SHARDING that is not durable.
                 self.sync_dir(&self.root)?;
@@ -28,7 +28,7 @@ impl Opener {
         }
         let lock = self.lock()?;
         // Looked up again, because another process could change it until the lock was taken.
-        match self.look()? {
+        match self.probe()? {
             DirState::Store(found) if found == to => Ok(None),
             DirState::Store(from) => {
                 let store = self.open_to_write(from, lock)?;

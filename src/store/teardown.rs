@@ -12,11 +12,11 @@ impl Opener {
     /// Opens a store to move its blocks away. Returns `None` if it has no `SHARDING` any more: what an interrupted
     /// teardown left is then removed.
     pub(crate) fn open_for_teardown(self) -> Result<Option<Store>> {
-        if !matches!(self.look()?, DirState::Empty) {
+        if !matches!(self.probe()?, DirState::Empty) {
             return self.run(Purpose::Open).map(Some);
         }
         let lock = self.lock()?;
-        match self.look()? {
+        match self.probe()? {
             DirState::Empty => {
                 remove_own(&*self.disk, &self.root)?;
                 drop(lock);
@@ -30,7 +30,7 @@ impl Opener {
     /// Opens a store for writing. If there is no store, creates one with this function, unless the options ask for a
     /// different one.
     pub(crate) fn open_or_create(mut self, shard: Shard) -> Result<Store> {
-        if !matches!(self.look()?, DirState::Store(_)) {
+        if !matches!(self.probe()?, DirState::Store(_)) {
             self.options.shard.get_or_insert(shard);
         }
         self.run(Purpose::Either)
@@ -45,7 +45,7 @@ impl Store {
     /// # Durability
     ///
     /// When this returns, the removal is durable, and so is everything that was removed before.
-    pub(crate) fn end(&self) -> Result<bool> {
+    pub(crate) fn tear_down(&self) -> Result<bool> {
         let root = self.blocks.layout().root();
         let failed = |error| Error::io("list", root, error);
         for listed in self.blocks.disk().list(root).map_err(failed)? {

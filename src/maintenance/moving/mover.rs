@@ -74,7 +74,7 @@ impl Mover {
         self.new.blocks.flusher().flush_all()?;
         self.close_new()?;
         remove_empty_shards(self.old.blocks.disk(), self.old.blocks.layout().root())?;
-        let emptied = self.old.end()?;
+        let emptied = self.old.tear_down()?;
         if !emptied {
             self.close_old()?;
         }
@@ -262,7 +262,7 @@ impl BlockVisitor for Mover {
 /// Checks whether an old store that is now an empty directory was moved before: then the new store exists.
 /// Otherwise the path is wrong, or its file system is not mounted.
 fn check_was_moved(path: PathBuf, new: &Opener) -> Result<()> {
-    match new.look()? {
+    match new.probe()? {
         DirState::Store(_) => Ok(()),
         DirState::Missing | DirState::Empty => Err(Error::NotAStore {
             path,

@@ -132,7 +132,7 @@ impl Resharder {
             Ok(_) => Ok(true),
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(false),
-                _ => Err(Error::io("look at", path, error)),
+                _ => Err(Error::io("stat", path, error)),
             },
         }
     }

@@ -81,7 +81,7 @@ impl LostBlocks {
             Ok(_) => None,
             Err(error) if is_absent(&error) => Some(Finding::new(path, key, Problem::Lost)),
             Err(error) => {
-                let error = Error::io("look at", &path, error);
+                let error = Error::io("stat", &path, error);
                 Some(Finding::unreadable(path, key, error))
             }
         }

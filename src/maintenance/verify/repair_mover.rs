@@ -139,14 +139,14 @@ impl RepairMover {
 
     fn size(&self, path: &Path) -> Result<Option<u64>> {
         let found = if_there(self.flatfs.store.blocks.disk().stat(path));
-        let found = found.map_err(|error| Error::io("look at", path, error))?;
+        let found = found.map_err(|error| Error::io("stat", path, error))?;
         Ok(found.map(|stat| stat.len))
     }
 
     fn ensure_dir(&self, dir: &Path) -> Result<()> {
         let disk = self.flatfs.store.blocks.disk();
         let found = if_there(disk.stat(dir));
-        match found.map_err(|error| Error::io("look at", dir, error))? {
+        match found.map_err(|error| Error::io("stat", dir, error))? {
             None => disk
                 .create_dir(dir)
                 .map_err(|error| Error::io("create", dir, error)),

@@ -17,7 +17,7 @@ use crate::store::{DirState, Opener};
 /// Fails if the directory doesn't look like a store at all.
 pub(super) fn read(disk: &Arc<dyn Disk>, root: &Path) -> Result<(Option<Shard>, Option<Finding>)> {
     let place = Opener::on(Arc::clone(disk), root.to_owned());
-    let wrong = match place.look() {
+    let wrong = match place.probe() {
         Ok(DirState::Store(shard)) => return Ok((Some(shard), None)),
         Ok(half_way @ DirState::Resharding(_)) => place.refusal(&half_way),
         Ok(DirState::Foreign) if looks_like_a_store(&**disk, root) => {

@@ -53,7 +53,7 @@ impl ShardDirs {
         }
         let dir = self.layout.at_root(shard);
         let found = if_there(self.disk.stat(&dir));
-        match found.map_err(|error| Error::io("look at", &dir, error))? {
+        match found.map_err(|error| Error::io("stat", &dir, error))? {
             None => Ok(false),
             Some(stat) if stat.kind == Kind::Dir => {
                 // Noted before this session changes anything in the directory.

@@ -74,7 +74,7 @@ impl CommitLog {
                 let staged = put.staged(&batch.dir);
                 let found = if_there(self.blocks.disk().stat(&staged));
                 if found
-                    .map_err(|error| Error::io("look at", &staged, error))?
+                    .map_err(|error| Error::io("stat", &staged, error))?
                     .is_some()
                 {
                     dirs.insert(put.staging_dir.dir(&batch.dir));
@@ -160,7 +160,7 @@ impl CommitLog {
         for staging_dir in staging_dirs {
             let path = staging_dir.dir(dir);
             let found = if_there(self.blocks.disk().stat(&path));
-            match found.map_err(|error| Error::io("look at", &path, error))? {
+            match found.map_err(|error| Error::io("stat", &path, error))? {
                 Some(stat) if stat.kind != Kind::Dir => {
                     return Err(stat.kind.unexpected(path, "directory"));
                 }
@@ -170,7 +170,7 @@ impl CommitLog {
         for put in &record.puts {
             let path = put.staged(dir);
             let found = if_there(self.blocks.disk().stat(&path));
-            let found = found.map_err(|error| Error::io("look at", path, error))?;
+            let found = found.map_err(|error| Error::io("stat", path, error))?;
             if found.is_some_and(|stat| stat.kind != Kind::File || stat.len != put.size) {
                 return Ok(false);
             }

@@ -7,7 +7,7 @@ use unsigned_varint::{decode, encode};
 
 use super::error::Fault;
 
-/// The most that is allocated because a file says that it has so many bytes.
+/// The most bytes that are allocated on the strength of a length in a file.
 const MAX_TRUSTED_LEN: u64 = 1 << 20;
 
 /// A reader that counts bytes and can be limited.
