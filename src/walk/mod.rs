@@ -36,7 +36,13 @@ pub(crate) enum WalkItem<'a> {
     /// An entry of the root that is not a shard directory.
     Root(RootEntry),
     /// A shard directory, whose entries follow.
-    Enter(&'a ShardDir),
+    Enter(
+        #[cfg_attr(
+            not(feature = "verify"),
+            expect(dead_code, reason = "only a verification looks into it")
+        )]
+        &'a ShardDir,
+    ),
     /// An entry of a shard directory.
     Entry(&'a ShardDir, CurrentEntry<'a>),
     /// The end of a shard directory.
@@ -44,6 +50,10 @@ pub(crate) enum WalkItem<'a> {
     /// A shard directory that can't be read, or not to its end. The walk continues with the next one.
     Unreadable {
         /// Its path.
+        #[cfg_attr(
+            not(feature = "verify"),
+            expect(dead_code, reason = "only a verification reports it")
+        )]
         dir: PathBuf,
         /// The error, with the same path.
         error: Error,
