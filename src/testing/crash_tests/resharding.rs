@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::calls::{BatchWrite, StoreCall};
-use super::crashes::CrashCounts;
+use super::crashes::{CrashCounts, data_losses};
 use super::inspect::{BlockMap, STORE_PATH, blocks, exact_usage, true_usage};
 use super::setup::{DURABLE, StoreSetup, durable_with_and_without_syncfs};
 use super::whole_store_tool::{
@@ -230,33 +230,31 @@ async fn a_pending_commit_is_applied_before_a_resharding() {
     assert_eq!(blocks(&DURABLE.open(&found).await).await, expected);
 }
 
-/// Strays are where the interrupted re-sharding was to move the block, and where the next one is.
+/// Strays are where the interrupted re-sharding was to move the block, and where the next one is. The former is
+/// listed first.
 #[tokio::test]
 async fn a_stray_copy_never_replaces_the_block_of_a_resharding_that_changes_its_function() {
-    let base = DURABLE.closed_with(&[("MOVED56", "block")]).await;
+    let base = DURABLE.closed_with(&[("10VED56", "block")]).await;
     let root = PathBuf::from(STORE_PATH);
-    for dir in ["MO", "56"] {
+    for dir in ["10", "56"] {
         let dir = root.join(dir);
         base.create_dir(&dir).unwrap();
-        let stray = dir.join("MOVED56.data");
+        let stray = dir.join("10VED56.data");
         base.write_new(&stray, b"stray", 0o600, true).unwrap();
     }
     base.sync_all(&root).unwrap();
     let refusal = base.refuse(|op, path| {
-        let is_block = path.extension().is_some_and(|end| end == "data");
-        (op == DiskOp::Rename && is_block).then_some(ErrorKind::Other)
+        // The new path of a rename: also when a stray would be set aside.
+        let is_copy = path.file_stem().is_some_and(|stem| stem == "10VED56");
+        (op == DiskOp::Rename && is_copy).then_some(ErrorKind::Other)
     });
     reshard(&base, target()).await.unwrap_err();
     drop(refusal);
-    let expected = BlockMap::from([("MOVED56".to_owned(), Bytes::from("block"))]);
+    let expected = BlockMap::from([("10VED56".to_owned(), Bytes::from("block"))]);
     let other: Shard = "suffix/2".parse().unwrap();
     let to_other = async |disk: &FaultDisk| reshard(disk, other).await;
     crash_at_any_step(&base, to_other, async |steps, disk, _| {
-        for loss in [
-            DataLoss::None,
-            DataLoss::SomeUnflushed(steps),
-            DataLoss::AllUnflushed,
-        ] {
+        for loss in data_losses(steps, 8) {
             for next in [
                 Shard::default(),
                 target(),
