@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::query::{Entry, EntryStream, Needs, Query, apply};
+use crate::sync;
 
 type Values = BTreeMap<Key, Bytes>;
 
@@ -58,12 +59,12 @@ impl MemoryDatastore {
     }
 
     fn read<T>(&self, read: impl FnOnce(&Values) -> T) -> Result<T> {
-        let values = self.values.read().unwrap_or_else(PoisonError::into_inner);
+        let values = sync::read(&self.values);
         values.as_ref().map(read).ok_or(Error::Closed)
     }
 
     fn write<T>(&self, write: impl FnOnce(&mut Values) -> T) -> Result<T> {
-        let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
+        let mut values = sync::write(&self.values);
         values.as_mut().map(write).ok_or(Error::Closed)
     }
 
@@ -142,7 +143,7 @@ impl Datastore for MemoryDatastore {
     }
 
     async fn close(&self) -> Result<()> {
-        *self.values.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *sync::write(&self.values) = None;
         Ok(())
     }
 }
@@ -167,7 +168,7 @@ fn apply_writes(staged: &Staged, values: &mut Values) {
 
 impl MemoryBatch {
     fn staged(&self) -> MutexGuard<'_, Staged> {
-        self.staged.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.staged)
     }
 
     fn value(&self, key: &Key) -> Result<Option<Bytes>> {
