@@ -146,22 +146,24 @@ impl Blocks {
         self.unflushed.note_everything();
     }
 
-    /// The directories that are the store's own and not a shard. Those of batches are among them: a commit record
-    /// whose removal is not durable could be applied over later writes.
+    /// Returns the directories that are the store's own and not a shard. Those of batches are among them: a
+    /// commit record whose removal is not durable could be applied over later writes. And a batch whose removal
+    /// has failed may have a second name of a block: both names have to be durable, or neither.
     fn own_dirs(&self) -> Result<Vec<PathBuf>> {
-        let temp = self.layout.temp();
-        let failed = |error| Error::io("list", &temp, error);
-        let mut dirs = Vec::new();
-        if let Some(listing) = if_there(self.disk.list(&temp)).map_err(failed)? {
-            for entry in listing {
-                let entry = entry.map_err(failed)?;
-                if entry.kind == Kind::Dir {
-                    dirs.push(temp.join(entry.name));
+        let mut dirs = vec![self.layout.root().to_owned()];
+        let mut unlisted = vec![self.layout.temp()];
+        while let Some(dir) = unlisted.pop() {
+            let failed = |error| Error::io("list", &dir, error);
+            if let Some(listing) = if_there(self.disk.list(&dir)).map_err(failed)? {
+                for entry in listing {
+                    let entry = entry.map_err(failed)?;
+                    if entry.kind == Kind::Dir {
+                        unlisted.push(dir.join(entry.name));
+                    }
                 }
             }
+            dirs.push(dir);
         }
-        dirs.push(temp);
-        dirs.push(self.layout.root().to_owned());
         Ok(dirs)
     }
 }
