@@ -110,7 +110,11 @@ impl Mover {
     }
 
     fn close_old(&self) -> Result<()> {
-        let gone = self.state.progress().bytes + self.duplicates.bytes.load(Ordering::Relaxed);
+        let gone = self
+            .state
+            .progress()
+            .bytes
+            .saturating_add(self.duplicates.bytes.load(Ordering::Relaxed));
         self.old_usage.after(&self.old, -signed(gone))?;
         self.old.blocks.flusher().flush_all()?;
         self.old.close()
@@ -173,7 +177,7 @@ impl Mover {
         bytes.fetch_add(settled.duplicate_bytes, Ordering::Relaxed);
         self.state.advance(|progress| {
             progress.blocks += settled.copied;
-            progress.bytes += settled.copied_bytes;
+            progress.bytes = progress.bytes.saturating_add(settled.copied_bytes);
         })?;
         Ok(settled.copied + settled.duplicates)
     }
@@ -198,7 +202,7 @@ impl Mover {
             match self.try_rename(&block_move)? {
                 MoveOutcome::Moved => {
                     renamed.blocks += 1;
-                    renamed.bytes += self.len_of(to)?;
+                    renamed.bytes = renamed.bytes.saturating_add(self.len_of(to)?);
                 }
                 MoveOutcome::Elsewhere => copies.copy(block_move)?,
                 MoveOutcome::Taken if self.new.blocks.is_same(from, to)? => {
@@ -240,7 +244,7 @@ impl BlockVisitor for Mover {
         if renamed.blocks > 0 {
             self.state.advance(|progress| {
                 progress.blocks += renamed.blocks;
-                progress.bytes += renamed.bytes;
+                progress.bytes = progress.bytes.saturating_add(renamed.bytes);
             })?;
         }
         Ok(renamed.blocks + taken?)

@@ -75,7 +75,7 @@ impl<'a> PendingCopies<'a> {
         match copied {
             Some(len) => {
                 block_move.len = len;
-                self.bytes += len;
+                self.bytes = self.bytes.saturating_add(len);
             }
             None => drop(self.staged.pop()),
         }
