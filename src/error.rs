@@ -233,10 +233,39 @@ pub enum Error {
     /// A block whose bytes do not have the hash in its key.
     #[error("the block {key} is corrupt: {reason}")]
     Corrupt {
-        /// The block's key.
+        /// The block's key, or its CID.
         key: String,
         /// What is wrong with it.
         reason: String,
+    },
+
+    /// A block of a DAG that the datastore does not have.
+    #[error("the block {cid} is missing from the datastore{}", link_from(parent.as_deref()))]
+    MissingBlock {
+        /// The CID of the block.
+        cid: String,
+        /// The CID of a block that links to it. A root has none.
+        parent: Option<String>,
+    },
+
+    /// A block that is not valid in the codec that its CID names, so that its links can't be found.
+    #[error("the block {cid} is not valid {codec}: {reason}")]
+    InvalidBlock {
+        /// The CID of the block.
+        cid: String,
+        /// The name of the codec.
+        codec: &'static str,
+        /// What is wrong with the block.
+        reason: String,
+    },
+
+    /// A block of a codec whose links this crate can't find.
+    #[error("cannot find the links of the block {cid}: its codec 0x{codec:x} is not known")]
+    UnknownCodec {
+        /// The CID of the block.
+        cid: String,
+        /// The multicodec code of the codec.
+        codec: u64,
     },
 
     /// A directory that cannot be converted to the other version of the format. Nothing was changed.
@@ -313,6 +342,9 @@ impl Error {
             | Error::InvalidShard { .. }
             | Error::InvalidOption { .. }
             | Error::Corrupt { .. }
+            | Error::MissingBlock { .. }
+            | Error::InvalidBlock { .. }
+            | Error::UnknownCodec { .. }
             | Error::Stopped
             | Error::Runtime
             | Error::Backend { .. } => None,
@@ -364,6 +396,11 @@ impl Error {
     }
 }
 
+fn link_from(parent: Option<&str>) -> String {
+    let text = |parent| format!(", and {parent} links to it");
+    parent.map(text).unwrap_or_default()
+}
+
 /// Converts to an error of the same [kind](io::ErrorKind) as that of the operating system, with the whole
 /// error inside.
 impl From<Error> for io::Error {
@@ -373,7 +410,8 @@ impl From<Error> for io::Error {
             (Error::InvalidKey { .. }, _)
             | (Error::InvalidShard { .. }, _)
             | (Error::InvalidOption { .. }, _) => io::ErrorKind::InvalidInput,
-            (Error::Corrupt { .. }, _) => io::ErrorKind::InvalidData,
+            (Error::Corrupt { .. } | Error::InvalidBlock { .. }, _) => io::ErrorKind::InvalidData,
+            (Error::MissingBlock { .. }, _) => io::ErrorKind::NotFound,
             (Error::Exists { .. }, _) => io::ErrorKind::AlreadyExists,
             (Error::ReadOnly { .. }, _) => io::ErrorKind::ReadOnlyFilesystem,
             (Error::Locked { .. } | Error::KuboRunning { .. }, _) => io::ErrorKind::ResourceBusy,

@@ -78,10 +78,11 @@
 //! | --- | --- |
 //! | `cid` | keys from CIDs and multihashes, in kubo's form |
 //! | `verify` | checks of blocks and whole stores against the hashes in the keys, repairs, and a wrapper that checks; implies `cid` |
+//! | `dag` | links of blocks, and walks over the DAGs below some roots: see [`dag`]; implies `verify` |
 //! | `blockstore` | the trait `Blockstore` of the crate blockstore, for any [`Datastore`]; implies `cid` |
 //! | `conformance` | test suites for implementations of the traits |
 //! | `metrics` | figures for the recorder of the crate metrics: see [`observe`] |
-//! | `cli` | the program `flatfs`; implies `verify` |
+//! | `cli` | the program `flatfs`; implies `dag` |
 //!
 //! No feature is on by default. [`Key`], [`Shard`], [`Durability`], [`ExistingBlock`] and [`DiskUsage`] always
 //! implement the serde traits.
@@ -126,7 +127,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`maintenance`], `blockstore`, `conformance` | tools for whole stores; an adapter; test suites |
-//! | [`wrappers`] | datastores on top of datastores; they use only the contract and `hash` |
+//! | [`dag`], [`wrappers`] | DAGs of blocks; datastores on top of datastores; they use only the contract and `hash` |
 //! | `flatfs`, `memory` | [`FlatFs`] and [`MemoryDatastore`] as [`Datastore`]s |
 //! | `batch` | batches: staging, reads of uncommitted writes, commit |
 //! | `store` | [`FlatFs`]: open, read, write, query, flush, commits |
@@ -150,6 +151,8 @@ compile_error!("ds-flatfs needs Unix: it relies on Unix renames and advisory loc
 pub mod blockstore;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "dag")]
+pub mod dag;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 #[cfg(feature = "verify")]

@@ -22,7 +22,7 @@ impl<'a> Excerpt<'a> {
     }
 
     /// Shows a text as it is.
-    pub(super) fn text(text: &'a str) -> Self {
+    pub(crate) fn text(text: &'a str) -> Self {
         Excerpt(Kind::Text(text))
     }
 

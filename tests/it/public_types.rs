@@ -52,6 +52,13 @@ fn pointers_to_datastores_are_datastores() {
     batch::<Box<dyn Batch>>();
 }
 
+#[cfg(feature = "dag")]
+#[test]
+fn walks_over_dags_can_be_sent_to_other_threads() {
+    assert_send::<ds_flatfs::dag::DagWalk<'static>>();
+    map_key::<ds_flatfs::dag::UnknownCodec>();
+}
+
 #[cfg(feature = "verify")]
 #[test]
 fn verifications_can_be_sent_to_other_threads() {

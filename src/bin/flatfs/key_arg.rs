@@ -4,10 +4,10 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use cid::Cid;
+use ds_flatfs::dag::{self, MAX_CID_TEXT};
 use ds_flatfs::{Datastore, Key};
 
 use crate::blocks;
-use crate::links::MAX_CID_TEXT;
 
 /// The part of the help that explains KEY.
 pub(crate) const KEY_HELP: &str = "\
@@ -28,7 +28,7 @@ impl KeyArg {
     pub(crate) fn keys(&self) -> Vec<Key> {
         match self {
             KeyArg::Key(key) => vec![key.clone()],
-            KeyArg::Cid(cid) => blocks::keys(cid),
+            KeyArg::Cid(cid) => dag::keys(cid),
         }
     }
 

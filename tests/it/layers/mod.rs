@@ -27,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["disk_usage"],
     &["store"],
     &["batch"],
-    &["flatfs", "wrappers"],
+    &["dag", "flatfs", "wrappers"],
     &["blockstore", "conformance", "maintenance"],
     &["testing"],
 ];
@@ -39,6 +39,7 @@ const CONTRACT: &[&str] = &["key", "sync", "error", "query", "datastore"];
 const CONTRACT_ONLY: &[(&str, &[&str])] = &[
     ("memory", &[]),
     ("conformance", &[]),
+    ("dag", &["blocking", "hash"]),
     ("wrappers", &["hash", "observe"]),
     ("blockstore", &["cid_key", "hash"]),
 ];

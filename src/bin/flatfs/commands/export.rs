@@ -7,16 +7,15 @@ use bytes::Bytes;
 use cid::Cid;
 use clap::Args;
 use ds_flatfs::Datastore;
+use ds_flatfs::dag::{self, DagWalk, UnknownCodec};
 use ds_flatfs::query::Query;
 use futures::StreamExt as _;
 
-use crate::dag::{self, DagWalk};
 use crate::exit::Outcome;
 use crate::interrupt::interruptible;
 use crate::key_arg::parse_cid;
-use crate::links::UnknownCodec;
 use crate::output::Output;
-use crate::{blocking, blocks, car, hash, open_store};
+use crate::{blocks, car, hash, open_store};
 
 /// Write blocks to a CAR (version 1)
 #[derive(Debug, Args)]
@@ -93,7 +92,7 @@ impl Export {
             true => UnknownCodec::TakeAsLeaf,
             false => UnknownCodec::Refuse,
         };
-        let mut walk = DagWalk::new(store, &self.roots, unknown_codec);
+        let mut walk = DagWalk::new(store, &self.roots).unknown_codec(unknown_codec);
         while let Some((cid, block)) = walk.next().await? {
             if !hash::is_identity(&cid) {
                 write_block(&cid, &block, output).await?;
@@ -114,8 +113,7 @@ async fn write_all(store: &dyn Datastore, output: &mut Output) -> anyhow::Result
             )
         })?;
         let block: Bytes = entry.value.unwrap_or_default();
-        let shared = block.clone();
-        blocking::compute(block.len(), move || dag::check(&cid, &shared)).await??;
+        dag::check(&cid, &block).await?;
         write_block(&cid, &block, output).await?;
     }
     Ok(())

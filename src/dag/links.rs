@@ -1,22 +1,22 @@
 //! The links of a block, which the codec in its CID determines.
 
-use std::fmt;
+use std::fmt::{self, Display};
 
-use anyhow::{anyhow, bail};
 use cid::Cid;
 use ipld_core::codec::Links as _;
 use ipld_core::serde::ExtractLinks;
 use ipld_dagpb::DagPbCodec;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::text::quote;
+use crate::error::{Error, Result};
+use crate::query::Excerpt;
 
 const DAG_PB: u64 = 0x70;
 const DAG_CBOR: u64 = 0x71;
 const DAG_JSON: u64 = 0x0129;
 
 /// The codecs of the multicodec table whose blocks have no links. Codecs that are not here, such as
-/// `git-raw`, `dag-jose`, `car`, and those of other block chains, have links that this program can't find.
+/// `git-raw`, `dag-jose`, `car`, and those of other block chains, may have links that can't be found here.
 const WITHOUT_LINKS: &[u64] = &[
     0x50,   // protobuf
     0x51,   // cbor
@@ -35,36 +35,67 @@ const WITHOUT_LINKS: &[u64] = &[
 const MAX_CID_LEN: usize = 1 + 9 + 9 + 1 + 64;
 
 /// The length of the longest CID as text: a character for the base, then base 2, of one bit a character.
-pub(crate) const MAX_CID_TEXT: usize = 1 + 8 * MAX_CID_LEN;
+/// Decoding a text in base 58 takes quadratic time, so refuse longer ones first.
+pub const MAX_CID_TEXT: usize = 1 + 8 * MAX_CID_LEN;
 
 /// What to do with a block of a codec whose links can't be found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UnknownCodec {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum UnknownCodec {
+    /// It is an [`Error::UnknownCodec`].
+    #[default]
     Refuse,
+    /// It is taken as a block without links. Blocks that it links to are not found.
     TakeAsLeaf,
 }
 
-/// Returns the CIDs that `block` links to, in the order of the block.
+/// Returns the CIDs that a block links to, in the order of the block. A CID that occurs twice is returned
+/// twice.
+///
+/// Links are read from dag-pb, dag-cbor and dag-json. Blocks of raw, cbor, json, json-jcs, libp2p-key,
+/// protobuf, rlp, bencode, messagepack and ipns-record have no links; their bytes are not read.
+///
+/// The function decodes the block on the current thread.
 ///
 /// # Errors
 ///
-/// Fails if the codec is not known, unless that is allowed, and if the block is not valid.
-pub(crate) fn links(cid: &Cid, block: &[u8], unknown: UnknownCodec) -> anyhow::Result<Vec<Cid>> {
+/// Returns [`Error::UnknownCodec`] for a block of any other codec, unless `unknown` allows that, and
+/// [`Error::InvalidBlock`] if the bytes are not valid in the codec.
+///
+/// ```
+/// use ds_flatfs::cid::Cid;
+/// use ds_flatfs::dag::{UnknownCodec, links};
+///
+/// let block = br#"{"next":{"/":"bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"}}"#;
+/// let cid: Cid = "baguqeerabp2xaqinpwkpcjvjqbqvxnt3sbi5iokvqurwkptyezi6l3jiqjfq".parse()?;
+/// let found = links(&cid, block, UnknownCodec::Refuse)?;
+/// assert_eq!(found, ["bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku".parse()?]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn links(cid: &Cid, block: &[u8], unknown: UnknownCodec) -> Result<Vec<Cid>> {
     match cid.codec() {
-        DAG_PB => named("dag-pb", cid, dag_pb(block)),
-        DAG_CBOR => named("dag-cbor", cid, dag_cbor(block)),
-        DAG_JSON => named("dag-json", cid, dag_json(block)),
+        DAG_PB => valid("dag-pb", cid, dag_pb(block)),
+        DAG_CBOR => valid("dag-cbor", cid, dag_cbor(block)),
+        DAG_JSON => valid("dag-json", cid, dag_json(block)),
         codec if WITHOUT_LINKS.contains(&codec) => Ok(Vec::new()),
         _ if unknown == UnknownCodec::TakeAsLeaf => Ok(Vec::new()),
-        other => bail!(
-            "cannot find the links of {cid}: its codec 0x{other:x} is not known; \
-             --opaque exports such a block, but nothing below it"
-        ),
+        codec => Err(Error::UnknownCodec {
+            cid: cid.to_string(),
+            codec,
+        }),
     }
 }
 
-fn named(codec: &str, cid: &Cid, links: Result<Vec<Cid>, String>) -> anyhow::Result<Vec<Cid>> {
-    links.map_err(|error| anyhow!("the block {cid} is not valid {codec}: {error}"))
+fn valid(codec: &'static str, cid: &Cid, links: Result<Vec<Cid>, String>) -> Result<Vec<Cid>> {
+    links.map_err(|reason| Error::InvalidBlock {
+        cid: cid.to_string(),
+        codec,
+        reason,
+    })
+}
+
+/// Returns the beginning of a decoder's error, which may quote the whole block.
+fn quote(error: impl Display) -> String {
+    Excerpt::text(&error.to_string()).to_string()
 }
 
 fn dag_pb(block: &[u8]) -> Result<Vec<Cid>, String> {
@@ -163,15 +194,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hash::raw_cid;
+    use crate::key::Key;
 
     const RAW: u64 = 0x55;
+
+    fn raw_cid(block: &[u8]) -> Cid {
+        Key::for_block(block).to_cid().unwrap()
+    }
 
     fn cid_of(codec: u64, block: &[u8]) -> Cid {
         Cid::new_v1(codec, *raw_cid(block).hash())
     }
 
-    fn found(codec: u64, block: &[u8]) -> anyhow::Result<Vec<Cid>> {
+    fn found(codec: u64, block: &[u8]) -> Result<Vec<Cid>> {
         links(&cid_of(codec, block), block, UnknownCodec::Refuse)
     }
 
@@ -191,11 +226,9 @@ mod tests {
 
     #[test]
     fn an_unknown_codec_is_an_error_that_names_it_or_a_leaf() {
-        let error = found(0x1234, b"x").unwrap_err().to_string();
-        assert!(
-            error.contains("0x1234") && error.contains("--opaque"),
-            "{error}"
-        );
+        let error = found(0x1234, b"x").unwrap_err();
+        assert!(matches!(error, Error::UnknownCodec { codec: 0x1234, .. }));
+        assert!(error.to_string().contains("0x1234"), "{error}");
         let cid = cid_of(0x1234, b"x");
         let leaf = links(&cid, b"x", UnknownCodec::TakeAsLeaf).unwrap();
         assert_eq!(leaf, []);
@@ -251,7 +284,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(crate::testing::proptest_config())]
 
         #[test]
         fn bytes_of_no_codec_are_an_error_and_no_panic(

@@ -3,67 +3,92 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use cid::Cid;
-use ds_flatfs::Datastore;
-use ds_flatfs::hash::HashError;
 
-use crate::links::UnknownCodec;
-use crate::{blocking, blocks, hash, links};
+use super::block::{check, load};
+use super::links::{UnknownCodec, links};
+use crate::blocking;
+use crate::datastore::Datastore;
+use crate::error::{Error, Result};
+
+/// The size in bytes up to which finding the links of a block takes less time than a hop to the blocking pool.
+const INLINE_THRESHOLD: usize = 16 * 1024;
 
 /// Visits the blocks of the DAGs below some roots depth first, parents before children, each block once,
 /// and checks each block against its CID.
 ///
 /// Memory holds one block and its links, and each CID of the DAGs that was met, once.
+///
+/// ```
+/// use ds_flatfs::cid::Cid;
+/// use ds_flatfs::dag::DagWalk;
+/// use ds_flatfs::{Datastore, Key, MemoryDatastore};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
+/// let store = MemoryDatastore::new();
+/// let key = Key::for_block(b"hello");
+/// store.put(&key, "hello".into()).await?;
+/// let mut walk = DagWalk::new(&store, &[Cid::try_from(&key)?]);
+/// while let Some((cid, block)) = walk.next().await? {
+///     println!("{cid}: {} bytes", block.len());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
-pub(crate) struct DagWalk<'a> {
+#[must_use = "nothing is read until the next block is asked for"]
+pub struct DagWalk<'a> {
     store: &'a dyn Datastore,
     unknown_codec: UnknownCodec,
     queue: LinkQueue,
 }
 
 impl<'a> DagWalk<'a> {
-    pub(crate) fn new(
-        store: &'a dyn Datastore,
-        roots: &[Cid],
-        unknown_codec: UnknownCodec,
-    ) -> Self {
+    /// Prepares a walk from `roots`, in their order.
+    pub fn new(store: &'a dyn Datastore, roots: &[Cid]) -> Self {
         let mut queue = LinkQueue::default();
         for root in roots.iter().rev() {
             queue.push(root, None);
         }
         DagWalk {
             store,
-            unknown_codec,
+            unknown_codec: UnknownCodec::default(),
             queue,
         }
     }
 
-    /// Returns the next block, or `None` after the last one.
+    /// Sets what is done with a block of a codec whose links can't be found. By default it is an error.
+    pub fn unknown_codec(self, unknown_codec: UnknownCodec) -> Self {
+        DagWalk {
+            unknown_codec,
+            ..self
+        }
+    }
+
+    /// Returns the next block, or `None` after the last one. A block that its CID carries itself is returned
+    /// too.
     ///
     /// # Errors
     ///
-    /// Fails if a block is missing, can't be read, does not have the hash of its CID, or can't be
-    /// decoded. The error names the CID.
-    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<(Cid, Bytes)>> {
+    /// Returns [`Error::MissingBlock`]; [`Error::Corrupt`] for a block that does not have the hash of its CID;
+    /// [`Error::InvalidBlock`], [`Error::UnknownCodec`], and the errors of [`Datastore::get`]. The block that
+    /// failed is not visited again.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the walk has lost a block. Don't continue it.
+    pub async fn next(&mut self) -> Result<Option<(Cid, Bytes)>> {
         let Some(link) = self.queue.pop() else {
             return Ok(None);
         };
         let cid = link.cid()?;
-        let block = blocks::load(self.store, &cid).await?;
-        let block = block.ok_or_else(|| match link.parent {
-            Some(parent) => {
-                anyhow!("the block {cid} is missing from the store; {parent} links to it")
-            }
-            None => anyhow!("the root {cid} is not in the store"),
+        let block = load(self.store, &cid).await?;
+        let block = block.ok_or_else(|| Error::MissingBlock {
+            cid: cid.to_string(),
+            parent: link.parent.map(|parent| parent.to_string()),
         })?;
-        let (unknown_codec, shared) = (self.unknown_codec, block.clone());
-        let links = blocking::compute(block.len(), move || {
-            check(&cid, &shared)?;
-            links::links(&cid, &shared, unknown_codec)
-        });
-        let links = links.await??;
+        check(&cid, &block).await?;
+        let links = find_links(cid, &block, self.unknown_codec).await?;
         let parent = Arc::new(cid);
         for link in links.iter().rev() {
             self.queue.push(link, Some(&parent));
@@ -72,18 +97,13 @@ impl<'a> DagWalk<'a> {
     }
 }
 
-/// Checks that the block has the hash of the CID, if the hash function is known.
-///
-/// # Errors
-///
-/// Fails if it has another hash.
-pub(crate) fn check(cid: &Cid, block: &[u8]) -> anyhow::Result<()> {
-    match hash::verify(cid, block) {
-        Ok(()) => Ok(()),
-        Err(error) if matches!(error.reason, HashError::Unknown(_)) => Ok(()),
-        Err(error) => Err(error)
-            .context("a block of the store is damaged, which 'flatfs verify --repair' sees to"),
+/// Returns the links of a block without blocking a worker of the runtime.
+async fn find_links(cid: Cid, block: &Bytes, unknown: UnknownCodec) -> Result<Vec<Cid>> {
+    if block.len() <= INLINE_THRESHOLD {
+        return links(&cid, block, unknown);
     }
+    let block = block.clone();
+    blocking::run(move || links(&cid, &block, unknown)).await
 }
 
 /// The links that a walk has still to follow, last in, first out, and the nodes that it has visited.
@@ -123,11 +143,15 @@ impl Link {
         }
     }
 
-    fn cid(&self) -> anyhow::Result<Cid> {
-        let cid = Cid::try_from(&*self.node)?;
-        Ok(match self.is_v0 {
-            true => Cid::new_v0(*cid.hash())?,
-            false => cid,
+    fn cid(&self) -> Result<Cid> {
+        let v0_or_v1 = Cid::try_from(&*self.node).and_then(|cid| match self.is_v0 {
+            true => Cid::new_v0(*cid.hash()),
+            false => Ok(cid),
+        });
+        // Never happens, because the bytes come from a CID.
+        v0_or_v1.map_err(|error| Error::Backend {
+            message: "cannot decode a CID".to_owned(),
+            source: Some(error.into()),
         })
     }
 }
@@ -182,10 +206,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hash::raw_cid;
+    use crate::key::Key;
 
     fn cid(number: u8) -> Cid {
-        raw_cid(&[number])
+        Key::for_block(&[number]).to_cid().unwrap()
     }
 
     #[test]
@@ -217,6 +241,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::testing::proptest_config())]
+
         /// The simple walk queues each link again, and skips those that it has visited.
         #[test]
         fn the_order_is_that_of_a_simple_depth_first_walk(

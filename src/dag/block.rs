@@ -1,0 +1,65 @@
+//! The block of a CID: the keys under which it may be stored, its bytes, and whether they have its hash.
+
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::datastore::Datastore;
+use crate::error::{Error, Result};
+use crate::hash::{self, HashError};
+use crate::key::Key;
+
+/// Returns the keys under which a store may have the block of `cid`: that of its multihash, which today's
+/// repos use, and that of the bytes of the CID, which go-ipfs used before version 0.12. A CID that carries
+/// its block itself has no keys.
+///
+/// ```
+/// use ds_flatfs::Key;
+/// use ds_flatfs::cid::Cid;
+///
+/// let cid: Cid = "bafybeihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku".parse()?;
+/// assert_eq!(ds_flatfs::dag::keys(&cid), [Key::from_cid(&cid), Key::from_cid_bytes(&cid)]);
+/// # Ok::<(), ds_flatfs::cid::Error>(())
+/// ```
+#[must_use]
+pub fn keys(cid: &Cid) -> Vec<Key> {
+    if hash::inline(cid.hash()).is_some() {
+        return Vec::new();
+    }
+    let mut keys = vec![Key::from_cid(cid), Key::from_cid_bytes(cid)];
+    keys.dedup();
+    keys
+}
+
+/// Returns the block of `cid`, from the CID itself or from the first of its [`keys`] that `store` has. The
+/// bytes are not [checked](check).
+///
+/// # Errors
+///
+/// As [`Datastore::get`].
+pub async fn load(store: &dyn Datastore, cid: &Cid) -> Result<Option<Bytes>> {
+    if let Some(block) = hash::inline(cid.hash()) {
+        return Ok(Some(Bytes::copy_from_slice(block)));
+    }
+    for key in keys(cid) {
+        if let Some(block) = store.get(&key).await? {
+            return Ok(Some(block));
+        }
+    }
+    Ok(None)
+}
+
+/// Checks that a block has the hash of its CID, unless the hash function is [unknown](HashError::Unknown).
+///
+/// # Errors
+///
+/// Returns [`Error::Corrupt`], with the CID, if it has another hash, and [`Error::Runtime`] if a large block
+/// can't be hashed because there is no runtime.
+pub async fn check(cid: &Cid, block: &Bytes) -> Result<()> {
+    match hash::check_without_blocking(*cid.hash(), block).await? {
+        Ok(()) | Err(HashError::Unknown(_)) => Ok(()),
+        Err(reason) => Err(Error::Corrupt {
+            key: cid.to_string(),
+            reason: reason.to_string(),
+        }),
+    }
+}

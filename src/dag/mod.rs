@@ -1,0 +1,13 @@
+//! DAGs of blocks: the links of a block, and the blocks below some roots. Feature `dag`.
+//!
+//! All functions work with any [`Datastore`](crate::Datastore) that names blocks as [`Key::from_cid`] does.
+//!
+//! [`Key::from_cid`]: crate::Key::from_cid
+
+mod block;
+mod links;
+mod walk;
+
+pub use self::block::{check, keys, load};
+pub use self::links::{MAX_CID_TEXT, UnknownCodec, links};
+pub use self::walk::DagWalk;
