@@ -18,6 +18,23 @@ pub struct Progress {
     pub shards: u64,
     /// The number of shard directories in the store.
     pub total_shards: u64,
+    /// What the tool is doing.
+    pub phase: Phase,
+}
+
+/// What a tool is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// It processes the blocks, one shard directory after another.
+    #[default]
+    Blocks,
+    /// A repair looks for misplaced blocks, in a second pass.
+    Misplaced,
+    /// A repair reads copies, and restores blocks from them.
+    Copies,
+    /// It flushes what it changed, removes empty directories, and closes the store. It can't be stopped any more.
+    Closing,
 }
 
 /// The callback that gets a tool's progress from time to time, if there is one. It stops the tool by

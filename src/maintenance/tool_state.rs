@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::progress::{Progress, ProgressCallback};
+use super::progress::{Phase, Progress, ProgressCallback};
 use super::skipped::{SkipReason, SkippedList};
 use crate::error::{Error, Result};
 use crate::sync::lock;
@@ -58,6 +58,11 @@ impl ToolState {
         change(&mut reported.progress);
         let progress = reported.progress;
         reported.callback.report(progress)
+    }
+
+    /// Reports that the tool has processed all blocks. It completes its work even if the callback asks it to stop.
+    pub(super) fn report_closing(&self) {
+        let _ = self.advance(|progress| progress.phase = Phase::Closing);
     }
 
     pub(super) fn progress(&self) -> Progress {

@@ -29,7 +29,7 @@ static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 ///
 /// # async fn example() -> ds_flatfs::Result<()> {
 /// let lock = KuboLock::acquire("/home/me/.ipfs/blocks").await?;
-/// Reshard::new(Shard::next_to_last(3)?).run("/home/me/.ipfs/blocks").await?;
+/// Reshard::new("/home/me/.ipfs/blocks", Shard::next_to_last(3)?).run().await?;
 /// drop(lock); // kubo can start again
 /// # Ok(()) }
 /// ```

@@ -243,8 +243,8 @@ async fn the_growth_of_directories_is_in_the_disk_usage_and_in_that_of_a_reshard
         };
         is_true(saved(), "after the close");
         for shard in ["prefix/5", "next-to-last/2"] {
-            let reshard = Reshard::new(shard.parse().unwrap());
-            let _ = reshard.run(&root).await.unwrap();
+            let reshard = Reshard::new(&root, shard.parse().unwrap());
+            let _ = reshard.run().await.unwrap();
             is_true(saved(), shard);
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ds_flatfs::cid::Cid;
-use ds_flatfs::maintenance::verify::Repair;
+use ds_flatfs::maintenance::Repair;
 use ds_flatfs::{Key, Shard};
 use futures::{StreamExt, stream};
 

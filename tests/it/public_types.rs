@@ -62,7 +62,7 @@ fn walks_over_dags_can_be_sent_to_other_threads() {
 #[cfg(feature = "verify")]
 #[test]
 fn verifications_can_be_sent_to_other_threads() {
-    use ds_flatfs::maintenance::verify::{Finding, Findings, Repair, Summary, Verify};
+    use ds_flatfs::maintenance::{Finding, Findings, Repair, Summary, Verify};
     use ds_flatfs::wrappers::Verifying;
 
     assert_send::<Verify>();

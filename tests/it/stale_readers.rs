@@ -50,7 +50,7 @@ async fn a_reader_of_a_resharded_store_reports_that_instead_of_missing_blocks() 
     let (home, keys) = filled().await;
     let reader = open_to_read(&home.store()).await;
     let to: Shard = "prefix/5".parse().unwrap();
-    let _ = Reshard::new(to).run(home.store()).await.unwrap();
+    let _ = Reshard::new(home.store(), to).run().await.unwrap();
     for error in refusals(&reader, &keys).await {
         assert!(matches!(error, Error::ShardMismatch { .. }), "{error}");
     }
@@ -79,7 +79,7 @@ async fn a_sorted_query_reports_a_resharding_while_its_values_are_read() {
     let mut entries = reader.query(sorted).await.unwrap();
     entries.next().await.unwrap().unwrap();
     let to: Shard = "prefix/5".parse().unwrap();
-    let _ = Reshard::new(to).run(home.store()).await.unwrap();
+    let _ = Reshard::new(home.store(), to).run().await.unwrap();
     let rest: Vec<_> = entries.collect().await;
     let errors = rest.iter().filter(|entry| entry.is_err()).count();
     assert!(errors > 0, "{} entries and no error", rest.len());
@@ -89,7 +89,7 @@ async fn a_sorted_query_reports_a_resharding_while_its_values_are_read() {
 async fn a_reader_of_a_store_that_was_moved_away_reports_that_it_is_not_a_store() {
     let (home, keys) = filled().await;
     let reader = open_to_read(&home.store()).await;
-    let moved = Move::new().run(home.store(), home.beside("new")).await;
+    let moved = Move::new(home.store(), home.beside("new")).run().await;
     assert!(moved.unwrap().emptied);
     for error in refusals(&reader, &keys).await {
         assert!(matches!(error, Error::NotAStore { .. }), "{error}");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use data_encoding::BASE32_NOPAD;
-use ds_flatfs::maintenance::verify::{Finding, Findings, Problem, Verify};
+use ds_flatfs::maintenance::{Finding, Findings, Problem, Verify};
 use ds_flatfs::{Error, FlatFs, Key, Shard};
 use futures::StreamExt;
 

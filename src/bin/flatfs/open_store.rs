@@ -72,7 +72,7 @@ pub(crate) async fn for_writing<T>(
     dir: &Path,
     work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let phase = opening(dir);
+    let phase = ProgressBar::opening(dir);
     let store = Options::new().open(dir).await?;
     drop(phase);
     close_writer_after(store, async |store| interruptible(work(store)).await).await
@@ -92,19 +92,10 @@ pub(crate) async fn for_importing<T>(
     // Another program may have written such a block and not flushed it. Only with this policy does the
     // open flush it, so the import must leave the choice to the store.
     let options = Options::new().existing_block(ExistingBlock::Keep);
-    let phase = opening(dir);
+    let phase = ProgressBar::opening(dir);
     let store = options.open_or_create(dir).await?;
     drop(phase);
     close_writer_after(store, work).await
-}
-
-/// Shows that the store is being opened, which takes time if a session was not closed.
-fn opening(dir: &Path) -> ProgressBar {
-    let is_unclean = dir.join(".unclean").exists();
-    ProgressBar::phase(match is_unclean {
-        true => "cleaning up after an interrupted command",
-        false => "opening the store",
-    })
 }
 
 async fn close_after<T>(

@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 use console::{Term, truncate_str};
 use ds_flatfs::Error;
-use ds_flatfs::maintenance::Progress;
-use indicatif::{BinaryBytes, HumanCount, ProgressStyle};
+use ds_flatfs::maintenance::{Phase, Progress};
+use indicatif::{BinaryBytes, HumanCount, HumanDuration, ProgressStyle};
 
 use crate::exit::Interrupted;
 use crate::interrupt::interrupted;
@@ -21,6 +22,9 @@ use crate::text::escape;
 
 /// The callback by which a tool of the library reports its progress and learns whether to go on.
 pub(crate) type ProgressCallback = Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>;
+
+/// How often the spinner of a bar moves while nothing is reported.
+const TICK: Duration = Duration::from_millis(100);
 
 /// A progress bar that is visible until it is dropped.
 #[derive(Debug)]
@@ -45,15 +49,20 @@ impl ProgressBar {
         }
     }
 
-    /// Shows a bar for the shards of a store. `activity` is a word for what is done with them.
-    pub(crate) fn shards(activity: &str) -> Self {
-        let wide = "{prefix} [{wide_bar:.cyan}] {msg}, {eta} left";
-        let narrow = "{percent}% {wide_msg}";
+    /// Shows a bar for the shards of a tool's stores, which are opened first. `activity` is a word for what is
+    /// done with them.
+    pub(crate) fn shards(activity: &str, stores: &[&Path]) -> Self {
+        let wide = "{spinner} {prefix} [{wide_bar:.cyan}] {msg}";
+        let narrow = "{spinner} {percent}% {wide_msg}";
         let bar = ProgressBar::new(indicatif::ProgressBar::new(0), activity, wide, narrow);
-        // Until the first progress: the open may have to clean up after an interrupted command.
-        bar.0.set_message("opening the store");
-        bar.0.tick();
+        bar.0.set_message(opening(stores));
+        bar.0.enable_steady_tick(TICK);
         bar
+    }
+
+    /// Shows that a store is being opened.
+    pub(crate) fn opening(store: &Path) -> Self {
+        ProgressBar::phase(opening(&[store]))
     }
 
     /// Shows a count of blocks whose number is not known. `activity` is a word for what is done with them.
@@ -70,7 +79,6 @@ impl ProgressBar {
 
     /// Shows what is being done in a phase whose progress is not known.
     pub(crate) fn phase(activity: &str) -> Self {
-        const TICK: Duration = Duration::from_millis(100);
         let template = "{spinner} {msg}, {elapsed}";
         let bar = indicatif::ProgressBar::new_spinner();
         let phase = ProgressBar::new(bar, "", template, template);
@@ -106,8 +114,26 @@ impl ProgressBar {
     /// Sets the progress of a tool of the library.
     pub(crate) fn set(&self, progress: Progress) {
         self.0.set_length(progress.total_shards);
-        self.0.set_message(describe(progress, self.0.elapsed()));
         self.0.set_position(progress.shards);
+        self.0.set_message(match progress.phase {
+            Phase::Misplaced => "looking for misplaced blocks".to_owned(),
+            Phase::Copies => "restoring blocks from the CARs".to_owned(),
+            Phase::Closing => "flushing to disk and closing the store".to_owned(),
+            _ => format!(
+                "{}, {} left",
+                describe(progress, self.0.elapsed()),
+                HumanDuration(self.0.eta())
+            ),
+        });
+    }
+}
+
+/// Returns what the open of these stores does, which takes time if a session was not closed.
+fn opening(stores: &[&Path]) -> &'static str {
+    let is_unclean = stores.iter().any(|store| store.join(".unclean").exists());
+    match is_unclean {
+        true => "cleaning up after an interrupted command",
+        false => "opening the store",
     }
 }
 
@@ -141,24 +167,26 @@ fn describe(progress: Progress, elapsed: Duration) -> String {
 /// Fails if the tool fails, with [`Interrupted`] if the tool was stopped.
 pub(crate) async fn with_progress<T, F>(
     activity: &str,
+    stores: &[&Path],
     tool: impl FnOnce(ProgressCallback) -> F,
 ) -> anyhow::Result<T>
 where
     F: Future<Output = ds_flatfs::Result<T>>,
 {
-    run_until(interrupted(), activity, tool).await
+    let bar = ProgressBar::shards(activity, stores);
+    run_until(interrupted(), bar, tool).await
 }
 
 async fn run_until<T, F>(
     interrupted: impl Future<Output = anyhow::Result<Interrupted>>,
-    activity: &str,
+    bar: ProgressBar,
     tool: impl FnOnce(ProgressCallback) -> F,
 ) -> anyhow::Result<T>
 where
     F: Future<Output = ds_flatfs::Result<T>>,
 {
     let stop = Arc::new(AtomicBool::new(false));
-    let callback = callback(ProgressBar::shards(activity), Arc::clone(&stop));
+    let callback = callback(bar, Arc::clone(&stop));
     let mut running = pin!(tool(callback));
     let signal = tokio::select! {
         result = &mut running => return Ok(result?),
@@ -194,12 +222,16 @@ mod tests {
     #[tokio::test]
     async fn an_interrupted_tool_is_asked_to_stop_and_ends_by_itself() {
         let signal = ready(Ok(Interrupted::Interrupt));
-        let stopped = run_until(signal, "testing", async |mut callback| {
-            while callback(Progress::default()).is_continue() {
-                tokio::task::yield_now().await;
-            }
-            Err::<(), _>(Error::Stopped)
-        });
+        let stopped = run_until(
+            signal,
+            ProgressBar::count("testing"),
+            async |mut callback| {
+                while callback(Progress::default()).is_continue() {
+                    tokio::task::yield_now().await;
+                }
+                Err::<(), _>(Error::Stopped)
+            },
+        );
         let error = stopped.await.unwrap_err();
         assert_eq!(error.to_string(), "interrupted");
         assert!(error.is::<Interrupted>());
@@ -207,7 +239,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tool_that_is_not_interrupted_returns_its_result() {
-        let done = run_until(pending(), "testing", async |_| Ok(7));
+        let done = run_until(pending(), ProgressBar::count("testing"), async |_| Ok(7));
         assert_eq!(done.await.unwrap(), 7);
     }
 

@@ -7,21 +7,39 @@ use serde::Serialize;
 
 use crate::report;
 
-/// Something that a tool skipped, as JSON.
+/// The fields about what a tool skipped in the JSON object of a command.
 #[derive(Debug, Serialize)]
 pub(crate) struct SkippedJson {
+    skipped: Vec<EntryJson>,
+    skipped_count: u64,
+    left_over: Vec<EntryJson>,
+    left_over_count: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct EntryJson {
     path: String,
     reason: &'static str,
 }
 
 impl SkippedJson {
-    pub(crate) fn all(skipped: &[Skipped]) -> Vec<Self> {
-        let to_json = |skipped: &Skipped| SkippedJson {
-            path: report::absolute(&skipped.path),
-            reason: skipped.reason.as_str(),
-        };
-        skipped.iter().map(to_json).collect()
+    /// Each argument is a list and the number of all entries, which may be more than are listed.
+    pub(crate) fn new(skipped: (&[Skipped], u64), left_over: (&[Skipped], u64)) -> Self {
+        SkippedJson {
+            skipped: to_json(skipped.0),
+            skipped_count: skipped.1,
+            left_over: to_json(left_over.0),
+            left_over_count: left_over.1,
+        }
     }
+}
+
+fn to_json(entries: &[Skipped]) -> Vec<EntryJson> {
+    let to_json = |entry: &Skipped| EntryJson {
+        path: report::absolute(&entry.path),
+        reason: entry.reason.as_str(),
+    };
+    entries.iter().map(to_json).collect()
 }
 
 /// Prints what was skipped and why to standard error. `count` is how many there are in all, which may be

@@ -42,13 +42,15 @@ use crate::store::{Opener, Options, locate};
 /// use ds_flatfs::maintenance::Move;
 ///
 /// # async fn example() -> ds_flatfs::Result<()> {
-/// let report = Move::new().run("blocks", "/mnt/large/blocks").await?;
+/// let report = Move::new("blocks", "/mnt/large/blocks").run().await?;
 /// println!("{} blocks moved, {} entries skipped", report.blocks, report.skipped_count);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
 #[must_use = "a move does nothing until it is run"]
 pub struct Move {
+    old: PathBuf,
+    new: PathBuf,
     shard: Option<Shard>,
     callback: ProgressCallback,
 }
@@ -80,16 +82,12 @@ pub struct Moved {
     pub was_done: bool,
 }
 
-impl Default for Move {
-    fn default() -> Self {
-        Move::new()
-    }
-}
-
 impl Move {
-    /// Prepares a move with the default options.
-    pub fn new() -> Self {
+    /// Prepares a move of all blocks of the store in the directory `old` to the store in the directory `new`.
+    pub fn new(old: impl AsRef<Path>, new: impl AsRef<Path>) -> Self {
         Move {
+            old: old.as_ref().to_owned(),
+            new: new.as_ref().to_owned(),
             shard: None,
             callback: ProgressCallback::none(),
         }
@@ -130,8 +128,11 @@ impl Move {
     ///
     /// When the call has returned, the whole move survives a power cut. A power cut during the call loses no
     /// block: each is durable in one of the stores.
-    pub async fn run(self, old: impl AsRef<Path>, new: impl AsRef<Path>) -> Result<Moved> {
-        let (old, new) = (canonical_at(old).await?, canonical_at(new).await?);
+    pub async fn run(self) -> Result<Moved> {
+        let (old, new) = (
+            canonical_at(&self.old).await?,
+            canonical_at(&self.new).await?,
+        );
         // Each store gets its own disk, because a disk remembers the file system on which it was used.
         let disk = || Arc::new(OsDisk::default()) as Arc<dyn Disk>;
         self.run_on((disk(), old), (disk(), new)).await
@@ -142,7 +143,9 @@ impl Move {
         old: (Arc<dyn Disk>, PathBuf),
         new: (Arc<dyn Disk>, PathBuf),
     ) -> Result<Moved> {
-        let Move { shard, callback } = self;
+        let Move {
+            shard, callback, ..
+        } = self;
         check_apart(&old.1, &new.1)?;
         let mut options = Options::new();
         if let Some(shard) = shard {
@@ -179,8 +182,8 @@ impl Move {
     }
 }
 
-async fn canonical_at(path: impl AsRef<Path>) -> Result<PathBuf> {
-    let path = locate(path.as_ref()).await?;
+async fn canonical_at(path: &Path) -> Result<PathBuf> {
+    let path = locate(path).await?;
     blocking::run(move || canonical(&path).map_err(|error| Error::io("find", path, error))).await
 }
 

@@ -70,6 +70,7 @@ impl Mover {
     }
 
     pub(super) fn finish(&self) -> Result<Moved> {
+        self.state.report_closing();
         // Renamed blocks are durable in the new store before the old one loses what makes it a store.
         self.new.blocks.flusher().flush_all()?;
         self.close_new()?;

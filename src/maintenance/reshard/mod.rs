@@ -43,13 +43,14 @@ use crate::store::{Opener, locate};
 /// use ds_flatfs::maintenance::Reshard;
 ///
 /// # async fn example() -> ds_flatfs::Result<()> {
-/// let report = Reshard::new(Shard::next_to_last(3)?).run("blocks").await?;
+/// let report = Reshard::new("blocks", Shard::next_to_last(3)?).run().await?;
 /// println!("{} blocks moved", report.moved);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
 #[must_use = "a re-sharding does nothing until it is run"]
 pub struct Reshard {
+    path: PathBuf,
     to: Shard,
     callback: ProgressCallback,
 }
@@ -82,9 +83,10 @@ pub struct Resharded {
 }
 
 impl Reshard {
-    /// Prepares a re-sharding to this function.
-    pub fn new(to: Shard) -> Self {
+    /// Prepares a re-sharding of the store in the directory `path` to the function `to`.
+    pub fn new(path: impl AsRef<Path>, to: Shard) -> Self {
         Reshard {
+            path: path.as_ref().to_owned(),
             to,
             callback: ProgressCallback::none(),
         }
@@ -121,13 +123,13 @@ impl Reshard {
     ///
     /// When the call has returned, the store with its new function survives a power cut. After a power cut
     /// during the call, the same call completes the re-sharding.
-    pub async fn run(self, path: impl AsRef<Path>) -> Result<Resharded> {
-        let root = locate(path.as_ref()).await?;
+    pub async fn run(self) -> Result<Resharded> {
+        let root = locate(&self.path).await?;
         self.run_on(Arc::new(OsDisk::default()), root).await
     }
 
     pub(crate) async fn run_on(self, disk: Arc<dyn Disk>, root: PathBuf) -> Result<Resharded> {
-        let Reshard { to, callback } = self;
+        let Reshard { to, callback, .. } = self;
         let opening = Opener::on(disk, root);
         let state = ToolState::new(callback);
         let _stop = StopOnDrop(Arc::clone(&state));

@@ -69,6 +69,7 @@ impl Resharder {
     }
 
     pub(super) fn finish(&self) -> Result<Resharded> {
+        self.state.report_closing();
         remove_empty_shards(self.store.blocks.disk(), self.store.blocks.layout().root())?;
         self.store.finish_resharding(&self.resharding)?;
         self.close()?;

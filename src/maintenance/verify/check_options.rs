@@ -10,7 +10,7 @@ use super::block_checker::{BlockChecker, CheckDepth, CheckTally};
 use super::pass::PassProgress;
 use crate::disk::Disk;
 use crate::error::Result;
-use crate::maintenance::progress::ProgressCallback;
+use crate::maintenance::progress::{Phase, ProgressCallback};
 use crate::walk::count_shards;
 
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl CheckOptions {
             total_shards: count_shards(&*disk, root)?,
             callback: Arc::new(Mutex::new(self.callback)),
             tally: Arc::new(CheckTally::default()),
-            is_first: true,
+            phase: Phase::Blocks,
         };
         let checker = BlockChecker {
             disk,

@@ -1,36 +1,5 @@
-//! Checks every block of a store against the hash in its key, and repairs what can be repaired. Feature
-//! `verify`.
-//!
-//! ```
-//! use ds_flatfs::maintenance::verify::Verify;
-//! use futures::TryStreamExt;
-//!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
-//! # let dir = tempfile::tempdir().unwrap();
-//! # let path = dir.path().join("blocks");
-//! # ds_flatfs::FlatFs::options().create(&path).await?.close().await?;
-//! let mut findings = Verify::new(path).start().await?;
-//! while let Some(finding) = findings.try_next().await? {
-//!     println!("{finding}");
-//! }
-//! assert_eq!(findings.summary().wrong, 0);
-//! # Ok(()) }
-//! ```
-//!
-//! # What is wrong
-//!
-//! A block is wrong if its bytes don't have the hash in its key, if it can't be read, or if it is not where
-//! readers look for it. Also wrong are a link where a block or a directory should be, a `SHARDING` that names
-//! no shard function, a pending commit, and a block that is [lost](Problem::Lost): a repair moved it to
-//! `.quarantine`, and the store has no other copy. Foreign and left-over files, and blocks whose keys are not
-//! a hash of a known function, are reported, but they are [not wrong](Problem::is_wrong). The
-//! [summary](Summary::unchecked) counts the blocks that could not be checked.
-//!
-//! # What is in memory
-//!
-//! A part of each block that is being checked, at most 128 KiB; the names of some dozens of blocks; findings
-//! that were not taken from the stream yet, at most some thousands; and the entries of `.temp`, one for each
-//! batch.
+//! [`Verify`] checks every block of a store against the hash in its key, and [`Repair`] repairs what can be
+//! repaired. Feature `verify`.
 
 mod block_checker;
 mod check_options;
@@ -69,8 +38,39 @@ use crate::maintenance::Progress;
 use crate::maintenance::progress::ProgressCallback;
 use crate::store::locate;
 
-/// Checks everything in a store. It takes no lock and changes nothing on disk, so it works on a file system
-/// that is mounted read-only, and beside a writer.
+/// Checks every block of a store against the hash in its key. It takes no lock and changes nothing on disk, so
+/// it works on a file system that is mounted read-only, and beside a writer.
+///
+/// ```
+/// use ds_flatfs::maintenance::Verify;
+/// use futures::TryStreamExt;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("blocks");
+/// # ds_flatfs::FlatFs::options().create(&path).await?.close().await?;
+/// let mut findings = Verify::new(path).start().await?;
+/// while let Some(finding) = findings.try_next().await? {
+///     println!("{finding}");
+/// }
+/// assert_eq!(findings.summary().wrong, 0);
+/// # Ok(()) }
+/// ```
+///
+/// # What is wrong
+///
+/// A block is wrong if its bytes don't have the hash in its key, if it can't be read, or if it is not where
+/// readers look for it. Also wrong are a link where a block or a directory should be, a `SHARDING` that names
+/// no shard function, a pending commit, and a block that is [lost](Problem::Lost): a repair moved it to
+/// `.quarantine`, and the store has no other copy. Foreign and left-over files, and blocks whose keys are not
+/// a hash of a known function, are reported, but they are [not wrong](Problem::is_wrong). The
+/// [summary](Summary::unchecked) counts the blocks that could not be checked.
+///
+/// # What is in memory
+///
+/// A part of each block that is being checked, at most 128 KiB; the names of some dozens of blocks; findings
+/// that were not taken from the stream yet, at most some thousands; and the entries of `.temp`, one for each
+/// batch.
 #[derive(Debug)]
 #[must_use = "a verification does nothing until it is started"]
 pub struct Verify {

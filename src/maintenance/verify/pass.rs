@@ -11,8 +11,7 @@ use super::check_walk::{CheckItem, CheckWalk};
 use super::finding::Finding;
 use crate::blocking;
 use crate::error::{Error, Result};
-use crate::maintenance::Progress;
-use crate::maintenance::progress::ProgressCallback;
+use crate::maintenance::progress::{Phase, Progress, ProgressCallback};
 use crate::sync::lock;
 
 /// The number of items that a job takes from the walk at a time.
@@ -50,13 +49,13 @@ pub(super) struct Pass {
     done: AtomicBool,
 }
 
-/// Reports the progress of the first pass. During a later pass it reports that the first one is done.
+/// Reports the progress of the first pass. In a later phase it reports that the first pass is done.
 #[derive(Clone)]
 pub(super) struct PassProgress {
     pub(super) callback: Arc<Mutex<ProgressCallback>>,
     pub(super) tally: Arc<CheckTally>,
     pub(super) total_shards: u64,
-    pub(super) is_first: bool,
+    pub(super) phase: Phase,
 }
 
 impl Pass {
@@ -96,14 +95,17 @@ impl Pass {
             Err(error) => return self.end_with(Vec::new(), error),
         };
         let mut found = Vec::new();
-        let looked = self.look(&mut found);
+        let processed = self.process_items(&mut found);
         let finished = self.task.finish(&found);
         let found = if finished.is_ok() {
             found.into_iter().map(Ok).collect()
         } else {
             Vec::new()
         };
-        match looked.and(finished).and_then(|()| self.tell()) {
+        match processed
+            .and(finished)
+            .and_then(|()| self.report_progress())
+        {
             Ok(()) => found,
             Err(error) => self.end_with(found, error),
         }
@@ -115,43 +117,50 @@ impl Pass {
         found
     }
 
-    fn look(&self, found: &mut Vec<Finding>) -> Result<()> {
+    fn process_items(&self, found: &mut Vec<Finding>) -> Result<()> {
         let begun = Instant::now();
         let mut buffer = vec![0; PART];
         while begun.elapsed() < MAX_TIME_PER_JOB && found.len() < MAX_FINDINGS_PER_JOB {
-            let met = lock(&self.walk).take(MAX_ITEMS_PER_TURN)?;
-            if met.is_empty() {
+            let items = lock(&self.walk).take(MAX_ITEMS_PER_TURN)?;
+            if items.is_empty() {
                 self.done.store(true, Ordering::SeqCst);
                 break;
             }
-            for met in met {
+            for item in items {
                 if self.stopped.load(Ordering::Relaxed) {
                     self.done.store(true, Ordering::SeqCst);
                     return Ok(());
                 }
-                found.extend(self.task.each(met, &mut buffer)?);
+                found.extend(self.task.each(item, &mut buffer)?);
             }
         }
         Ok(())
     }
 
-    fn tell(&self) -> Result<()> {
+    fn report_progress(&self) -> Result<()> {
         let shards = lock(&self.walk).shards();
-        self.progress.tell(shards)
+        self.progress.report(shards)
     }
 }
 
 impl PassProgress {
-    fn tell(&self, shards: u64) -> Result<()> {
+    /// Reports that a phase begins, on a thread where the callback may block.
+    pub(super) async fn begin_phase(mut self, phase: Phase) -> Result<()> {
+        self.phase = phase;
+        blocking::run(move || self.report(0)).await
+    }
+
+    fn report(&self, shards: u64) -> Result<()> {
         let progress = Progress {
             blocks: self.tally.blocks.load(Ordering::Relaxed),
             bytes: self.tally.bytes.load(Ordering::Relaxed),
-            shards: if self.is_first {
+            shards: if self.phase == Phase::Blocks {
                 shards
             } else {
                 self.total_shards
             },
             total_shards: self.total_shards,
+            phase: self.phase,
         };
         lock(&self.callback).report(progress)
     }

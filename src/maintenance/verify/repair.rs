@@ -27,8 +27,7 @@ use super::{each, in_flight, lost_blocks, restore, until_error};
 use crate::blocking;
 use crate::disk::{Disk, OsDisk};
 use crate::error::Result;
-use crate::maintenance::Progress;
-use crate::maintenance::progress::ProgressCallback;
+use crate::maintenance::progress::{Phase, Progress, ProgressCallback};
 use crate::store::{Options, Purpose, locate};
 
 /// Checks a store as [`Verify`](super::Verify) does, and repairs what can be repaired.
@@ -145,14 +144,19 @@ impl Repair {
         let passes = passes(&mover, &checker, &progress, jobs);
         let store = &flatfs.store;
         let lost = lost_blocks::find(store.blocks.shared_disk(), store.blocks.layout().clone());
+        let to_copies = stream::once(progress.clone().begin_phase(Phase::Copies));
         let work = each(Ok(recovered))
             .chain(passes)
+            .chain(errors(to_copies))
             .chain(restore::restore(mover, self.copies, self.lost_only))
             .chain(lost);
-        let close = stream::once(async move { flatfs.close().await });
-        let close = close.filter_map(|closed| ready(closed.err().map(Err)));
+        let close = stream::once(async move {
+            // It is too late to stop.
+            let _ = progress.begin_phase(Phase::Closing).await;
+            flatfs.close().await
+        });
         Ok(Findings::new(
-            until_error(work).chain(close),
+            until_error(work).chain(errors(close)),
             tally,
             stopped,
         ))
@@ -178,6 +182,13 @@ fn recovered(disk: &dyn Disk, mut before: Vec<Finding>) -> Vec<Finding> {
         }
     }
     before
+}
+
+/// Returns the errors of steps that find nothing.
+fn errors(
+    steps: impl Stream<Item = Result<()>> + Send,
+) -> impl Stream<Item = Result<Finding>> + Send {
+    steps.filter_map(|done| ready(done.err().map(Err)))
 }
 
 /// Runs both passes, the second one after the first.
@@ -210,7 +221,7 @@ fn passes(
     };
     let stopped = Arc::clone(&checker.stopped);
     let again = PassProgress {
-        is_first: false,
+        phase: Phase::Misplaced,
         ..progress.clone()
     };
     let first = Pass::new(first, walk(), progress.clone(), Arc::clone(&stopped)).run(jobs);

@@ -88,24 +88,24 @@ impl MoveMisplaced {
         belongs: &Path,
         finding: Finding,
     ) -> Result<Option<Finding>> {
-        let told = |problem| Finding::new(&file.path, Some(file.key()), problem);
+        let of_file = |problem| Finding::new(&file.path, Some(file.key()), problem);
         let original = belongs.to_owned();
         match self.mover.put_in_place(file, belongs) {
             Ok(RepairMoveOutcome::Moved(remedy)) => {
                 let belongs = original;
-                let moved = told(Problem::Misplaced { belongs });
+                let moved = of_file(Problem::Misplaced { belongs });
                 Ok(Some(moved.remedied(remedy)))
             }
             Ok(RepairMoveOutcome::Gone) => Ok(None),
             Ok(RepairMoveOutcome::Taken) => match is_same(&*self.checker.disk, &file.path, belongs)
             {
                 Ok(true) => {
-                    let finding = told(Problem::Duplicate { original });
+                    let finding = of_file(Problem::Duplicate { original });
                     quarantined(&self.mover, file, finding)
                 }
-                Ok(false) => Ok(Some(told(Problem::Conflict { original }))),
+                Ok(false) => Ok(Some(of_file(Problem::Conflict { original }))),
                 // The file there is not a block or can't be read, which the first pass has reported.
-                Err(_) => Ok(Some(told(Problem::Duplicate { original }))),
+                Err(_) => Ok(Some(of_file(Problem::Duplicate { original }))),
             },
             // Something else is at the path of the shard directory. The first pass has reported that, too.
             Err(Error::Unexpected { .. }) => Ok(Some(finding)),

@@ -80,7 +80,7 @@ impl MoveRoute {
 }
 
 async fn move_all(disk: &FaultDisk) -> Result<Moved> {
-    run(Move::new().shard("prefix/2".parse().unwrap()), disk).await
+    run(Move::new(OLD, NEW).shard("prefix/2".parse().unwrap()), disk).await
 }
 
 async fn run(tool: Move, disk: &FaultDisk) -> Result<Moved> {
@@ -235,7 +235,7 @@ async fn a_stopped_move_can_be_resumed() {
         for last in 1.. {
             let disk = base.reboot(DataLoss::None);
             let mut calls = 0;
-            let stopped = Move::new().on_progress(move |_| {
+            let stopped = Move::new(OLD, NEW).on_progress(move |_| {
                 calls += 1;
                 if calls == last {
                     ControlFlow::Break(())
@@ -252,7 +252,7 @@ async fn a_stopped_move_can_be_resumed() {
             }
             stops += 1;
             route.check_between(&disk).await;
-            let _ = run(Move::new(), &disk).await.unwrap();
+            let _ = run(Move::new(OLD, NEW), &disk).await.unwrap();
             route.check_done(&disk).await;
         }
         assert!(stops >= 4, "{stops}");

@@ -15,7 +15,7 @@ use crate::disk::Disk;
 use crate::error::Result;
 use crate::format::{BlockKey, Layout, Shard};
 use crate::key::Key;
-use crate::maintenance::verify::{Finding, Problem, Remedy, Repair, Verify};
+use crate::maintenance::{Finding, Problem, Remedy, Repair, Verify};
 use crate::testing::fault_disk::{DataLoss, DiskOp, FaultDisk};
 
 const GOOD: &str = "a good block";

@@ -43,7 +43,7 @@ fn whole() -> BlockMap {
 
 async fn reshard(disk: &FaultDisk, to: Shard) -> Result<Resharded> {
     let disk = Arc::new(disk.clone());
-    Reshard::new(to)
+    Reshard::new(STORE_PATH, to)
         .run_on(disk, PathBuf::from(STORE_PATH))
         .await
 }
@@ -149,7 +149,7 @@ async fn a_resharding_that_fails_at_any_step_can_be_repeated() {
 async fn a_stopped_resharding_can_be_resumed() {
     let disk = DURABLE.closed_with(INITIAL).await;
     let mut calls = 0;
-    let stopped = Reshard::new(target()).on_progress(move |_| {
+    let stopped = Reshard::new(STORE_PATH, target()).on_progress(move |_| {
         calls += 1;
         match calls {
             4 => ControlFlow::Break(()),

@@ -104,7 +104,7 @@ async fn a_killed_resharding_neither_loses_nor_duplicates_blocks_and_can_be_comp
         let copies_of = found(&[&root]);
         assert_eq!(copies_of.len(), BLOCKS);
         assert!(copies_of.values().all(|copies| *copies == 1));
-        let _ = Reshard::new(shard(to)).run(&root).await.unwrap();
+        let _ = Reshard::new(&root, shard(to)).run().await.unwrap();
         check_once(&root, shard(to));
         check_opens(&root, shard(to)).await;
     }
@@ -146,7 +146,7 @@ async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], between_file_systems: 
         );
         between += usize::from(is_between(old, new));
         placing += usize::from((1..BLOCKS).contains(&found(&[new]).len()));
-        let done = Move::new().run(old, new).await.unwrap();
+        let done = Move::new(old, new).run().await.unwrap();
         assert!(done.emptied);
         assert_eq!(fs::read_dir(old).unwrap().count(), 0);
         check_once(new, shard("next-to-last/2"));
@@ -199,15 +199,12 @@ fn child() {
     runtime.block_on(async {
         match arguments[0].as_str() {
             "reshard" => {
-                let reshard = Reshard::new(shard(&arguments[2])).on_progress(tell);
-                let _ = reshard.run(&arguments[1]).await.expect("a re-sharding");
+                let reshard = Reshard::new(&arguments[1], shard(&arguments[2])).on_progress(tell);
+                let _ = reshard.run().await.expect("a re-sharding");
             }
             _ => {
-                let moving = Move::new().on_progress(tell);
-                let _ = moving
-                    .run(&arguments[1], &arguments[2])
-                    .await
-                    .expect("a move");
+                let moving = Move::new(&arguments[1], &arguments[2]).on_progress(tell);
+                let _ = moving.run().await.expect("a move");
             }
         }
     });

@@ -30,7 +30,7 @@ async fn blocks_move_between_stores_with_all_functions_and_leave_an_empty_direct
         for to in ["prefix/2", "suffix/3", "next-to-last/2"].map(shard) {
             let (from, new) = (home.beside("from"), home.beside("new"));
             fs::rename(if from.exists() { &from } else { &old }, &from).unwrap();
-            let done = Move::new().shard(to).run(&from, &new).await.unwrap();
+            let done = Move::new(&from, &new).shard(to).run().await.unwrap();
             assert_eq!(done.blocks, fixture.blocks as u64);
             let bytes: usize = expected.values().map(|value| value.len()).sum();
             assert_eq!(done.bytes, bytes as u64);
@@ -46,7 +46,7 @@ async fn blocks_move_between_stores_with_all_functions_and_leave_an_empty_direct
 async fn a_new_store_gets_the_shard_function_of_the_old_one() {
     let home = home_with("suffix/3", 10).await;
     let new = home.beside("new");
-    let _ = Move::new().run(home.store(), &new).await.unwrap();
+    let _ = Move::new(home.store(), &new).run().await.unwrap();
     check(&new, &blocks(10), shard("suffix/3")).await;
 }
 
@@ -69,7 +69,7 @@ async fn an_existing_target_keeps_its_function_and_its_blocks() {
         .keys()
         .filter(|key| existing.contains_key(*key))
         .count() as u64;
-    let done = Move::new().run(home.store(), &new).await.unwrap();
+    let done = Move::new(home.store(), &new).run().await.unwrap();
     assert_eq!((done.blocks, done.duplicates), (20 - twice, twice));
     expected.retain(|key, _| existing.contains_key(key) || blocks(20).contains_key(key));
     check(&new, &expected, shard("prefix/5")).await;
@@ -81,9 +81,9 @@ async fn an_existing_target_must_have_the_requested_function() {
     let new = home.beside("new");
     options().create(&new).await.unwrap().close().await.unwrap();
     let before = block_files(&home.store());
-    let wrong = Move::new()
+    let wrong = Move::new(home.store(), &new)
         .shard(shard("prefix/2"))
-        .run(home.store(), &new)
+        .run()
         .await;
     assert!(matches!(wrong, Err(Error::ShardMismatch { .. })));
     assert_eq!(block_files(&home.store()), before);
@@ -97,7 +97,7 @@ async fn a_foreign_file_stays_in_the_old_store_which_stays_a_store() {
     let new = home.beside("new");
     options().create(&new).await.unwrap().close().await.unwrap();
     fs::write(new.join("README_ALSO"), "mine").unwrap();
-    let done = Move::new().run(home.store(), &new).await.unwrap();
+    let done = Move::new(home.store(), &new).run().await.unwrap();
     assert_eq!(
         (done.blocks, done.skipped_count, done.emptied),
         (256, 1, false)
@@ -115,7 +115,7 @@ async fn a_foreign_file_stays_in_the_old_store_which_stays_a_store() {
     store.close().await.unwrap();
 
     fs::remove_file(home.in_store("README_ALSO")).unwrap();
-    assert!(Move::new().run(home.store(), &new).await.unwrap().emptied);
+    assert!(Move::new(home.store(), &new).run().await.unwrap().emptied);
     fs::remove_dir(home.store()).unwrap();
 }
 
@@ -133,18 +133,18 @@ async fn a_failed_move_can_be_undone_by_a_move_back_and_completed_by_repeating_i
     };
     options().create(&new).await.unwrap().close().await.unwrap();
     fs::write(obstacle(), "in the way").unwrap();
-    let error = Move::new().run(home.store(), &new).await.unwrap_err();
+    let error = Move::new(home.store(), &new).run().await.unwrap_err();
     assert!(matches!(error, Error::Unexpected { .. }), "{error:?}");
     let moved = block_files(&new).len();
     assert!((1..256).contains(&moved), "{moved} of 256 were moved");
 
-    let undone = Move::new().run(&new, home.store()).await.unwrap();
+    let undone = Move::new(&new, home.store()).run().await.unwrap();
     assert_eq!(undone.blocks, moved as u64);
     check(&home.store(), &blocks(256), shard("prefix/3")).await;
 
-    Move::new().run(home.store(), &new).await.unwrap_err();
+    Move::new(home.store(), &new).run().await.unwrap_err();
     fs::remove_file(obstacle()).unwrap();
-    let done = Move::new().run(home.store(), &new).await.unwrap();
+    let done = Move::new(home.store(), &new).run().await.unwrap();
     assert!(done.emptied);
     fs::remove_dir(home.store()).unwrap();
     check(&new, &blocks(256), shard("next-to-last/2")).await;
@@ -164,7 +164,7 @@ async fn a_block_that_differs_in_the_new_store_stays_in_the_old_one() {
     // An interrupted copy leaves a truncated block.
     fs::create_dir(new.join(below.parent().unwrap())).unwrap();
     fs::write(new.join(&below), &value[..5]).unwrap();
-    let done = Move::new().run(home.store(), &new).await.unwrap();
+    let done = Move::new(home.store(), &new).run().await.unwrap();
     assert_eq!(
         (done.blocks, done.skipped_count, done.emptied),
         (9, 1, false)
@@ -175,7 +175,7 @@ async fn a_block_that_differs_in_the_new_store_stays_in_the_old_one() {
     );
     assert_eq!(fs::read(home.block(&key)).unwrap(), value);
     fs::remove_file(new.join(&below)).unwrap();
-    assert!(Move::new().run(home.store(), &new).await.unwrap().emptied);
+    assert!(Move::new(home.store(), &new).run().await.unwrap().emptied);
     check(&new, &blocks(10), shard("next-to-last/2")).await;
 }
 
@@ -188,7 +188,7 @@ async fn a_stray_copy_does_not_replace_the_block() {
     }
     fs::write(home.in_store("A/ALONE.data"), "alone").unwrap();
     let new = home.beside("new");
-    let done = Move::new().run(home.store(), &new).await.unwrap();
+    let done = Move::new(home.store(), &new).run().await.unwrap();
     let store = options().open(&new).await.unwrap();
     let alone = store.get(&Key::new("ALONE")).await.unwrap();
     assert_eq!(alone.as_deref(), Some(&b"alone"[..]));
@@ -215,7 +215,7 @@ async fn a_store_inside_the_other_is_refused_even_through_a_symlink() {
         (home.store(), home.in_store("../store/inside")),
         (home.store(), above.clone()),
     ] {
-        let error = Move::new().run(&old, &new).await.unwrap_err();
+        let error = Move::new(&old, &new).run().await.unwrap_err();
         assert!(matches!(error, Error::Overlap { .. }), "{error:?}");
     }
     assert_eq!(tree(&home.store()), before);
@@ -229,7 +229,7 @@ async fn stores_with_a_writer_are_locked() {
         (home.store(), home.beside("other")),
         (home.beside("other"), home.store()),
     ] {
-        assert!(Move::new().run(old, new).await.unwrap_err().is_locked());
+        assert!(Move::new(old, new).run().await.unwrap_err().is_locked());
     }
     other.close().await.unwrap();
     check(&home.store(), &blocks(3), shard("next-to-last/2")).await;
@@ -239,19 +239,19 @@ async fn stores_with_a_writer_are_locked() {
 async fn a_directory_that_is_not_a_store_is_not_moved_and_no_target_is_created() {
     let home = Home::new();
     let new = home.beside("new");
-    let missing = Move::new().run(home.store(), &new).await;
+    let missing = Move::new(home.store(), &new).run().await;
     assert!(matches!(missing, Err(Error::NotAStore { .. })));
     fs::create_dir(home.store()).unwrap();
     fs::write(home.in_store("file"), "").unwrap();
-    let foreign = Move::new().run(home.store(), &new).await;
+    let foreign = Move::new(home.store(), &new).run().await;
     assert!(matches!(foreign, Err(Error::NotAStore { .. })));
     assert!(!new.exists());
     fs::remove_file(home.in_store("file")).unwrap();
-    let empty = Move::new().run(home.store(), &new).await;
+    let empty = Move::new(home.store(), &new).run().await;
     assert!(matches!(empty, Err(Error::NotAStore { .. })));
     assert!(!new.exists());
     options().create(&new).await.unwrap().close().await.unwrap();
-    let done = Move::new().run(home.store(), &new).await.unwrap();
+    let done = Move::new(home.store(), &new).run().await.unwrap();
     assert!(
         done.emptied && done.was_done,
         "the result must be that of a repeated move"
@@ -266,11 +266,11 @@ async fn a_move_to_another_file_system_flushes_many_shards_together() {
     };
     let home = home_with("next-to-last/3", 300).await;
     let (sender, progress) = std::sync::mpsc::channel();
-    let moving = Move::new().on_progress(move |progress| {
+    let moving = Move::new(home.store(), mount.path().join("new")).on_progress(move |progress| {
         sender.send(progress.blocks).unwrap();
         std::ops::ControlFlow::Continue(())
     });
-    let done = moving.run(home.store(), mount.path().join("new")).await;
+    let done = moving.run().await;
     assert_eq!(done.unwrap().blocks, 300);
     let mut settled: Vec<_> = progress.iter().collect();
     settled.dedup();
@@ -289,9 +289,9 @@ async fn blocks_move_to_another_file_system_and_back() {
     let (key, _) = blocks(1500).pop_first().unwrap();
     fs::set_permissions(home.block(&key), fs::Permissions::from_mode(0o664)).unwrap();
     let new = mount.path().join("new");
-    let done = Move::new()
+    let done = Move::new(home.store(), &new)
         .shard(shard("prefix/6"))
-        .run(home.store(), &new)
+        .run()
         .await
         .unwrap();
     assert_eq!(
@@ -302,9 +302,9 @@ async fn blocks_move_to_another_file_system_and_back() {
     check(&new, &blocks(1500), shard("prefix/6")).await;
     let moved = |root: &Path, by: &str| root.join(crate::support::block_path(shard(by), &key));
     assert_eq!(permissions(&moved(&new, "prefix/6")), 0o664);
-    let _ = Move::new()
+    let _ = Move::new(&new, home.store())
         .shard(shard("suffix/1"))
-        .run(&new, home.store())
+        .run()
         .await
         .unwrap();
     check(&home.store(), &blocks(1500), shard("suffix/1")).await;
@@ -323,7 +323,7 @@ async fn a_move_stops_on_a_full_file_system_and_can_be_completed_with_more_space
     store.put(&big, value.clone()).await.unwrap();
     store.close().await.unwrap();
     let new = mount.path().join("new");
-    let error = Move::new().run(home.store(), &new).await.unwrap_err();
+    let error = Move::new(home.store(), &new).run().await.unwrap_err();
     assert!(error.is_full(), "{error:?}");
     let mut expected = blocks(10);
     expected.insert(big, value);
@@ -331,7 +331,7 @@ async fn a_move_stops_on_a_full_file_system_and_can_be_completed_with_more_space
     let found = block_files(&new).len() + block_files(&home.store()).len();
     assert_eq!(found, expected.len(), "each block is in one of the stores");
     mount.grow("size=16m");
-    let _ = Move::new().run(home.store(), &new).await.unwrap();
+    let _ = Move::new(home.store(), &new).run().await.unwrap();
     check(&new, &expected, shard("next-to-last/2")).await;
 }
 
@@ -342,7 +342,7 @@ async fn temp_files_of_old_versions_stay_and_are_not_counted_as_skipped() {
     let left_over = dir.parent().unwrap().join("put-913948571");
     fs::write(&left_over, "half a block").unwrap();
     let new = home.beside("new");
-    let done = Move::new().run(home.store(), &new).await.unwrap();
+    let done = Move::new(home.store(), &new).run().await.unwrap();
     assert_eq!((done.blocks, done.skipped_count), (20, 0));
     assert_eq!((done.left_over_count, done.emptied), (1, false));
     assert_eq!(done.left_over[0].path, left_over);

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use ds_flatfs::maintenance::{Move, Reshard, SkipReason, Skipped};
+use ds_flatfs::maintenance::{Move, Phase, Reshard, SkipReason, Skipped};
 use ds_flatfs::{Error, FlatFs, Key};
 
 use super::{SHARDS, check, has_readme, shard};
@@ -36,7 +36,7 @@ async fn stores_of_other_programs_can_be_resharded_to_all_functions_and_back() {
         let before = modes(&path);
         let functions = SHARDS.map(shard).into_iter().chain([fixture.shard()]);
         for to in functions {
-            let done = Reshard::new(to).run(&path).await.unwrap();
+            let done = Reshard::new(&path, to).run().await.unwrap();
             assert_eq!((done.to, done.skipped_count), (to, 0));
             assert_eq!(done.was_done, done.from == to);
             check(&path, &expected, to).await;
@@ -55,8 +55,8 @@ async fn stores_of_other_programs_can_be_resharded_to_all_functions_and_back() {
 async fn a_resharding_to_the_current_function_does_nothing() {
     let home = Home::with_closed_store().await;
     let before = tree(&home.store());
-    let done = Reshard::new(shard("next-to-last/2"))
-        .run(home.store())
+    let done = Reshard::new(home.store(), shard("next-to-last/2"))
+        .run()
         .await;
     let done = done.unwrap();
     assert!(done.was_done);
@@ -94,12 +94,12 @@ async fn every_call_refuses_a_store_with_an_interrupted_resharding() {
         .await
         .unwrap();
     for (old, new) in [(home.store(), other.clone()), (other, home.store())] {
-        let error = Move::new().run(old, new).await.unwrap_err();
+        let error = Move::new(old, new).run().await.unwrap_err();
         assert!(matches!(error, Error::Resharding { .. }), "{error:?}");
     }
     assert_eq!(tree(&home.store()), before);
-    let _ = Reshard::new(shard("prefix/3"))
-        .run(home.store())
+    let _ = Reshard::new(home.store(), shard("prefix/3"))
+        .run()
         .await
         .unwrap();
     let (key, value) = block(0);
@@ -117,8 +117,8 @@ async fn a_resharding_of_another_version_is_refused_and_not_changed() {
     let before = tree(&home.store());
     let errors = [
         options().open(home.store()).await.unwrap_err(),
-        Reshard::new(shard("prefix/3"))
-            .run(home.store())
+        Reshard::new(home.store(), shard("prefix/3"))
+            .run()
             .await
             .unwrap_err(),
     ];
@@ -133,14 +133,14 @@ async fn a_resharding_of_another_version_is_refused_and_not_changed() {
 #[tokio::test]
 async fn a_store_with_a_writer_is_locked() {
     let (home, store) = Home::with_store("next-to-last/2").await;
-    let error = Reshard::new(shard("prefix/3"))
-        .run(home.store())
+    let error = Reshard::new(home.store(), shard("prefix/3"))
+        .run()
         .await
         .unwrap_err();
     assert!(error.is_locked());
     store.close().await.unwrap();
-    let _ = Reshard::new(shard("prefix/3"))
-        .run(home.store())
+    let _ = Reshard::new(home.store(), shard("prefix/3"))
+        .run()
         .await
         .unwrap();
 }
@@ -148,14 +148,14 @@ async fn a_store_with_a_writer_is_locked() {
 #[tokio::test]
 async fn a_directory_that_is_not_a_store_is_refused() {
     let home = Home::new();
-    let missing = Reshard::new(shard("prefix/3")).run(home.store()).await;
+    let missing = Reshard::new(home.store(), shard("prefix/3")).run().await;
     assert!(matches!(missing, Err(Error::NotAStore { .. })));
     assert!(!home.store().exists());
     fs::create_dir(home.store()).unwrap();
-    let empty = Reshard::new(shard("prefix/3")).run(home.store()).await;
+    let empty = Reshard::new(home.store(), shard("prefix/3")).run().await;
     assert!(matches!(empty, Err(Error::NotAStore { .. })));
     fs::write(home.in_store("file"), "").unwrap();
-    let foreign = Reshard::new(shard("prefix/3")).run(home.store()).await;
+    let foreign = Reshard::new(home.store(), shard("prefix/3")).run().await;
     assert!(matches!(foreign, Err(Error::NotAStore { .. })));
 }
 
@@ -179,8 +179,8 @@ async fn a_foreign_file_stays_and_is_reported() {
     fs::write(foreign[1].join("KEY.data"), "x").unwrap();
     fs::write(&foreign[2], "x").unwrap();
     symlink("/nowhere", &foreign[3]).unwrap();
-    let done = Reshard::new(shard("prefix/3"))
-        .run(home.store())
+    let done = Reshard::new(home.store(), shard("prefix/3"))
+        .run()
         .await
         .unwrap();
     let mut kept: Vec<_> = done
@@ -227,8 +227,8 @@ async fn a_block_at_its_old_path_wins_over_a_stray_copy_at_its_new_path() {
     fs::write(path("OT/OTHER34.data"), "OTHER3").unwrap();
     // A copy that was at neither of the paths.
     fs::write(path("X/LOST78.data"), "LOST78").unwrap();
-    let done = Reshard::new(shard("prefix/2"))
-        .run(home.store())
+    let done = Reshard::new(home.store(), shard("prefix/2"))
+        .run()
         .await
         .unwrap();
     assert_eq!((done.duplicates, done.skipped_count), (1, 1));
@@ -257,14 +257,14 @@ async fn a_file_at_the_path_of_a_shard_directory_stops_a_resharding_without_loss
     fill(&store, &expected).await;
     store.close().await.unwrap();
     fs::write(home.in_store("CIQ"), "a file").unwrap();
-    let error = Reshard::new(shard("prefix/3"))
-        .run(home.store())
+    let error = Reshard::new(home.store(), shard("prefix/3"))
+        .run()
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Unexpected { .. }), "{error:?}");
     fs::remove_file(home.in_store("CIQ")).unwrap();
-    let done = Reshard::new(shard("prefix/3"))
-        .run(home.store())
+    let done = Reshard::new(home.store(), shard("prefix/3"))
+        .run()
         .await
         .unwrap();
     assert_eq!(done.moved, 5);
@@ -283,14 +283,15 @@ async fn a_resharding_reports_its_progress_and_the_total() {
     });
     let shards = shards.count() as u64;
     let (sender, progress) = std::sync::mpsc::channel();
-    let reshard = Reshard::new(shard("suffix/1")).on_progress(move |progress| {
+    let reshard = Reshard::new(home.store(), shard("suffix/1")).on_progress(move |progress| {
         sender.send(progress).unwrap();
         std::ops::ControlFlow::Continue(())
     });
-    let done = reshard.run(home.store()).await.unwrap();
+    let done = reshard.run().await.unwrap();
     let last = progress.iter().last().unwrap();
     assert_eq!((last.blocks, last.total_shards), (done.moved, shards));
     assert_eq!(last.shards, shards);
+    assert_eq!(last.phase, Phase::Closing);
 }
 
 /// A reader that opened the store before the re-sharding must not use the old function afterwards.
@@ -301,8 +302,8 @@ async fn an_old_reader_reports_the_resharding_and_a_new_one_finds_all_blocks() {
     fill(&store, &expected).await;
     store.close().await.unwrap();
     let before: FlatFs = options().read_only(true).open(home.store()).await.unwrap();
-    let _ = Reshard::new(shard("prefix/3"))
-        .run(home.store())
+    let _ = Reshard::new(home.store(), shard("prefix/3"))
+        .run()
         .await
         .unwrap();
     let (key, value) = expected.iter().next().unwrap();
@@ -333,7 +334,7 @@ async fn of_stray_copies_none_replaces_the_block_when_a_resharding_goes_on_to_an
                       run \"flatfs reshard\" again to complete it\n";
         fs::write(home.in_store("SHARDING"), marker).unwrap();
         let to = shard("suffix/2");
-        let done = Reshard::new(to).run(home.store()).await.unwrap();
+        let done = Reshard::new(home.store(), to).run().await.unwrap();
         let expected = (0..3).find(|index| has(*index)).unwrap();
         let store = options().open(home.store()).await.unwrap();
         let found = store.get(&Key::new(KEY)).await.unwrap();
@@ -352,7 +353,7 @@ async fn temp_files_of_old_versions_are_reported_and_not_counted_as_skipped() {
     let dir = home.block(blocks(1).keys().next().unwrap());
     let left_over = dir.parent().unwrap().join("put-913948571");
     fs::write(&left_over, "half a block").unwrap();
-    let done = Reshard::new(shard("prefix/3")).run(home.store());
+    let done = Reshard::new(home.store(), shard("prefix/3")).run();
     let done = done.await.unwrap();
     assert_eq!((done.skipped_count, done.left_over_count), (0, 1));
     assert_eq!(done.left_over[0].path, left_over);

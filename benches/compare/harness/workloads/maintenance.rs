@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use data_encoding::BASE32_NOPAD;
 use ds_flatfs::Shard;
-use ds_flatfs::maintenance::verify::Verify;
+use ds_flatfs::maintenance::Verify;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 

@@ -35,7 +35,7 @@ pub(super) fn move_all(context: &Context, title: &str) -> Vec<Row> {
         is_moved = !is_moved;
         let (from, to) = ours.between(is_moved);
         let begin = Instant::now();
-        let done = context.env.multi.block_on(Move::new().run(from, to));
+        let done = context.env.multi.block_on(Move::new(from, to).run());
         let time = begin.elapsed();
         assert_eq!(done.expect("a move").blocks, ours.count as u64);
         time
@@ -61,7 +61,7 @@ pub(super) fn reshard(context: &Context, title: &str) -> Vec<Row> {
         let done = context
             .env
             .multi
-            .block_on(Reshard::new(shards[round % 2]).run(&ours.root));
+            .block_on(Reshard::new(&ours.root, shards[round % 2]).run());
         let time = begin.elapsed();
         assert!(done.expect("a re-sharding").moved > 0);
         time

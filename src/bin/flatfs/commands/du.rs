@@ -94,7 +94,7 @@ impl Du {
     }
 
     async fn count(&self) -> anyhow::Result<DiskUsage> {
-        with_progress("counting", |callback| {
+        with_progress("counting", &[&self.dir], |callback| {
             maintenance::count_disk_usage(&self.dir, callback)
         })
         .await
@@ -102,7 +102,7 @@ impl Du {
 
     async fn recount(&self) -> anyhow::Result<DiskUsage> {
         let _lock = self.kubo.lock(&[&self.dir]).await?;
-        with_progress("counting", |callback| {
+        with_progress("counting", &[&self.dir], |callback| {
             maintenance::recount(&self.dir, callback)
         })
         .await

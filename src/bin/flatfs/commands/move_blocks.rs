@@ -1,6 +1,6 @@
 //! `flatfs move`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -64,10 +64,8 @@ struct MoveJson {
     bytes: u64,
     duplicates: u64,
     emptied: bool,
-    skipped: Vec<SkippedJson>,
-    skipped_count: u64,
-    left_over: Vec<SkippedJson>,
-    left_over_count: u64,
+    #[serde(flatten)]
+    skipped: SkippedJson,
     seconds: f64,
 }
 
@@ -75,18 +73,19 @@ impl Move {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         let _locks = self.kubo.lock(&[&self.old, &self.new]).await?;
         let started = Instant::now();
-        let mut moving = maintenance::Move::new();
+        let mut moving = maintenance::Move::new(&self.old, &self.new);
         if let Some(shard) = self.shard {
             moving = moving.shard(shard);
         }
         let progress = Arc::new(Mutex::new(Progress::default()));
-        let moved = with_progress("moving", |mut callback| {
+        let stores: &[&Path] = &[&self.old, &self.new];
+        let moved = with_progress("moving", stores, |mut callback| {
             let latest = Arc::clone(&progress);
             let moving = moving.on_progress(move |progress| {
                 *latest.lock().unwrap_or_else(PoisonError::into_inner) = progress;
                 callback(progress)
             });
-            moving.run(&self.old, &self.new)
+            moving.run()
         });
         let moved = moved.await;
         let progress = *progress.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,10 +136,10 @@ impl Move {
             bytes: done.bytes,
             duplicates: done.duplicates,
             emptied: done.emptied,
-            skipped: SkippedJson::all(&done.skipped),
-            skipped_count: done.skipped_count,
-            left_over: SkippedJson::all(&done.left_over),
-            left_over_count: done.left_over_count,
+            skipped: SkippedJson::new(
+                (&done.skipped, done.skipped_count),
+                (&done.left_over, done.left_over_count),
+            ),
             seconds: time.as_secs_f64(),
         }
     }

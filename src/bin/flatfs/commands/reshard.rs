@@ -1,6 +1,6 @@
 //! `flatfs reshard`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -58,10 +58,8 @@ struct ReshardJson {
     was_done: bool,
     moved: u64,
     duplicates: u64,
-    skipped: Vec<SkippedJson>,
-    skipped_count: u64,
-    left_over: Vec<SkippedJson>,
-    left_over_count: u64,
+    #[serde(flatten)]
+    skipped: SkippedJson,
     seconds: f64,
 }
 
@@ -69,9 +67,10 @@ impl Reshard {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         let _lock = self.kubo.lock(&[&self.dir]).await?;
         let started = Instant::now();
-        let resharding = maintenance::Reshard::new(self.shard);
-        let resharded = with_progress("re-sharding", |callback| {
-            resharding.on_progress(callback).run(&self.dir)
+        let resharding = maintenance::Reshard::new(&self.dir, self.shard);
+        let stores: &[&Path] = &[&self.dir];
+        let resharded = with_progress("re-sharding", stores, |callback| {
+            resharding.on_progress(callback).run()
         });
         let done = match resharded.await {
             Ok(done) => done,
@@ -117,10 +116,10 @@ impl Reshard {
             was_done: done.was_done,
             moved: done.moved,
             duplicates: done.duplicates,
-            skipped: SkippedJson::all(&done.skipped),
-            skipped_count: done.skipped_count,
-            left_over: SkippedJson::all(&done.left_over),
-            left_over_count: done.left_over_count,
+            skipped: SkippedJson::new(
+                (&done.skipped, done.skipped_count),
+                (&done.left_over, done.left_over_count),
+            ),
             seconds: time.as_secs_f64(),
         }
     }
@@ -134,7 +133,7 @@ impl Reshard {
         let moved = blocks(done.moved);
         let duplicates = match done.duplicates {
             0 => String::new(),
-            count => format!(", {} duplicate", blocks(count)),
+            count => format!(", {} already there", blocks(count)),
         };
         let seconds = time.as_secs_f64();
         let change = if from == to {

@@ -9,8 +9,7 @@ use bytes::Bytes;
 use cid::Cid;
 use clap::Args;
 use ds_flatfs::Error;
-use ds_flatfs::maintenance::Progress;
-use ds_flatfs::maintenance::verify::{self, Finding, Findings, Remedy, Repair, Summary};
+use ds_flatfs::maintenance::{self, Finding, Findings, Progress, Remedy, Repair, Summary};
 use futures::StreamExt as _;
 use futures::stream::{self, Stream};
 use indicatif::HumanCount;
@@ -139,13 +138,13 @@ impl Verify {
     }
 
     async fn start(&self) -> anyhow::Result<Findings> {
-        let bar = ProgressBar::shards("verifying");
+        let bar = ProgressBar::shards("verifying", &[&self.dir]);
         let callback = move |progress: Progress| {
             bar.set(progress);
             ControlFlow::Continue(())
         };
         if !self.repair {
-            let verify = verify::Verify::new(&self.dir).quick(self.quick);
+            let verify = maintenance::Verify::new(&self.dir).quick(self.quick);
             return Ok(verify.on_progress(callback).start().await?);
         }
         let mut cars = Vec::new();

@@ -1,20 +1,21 @@
 //! Repairs: what they repair, and what they do not touch.
 
+mod copies;
+mod runs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use data_encoding::BASE32_NOPAD;
 use ds_flatfs::cid::Cid;
-use ds_flatfs::maintenance::verify::{Finding, Problem, Remedy, Repair, Verify};
-use ds_flatfs::{Error, FlatFs, Key, Result, Shard};
-use futures::{StreamExt, stream};
+use ds_flatfs::maintenance::{Finding, Problem, Remedy, Repair, Verify};
+use ds_flatfs::{FlatFs, Key, Result, Shard};
+use futures::stream;
 
 use crate::fixtures::FIXTURES;
 use crate::support::{
-    Home, block, block_path, contents, dir_size_slack, exact_usage, key_of, names, options, tree,
+    Home, block, block_path, contents, dir_size_slack, exact_usage, names, options, tree,
     true_usage,
 };
 use crate::verify::{Found, all, commit, damage, found, store_of, verify};
@@ -288,120 +289,4 @@ async fn a_misplaced_copy_goes_to_the_quarantine_only_if_it_is_equal() {
     assert_eq!(found(&home.store(), &wrong), Found::from(expected));
     assert_eq!(fs::read(home.in_store("OTHER.data")).unwrap(), b"another");
     assert_eq!(fs::read(home.block(&other)).unwrap(), b"block");
-}
-
-#[tokio::test]
-async fn copies_restore_only_damaged_and_missing_blocks() {
-    let (home, blocks) = store_of(10).await;
-    let [damaged, missing, bad, good] = [0, 1, 2, 3].map(|index| blocks[index].clone());
-    fs::write(home.block(&damaged.0), b"damaged").unwrap();
-    fs::remove_file(home.block(&missing.0)).unwrap();
-    fs::write(home.block(&bad.0), b"").unwrap();
-    let inline = cid_of(&Key::new(BASE32_NOPAD.encode(b"\0\x06inline")));
-    let copies = vec![
-        Ok((cid_of(&damaged.0), damaged.1.clone())),
-        Ok((cid_of(&missing.0), missing.1.clone())),
-        Ok((cid_of(&bad.0), Bytes::from("no good copy"))),
-        Ok((cid_of(&good.0), good.1.clone())),
-        Ok((inline, Bytes::from("inline"))),
-    ];
-    let findings = repair_from(&home.store(), copies).await;
-    let mut expected: BTreeMap<Key, Bytes> = blocks.into_iter().collect();
-    expected.remove(&bad.0);
-    assert_eq!(read(&home.store()).await, expected);
-    let of = |key: &Key| -> Vec<&str> {
-        let of = findings.iter().filter(|it| it.key.as_ref() == Some(key));
-        of.map(|it| it.problem.name()).collect()
-    };
-    assert_eq!(of(&damaged.0), ["corrupt", "missing"]);
-    assert_eq!(of(&missing.0), ["missing"]);
-    assert_eq!(of(&bad.0), ["empty", "bad-copy", "lost"]);
-    assert_eq!(of(&good.0), [""; 0]);
-    let wrong = findings.iter().filter(|finding| finding.is_wrong());
-    assert_eq!(wrong.count(), 1, "exactly one block is lost");
-
-    // A later copy restores the lost block.
-    let findings = repair_from(&home.store(), vec![Ok((cid_of(&bad.0), bad.1.clone()))]).await;
-    assert_eq!(findings.iter().filter(|it| it.is_wrong()).count(), 0);
-    expected.extend([bad]);
-    assert_eq!(read(&home.store()).await, expected);
-}
-
-#[tokio::test]
-async fn a_block_whose_key_is_a_whole_cid_is_restored_under_that_key() {
-    let home = Home::with_closed_store().await;
-    let cid = Cid::new_v1(0x70, key_of(b"block").to_multihash().unwrap());
-    let key = Key::from_cid_bytes(&cid);
-    let store = options().open(home.store()).await.unwrap();
-    store.put(&key, Bytes::from("damaged")).await.unwrap();
-    store.close().await.unwrap();
-    let copy = || vec![Ok((cid, Bytes::from("block")))];
-    for _ in 0..2 {
-        repair_from(&home.store(), copy()).await;
-        let found = read(&home.store()).await;
-        assert_eq!(found[&key], "block");
-        assert!(!found.contains_key(&Key::from_cid(&cid)));
-    }
-}
-
-#[tokio::test]
-async fn an_error_in_the_copies_ends_the_repair_after_the_earlier_copies_are_restored() {
-    let (home, blocks) = store_of(2).await;
-    let (key, value) = &blocks[0];
-    fs::write(home.block(key), b"damaged").unwrap();
-    let copies = vec![
-        Ok((cid_of(key), value.clone())),
-        Err(Error::Backend {
-            message: "the backup is cut short".to_owned(),
-            source: None,
-        }),
-    ];
-    let repair = Repair::new(home.store()).copies(stream::iter(copies));
-    let found: Vec<_> = repair.start().await.unwrap().collect().await;
-    assert!(matches!(found.last(), Some(Err(Error::Backend { .. }))));
-    assert_eq!(fs::read(home.block(key)).unwrap(), *value);
-    let reopened = options().open(home.store()).await;
-    reopened
-        .expect("the repair must have closed the store")
-        .close()
-        .await
-        .unwrap();
-}
-
-#[tokio::test]
-async fn a_repair_needs_the_lock() {
-    let (home, _) = store_of(1).await;
-    let store = options().open(home.store()).await.unwrap();
-    let error = Repair::new(home.store()).start().await.unwrap_err();
-    assert!(error.is_locked(), "{error:?}");
-    store.close().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_stopped_or_dropped_repair_is_completed_by_the_next_one() {
-    let (home, blocks) = store_of(100).await;
-    for (key, _) in &blocks[..50] {
-        fs::write(home.block(key), b"damaged").unwrap();
-    }
-    let stopped = Repair::new(home.store()).on_progress(|_| ControlFlow::Break(()));
-    let found: Vec<_> = stopped.start().await.unwrap().collect().await;
-    assert!(matches!(found.last(), Some(Err(Error::Stopped))));
-    let mut dropped = Repair::new(home.store()).start().await.unwrap();
-    let _ = futures::poll!(dropped.next());
-    drop(dropped);
-    let copies = blocks.iter();
-    let copies = copies.map(|(key, value)| Ok((cid_of(key), value.clone())));
-    let repair = loop {
-        let copies = stream::iter(copies.clone().collect::<Vec<_>>());
-        match Repair::new(home.store()).copies(copies).start().await {
-            Err(error) if error.is_locked() => tokio::task::yield_now().await,
-            started => break started,
-        }
-    };
-    let mut findings = repair.unwrap();
-    all(&mut findings).await;
-    assert_eq!(findings.summary().wrong, 0);
-    assert_eq!(read(&home.store()).await, blocks.into_iter().collect());
-    let mut clean = Verify::new(home.store()).start().await.unwrap();
-    assert_eq!(all(&mut clean).await.len(), 0);
 }
