@@ -47,6 +47,7 @@
 //! | `ds_flatfs_flush_seconds` | histogram | | how long flushes to the disk took, each of which can serve many writes |
 //! | `ds_flatfs_flush_failures_total` | counter | | flushes that failed |
 //! | `ds_flatfs_open_files` | histogram | | files that a store has open for its jobs, recorded when one more is requested |
+//! | `ds_flatfs_presence_filter_bytes` | gauge | | memory of the open stores that knows which blocks are absent |
 //! | `ds_flatfs_file_retries_total` | counter | | times that no file descriptor was free |
 //!
 //! `operation` is `get`, `has`, `get_size`, `put`, `delete`, `commit`, `sync`, `open` or `close`; in an
@@ -69,7 +70,9 @@ use std::path::Path;
 use self::recorder::Timer;
 #[cfg(feature = "metrics")]
 pub use self::recorder::describe_metrics;
-pub(crate) use self::recorder::{bytes_written, file_retry, open_files};
+pub(crate) use self::recorder::{
+    bytes_written, file_retry, open_files, presence_filter_grew, presence_filter_shrank,
+};
 use crate::error::{Error, Result};
 use crate::key::Key;
 

@@ -24,3 +24,7 @@ pub(crate) fn bytes_written(_: usize) {}
 pub(crate) fn file_retry() {}
 
 pub(crate) fn open_files(_: impl FnOnce() -> usize) {}
+
+pub(crate) fn presence_filter_grew(_: usize) {}
+
+pub(crate) fn presence_filter_shrank(_: usize) {}

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 const OPERATIONS: &str = "ds_flatfs_operations_total";
 const OPERATION_SECONDS: &str = "ds_flatfs_operation_seconds";
@@ -15,6 +17,7 @@ const BATCH_BYTES: &str = "ds_flatfs_batch_bytes";
 const FLUSH_SECONDS: &str = "ds_flatfs_flush_seconds";
 const FLUSH_FAILURES: &str = "ds_flatfs_flush_failures_total";
 const OPEN_FILES: &str = "ds_flatfs_open_files";
+const PRESENCE_FILTER_BYTES: &str = "ds_flatfs_presence_filter_bytes";
 const FILE_RETRIES: &str = "ds_flatfs_file_retries_total";
 
 /// Registers a description and a unit of each metric with the installed recorder, if there is one. Call
@@ -63,6 +66,11 @@ pub fn describe_metrics() {
         Unit::Count,
         "Files that a store has open for its jobs"
     );
+    describe_gauge!(
+        PRESENCE_FILTER_BYTES,
+        Unit::Bytes,
+        "Memory that knows which blocks are absent"
+    );
     describe_counter!(
         FILE_RETRIES,
         Unit::Count,
@@ -107,6 +115,14 @@ pub(super) fn flush(timer: Timer, failed: bool) {
 
 pub(crate) fn bytes_written(bytes: usize) {
     counter!(WRITTEN_BYTES).increment(bytes as u64);
+}
+
+pub(crate) fn presence_filter_grew(bytes: usize) {
+    gauge!(PRESENCE_FILTER_BYTES).increment(bytes as f64);
+}
+
+pub(crate) fn presence_filter_shrank(bytes: usize) {
+    gauge!(PRESENCE_FILTER_BYTES).decrement(bytes as f64);
 }
 
 pub(crate) fn file_retry() {

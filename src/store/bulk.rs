@@ -10,7 +10,7 @@ use futures::stream::{self, Fuse, StreamExt};
 
 use super::blocks::Lookup;
 use super::flatfs::FlatFs;
-use super::read::BlockRead;
+use super::read::{BlockRead, learn_blocks_beside};
 use super::shared::{Store, StoreGuard};
 use crate::blocking;
 use crate::datastore::{KeyStream, ResultStream};
@@ -201,7 +201,7 @@ impl<T: Send + 'static> Reader<T> {
         let Ok(block) = BlockKey::new(key) else {
             return Progress::Done(self.read.report_cached(key, None));
         };
-        match (self.read.from_cache)(self.store.blocks.cached(), &block) {
+        match self.read.from_memory(&self.store.blocks, &block) {
             Lookup::Found(found) => Progress::Done(self.read.report_cached(key, Some(found))),
             Lookup::Absent => Progress::Done(self.read.report_cached(key, None)),
             Lookup::Unknown => Progress::OnDisk(block),
@@ -226,15 +226,20 @@ async fn read_chunk<T: Send + 'static>(
     let guard = guard?;
     blocking::run(move || {
         let mut results = Vec::with_capacity(blocks.len());
+        let mut absent = Vec::new();
         let mut bytes = 0;
-        for block in &blocks {
-            let result = read.run(&guard.blocks, block);
+        for block in blocks {
+            let result = read.run(&guard.blocks, &block);
             bytes += read.size_in_memory(&result);
+            if let Ok(None) = result {
+                absent.push(block);
+            }
             results.push(result);
             if bytes >= MAX_BYTES / MAX_JOBS {
                 break;
             }
         }
+        learn_blocks_beside(guard, absent);
         Ok(results)
     })
     .await

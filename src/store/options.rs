@@ -30,6 +30,7 @@ pub struct Options {
     pub(super) kubo_lock: bool,
     pub(crate) file_mode: u32,
     pub(crate) existing_block: ExistingBlock,
+    max_filter_memory: usize,
 }
 
 /// Which acknowledged writes survive a power cut. If only the process dies, by a panic, `kill -9` or the OOM
@@ -111,6 +112,7 @@ impl Options {
             kubo_lock: false,
             file_mode: 0o600,
             existing_block: ExistingBlock::default(),
+            max_filter_memory: 64 << 20,
         }
     }
 
@@ -176,6 +178,31 @@ impl Options {
     pub fn existing_block(mut self, policy: ExistingBlock) -> Self {
         self.existing_block = policy;
         self
+    }
+
+    /// Sets how much memory, in bytes, a writer may use to know which blocks are absent. The default is 64 MiB,
+    /// which is enough for some 30 million blocks; 0 turns this off.
+    ///
+    /// The first read that doesn't find its block lists the shard directory in the background. From then on most
+    /// reads of absent blocks in that directory need neither the disk nor another thread. It takes 1.75 bytes per
+    /// block, and about 300 bytes per shard directory. Beyond the limit, shard directories that are rarely asked
+    /// for are looked up on disk.
+    ///
+    /// A block that another program adds to a listed shard directory, without regard to the store's lock, may be
+    /// reported as absent until the store is opened again. Turn this off where that can happen. A store that is
+    /// opened [read-only](Options::read_only) always asks the file system.
+    pub fn max_filter_memory(mut self, bytes: usize) -> Self {
+        self.max_filter_memory = bytes;
+        self
+    }
+
+    /// Returns the memory for the presence filter: without the writer's lock, nothing is certainly absent.
+    pub(super) fn filter_memory(&self) -> usize {
+        if self.read_only {
+            0
+        } else {
+            self.max_filter_memory
+        }
     }
 
     /// Returns whether a durable put may leave a block that it finds unchanged. Such a block must already be

@@ -4,13 +4,14 @@ use bytes::Bytes;
 
 use super::blocks::{Blocks, CachedBlocks, Lookup};
 use super::flatfs::FlatFs;
+use super::shared::StoreGuard;
 use crate::blocking;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
 use crate::format::BlockKey;
 use crate::key::Key;
-use crate::observe::{self, Operation, ReadSource};
+use crate::observe::{self, Operation, ReadSource, target};
 
 impl FlatFs {
     /// Returns the block of `key`, or `None` if it is absent. A key that no block can have is absent.
@@ -65,18 +66,22 @@ impl FlatFs {
         let Ok(block) = BlockKey::new(key) else {
             return read.report_cached(key, None);
         };
-        let cached = self.store.blocks.cached();
-        if cached.is_available() {
-            // Without this, a task whose reads are all cached would never yield to other tasks.
-            tokio::task::consume_budget().await;
-            match (read.from_cache)(cached, &block) {
-                Lookup::Found(found) => return read.report_cached(key, Some(found)),
-                Lookup::Absent => return read.report_cached(key, None),
-                Lookup::Unknown => {}
-            }
+        // Without this, a task whose reads are all cached would never yield to other tasks.
+        tokio::task::consume_budget().await;
+        match read.from_memory(&self.store.blocks, &block) {
+            Lookup::Found(found) => return read.report_cached(key, Some(found)),
+            Lookup::Absent => return read.report_cached(key, None),
+            Lookup::Unknown => {}
         }
         let guard = self.store.begin_read().await?;
-        blocking::run(move || read.run(&guard.blocks, &block)).await
+        blocking::run(move || {
+            let result = read.run(&guard.blocks, &block);
+            if let Ok(None) = result {
+                learn_blocks_beside(guard, vec![block]);
+            }
+            result
+        })
+        .await
     }
 }
 
@@ -84,7 +89,7 @@ impl FlatFs {
 pub(super) struct BlockRead<T> {
     /// The name of the operation in logs and metrics.
     name: &'static str,
-    pub(super) from_cache: fn(&CachedBlocks, &BlockKey) -> Lookup<T>,
+    from_cache: fn(&CachedBlocks, &BlockKey) -> Lookup<T>,
     from_disk: fn(&Blocks, &BlockKey) -> Result<Option<T>>,
     /// Returns how many bytes of memory a value takes.
     value_size: fn(&T) -> usize,
@@ -111,6 +116,14 @@ impl BlockRead<u64> {
 }
 
 impl<T> BlockRead<T> {
+    /// Looks the block up without blocking.
+    pub(super) fn from_memory(&self, blocks: &Blocks, block: &BlockKey) -> Lookup<T> {
+        if blocks.is_known_absent(block) {
+            return Lookup::Absent;
+        }
+        (self.from_cache)(blocks.cached(), block)
+    }
+
     /// Reports and returns the result of a cached read.
     pub(super) fn report_cached(&self, key: &Key, found: Option<T>) -> Result<Option<T>> {
         let result = Ok(found);
@@ -136,6 +149,30 @@ impl<T> BlockRead<T> {
             Ok(Some(value)) => (self.value_size)(value),
             _ => 0,
         }
+    }
+}
+
+/// Lists the shard directories of absent blocks in the background, so that memory knows the other absent blocks
+/// there. The reads that found these blocks absent do not wait for it.
+pub(super) fn learn_blocks_beside(guard: StoreGuard, mut absent: Vec<BlockKey>) {
+    absent.retain(|block| guard.blocks.is_listing_due(block));
+    if absent.is_empty() {
+        return;
+    }
+    let list = move || {
+        for block in &absent {
+            let stop = || guard.lifecycle.is_closed();
+            if let Err(error) = guard.blocks.learn_blocks_beside(block, stop) {
+                let key = block.key();
+                tracing::debug!(target: target::READ, %key, %error, "cannot list the shard directory of an absent block");
+            }
+        }
+    };
+    // Tests on the fault disk count its steps, so they always come in the same order.
+    if cfg!(test) {
+        list();
+    } else {
+        blocking::detach(list);
     }
 }
 

@@ -10,8 +10,45 @@ use super::cached::Lookup;
 use crate::disk::{Kind, Stat, if_there};
 use crate::error::{Error, Result};
 use crate::format::BlockKey;
+use crate::walk::ShardDir;
 
 impl Blocks {
+    /// Returns whether memory knows that the block is absent. It does not block.
+    pub(crate) fn is_known_absent(&self, block: &BlockKey) -> bool {
+        self.presence.excludes(&self.layout.shard_of(block), block)
+    }
+
+    /// Returns whether to [learn](Self::learn_blocks_beside) what is in the shard of an absent block.
+    pub(crate) fn is_listing_due(&self, absent: &BlockKey) -> bool {
+        self.presence.is_fill_due(&self.layout.shard_of(absent))
+    }
+
+    /// Lists the shard directory of an absent block, so that memory knows the other absent blocks there. Stops if
+    /// `stop` returns `true`.
+    pub(crate) fn learn_blocks_beside(
+        &self,
+        absent: &BlockKey,
+        stop: impl Fn() -> bool,
+    ) -> Result<()> {
+        let shard = self.layout.shard_of(absent);
+        let Some(mut fill) = self.presence.begin_fill(&shard) else {
+            return Ok(());
+        };
+        if let Some(mut dir) = ShardDir::open(&*self.disk, self.layout.root(), &shard)? {
+            while let Some(entry) = dir.next_entry()? {
+                if stop() {
+                    return Ok(());
+                }
+                // Whatever its kind is: a directory with the name of a block is an error of every read.
+                if let Some(block) = BlockKey::of_file(entry.name()) {
+                    fill.add(&block);
+                }
+            }
+        }
+        fill.finish();
+        Ok(())
+    }
+
     /// Reads the block, or returns `None` if it doesn't exist.
     pub(crate) fn read(&self, block: &BlockKey) -> Result<Option<Bytes>> {
         if !self.shards.exists(&self.layout.shard_of(block))? {

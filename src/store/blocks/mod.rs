@@ -4,6 +4,7 @@
 mod cached;
 mod flusher;
 mod lookup;
+mod presence;
 mod publish;
 mod shard_dirs;
 mod temp_files;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 pub(crate) use self::cached::{CachedBlocks, Lookup};
 pub(crate) use self::flusher::{FlushTarget, Flusher, MAX_SINGLE_FLUSHES, PARALLEL_FLUSHES};
+use self::presence::PresenceFilter;
 pub(crate) use self::publish::NewBlock;
 use self::shard_dirs::ShardDirs;
 use self::temp_files::TempFiles;
@@ -33,6 +35,7 @@ use crate::format::Layout;
 pub(crate) struct Blocks {
     disk: Arc<dyn Disk>,
     cached: CachedBlocks,
+    presence: PresenceFilter,
     layout: Layout,
     usage: Arc<UsageTracker>,
     shards: ShardDirs,
@@ -65,6 +68,7 @@ impl Blocks {
         Ok(Blocks {
             unflushed: UnflushedWrites::new(is_lazy && !disk.syncs_all_at_once()),
             cached: CachedBlocks::new(&disk, &layout, options.read_only)?,
+            presence: PresenceFilter::new(options.filter_memory()),
             shards: ShardDirs::new(Arc::clone(&disk), layout.clone(), Arc::clone(&usage)),
             temp_files: TempFiles::new(Arc::clone(&disk), layout.clone(), options.file_mode),
             flusher: Flusher::new(Arc::clone(&disk), layout.root().to_owned()),

@@ -134,6 +134,7 @@ impl Blocks {
     /// created if it doesn't exist.
     fn change(&self, block: &BlockKey, step: impl Fn() -> Result<Change>) -> Result<()> {
         let shard = self.layout.shard_of(block);
+        let _publishing = self.presence.publishing(&shard, block);
         let changed = self
             .shards
             .with_dir(&shard, || self.usage.track(&shard, block, &step));

@@ -20,6 +20,7 @@ mod inspect;
 mod io_errors;
 mod model;
 mod moving;
+mod presence_filter;
 mod random_sessions;
 mod recovery;
 #[cfg(feature = "verify")]

@@ -11,6 +11,7 @@ use super::calls::{BatchWrite, StoreCall};
 use super::crashes::CrashCounts;
 use super::inspect::{blocks, exact_usage, true_usage};
 use super::setup::{StoreSetup, all_setups};
+use crate::key::Key;
 use crate::memory::MemoryDatastore;
 use crate::store::{Durability, FlatFs, Purpose};
 use crate::testing::fault_disk::{DataLoss, FaultDisk};
@@ -106,7 +107,13 @@ impl RandomSession {
                 self.counts.survived(*loss);
             }
         }
-        assert_eq!(blocks(&self.store).await, blocks(&self.model).await);
+        let expected = blocks(&self.model).await;
+        assert_eq!(blocks(&self.store).await, expected);
+        // The store remembers which keys were absent.
+        for key in KEYS {
+            let found = self.store.get(&Key::new(key)).await.unwrap();
+            assert_eq!(found.as_ref(), expected.get(key), "{key}");
+        }
     }
 
     async fn crash(&mut self, write: &StoreCall, steps: u64, loss: DataLoss) {

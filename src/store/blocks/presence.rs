@@ -1,0 +1,435 @@
+//! [`PresenceFilter`]: which blocks are absent, as far as memory knows, so that a read of such a block needs
+//! neither the disk nor another thread.
+//!
+//! The writer's lock makes this process the only one that adds blocks. So after a listing of a shard directory,
+//! the names that were listed and those that were published since are all that the directory can have. A
+//! Bloom filter keeps them: what it does not contain is absent, and for the rest the disk is asked. It never
+//! forgets a name, so a deleted block is looked up on disk, too.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::mem;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use fastbloom::BloomFilter;
+
+use crate::format::BlockKey;
+use crate::observe;
+use crate::sync::{lock, read, write};
+
+/// Bits for each block when a filter is made: about one absent key in 800 is then looked up on disk, and one in
+/// 150 when the filter has no more room.
+const BITS_PER_BLOCK: usize = 14;
+/// Blocks for which a filter has room beyond those that were listed; a quarter of these is added.
+const MIN_ROOM: usize = 64;
+/// What a shard takes besides its filter, about: its entry in the map and its name.
+const SHARD_OVERHEAD: usize = 200;
+/// The maximum number of shards with an entry, for stores that have a directory for each block.
+const MAX_SHARDS: usize = 1 << 16;
+/// The maximum number of shards that are listed at a time. The listings compete with reads for the disk.
+const MAX_FILLS: usize = 2;
+
+/// The blocks that may be in the shards that were asked for an absent block.
+pub(crate) struct PresenceFilter {
+    /// 0 turns the filter off.
+    max_bytes: usize,
+    hasher: RandomState,
+    shards: RwLock<HashMap<Box<str>, Arc<ShardFilter>>>,
+    /// The hashes of the blocks that are being published. Locked before the contents of a shard.
+    publishing: Mutex<Vec<u64>>,
+    bytes: AtomicUsize,
+    fills: AtomicUsize,
+}
+
+struct ShardFilter {
+    /// How often a read asked for a block of the shard.
+    asked: AtomicU32,
+    contents: RwLock<Contents>,
+}
+
+/// What is known about the blocks of a shard.
+#[derive(Default)]
+enum Contents {
+    #[default]
+    Unknown,
+    /// The directory is being listed. The listing may miss these blocks, which are published meanwhile.
+    Listing(Vec<u64>),
+    Known(KnownBlocks),
+}
+
+struct KnownBlocks {
+    filter: BloomFilter,
+    /// How many blocks can be added before too many reads go to the disk in vain.
+    room: usize,
+}
+
+impl PresenceFilter {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        PresenceFilter {
+            max_bytes,
+            hasher: RandomState::new(),
+            shards: RwLock::default(),
+            publishing: Mutex::default(),
+            bytes: AtomicUsize::new(0),
+            fills: AtomicUsize::new(0),
+        }
+    }
+
+    /// Returns whether the block is certainly absent. It does not block.
+    pub(super) fn excludes(&self, shard: &str, block: &BlockKey) -> bool {
+        if self.max_bytes == 0 {
+            return false;
+        }
+        let shards = read(&self.shards);
+        let Some(shard) = shards.get(shard) else {
+            return false;
+        };
+        shard.asked.fetch_add(1, Ordering::Relaxed);
+        match &*read(&shard.contents) {
+            Contents::Known(known) => !known.filter.contains_hash(self.hash(block)),
+            Contents::Unknown | Contents::Listing(_) => false,
+        }
+    }
+
+    /// Adds a block that is about to be published. The guard must be held until it has its name, or the publish
+    /// has failed.
+    pub(super) fn publishing(&self, shard: &str, block: &BlockKey) -> Publishing<'_> {
+        if self.max_bytes == 0 {
+            return Publishing { entry: None };
+        }
+        let hash = self.hash(block);
+        // A listing that begins after this takes the block from the list, since it may not see its name yet. One
+        // that began before gets it here.
+        let mut publishing = lock(&self.publishing);
+        publishing.push(hash);
+        if let Some(shard) = read(&self.shards).get(shard) {
+            self.add(&mut write(&shard.contents), hash);
+        }
+        Publishing {
+            entry: Some((self, hash)),
+        }
+    }
+
+    fn add(&self, contents: &mut Contents, hash: u64) {
+        match contents {
+            Contents::Unknown => {}
+            Contents::Listing(added) => added.push(hash),
+            Contents::Known(known) => {
+                let is_new = !known.filter.insert_hash(hash);
+                known.room = known.room.saturating_sub(usize::from(is_new));
+                if known.room == 0 {
+                    // The next read of an absent block lists the directory again.
+                    self.forget(contents);
+                }
+            }
+        }
+    }
+
+    /// Returns whether [`begin_fill`](Self::begin_fill) would list the shard.
+    pub(crate) fn is_fill_due(&self, shard: &str) -> bool {
+        if self.max_bytes == 0 {
+            return false;
+        }
+        let shards = read(&self.shards);
+        match shards.get(shard) {
+            None => shards.len() < MAX_SHARDS,
+            Some(shard) => {
+                matches!(&*read(&shard.contents), Contents::Unknown)
+                    // To look for a shard that is asked for less takes time.
+                    && (self.has_memory() || shard.asked.load(Ordering::Relaxed).is_power_of_two())
+            }
+        }
+    }
+
+    /// Begins to fill the filter of a shard, before its directory is listed. Returns `None` if it is filled or
+    /// being filled, or if no memory is left and every other shard is asked for as often.
+    pub(super) fn begin_fill(&self, shard: &str) -> Option<Fill<'_>> {
+        if !self.is_fill_due(shard) {
+            return None;
+        }
+        let mut shards = write(&self.shards);
+        let shard = Arc::clone(shards.entry(shard.into()).or_insert_with(|| {
+            Arc::new(ShardFilter {
+                asked: AtomicU32::new(0),
+                contents: RwLock::default(),
+            })
+        }));
+        drop(shards);
+        if !self.has_memory() && !self.evict_below(shard.asked.load(Ordering::Relaxed)) {
+            return None;
+        }
+        if self.fills.fetch_add(1, Ordering::Relaxed) >= MAX_FILLS {
+            self.fills.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let publishing = lock(&self.publishing);
+        let mut contents = write(&shard.contents);
+        if !matches!(*contents, Contents::Unknown) {
+            self.fills.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        *contents = Contents::Listing(publishing.clone());
+        drop(contents);
+        Some(Fill {
+            filter: self,
+            shard,
+            listed: Vec::new(),
+        })
+    }
+
+    fn has_memory(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) < self.max_bytes
+    }
+
+    /// Forgets the shard that is asked for least, if that is less than half of `asked`: otherwise two shards could
+    /// take turns, with a listing for each read.
+    fn evict_below(&self, asked: u32) -> bool {
+        let shards = read(&self.shards);
+        let known = shards
+            .values()
+            .filter(|shard| matches!(&*read(&shard.contents), Contents::Known(_)));
+        let least = known.min_by_key(|shard| shard.asked.load(Ordering::Relaxed));
+        match least {
+            Some(shard) if shard.asked.load(Ordering::Relaxed) < asked / 2 => {
+                self.forget(&mut write(&shard.contents));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn forget(&self, contents: &mut Contents) {
+        if let Contents::Known(known) = mem::take(contents) {
+            self.bytes.fetch_sub(known.bytes(), Ordering::Relaxed);
+            observe::presence_filter_shrank(known.bytes());
+        }
+    }
+
+    fn hash(&self, block: &BlockKey) -> u64 {
+        self.hasher.hash_one(block.name())
+    }
+
+    /// The size of the filters in bytes.
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for PresenceFilter {
+    fn drop(&mut self) {
+        observe::presence_filter_shrank(*self.bytes.get_mut());
+    }
+}
+
+impl fmt::Debug for PresenceFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PresenceFilter")
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KnownBlocks {
+    fn new(hashes: &[u64]) -> Self {
+        let bits = BITS_PER_BLOCK * (hashes.len() + MIN_ROOM);
+        let room = MIN_ROOM + hashes.len() / 4;
+        let mut filter = BloomFilter::with_num_bits(bits).expected_items(hashes.len() + room);
+        for hash in hashes {
+            filter.insert_hash(*hash);
+        }
+        KnownBlocks { filter, room }
+    }
+
+    fn bytes(&self) -> usize {
+        self.filter.num_bits() / 8 + SHARD_OVERHEAD
+    }
+}
+
+/// A block that is being published.
+#[must_use = "the block is taken for published when this is dropped"]
+pub(super) struct Publishing<'a> {
+    entry: Option<(&'a PresenceFilter, u64)>,
+}
+
+impl Drop for Publishing<'_> {
+    fn drop(&mut self) {
+        if let Some((filter, hash)) = self.entry {
+            let mut publishing = lock(&filter.publishing);
+            if let Some(index) = publishing.iter().position(|other| *other == hash) {
+                publishing.swap_remove(index);
+            }
+        }
+    }
+}
+
+/// The filter of a shard that is being filled. If this is dropped before the end, nothing is known about the
+/// shard.
+#[must_use = "the filter of a shard is filled by finish"]
+pub(super) struct Fill<'a> {
+    filter: &'a PresenceFilter,
+    shard: Arc<ShardFilter>,
+    listed: Vec<u64>,
+}
+
+impl Fill<'_> {
+    /// Adds a block that was listed.
+    pub(super) fn add(&mut self, block: &BlockKey) {
+        self.listed.push(self.filter.hash(block));
+    }
+
+    /// Puts the filter into use, after the whole directory was listed.
+    pub(super) fn finish(mut self) {
+        let mut contents = write(&self.shard.contents);
+        if let Contents::Listing(published) = mem::take(&mut *contents) {
+            self.listed.extend(published);
+            let known = KnownBlocks::new(&self.listed);
+            let bytes = known.bytes();
+            self.filter.bytes.fetch_add(bytes, Ordering::Relaxed);
+            observe::presence_filter_grew(bytes);
+            *contents = Contents::Known(known);
+        }
+    }
+}
+
+impl Drop for Fill<'_> {
+    fn drop(&mut self) {
+        self.filter.fills.fetch_sub(1, Ordering::Relaxed);
+        let mut contents = write(&self.shard.contents);
+        if matches!(*contents, Contents::Listing(_)) {
+            *contents = Contents::Unknown;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Key;
+
+    fn block(name: impl Into<String>) -> BlockKey {
+        BlockKey::new(&Key::new(name.into())).unwrap()
+    }
+
+    fn blocks(range: std::ops::Range<usize>) -> impl Iterator<Item = BlockKey> {
+        range.map(|number| block(format!("CIQ{number}")))
+    }
+
+    /// Fills the shard with these blocks. Returns `false` if that is not due.
+    fn fill(filter: &PresenceFilter, shard: &str, found: impl Iterator<Item = BlockKey>) -> bool {
+        let Some(mut fill) = filter.begin_fill(shard) else {
+            return false;
+        };
+        found.for_each(|block| fill.add(&block));
+        fill.finish();
+        true
+    }
+
+    /// Returns how many of these blocks the filter excludes.
+    fn excluded(filter: &PresenceFilter, shard: &str, range: std::ops::Range<usize>) -> usize {
+        blocks(range)
+            .filter(|block| filter.excludes(shard, block))
+            .count()
+    }
+
+    #[test]
+    fn a_shard_that_was_not_listed_excludes_nothing() {
+        let filter = PresenceFilter::new(1 << 20);
+        assert!(!filter.excludes("AB", &block("X")));
+        assert!(filter.is_fill_due("AB"));
+    }
+
+    #[test]
+    fn a_listed_shard_excludes_what_was_neither_listed_nor_published() {
+        let filter = PresenceFilter::new(1 << 20);
+        assert!(fill(&filter, "AB", blocks(0..1000)));
+        assert_eq!(excluded(&filter, "AB", 0..1000), 0);
+        let absent = excluded(&filter, "AB", 1000..11_000);
+        assert!(absent > 9_950, "{absent}");
+        assert!(!filter.is_fill_due("AB"));
+        drop(filter.publishing("AB", &block("CIQ1000")));
+        assert!(!filter.excludes("AB", &block("CIQ1000")));
+    }
+
+    #[test]
+    fn a_block_that_is_published_around_a_listing_is_never_excluded() {
+        let filter = PresenceFilter::new(1 << 20);
+        let before = filter.publishing("AB", &block("BEFORE"));
+        let fill = filter.begin_fill("AB").unwrap();
+        drop(filter.publishing("AB", &block("DURING")));
+        let across = filter.publishing("AB", &block("ACROSS"));
+        fill.finish();
+        drop((before, across));
+        for name in ["BEFORE", "DURING", "ACROSS"] {
+            assert!(!filter.excludes("AB", &block(name)), "{name}");
+        }
+        assert!(filter.excludes("AB", &block("NONE")));
+        assert!(lock(&filter.publishing).is_empty());
+    }
+
+    #[test]
+    fn a_fill_that_fails_leaves_the_shard_unknown() {
+        let filter = PresenceFilter::new(1 << 20);
+        drop(filter.begin_fill("AB").unwrap());
+        assert!(!filter.excludes("AB", &block("X")));
+        assert!(fill(&filter, "AB", blocks(0..1)));
+    }
+
+    #[test]
+    fn one_shard_is_listed_once_at_a_time_and_few_are_listed_together() {
+        let filter = PresenceFilter::new(1 << 20);
+        let first = filter.begin_fill("A").unwrap();
+        assert!(filter.begin_fill("A").is_none());
+        let second = filter.begin_fill("B").unwrap();
+        assert!(filter.begin_fill("C").is_none());
+        drop((first, second));
+        assert!(filter.begin_fill("C").is_some());
+    }
+
+    #[test]
+    fn a_shard_that_has_grown_is_listed_again() {
+        let filter = PresenceFilter::new(1 << 20);
+        fill(&filter, "AB", blocks(0..100));
+        blocks(100..200).for_each(|block| drop(filter.publishing("AB", &block)));
+        assert!(!filter.excludes("AB", &block("NONE")));
+        assert_eq!(filter.bytes(), 0);
+        assert!(fill(&filter, "AB", blocks(0..200)));
+    }
+
+    #[test]
+    fn a_million_blocks_take_less_than_two_mebibytes() {
+        let filter = PresenceFilter::new(64 << 20);
+        for shard in 0..1024 {
+            let listed = blocks(shard * 977..(shard + 1) * 977);
+            fill(&filter, &format!("{shard:04}"), listed);
+        }
+        assert!(filter.bytes() <= 2 << 20, "{}", filter.bytes());
+    }
+
+    #[test]
+    fn beyond_the_limit_the_shard_that_is_asked_for_least_is_forgotten() {
+        let filter = PresenceFilter::new(1000);
+        fill(&filter, "A", blocks(0..100));
+        fill(&filter, "B", blocks(0..100));
+        fill(&filter, "C", blocks(0..100));
+        assert_eq!(excluded(&filter, "A", 1000..1100), 100);
+        assert!(!fill(&filter, "D", blocks(0..100)), "nobody asked for D");
+        for _ in 0..4 {
+            filter.excludes("D", &block("X"));
+        }
+        assert!(fill(&filter, "D", blocks(0..100)));
+        assert!(filter.bytes() < 2000);
+        assert!(filter.excludes("A", &block("X")) && filter.excludes("D", &block("X")));
+        assert!(!filter.excludes("B", &block("X")) || !filter.excludes("C", &block("X")));
+    }
+
+    #[test]
+    fn without_memory_the_filter_is_off() {
+        let filter = PresenceFilter::new(0);
+        assert!(!filter.is_fill_due("AB") && filter.begin_fill("AB").is_none());
+        drop(filter.publishing("AB", &block("X")));
+        assert!(!filter.excludes("AB", &block("Y")));
+    }
+}
