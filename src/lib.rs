@@ -58,13 +58,15 @@
 //! - **Nothing blocks a runtime worker, and dropping a future leaves nothing half done.**
 //! - **Memory does not grow with the store.** Exceptions: queries that sort; concurrent queries beyond a
 //!   sixteenth of [`max_open_files`](Options::max_open_files), each of which keeps the names in the directory
-//!   that it reads; and, while the disk usage is counted, the names of all shard directories and about twenty
+//!   that it reads; up to [`max_filter_memory`](Options::max_filter_memory), by default 64 MiB, to know which
+//!   blocks are absent; and, while the disk usage is counted, the names of all shard directories and about twenty
 //!   bytes for each block of one of them.
 //!
 //! # What things cost
 //!
-//! - On Linux and local file systems, a read of a cached block needs no other thread. Other reads take a thread
-//!   of tokio's blocking pool.
+//! - On Linux and local file systems, a read of a cached block needs no other thread. On every system, nor does a
+//!   read of an absent block, after the first one in its shard directory. Other reads take a thread of tokio's
+//!   blocking pool.
 //! - A durable write waits for flushes of the disk. Concurrent durable writes share them, so write from many
 //!   tasks, or write many blocks in one batch: a commit needs a few flushes, whatever the number of blocks.
 //! - [`ExistingBlock::Keep`] does not write blocks that already exist.

@@ -95,6 +95,10 @@ impl Floor {
         fs::read(self.path(name)).expect("a read")
     }
 
+    pub(crate) fn get_absent(&self, name: &str) -> bool {
+        fs::read(self.path(name)).is_err()
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         fs::metadata(self.path(name)).is_ok()
     }

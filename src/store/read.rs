@@ -68,7 +68,7 @@ impl FlatFs {
         };
         // Without this, a task whose reads are all cached would never yield to other tasks.
         tokio::task::consume_budget().await;
-        match read.from_memory(&self.store.blocks, &block) {
+        match read.in_memory(&self.store.blocks, &block) {
             Lookup::Found(found) => return read.report_cached(key, Some(found)),
             Lookup::Absent => return read.report_cached(key, None),
             Lookup::Unknown => {}
@@ -117,7 +117,7 @@ impl BlockRead<u64> {
 
 impl<T> BlockRead<T> {
     /// Looks the block up without blocking.
-    pub(super) fn from_memory(&self, blocks: &Blocks, block: &BlockKey) -> Lookup<T> {
+    pub(super) fn in_memory(&self, blocks: &Blocks, block: &BlockKey) -> Lookup<T> {
         if blocks.is_known_absent(block) {
             return Lookup::Absent;
         }

@@ -12,6 +12,7 @@ cargo bench --bench compare -- [OPTIONS]
   --quick           use smaller stores and fewer rounds; takes less than a minute
   --only TEXT       run only workloads with TEXT in their name; may be repeated
   --rounds N        run each contender N times, alternately; the table shows medians
+  --busy            keep all processors busy meanwhile
   --peers           measure other stores too; only in the program of benches/peers
   --svg FILE        also draw the figures
   --markdown        print a Markdown table
@@ -28,6 +29,7 @@ pub(super) struct Args {
     pub(super) dir: PathBuf,
     pub(super) quick: bool,
     pub(super) rounds: Option<usize>,
+    pub(super) busy: bool,
     pub(super) peers: bool,
     pub(super) svg: Option<PathBuf>,
     pub(super) format: Format,
@@ -62,6 +64,7 @@ pub(super) fn parse(args: impl Iterator<Item = String>) -> Result<Command, Strin
         dir: std::env::var_os("BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from),
         quick: false,
         rounds: None,
+        busy: false,
         peers: false,
         svg: None,
         format: Format::Text,
@@ -79,6 +82,7 @@ pub(super) fn parse(args: impl Iterator<Item = String>) -> Result<Command, Strin
                 let rounds = value()?.parse().ok().filter(|&rounds| rounds > 0);
                 parsed.rounds = Some(rounds.ok_or("--rounds takes a number above 0")?);
             }
+            "--busy" => parsed.busy = true,
             "--peers" => parsed.peers = true,
             "--svg" => parsed.svg = Some(value()?.into()),
             "--markdown" => parsed.format = Format::Markdown,

@@ -155,6 +155,7 @@ pub(super) enum Operation {
     Size,
     Has,
     HasAbsent,
+    GetAbsent,
     Put,
     Delete,
 }
@@ -227,6 +228,7 @@ async fn one(store: &impl Contender, blocks: &Blocks, operation: Operation, inde
         Operation::Size => assert_eq!(store.size(key).await, Some(blocks.size() as u64)),
         Operation::Has => assert!(store.has(key).await),
         Operation::HasAbsent => assert!(!store.has(key).await),
+        Operation::GetAbsent => assert_eq!(store.get(key).await, None),
         Operation::Put => store.put(key, blocks.value(index)).await,
         Operation::Delete => store.delete(key).await,
     }

@@ -17,6 +17,7 @@ pub(super) struct Environment {
     pub(super) current: Runtime,
     pub(super) peers: &'static [PeerKind],
     pub(super) quick: bool,
+    pub(super) busy: bool,
     rounds: Option<usize>,
     dir: TempDir,
 }
@@ -26,10 +27,15 @@ impl Environment {
         let mut multi = Builder::new_multi_thread();
         let mut current = Builder::new_current_thread();
         Environment {
-            multi: multi.worker_threads(2).build().expect("a runtime"),
+            multi: multi
+                .worker_threads(2)
+                .enable_time()
+                .build()
+                .expect("a runtime"),
             current: current.build().expect("a runtime"),
             peers,
             quick: args.quick,
+            busy: args.busy,
             rounds: args.rounds,
             dir: tempfile::tempdir_in(&args.dir).expect("a directory to work in"),
         }

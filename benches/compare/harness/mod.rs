@@ -1,12 +1,14 @@
 //! The benchmark program: parses the command line, runs the workloads in sequence, and prints the table.
 
 mod args;
+mod busy;
 mod comparison;
 pub(crate) mod contender;
 mod context;
 mod environment;
 mod fs_journal;
 mod peak_memory;
+mod plain_files;
 mod row;
 mod stores;
 mod svg;
@@ -17,6 +19,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use self::args::{Args, Command};
+use self::busy::BusyProcessors;
 use self::contender::PeerKind;
 use self::context::Context;
 use self::environment::Environment;
@@ -56,6 +59,7 @@ fn measure(args: &Args, peers: &'static [PeerKind]) {
     let workloads: Vec<&Workload> = WORKLOADS.iter().filter(wanted).collect();
     let titles = workloads.iter().map(|workload| workload.title);
     let table = Table::new(args.format, titles, peers);
+    let _busy = args.busy.then(BusyProcessors::start);
     let context = Context::new(Environment::new(args, peers));
     table.begin(&context.env);
     let mut rows: Vec<Row> = Vec::new();

@@ -40,6 +40,9 @@ impl Table {
         }
         let kind = env.pick("full", "quick");
         let rounds = env.rounds();
+        if env.busy {
+            println!("All processors are busy with something else.");
+        }
         println!(
             "{kind} run, medians of {rounds} rounds, in {}\n",
             env.dir().display()

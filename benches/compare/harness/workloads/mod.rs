@@ -2,9 +2,11 @@
 
 mod durable;
 mod growth;
+mod lateness;
 #[cfg(feature = "verify")]
 mod maintenance;
 mod memory;
+mod mixed;
 mod reads;
 mod relocate;
 mod scans;
@@ -35,6 +37,10 @@ pub(super) const WORKLOADS: &[Workload] = &[
     workload("get_size", reads::get_size),
     workload("has, absent", reads::has_absent),
     workload("has, absent, current-thread", reads::has_absent_current),
+    workload("has, absent, never asked for", reads::has_never_asked),
+    workload("get, absent, never asked for", reads::get_never_asked),
+    workload("has, present, not in a cache", reads::has_forgotten),
+    workload("get, not in a cache", reads::get_forgotten),
     workload("put, one after another", writes::put),
     workload(
         "put, one after another, current-thread",
@@ -42,7 +48,20 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ),
     workload("put, 16 at a time", writes::put_at_once),
     workload("put of a block already there, keep", writes::put_existing),
+    workload("put over an equal block", writes::put_over),
+    workload("put 256 KiB, one after another", writes::put_large),
+    workload("put 256 KiB, 16 at a time", writes::put_large_at_once),
+    workload("delete, one after another", writes::delete_one),
     workload("delete, 16 at a time", writes::delete),
+    workload("mixed load, 16 tasks", mixed::mixed),
+    workload(
+        "lateness of a timer beside 4 KiB puts",
+        lateness::beside_small,
+    ),
+    workload(
+        "lateness of a timer beside 256 KiB puts",
+        lateness::beside_large,
+    ),
     workload("batch of 20,000 puts and commit", writes::batch),
     workload("batch of 2,000 × 256 KiB", writes::batch_large),
     workload("durable batch, 3,000 × 4 KiB", durable::batch),

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tokio::runtime::Runtime;
@@ -176,6 +177,93 @@ fn many(
     )]
 }
 
+pub(super) fn has_never_asked(context: &Context, title: &str) -> Vec<Row> {
+    never_asked(context, title, Operation::HasAbsent)
+}
+
+pub(super) fn get_never_asked(context: &Context, title: &str) -> Vec<Row> {
+    never_asked(context, title, Operation::GetAbsent)
+}
+
+/// Looks up absent blocks, each of them once, so that no cache of the kernel has its name.
+fn never_asked(context: &Context, title: &str, operation: Operation) -> Vec<Row> {
+    static NEXT: AtomicUsize = AtomicUsize::new(1 << 40);
+    let FilledStores {
+        floor,
+        ours,
+        peers,
+        blocks,
+        ..
+    } = context.filled();
+    let count = blocks.len();
+    let fresh = || {
+        let first = NEXT.fetch_add(count, Ordering::Relaxed);
+        Arc::new(Blocks::new(first..first + count, 0))
+    };
+    let access = Access::Each(operation, 1);
+    let runtime = &context.env.multi;
+    let mut comparison = Comparison::default();
+    comparison.add(FLOOR, || {
+        let blocks = fresh();
+        let begin = Instant::now();
+        read_all(floor, &blocks, operation);
+        begin.elapsed()
+    });
+    comparison.add(OURS, || time(runtime, ours, &fresh(), access));
+    for (name, peer) in peers {
+        comparison.add(name, || time(runtime, peer, &fresh(), access));
+    }
+    let times = comparison.run(context.env.rounds(), count);
+    vec![Row::of_comparison(title, Goal::Ratio(0.35), &times)]
+}
+
+pub(super) fn has_forgotten(context: &Context, title: &str) -> Vec<Row> {
+    forgotten(context, title, Operation::Has)
+}
+
+pub(super) fn get_forgotten(context: &Context, title: &str) -> Vec<Row> {
+    forgotten(context, title, Operation::Get)
+}
+
+/// Reads blocks that are not in the kernel's caches.
+fn forgotten(context: &Context, title: &str, operation: Operation) -> Vec<Row> {
+    // The figures show what such a read costs: a job on the blocking pool. There is no goal for it.
+    const GOAL: Goal = Goal::Ratio(f64::INFINITY);
+    if !empty_caches() {
+        return vec![Row::skipped(
+            title,
+            GOAL,
+            "emptying the kernel's caches needs root",
+        )];
+    }
+    let FilledStores {
+        floor,
+        ours,
+        blocks,
+        ..
+    } = context.filled();
+    let mut comparison = Comparison::default();
+    comparison.add(FLOOR, || {
+        empty_caches();
+        let begin = Instant::now();
+        read_all(floor, blocks, operation);
+        begin.elapsed()
+    });
+    comparison.add(OURS, || {
+        empty_caches();
+        time(&context.env.multi, ours, blocks, Access::Each(operation, 1))
+    });
+    let times = comparison.run(context.env.few_rounds(), blocks.len());
+    vec![Row::of_comparison(title, GOAL, &times)]
+}
+
+/// Empties the kernel's caches of names, inodes and file contents.
+fn empty_caches() -> bool {
+    // What is not written back yet can't be dropped.
+    rustix::fs::sync();
+    std::fs::write("/proc/sys/vm/drop_caches", "3").is_ok()
+}
+
 fn row(
     context: &Context,
     title: &str,
@@ -223,6 +311,7 @@ fn read_all(floor: &Floor, blocks: &Arc<Blocks>, operation: Operation) {
         match operation {
             Operation::Get => assert_eq!(black_box(floor.get(name)).len(), blocks.size()),
             Operation::HasAbsent => assert!(!floor.has(name)),
+            Operation::GetAbsent => assert!(floor.get_absent(name)),
             _ => assert!(floor.has(name)),
         }
     }

@@ -73,6 +73,42 @@ pub(super) fn put_existing(context: &Context, title: &str) -> Vec<Row> {
     workload.row(title, Goal::Ratio(0.25), put_all)
 }
 
+/// The store compares the blocks, which are equal, and writes nothing. The floor writes and renames.
+pub(super) fn put_over(context: &Context, title: &str) -> Vec<Row> {
+    let workload = WriteWorkload {
+        begins_full: true,
+        existing_block: ExistingBlock::Overwrite,
+        ..WriteWorkload::small(context, &context.env.multi, Access::Each(Operation::Put, 1))
+    };
+    workload.row(title, Goal::Ratio(1.6), put_all)
+}
+
+pub(super) fn put_large(context: &Context, title: &str) -> Vec<Row> {
+    let workload = WriteWorkload::large(context, Access::Each(Operation::Put, 1));
+    workload.row(title, Goal::Ratio(1.3), put_all)
+}
+
+pub(super) fn put_large_at_once(context: &Context, title: &str) -> Vec<Row> {
+    let workload = WriteWorkload::large(context, Access::Each(Operation::Put, 16));
+    workload.row(title, Goal::Ratio(1.1), |floor, blocks| {
+        floor.put_by(2, blocks);
+    })
+}
+
+pub(super) fn delete_one(context: &Context, title: &str) -> Vec<Row> {
+    let workload = WriteWorkload {
+        begins_full: true,
+        ..WriteWorkload::small(
+            context,
+            &context.env.multi,
+            Access::Each(Operation::Delete, 1),
+        )
+    };
+    workload.row(title, Goal::Ratio(4.0), |floor, blocks| {
+        blocks.names.iter().for_each(|name| floor.delete(name));
+    })
+}
+
 pub(super) fn delete(context: &Context, title: &str) -> Vec<Row> {
     let workload = WriteWorkload {
         begins_full: true,
@@ -82,8 +118,8 @@ pub(super) fn delete(context: &Context, title: &str) -> Vec<Row> {
             Access::Each(Operation::Delete, 16),
         )
     };
-    workload.row(title, Goal::Ratio(1.2), |floor, blocks| {
-        blocks.names.iter().for_each(|name| floor.delete(name));
+    workload.row(title, Goal::Ratio(1.8), |floor, blocks| {
+        blocks.by_threads(2, |name, _| floor.delete(name));
     })
 }
 
@@ -95,12 +131,7 @@ pub(super) fn batch(context: &Context, title: &str) -> Vec<Row> {
 }
 
 pub(super) fn batch_large(context: &Context, title: &str) -> Vec<Row> {
-    let count = context.env.pick(2_000, 200);
-    let workload = WriteWorkload {
-        blocks: Arc::new(Blocks::new(0..count, 256 * KIB)),
-        rounds: context.env.few_rounds(),
-        ..WriteWorkload::small(context, &context.env.multi, Access::Batch)
-    };
+    let workload = WriteWorkload::large(context, Access::Batch);
     workload.row(title, Goal::Ratio(1.2), |floor, blocks| {
         floor.batch_by(2, blocks);
     })
@@ -119,6 +150,8 @@ struct WriteWorkload<'a> {
     access: Access,
     /// Whether the stores have the blocks before the measurement.
     begins_full: bool,
+    /// What our store does with blocks that are there.
+    existing_block: ExistingBlock,
     rounds: usize,
 }
 
@@ -131,7 +164,18 @@ impl<'a> WriteWorkload<'a> {
             blocks: Arc::new(Blocks::new(0..context.env.block_count(), 4 * KIB)),
             access,
             begins_full: false,
+            existing_block: ExistingBlock::Keep,
             rounds: context.env.rounds(),
+        }
+    }
+
+    /// Returns a workload of 256 KiB blocks and empty stores.
+    fn large(context: &'a Context, access: Access) -> Self {
+        let count = context.env.pick(2_000, 200);
+        WriteWorkload {
+            blocks: Arc::new(Blocks::new(0..count, 256 * KIB)),
+            rounds: context.env.few_rounds(),
+            ..WriteWorkload::small(context, &context.env.multi, access)
         }
     }
 
@@ -139,9 +183,8 @@ impl<'a> WriteWorkload<'a> {
         let mut comparison = Comparison::default();
         comparison.add(FLOOR, || self.time_floor(&work));
         comparison.add(OURS, || {
-            let keep = self.is_put() && self.begins_full;
-            let options = match keep {
-                true => options().existing_block(ExistingBlock::Keep),
+            let options = match self.is_put() && self.begins_full {
+                true => options().existing_block(self.existing_block),
                 false => options(),
             };
             self.time_in_new(|dir| create(self.runtime, dir, options))
@@ -167,7 +210,7 @@ impl<'a> WriteWorkload<'a> {
     fn time_floor(&self, work: impl Fn(&Floor, &Blocks)) -> Duration {
         let dir = self.context.env.scratch();
         let floor = Floor::new(dir.path());
-        if self.begins_full && !self.is_put() {
+        if self.begins_full {
             put_all(&floor, &self.blocks);
         }
         let begin = Instant::now();
