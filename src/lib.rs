@@ -146,8 +146,8 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(not(unix))]
-compile_error!("ds-flatfs needs Unix: it relies on Unix renames and advisory locks");
+#[cfg(not(any(unix, windows)))]
+compile_error!("ds-flatfs needs a file system of Unix or Windows");
 
 #[cfg(feature = "blockstore")]
 pub mod blockstore;

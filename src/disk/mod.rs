@@ -9,22 +9,15 @@
 //! Errors are plain [`io::Error`]s. The caller knows which operation it was in, and adds that and the
 //! path.
 
-mod at;
-#[cfg(target_os = "linux")]
-mod cached;
-mod errno;
-#[cfg(target_os = "linux")]
-mod file_systems;
-#[cfg(target_os = "linux")]
-mod linux;
+mod contents;
 mod listing;
 mod os;
-#[path = "unix.rs"]
-mod platform;
 mod portable;
 mod publish;
-mod retry;
-mod sync_method;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::fmt;
 use std::io;
@@ -35,8 +28,13 @@ use bytes::Bytes;
 #[cfg(test)]
 pub(crate) use self::listing::DirEntry;
 pub(crate) use self::listing::{CurrentEntry, Listing};
-pub(crate) use self::os::{OsDisk, RecordLock, canonical, resolve};
+pub(crate) use self::os::{OsDisk, canonical, resolve};
+pub(crate) use self::platform::{RepoLock, open_file_limit};
 pub(crate) use self::publish::{Publish, clean_up, create_dir_if_absent, publish, remove_tree};
+#[cfg(unix)]
+use self::unix as platform;
+#[cfg(windows)]
+use self::windows as platform;
 use crate::error::Error;
 
 /// A file system, as the operations of a store see it.

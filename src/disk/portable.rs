@@ -3,18 +3,17 @@
 use std::io;
 use std::path::Path;
 
-use super::at::At;
 use super::{Disk, Kind};
 
 /// Moves a file to a name that must not exist. The check and the move are two steps, so the caller must keep
 /// other writers away from `to`.
-pub(super) fn rename_new(from: At<'_>, to: At<'_>) -> io::Result<()> {
-    match to.stat() {
+pub(super) fn rename_new(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
+    match disk.stat(to) {
         Ok(_) => {
-            from.stat()?;
+            disk.stat(from)?;
             Err(io::ErrorKind::AlreadyExists.into())
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => from.rename(to),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => disk.rename(from, to),
         Err(error) => Err(error),
     }
 }
@@ -51,25 +50,4 @@ pub(super) enum NotUnnamed {
     Refused,
     /// A temp file would fail as well.
     Failed(io::Error),
-}
-
-/// Stand-ins for what only Linux has.
-#[cfg(not(target_os = "linux"))]
-pub(super) mod fallback {
-    use std::fs::File;
-
-    use super::*;
-    use crate::disk::sync_method::SyncMethod;
-
-    pub(in crate::disk) fn sync_method(_: &File) -> io::Result<SyncMethod> {
-        Ok(SyncMethod::EachFile)
-    }
-
-    pub(in crate::disk) fn create_unnamed(_: At<'_>, _: &[u8], _: u32) -> Result<(), NotUnnamed> {
-        Err(NotUnnamed::Unsupported)
-    }
-
-    pub(in crate::disk) fn sync_file_system(_: &File) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
 }

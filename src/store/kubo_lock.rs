@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::blocking;
-use crate::disk::{Disk, Kind, OsDisk, RecordLock, canonical};
+use crate::disk::{Disk, Kind, OsDisk, RepoLock, canonical};
 use crate::error::{Error, Result};
 use crate::sync::lock;
 
@@ -14,7 +14,7 @@ const REPO_FILES: [&str; 3] = ["config", "datastore_spec", "version"];
 const REPO_LOCK: &str = "repo.lock";
 
 /// The repos whose lock this process holds. A second descriptor of a lock file would release the lock when
-/// it is closed: see [`RecordLock`].
+/// it is closed: see [`RepoLock`].
 static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// The lock of the kubo repo that a store belongs to.
@@ -38,7 +38,7 @@ static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 pub struct KuboLock {
     repo: PathBuf,
     /// `None` only while it is dropped.
-    lock: Option<RecordLock>,
+    lock: Option<RepoLock>,
 }
 
 impl KuboLock {
@@ -74,7 +74,7 @@ impl KuboLock {
             repo: repo.to_owned(),
             lock: None,
         };
-        match RecordLock::try_acquire(&path) {
+        match RepoLock::try_acquire(&path) {
             Ok(Some(lock)) => {
                 kubo_lock.lock = Some(lock);
                 Ok(Some(kubo_lock))

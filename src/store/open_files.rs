@@ -6,6 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::blocks::{MAX_SINGLE_FLUSHES, PARALLEL_FLUSHES};
 use super::options::MIN_OPEN_FILES;
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::observe;
 
@@ -66,7 +67,6 @@ impl OpenFiles {
 /// Returns a quarter of the number of files that the process may have open, within bounds.
 fn default_max() -> usize {
     const MAX: u64 = 256;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let files = limit.current.unwrap_or(u64::MAX) / 4;
+    let files = disk::open_file_limit() / 4;
     usize::try_from(files.min(MAX)).map_or(MIN_OPEN_FILES, |files| files.max(MIN_OPEN_FILES))
 }

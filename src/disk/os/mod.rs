@@ -4,11 +4,8 @@
     reason = "this is the implementation of `Disk`"
 )]
 
-mod contents;
-mod listing;
+mod copies;
 mod lock;
-mod record_lock;
-mod root;
 #[cfg(test)]
 mod tests;
 
@@ -20,13 +17,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
-pub(crate) use self::record_lock::RecordLock;
-use self::root::Root;
-use super::at::At;
-use super::errno::{is_final, is_out_of_files};
+use super::platform::{self, At, Root, is_final, is_out_of_files, read_once};
 use super::portable::NotUnnamed;
 use super::{
-    Disk, Listing, LockGuard, NotOpened, Stat, create_by_temp, if_there, platform, portable,
+    CachedReads, Disk, Listing, LockGuard, NotOpened, Stat, contents, create_by_temp, if_there,
+    portable,
 };
 
 /// The operating system's file systems.
@@ -114,7 +109,10 @@ impl Disk for OsDisk {
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        platform::rename_new(self.at(from), self.at(to))
+        match platform::rename_new(self.at(from), self.at(to)) {
+            Some(renamed) => renamed,
+            None => portable::rename_new(self, from, to),
+        }
     }
 
     fn link_new(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -131,7 +129,7 @@ impl Disk for OsDisk {
     }
 
     fn read(&self, file: &Path) -> io::Result<Bytes> {
-        contents::read(self.at(file).open_file()?)
+        contents::read(self.at(file).open_file()?, read_once)
     }
 
     fn read_at_most(&self, file: &Path, max_len: u64) -> io::Result<Bytes> {
@@ -139,11 +137,11 @@ impl Disk for OsDisk {
     }
 
     fn copy_new(&self, from: &Path, to: &Path) -> io::Result<u64> {
-        contents::copy_new(self.at(from), self.at(to))
+        copies::copy_new(self.at(from), self.at(to))
     }
 
     fn is_same(&self, one: &Path, other: &Path) -> io::Result<bool> {
-        contents::is_same(self.at(one), self.at(other))
+        copies::is_same(self.at(one), self.at(other))
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
@@ -156,15 +154,15 @@ impl Disk for OsDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Listing> {
-        listing::list::<listing::PlatformNames>(self.at(dir).open_dir()?)
+        platform::list(self.at(dir))
     }
 
     fn sync_file(&self, file: &Path) -> io::Result<()> {
-        self.sync_opened(file, || self.at(file).open_file())
+        self.sync_opened(file, || self.at(file).open_file_to_sync())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.sync_opened(dir, || self.at(dir).open_dir())
+        self.sync_opened(dir, || self.at(dir).open_dir_to_sync())
     }
 
     fn sync_all(&self, root: &Path) -> io::Result<()> {
@@ -204,11 +202,8 @@ impl Disk for OsDisk {
         Ok(Some(Box::new(lock)))
     }
 
-    #[cfg(target_os = "linux")]
-    fn cached_reads(&self, root: &Path) -> io::Result<Option<Box<dyn super::CachedReads>>> {
-        let root = self.at(root).open_dir()?;
-        let reads = super::cached::LinuxCachedReads::new(root)?;
-        Ok(reads.map(|reads| Box::new(reads) as _))
+    fn cached_reads(&self, root: &Path) -> io::Result<Option<Box<dyn CachedReads>>> {
+        platform::cached_reads(self.at(root))
     }
 }
 
@@ -217,21 +212,22 @@ impl Disk for OsDisk {
 /// File systems without hard links refuse them by many different errors, so only those are final that
 /// say why no name can be created at all. Every other error has the move tried, which fails by itself
 /// if it cannot be done either.
-fn link_or(
-    linked: rustix::io::Result<()>,
-    rename: impl FnOnce() -> io::Result<()>,
-) -> io::Result<()> {
+fn link_or(linked: io::Result<()>, rename: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     match linked {
         Ok(()) => Ok(()),
-        Err(error) if is_final(error) => Err(error.into()),
+        Err(error) if is_final(&error) => Err(error),
         Err(_) => rename(),
     }
+}
+
+fn canonicalize(path: &Path) -> io::Result<PathBuf> {
+    fs::canonicalize(path).map(platform::without_verbatim)
 }
 
 /// Resolves a path whose last component is a symbolic link; returns any other path as it is.
 pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
     match fs::symlink_metadata(&path) {
-        Ok(metadata) if metadata.is_symlink() => fs::canonicalize(path),
+        Ok(metadata) if metadata.is_symlink() => canonicalize(&path),
         _ => Ok(path),
     }
 }
@@ -239,9 +235,9 @@ pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
 /// Resolves all symbolic links in a path, whose last component need not exist. A path in a directory
 /// that does not exist is returned as it is.
 pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
-    match (fs::canonicalize(path), path.parent(), path.file_name()) {
+    match (canonicalize(path), path.parent(), path.file_name()) {
         (Err(error), Some(parent), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
-            let parent = if_there(fs::canonicalize(parent))?;
+            let parent = if_there(canonicalize(parent))?;
             Ok(parent.map_or_else(|| path.to_owned(), |parent| parent.join(name)))
         }
         (found, _, _) => found,

@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
 use rustix::fs::{Dir, FileType};
 
-use super::super::listing::{NameBuffer, PlatformNames, ReadNames, list};
+use super::unix::fifo;
 use super::*;
+use crate::disk::unix::listing::{NameBuffer, PlatformNames, ReadNames, list_with};
 use crate::disk::{Kind, Listing};
 
 type List = fn(File) -> io::Result<Listing>;
 
-const LISTS: [List; 2] = [list::<PlatformNames>, list::<Dir>];
+const LISTS: [List; 2] = [list_with::<PlatformNames>, list_with::<Dir>];
 
 fn listing(list: List, dir: &Path) -> Listing {
     list(At::cwd(dir).open_dir().unwrap()).unwrap()
@@ -124,7 +126,7 @@ fn a_type_that_is_not_listed_is_looked_up_and_a_removed_entry_is_left_out() {
     let dir = dir();
     file(&dir, "file");
     symlink("file", dir.path().join("link")).unwrap();
-    let listed = listing(list::<WithoutTypes>, dir.path()).map(|listed| listed.unwrap().kind);
+    let listed = listing(list_with::<WithoutTypes>, dir.path()).map(|listed| listed.unwrap().kind);
     let mut kinds: Vec<_> = listed.map(Kind::name).collect();
     kinds.sort_unstable();
     assert_eq!(kinds, ["file", "symbolic link"]);

@@ -9,7 +9,7 @@ use crate::observe::{self, target};
 
 /// Opens something. While no file descriptor is free it waits and tries again, after 2, 4, 8… ms, about
 /// two seconds in all.
-pub(super) fn retry_while_out_of_descriptors<T>(
+pub(in crate::disk) fn retry_while_out_of_descriptors<T>(
     mut open: impl FnMut() -> io::Result<T>,
 ) -> io::Result<T> {
     const MAX_RETRIES: u32 = 10;

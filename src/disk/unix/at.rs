@@ -9,18 +9,22 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode};
 use rustix::io::retry_on_intr;
 
 use super::retry::retry_while_out_of_descriptors;
-use super::{Kind, Stat};
+use crate::disk::{Kind, Stat};
+
+/// flock(2) works on a descriptor that is open for reading, so any user who may read the file could keep the
+/// writer out.
+pub(super) const LOCK_MODE: u32 = 0o600;
 
 /// A path, and the directory that it is resolved against.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct At<'a> {
-    pub(super) dir: BorrowedFd<'a>,
-    pub(super) path: &'a Path,
+pub(in crate::disk) struct At<'a> {
+    pub(in crate::disk) dir: BorrowedFd<'a>,
+    pub(in crate::disk) path: &'a Path,
 }
 
 impl<'a> At<'a> {
     /// Resolves the path against the current directory, if it is relative at all.
-    pub(super) fn cwd(path: &'a Path) -> Self {
+    pub(in crate::disk) fn cwd(path: &'a Path) -> Self {
         At { dir: CWD, path }
     }
 
@@ -43,40 +47,58 @@ impl<'a> At<'a> {
         At { path, ..self }
     }
 
-    /// Opens a directory to list or to flush it.
-    pub(super) fn open_dir(self) -> io::Result<File> {
+    /// Opens a directory to list it.
+    pub(in crate::disk) fn open_dir(self) -> io::Result<File> {
         self.open(OFlags::RDONLY | OFlags::DIRECTORY, 0)
     }
 
     /// Opens what should be a regular file to read it. `O_NONBLOCK` keeps it from waiting for the other
     /// end of a FIFO.
-    pub(super) fn open_file(self) -> io::Result<File> {
+    pub(in crate::disk) fn open_file(self) -> io::Result<File> {
         self.open(OFlags::RDONLY | OFlags::NONBLOCK, 0)
     }
 
+    /// Opens a regular file to flush it.
+    pub(in crate::disk) fn open_file_to_sync(self) -> io::Result<File> {
+        self.open_file()
+    }
+
+    /// Opens a directory to flush it.
+    pub(in crate::disk) fn open_dir_to_sync(self) -> io::Result<File> {
+        self.open_dir()
+    }
+
+    /// Opens a lock file, and creates it if it does not exist.
+    pub(in crate::disk) fn open_lock(self) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
+        self.open(flags, LOCK_MODE)
+    }
+
     /// Creates a file that must not exist.
-    pub(super) fn create_file(self, mode: u32) -> io::Result<File> {
+    pub(in crate::disk) fn create_file(self, mode: u32) -> io::Result<File> {
         self.open(OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, mode)
     }
 
-    pub(super) fn create_dir(self, mode: u32) -> io::Result<()> {
+    pub(in crate::disk) fn create_dir(self, mode: u32) -> io::Result<()> {
         Ok(rustix::fs::mkdirat(self.dir, self.path, permissions(mode))?)
     }
 
-    pub(super) fn rename(self, to: At<'_>) -> io::Result<()> {
+    pub(in crate::disk) fn rename(self, to: At<'_>) -> io::Result<()> {
         Ok(rustix::fs::renameat(self.dir, self.path, to.dir, to.path)?)
     }
 
-    pub(super) fn link(self, to: At<'_>) -> rustix::io::Result<()> {
+    pub(in crate::disk) fn link(self, to: At<'_>) -> io::Result<()> {
         let flags = AtFlags::empty();
-        rustix::fs::linkat(self.dir, self.path, to.dir, to.path, flags)
+        Ok(rustix::fs::linkat(
+            self.dir, self.path, to.dir, to.path, flags,
+        )?)
     }
 
-    pub(super) fn remove_file(self) -> io::Result<()> {
+    pub(in crate::disk) fn remove_file(self) -> io::Result<()> {
         self.unlink(AtFlags::empty())
     }
 
-    pub(super) fn remove_dir(self) -> io::Result<()> {
+    pub(in crate::disk) fn remove_dir(self) -> io::Result<()> {
         self.unlink(AtFlags::REMOVEDIR)
     }
 
@@ -84,7 +106,7 @@ impl<'a> At<'a> {
         Ok(rustix::fs::unlinkat(self.dir, self.path, flags)?)
     }
 
-    pub(super) fn stat(self) -> io::Result<Stat> {
+    pub(in crate::disk) fn stat(self) -> io::Result<Stat> {
         let stat = rustix::fs::statat(self.dir, self.path, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(Stat {
             kind: kind(FileType::from_raw_mode(stat.st_mode)),

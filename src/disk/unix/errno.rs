@@ -5,7 +5,7 @@ use std::io;
 use rustix::io::Errno;
 
 /// Returns whether the process or the system has no free file descriptor.
-pub(super) fn is_out_of_files(error: &io::Error) -> bool {
+pub(in crate::disk) fn is_out_of_files(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
         Some(Errno::MFILE | Errno::NFILE)
@@ -14,9 +14,9 @@ pub(super) fn is_out_of_files(error: &io::Error) -> bool {
 
 /// Returns whether a step that creates a name failed for a reason that another kind of step would fail
 /// for, too: the name exists, a directory does not, or the disk takes nothing more.
-pub(super) fn is_final(error: Errno) -> bool {
+pub(in crate::disk) fn is_final(error: &io::Error) -> bool {
     matches!(
-        error,
-        Errno::EXIST | Errno::NOENT | Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::ROFS
+        Errno::from_io_error(error),
+        Some(Errno::EXIST | Errno::NOENT | Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::ROFS)
     )
 }

@@ -1,4 +1,4 @@
-//! [`RecordLock`]: an fcntl(2) lock on a whole file, the kind of lock that kubo takes on its repo.
+//! [`RepoLock`]: an fcntl(2) lock on a whole file, the kind of lock that kubo takes on its repo.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,16 +14,16 @@ use rustix::io::Errno;
 /// the caller must not let a process open the file twice.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
-pub(crate) struct RecordLock {
+pub(crate) struct RepoLock {
     _file: File,
 }
 
-impl RecordLock {
+impl RepoLock {
     /// Locks the file, which is created if it is missing. Returns `None` if another process holds the lock.
     pub(crate) fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
         let file = open(path)?;
         match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(RecordLock { _file: file })),
+            Ok(()) => Ok(Some(RepoLock { _file: file })),
             // fcntl(2) says that either of the two may be returned.
             Err(Errno::ACCESS | Errno::AGAIN) => Ok(None),
             Err(error) => Err(error.into()),

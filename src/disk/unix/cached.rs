@@ -18,7 +18,8 @@ use bytes::Bytes;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::{CachedReads, Kind, Stat, file_systems};
+use super::file_systems;
+use crate::disk::{CachedReads, Kind, Stat};
 
 /// Longer files are read on the blocking pool: a worker should not copy for much longer than the hop
 /// takes. kubo's usual blocks, of 256 KiB and a few bytes, are copied in some 20 µs.

@@ -11,22 +11,23 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::disk::at::At;
-use crate::disk::platform;
-use crate::disk::sync_method::SyncMethod;
+use super::at::At;
+use super::sync;
+use super::sync_method::SyncMethod;
+use super::system::{sync_file_system, sync_method};
 
 /// The open root directory of a store.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(in crate::disk) struct Root {
     path: PathBuf,
     dir: File,
     sync_method: SyncMethod,
 }
 
 impl Root {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(in crate::disk) fn open(path: &Path) -> io::Result<Self> {
         let dir = At::cwd(path).open_dir()?;
-        let sync_method = platform::sync_method(&dir)?;
+        let sync_method = sync_method(&dir)?;
         Ok(Root {
             path: path.to_owned(),
             dir,
@@ -35,7 +36,7 @@ impl Root {
     }
 
     /// Returns the path relative to the root, or `None` if it is neither the root nor below it.
-    pub(super) fn at<'a>(&'a self, path: &'a Path) -> Option<At<'a>> {
+    pub(in crate::disk) fn at<'a>(&'a self, path: &'a Path) -> Option<At<'a>> {
         let (path, root) = (
             path.as_os_str().as_bytes(),
             self.path.as_os_str().as_bytes(),
@@ -51,15 +52,15 @@ impl Root {
         })
     }
 
-    pub(super) fn syncs_all_at_once(&self) -> bool {
+    pub(in crate::disk) fn syncs_all_at_once(&self) -> bool {
         self.sync_method != SyncMethod::EachFile
     }
 
     /// Flushes the file system of the root, by the means that suffices there.
-    pub(super) fn sync_file_system(&self) -> io::Result<()> {
-        platform::sync_file_system(&self.dir)?;
+    pub(in crate::disk) fn sync_file_system(&self) -> io::Result<()> {
+        sync_file_system(&self.dir)?;
         if self.sync_method == SyncMethod::FileSystemThenRoot {
-            platform::sync(&self.dir)?;
+            sync(&self.dir)?;
         }
         Ok(())
     }

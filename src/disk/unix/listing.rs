@@ -1,4 +1,4 @@
-//! The listings of [`OsDisk`](super::OsDisk). Names are read many at a time; files are looked up and
+//! The listings of [`OsDisk`](crate::disk::OsDisk). Names are read many at a time; files are looked up and
 //! opened relative to the open directory, which saves the walk through the path.
 
 use std::ffi::{CStr, OsStr};
@@ -12,18 +12,23 @@ use std::path::Path;
 use bytes::Bytes;
 use rustix::fs::{Dir, FileType};
 
-use super::contents;
-use crate::disk::at::{At, kind};
+use super::at::{At, kind};
+use super::read_once;
 use crate::disk::listing::{Entries, Listing};
-use crate::disk::{Kind, Stat, if_there};
+use crate::disk::{Kind, Stat, contents, if_there};
 
 #[cfg(target_os = "linux")]
-pub(super) type PlatformNames = self::linux::Getdents;
+pub(in crate::disk) type PlatformNames = self::linux::Getdents;
 #[cfg(not(target_os = "linux"))]
-pub(super) type PlatformNames = Dir;
+pub(in crate::disk) type PlatformNames = Dir;
 
-/// Lists an open directory.
-pub(super) fn list<N: ReadNames + 'static>(dir: File) -> io::Result<Listing> {
+/// Lists a directory.
+pub(in crate::disk) fn list(dir: At<'_>) -> io::Result<Listing> {
+    list_with::<PlatformNames>(dir.open_dir()?)
+}
+
+/// Lists an open directory by this reader.
+pub(in crate::disk) fn list_with<N: ReadNames + 'static>(dir: File) -> io::Result<Listing> {
     Ok(Listing::new(OpenDir {
         reader: N::new(dir.into())?,
         names: NameBuffer::new(),
@@ -33,7 +38,7 @@ pub(super) fn list<N: ReadNames + 'static>(dir: File) -> io::Result<Listing> {
 }
 
 /// A reader of the names in an open directory.
-pub(super) trait ReadNames: Send + Sized {
+pub(in crate::disk) trait ReadNames: Send + Sized {
     fn new(dir: OwnedFd) -> rustix::io::Result<Self>;
 
     fn dir(&self) -> rustix::io::Result<BorrowedFd<'_>>;
@@ -43,7 +48,7 @@ pub(super) trait ReadNames: Send + Sized {
 }
 
 /// Names, stored one after another in one allocation.
-pub(super) struct NameBuffer {
+pub(in crate::disk) struct NameBuffer {
     text: Vec<u8>,
     entries: Vec<(Range<usize>, FileType)>,
     /// How many of the entries have been taken.
@@ -66,7 +71,7 @@ impl NameBuffer {
         self.taken = 0;
     }
 
-    pub(super) fn push(&mut self, name: &CStr, file_type: FileType) {
+    pub(in crate::disk) fn push(&mut self, name: &CStr, file_type: FileType) {
         let name = name.to_bytes();
         if name != b"." && name != b".." {
             let begin = self.text.len();
@@ -139,7 +144,7 @@ impl<N: ReadNames> Entries for OpenDir<N> {
     }
 
     fn read(&self) -> io::Result<Bytes> {
-        contents::read(self.at()?.open_file()?)
+        contents::read(self.at()?.open_file()?, read_once)
     }
 }
 
@@ -175,7 +180,7 @@ mod linux {
     use super::*;
 
     /// getdents64(2) into a buffer on the stack, so that no entry takes an allocation.
-    pub(in super::super) struct Getdents(OwnedFd);
+    pub(in crate::disk) struct Getdents(OwnedFd);
 
     /// As much as the C library reads at once.
     const BUFFER_LEN: usize = 32 * 1024;

@@ -7,18 +7,20 @@ use rustix::fs::{AtFlags, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::at::At;
+use super::cached::LinuxCachedReads;
 use super::errno::is_final;
-use super::portable::{self, NotUnnamed};
+use crate::disk::CachedReads;
+use crate::disk::portable::NotUnnamed;
 
 pub(super) use super::file_systems::sync_method;
 
 /// Moves a file to a name that must not exist: renameat2(2), since Linux 3.15. Not every file system has
-/// `RENAME_NOREPLACE`.
-pub(super) fn rename_new(from: At<'_>, to: At<'_>) -> io::Result<()> {
+/// `RENAME_NOREPLACE`: `None` where it is missing.
+pub(in crate::disk) fn rename_new(from: At<'_>, to: At<'_>) -> Option<io::Result<()>> {
     let flags = RenameFlags::NOREPLACE;
     match rustix::fs::renameat_with(from.dir, from.path, to.dir, to.path, flags) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => portable::rename_new(from, to),
-        result => Ok(result?),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => None,
+        result => Some(result.map_err(io::Error::from)),
     }
 }
 
@@ -27,7 +29,11 @@ pub(super) fn rename_new(from: At<'_>, to: At<'_>) -> io::Result<()> {
 ///
 /// An unnamed file needs no clean-up after a crash. And unlike a rename from another directory, the
 /// link does not take a lock of the whole file system.
-pub(super) fn create_unnamed(file: At<'_>, contents: &[u8], mode: u32) -> Result<(), NotUnnamed> {
+pub(in crate::disk) fn create_unnamed(
+    file: At<'_>,
+    contents: &[u8],
+    mode: u32,
+) -> Result<(), NotUnnamed> {
     try_create_unnamed(file, contents, mode).map_err(NotUnnamed::from)
 }
 
@@ -48,17 +54,17 @@ impl From<Refused> for NotUnnamed {
                 | Errno::XDEV,
             ) => NotUnnamed::Unsupported,
             Refused::Write(error) => NotUnnamed::Failed(error),
-            Refused::Open(error) | Refused::Link(error) if is_final(error) => {
-                NotUnnamed::Failed(error.into())
-            }
-            Refused::Open(_) | Refused::Link(_) => NotUnnamed::Refused,
+            Refused::Open(error) | Refused::Link(error) => match error.into() {
+                error if is_final(&error) => NotUnnamed::Failed(error),
+                _ => NotUnnamed::Refused,
+            },
         }
     }
 }
 
 /// The step at which an unnamed file failed.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(in crate::disk) enum Refused {
     Open(Errno),
     Write(io::Error),
     Link(Errno),
@@ -73,6 +79,12 @@ fn try_create_unnamed(file: At<'_>, contents: &[u8], mode: u32) -> Result<(), Re
     // files.
     rustix::fs::linkat(&unnamed, c"", file.dir, file.path, AtFlags::EMPTY_PATH)
         .map_err(Refused::Link)
+}
+
+/// Returns reads that do not block, if the file system of the directory has them.
+pub(in crate::disk) fn cached_reads(dir: At<'_>) -> io::Result<Option<Box<dyn CachedReads>>> {
+    let reads = LinuxCachedReads::new(dir.open_dir()?)?;
+    Ok(reads.map(|reads| Box::new(reads) as _))
 }
 
 /// Writes everything of a file system to the disk, and waits for it: syncfs(2). It reports what could

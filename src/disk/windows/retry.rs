@@ -1,0 +1,94 @@
+//! Steps that another program prevents for a moment.
+//!
+//! A virus scanner, an indexer or a backup may have a file open without the share flags that a step needs. And
+//! before Windows 10, and on other file systems than NTFS, a file that is open cannot be replaced at all, and one
+//! that was removed keeps its name until its last handle is closed.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use windows_sys::Win32::Foundation::{
+    ERROR_ACCESS_DENIED, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION, WIN32_ERROR,
+};
+
+use crate::observe;
+
+/// How long a step is retried in all.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a read that is denied access is retried. It may be denied for good, and a walk over a store could
+/// meet many such files.
+const MAX_WAIT_TO_READ: Duration = Duration::from_millis(100);
+
+/// Makes a step that creates, replaces or removes something.
+pub(super) fn retry_change<T>(step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    retry(step, MAX_WAIT, thread::sleep)
+}
+
+/// Makes a step that reads.
+pub(super) fn retry_read<T>(step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    retry(step, MAX_WAIT_TO_READ, thread::sleep)
+}
+
+pub(super) fn retry<T>(
+    mut step: impl FnMut() -> io::Result<T>,
+    max_wait_if_denied: Duration,
+    sleep: impl Fn(Duration),
+) -> io::Result<T> {
+    const MAX_DELAY: Duration = Duration::from_millis(64);
+    let mut delay = Duration::from_millis(1);
+    let mut waited = Duration::ZERO;
+    loop {
+        let error = match step() {
+            Err(error) => error,
+            done => return done,
+        };
+        let is_shared = is_error(&error, &[ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION]);
+        if !is_shared && !is_error(&error, &[ERROR_ACCESS_DENIED]) {
+            return Err(error);
+        }
+        let max_wait = if is_shared {
+            MAX_WAIT
+        } else {
+            max_wait_if_denied
+        };
+        if waited >= max_wait {
+            return Err(InUse { error, is_shared }.into());
+        }
+        observe::file_retry();
+        sleep(delay);
+        waited += delay;
+        delay = MAX_DELAY.min(delay * 2);
+    }
+}
+
+/// Returns whether this is one of these errors of Windows.
+pub(super) fn is_error(error: &io::Error, codes: &[WIN32_ERROR]) -> bool {
+    let code = error.raw_os_error().and_then(|code| code.try_into().ok());
+    code.is_some_and(|code| codes.contains(&code))
+}
+
+/// A step that was still prevented when the time for retries was over.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", if *is_shared {
+    "another program has the file open"
+} else {
+    "another program has the file open, or the access is denied"
+})]
+struct InUse {
+    #[source]
+    error: io::Error,
+    is_shared: bool,
+}
+
+impl From<InUse> for io::Error {
+    fn from(in_use: InUse) -> Self {
+        let kind = if in_use.is_shared {
+            io::ErrorKind::ResourceBusy
+        } else {
+            io::ErrorKind::PermissionDenied
+        };
+        io::Error::new(kind, in_use)
+    }
+}
