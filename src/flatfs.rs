@@ -2,12 +2,56 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::{Stream, StreamExt};
 
 use crate::datastore::{Batch, Datastore, DiskUsage, KeyStream, ResultStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
 use crate::store::FlatFs;
+
+impl FlatFs {
+    /// Stores many blocks as one [batch](FlatFs::batch): all of them or, after an error, none. An error item of
+    /// `puts` says that the source of the blocks has failed.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first error item of `puts`, and the errors of [`batch`](FlatFs::batch) and of its puts and its
+    /// [commit](crate::FlatBatch::commit).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, either all blocks are stored or none.
+    ///
+    /// # Durability
+    ///
+    /// As for a [commit](crate::FlatBatch::commit).
+    pub async fn put_many(
+        &self,
+        puts: impl Stream<Item = Result<(Key, Bytes)>> + Send,
+    ) -> Result<()> {
+        Datastore::put_many(self, puts.boxed()).await
+    }
+
+    /// Deletes many blocks as one [batch](FlatFs::batch): all of them or, after an error, none. An absent block is
+    /// not an error.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`batch`](FlatFs::batch) and of its deletes and its
+    /// [commit](crate::FlatBatch::commit).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, either all blocks are deleted or none.
+    ///
+    /// # Durability
+    ///
+    /// As for a [commit](crate::FlatBatch::commit).
+    pub async fn delete_many(&self, keys: impl Stream<Item = Key> + Send) -> Result<()> {
+        Datastore::delete_many(self, keys.boxed()).await
+    }
+}
 
 /// These methods do the same as the inherent methods of [`FlatFs`].
 #[async_trait]

@@ -187,7 +187,8 @@ pub use cid;
 
 pub use crate::batch::FlatBatch;
 pub use crate::datastore::{
-    Accuracy, Batch, Datastore, DiskUsage, KeyStream, PutStream, ResultStream, static_stream,
+    Accuracy, Batch, Datastore, DiskUsage, KeyStream, PutStream, ResultStream, ResultStreamExt,
+    static_stream,
 };
 pub use crate::error::{Error, Result};
 pub use crate::format::Shard;

@@ -1,32 +1,20 @@
 //! The traits [`Datastore`] and [`Batch`], and what their methods take and return.
 
+mod bulk;
 mod pointers;
-mod static_stream;
 
 use std::fmt;
 use std::str::FromStr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-pub use self::static_stream::static_stream;
+pub use self::bulk::{KeyStream, PutStream, ResultStream, ResultStreamExt, static_stream};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
-
-/// The keys for a bulk call, which takes them from the stream as it needs them.
-pub type KeyStream<'a> = BoxStream<'a, Key>;
-
-/// The keys and values for a bulk put, which takes them from the stream as it needs them. An error item says that
-/// the source of the values has failed.
-pub type PutStream<'a> = BoxStream<'a, Result<(Key, Bytes)>>;
-
-/// The results of a bulk read, in the order of the keys.
-///
-/// An error concerns its key alone and does not end the stream. Dropping the stream ends the reads.
-pub type ResultStream<'a, T> = BoxStream<'a, (Key, Result<T>)>;
 
 /// How many keys the default bulk reads look up at the same time.
 const CONCURRENT_READS: usize = 16;
@@ -97,22 +85,29 @@ pub trait Datastore: fmt::Debug + Send + Sync {
     /// key that occurs twice has two results. A result may be as old as the moment in which its key was taken.
     /// After the datastore is closed, each result is [`Error::Closed`].
     ///
-    /// The stream borrows the datastore. [`static_stream()`] makes a `'static` stream that owns a handle to it.
+    /// The stream borrows the datastore. A spawned task that owns a handle can read it, as below. A function that
+    /// returns it needs [`static_stream()`]. [`transpose`](ResultStreamExt::transpose) makes the first error end
+    /// a `try_collect`.
     ///
     /// ```
-    /// # use ds_flatfs::{Datastore, Key, MemoryDatastore};
-    /// use futures::stream::{self, StreamExt};
+    /// use std::sync::Arc;
+    ///
+    /// use ds_flatfs::{Datastore, Key, MemoryDatastore, ResultStreamExt};
+    /// use futures::stream::{self, StreamExt, TryStreamExt};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
-    /// # let datastore = MemoryDatastore::new();
+    /// let datastore: Arc<dyn Datastore> = Arc::new(MemoryDatastore::new());
     /// let puts = [("/a", "one"), ("/b", "two")].map(|(key, value)| Ok((key.into(), value.into())));
     /// datastore.put_many(stream::iter(puts).boxed()).await?;
     ///
     /// let wanted = ["/a", "/none", "/b"].map(Key::new);
-    /// let mut values = datastore.get_many(stream::iter(wanted).boxed());
-    /// while let Some((key, value)) = values.next().await {
-    ///     println!("{key}: {:?}", value?);
-    /// }
+    /// let task = tokio::spawn(async move {
+    ///     let values = datastore.get_many(stream::iter(wanted).boxed());
+    ///     values.transpose().try_collect::<Vec<_>>().await
+    /// });
+    /// let values = task.await.expect("no panic")?;
+    /// assert_eq!(values[0], ("/a".into(), Some("one".into())));
+    /// assert_eq!(values[1], ("/none".into(), None));
     /// # Ok(()) }
     /// ```
     fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {

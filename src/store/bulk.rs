@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use futures::stream::{self, Fuse, StreamExt};
+use futures::stream::{self, Fuse, Stream, StreamExt};
 
 use super::blocks::Lookup;
 use super::flatfs::FlatFs;
@@ -31,7 +31,8 @@ const MIN_BLOCKS_PER_JOB: usize = 8;
 
 impl FlatFs {
     /// Returns the blocks of many keys, each with its key, in the order of the keys. A key that no block can have is
-    /// absent.
+    /// absent. The stream does not borrow the store. [`transpose`](crate::ResultStreamExt::transpose) makes the first
+    /// error end a `try_collect`.
     ///
     /// A block that a cached read finds is returned when the stream is polled for it. At a block that is not cached,
     /// the stream takes more keys, as many as are ready, and reads up to 128 blocks in up to eight jobs. So it keeps
@@ -45,8 +46,11 @@ impl FlatFs {
     /// # Cancel safety
     ///
     /// Cancel safe: dropping the stream ends the reads and changes nothing.
-    pub fn get_many<'a>(&self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
-        results(&self.store, keys, BlockRead::VALUE)
+    pub fn get_many<'a>(
+        &self,
+        keys: impl Stream<Item = Key> + Send + 'a,
+    ) -> ResultStream<'a, Option<Bytes>> {
+        results(&self.store, keys.boxed(), BlockRead::VALUE)
     }
 
     /// Returns whether the blocks of many keys exist; like [`get_many`](FlatFs::get_many), but without their
@@ -59,8 +63,11 @@ impl FlatFs {
     /// # Cancel safety
     ///
     /// Cancel safe: dropping the stream ends the reads and changes nothing.
-    pub fn has_many<'a>(&self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
-        let sizes = results(&self.store, keys, BlockRead::size("has"));
+    pub fn has_many<'a>(
+        &self,
+        keys: impl Stream<Item = Key> + Send + 'a,
+    ) -> ResultStream<'a, bool> {
+        let sizes = results(&self.store, keys.boxed(), BlockRead::size("has"));
         sizes
             .map(|(key, size)| (key, size.map(|size| size.is_some())))
             .boxed()

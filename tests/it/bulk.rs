@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use ds_flatfs::{
-    Datastore, Error, FlatFs, Key, MemoryDatastore, Result, ResultStream, static_stream,
+    Datastore, Error, FlatFs, Key, MemoryDatastore, Result, ResultStream, ResultStreamExt,
+    static_stream,
 };
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 
 use crate::support::{Home, block, blocks, contents, fill, options};
@@ -177,6 +178,20 @@ async fn a_static_stream_reads_lazily_and_releases_its_datastore() {
     assert!(taken.load(Ordering::SeqCst) <= 200);
     drop(results);
     assert_eq!(Arc::strong_count(&store), 1);
+}
+
+#[tokio::test]
+async fn transposed_results_can_be_spawned_and_the_first_error_ends_their_collection() {
+    let (_home, store) = store_of(0..2).await;
+    let collect = |store: &FlatFs| {
+        let results = store.get_many(stream::iter((0..2).map(key)));
+        tokio::spawn(results.transpose().try_collect::<Vec<_>>())
+    };
+    let found = collect(&store).await.unwrap().unwrap();
+    assert!(found == [0, 1].map(|number| (key(number), Some(value(number)))));
+    store.close().await.unwrap();
+    let closed = collect(&store).await.unwrap();
+    assert!(matches!(closed, Err(Error::Closed)));
 }
 
 async fn put_many_of(store: &FlatFs, puts: Vec<Result<(Key, Bytes)>>) -> Error {

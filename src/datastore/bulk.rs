@@ -1,11 +1,49 @@
-//! [`static_stream`]: the results of a bulk read as a stream that owns its datastore.
+//! The streams that bulk calls take and return.
 
 use std::future;
 
-use futures::stream::{self, StreamExt};
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, Map, Stream, StreamExt};
 use tokio::sync::mpsc;
 
-use super::{Datastore, ResultStream};
+use super::Datastore;
+use crate::error::Result;
+use crate::key::Key;
+
+/// The keys for a bulk call, which takes them from the stream as it needs them.
+pub type KeyStream<'a> = BoxStream<'a, Key>;
+
+/// The keys and values for a bulk put, which takes them from the stream as it needs them. An error item says that
+/// the source of the values has failed.
+pub type PutStream<'a> = BoxStream<'a, Result<(Key, Bytes)>>;
+
+/// The results of a bulk read, in the order of the keys.
+///
+/// An error concerns its key alone and does not end the stream: see [`ResultStreamExt`]. Dropping the stream ends
+/// the reads.
+pub type ResultStream<'a, T> = BoxStream<'a, (Key, Result<T>)>;
+
+/// A method for the results of a bulk read, with any lifetime.
+pub trait ResultStreamExt<T>: Stream<Item = (Key, Result<T>)> + Sized {
+    /// Moves the error of each item to the outside, so that the methods of `TryStreamExt` can be used, such as
+    /// `try_next` and `try_collect`. An error no longer has its key beside it.
+    ///
+    /// ```
+    /// # use ds_flatfs::{FlatFs, Key};
+    /// use ds_flatfs::ResultStreamExt;
+    /// use futures::stream::{self, TryStreamExt};
+    ///
+    /// # async fn example(store: FlatFs, keys: Vec<Key>) -> ds_flatfs::Result<()> {
+    /// let results = store.get_many(stream::iter(keys)).transpose();
+    /// let blocks: Vec<_> = results.try_collect().await?;
+    /// # Ok(()) }
+    /// ```
+    fn transpose(self) -> Map<Self, fn(Self::Item) -> Result<(Key, T)>> {
+        self.map(|(key, result)| Ok((key, result?)))
+    }
+}
+
+impl<T, S: Stream<Item = (Key, Result<T>)>> ResultStreamExt<T> for S {}
 
 /// Returns the results of a bulk read as a `'static` stream, which owns `datastore` instead of borrowing it. Pass a
 /// handle, such as an `Arc<dyn Datastore>` or a clone of a [`FlatFs`](crate::FlatFs).
