@@ -5,6 +5,7 @@ mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::Arc;
 
 use itertools::Itertools;
@@ -17,7 +18,23 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The errors of the datastores of this crate.
 ///
 /// `Display` writes one line: what failed, on which path or key, and where it helps, what to do about it.
-/// It does not repeat the [`source`](std::error::Error::source), so print the whole chain.
+/// It does not repeat the [`source`](std::error::Error::source), so print the whole chain. `{:#}` of the crate anyhow
+/// does that, and so does
+///
+/// ```
+/// use std::error::Error;
+///
+/// fn describe(error: &dyn Error) -> String {
+///     match error.source() {
+///         Some(source) => format!("{error}: {}", describe(source)),
+///         None => error.to_string(),
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # let error = ds_flatfs::FlatFs::options().open("no/such/store").await.unwrap_err();
+/// # println!("{}", describe(&error));
+/// # }
+/// ```
 ///
 /// An absent block is not an error: reads return `None` or `false`.
 #[derive(Debug, thiserror::Error)]
@@ -59,17 +76,22 @@ pub enum Error {
 
     /// Another writer, in this process or another one, has the store open. Opening it
     /// [read-only](crate::Options::read_only) takes no lock.
-    #[error("the datastore at {} is locked by another writer, which must close it first", path.display())]
+    #[error("the datastore at {} is locked by another writer{}, which must close it first", path.display(), in_process(*owner))]
     Locked {
         /// The store.
         path: PathBuf,
+        /// The id of the process of the writer, if the system tells. Linux does, except for a process in another
+        /// PID namespace or on another machine, and on some file systems, such as btrfs.
+        owner: Option<u32>,
     },
 
     /// kubo, or another process that holds kubo's lock, is running on the repo that the store belongs to.
-    #[error("kubo is running on the repo {}: stop it first, with `ipfs shutdown`", path.display())]
+    #[error("kubo is running on the repo {}{}: stop it first, with `ipfs shutdown`", path.display(), in_process(*owner))]
     KuboRunning {
         /// The directory of the repo.
         path: PathBuf,
+        /// The id of its process, as in [`Error::Locked`].
+        owner: Option<u32>,
     },
 
     /// A key that this datastore cannot store. Only writes return this error: for a read, the key is
@@ -296,6 +318,15 @@ pub enum Error {
     },
 }
 
+/// Names the process that has a lock, if it is known.
+fn in_process(owner: Option<u32>) -> String {
+    match owner {
+        Some(id) if id == process::id() => " in this process".to_owned(),
+        Some(id) => format!(" (process {id})"),
+        None => String::new(),
+    }
+}
+
 impl Error {
     /// Wraps an error of the operating system as [`Error::Full`] or [`Error::Io`].
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
@@ -321,8 +352,8 @@ impl Error {
             Error::Io { path, .. }
             | Error::Full { path, .. }
             | Error::ReadOnly { path }
-            | Error::Locked { path }
-            | Error::KuboRunning { path }
+            | Error::Locked { path, .. }
+            | Error::KuboRunning { path, .. }
             | Error::NotAStore { path, .. }
             | Error::Exists { path }
             | Error::ShardMismatch { path, .. }

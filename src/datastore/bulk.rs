@@ -3,7 +3,7 @@
 use std::future;
 
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, Map, Stream, StreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::sync::mpsc;
 
 use super::Datastore;
@@ -38,7 +38,7 @@ pub trait ResultStreamExt<T>: Stream<Item = (Key, Result<T>)> + Sized {
     /// let blocks: Vec<_> = results.try_collect().await?;
     /// # Ok(()) }
     /// ```
-    fn transpose(self) -> Map<Self, fn(Self::Item) -> Result<(Key, T)>> {
+    fn transpose(self) -> impl Stream<Item = Result<(Key, T)>> {
         self.map(|(key, result)| Ok((key, result?)))
     }
 }

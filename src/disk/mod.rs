@@ -179,6 +179,12 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// released when the guard is dropped or the process ends.
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn LockGuard>>>;
 
+    /// Returns the id of the process that holds a lock on this file, if the system tells.
+    fn lock_owner(&self, file: &Path) -> Option<u32> {
+        let _ = file;
+        None
+    }
+
     /// Returns reads that do not block, if this disk has them.
     fn cached_reads(&self, root: &Path) -> io::Result<Option<Box<dyn CachedReads>>> {
         let _ = root;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::Mutex;
 
 use crate::blocking;
@@ -67,7 +68,10 @@ impl KuboLock {
         };
         let path = repo.join(REPO_LOCK);
         if !lock(&HELD).insert(repo.to_owned()) {
-            return Err(Error::Locked { path: store });
+            return Err(Error::Locked {
+                path: store,
+                owner: Some(process::id()),
+            });
         }
         // From here on, dropping `kubo_lock` removes the repo from `HELD`, even after an error.
         let mut kubo_lock = KuboLock {
@@ -81,6 +85,7 @@ impl KuboLock {
             }
             Ok(None) => Err(Error::KuboRunning {
                 path: repo.to_owned(),
+                owner: OsDisk::default().lock_owner(&path),
             }),
             Err(error) => Err(Error::io("lock", path, error)),
         }

@@ -101,6 +101,7 @@ impl Opener {
             Ok(Some(lock)) => Ok(lock),
             Ok(None) => Err(Error::Locked {
                 path: self.root.clone(),
+                owner: self.disk.lock_owner(&path),
             }),
             Err(error) => Err(match self.disk.stat(&path) {
                 Ok(stat) if stat.kind != Kind::File => stat.kind.unexpected(path, "file"),

@@ -36,6 +36,10 @@ impl Child {
         Ok(Child { process, to, from })
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Returns the next line of the child; `None` once it has ended.
     pub(crate) fn next_line(&mut self) -> Option<String> {
         self.from.by_ref().find_map(|line| {

@@ -8,6 +8,7 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 use tempfile::TempDir;
 
 use crate::child::{self, Child};
+use crate::several_processes::assert_names;
 
 /// A directory with the files that make it a kubo repo, and the path of its store.
 fn repo() -> (TempDir, PathBuf) {
@@ -62,6 +63,7 @@ async fn kubo_cannot_start_while_a_writer_has_the_repo_and_can_afterwards() {
     assert_eq!(kubo.request("start"), "locked");
     let error = options().open(&blocks).await.unwrap_err();
     assert!(matches!(error, Error::KuboRunning { .. }), "{error:?}");
+    assert_names(&error, &kubo);
     assert!(error.to_string().contains("kubo is running on the repo"));
     assert!(error.is_locked());
     kubo.kill();

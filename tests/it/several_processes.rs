@@ -46,6 +46,7 @@ impl Writer {
         let error = self.open_beside(FlatFs::options()).await.unwrap_err();
         assert!(error.is_locked(), "{error:?}");
         assert_eq!(error.path(), Some(&*self.path));
+        assert_names(&error, &self.child);
         let error = FlatFs::options()
             .open_or_create(&self.path)
             .await
@@ -60,6 +61,17 @@ impl Writer {
         self.open_beside(options)
             .await
             .expect("readers must be able to open")
+    }
+}
+
+/// Checks that an error names a process as the owner of a lock. Not every file system tells.
+pub(crate) fn assert_names(error: &Error, process: &Child) {
+    let (Error::Locked { owner, .. } | Error::KuboRunning { owner, .. }) = error else {
+        panic!("{error:?}");
+    };
+    if let Some(owner) = owner {
+        assert_eq!(*owner, process.id());
+        assert!(error.to_string().contains(&format!("(process {owner})")));
     }
 }
 

@@ -202,6 +202,10 @@ impl Disk for OsDisk {
         Ok(Some(Box::new(lock)))
     }
 
+    fn lock_owner(&self, file: &Path) -> Option<u32> {
+        platform::lock_owner(file)
+    }
+
     fn cached_reads(&self, root: &Path) -> io::Result<Option<Box<dyn CachedReads>>> {
         platform::cached_reads(self.at(root))
     }

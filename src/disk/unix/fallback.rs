@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use super::at::At;
 use super::sync_method::SyncMethod;
@@ -14,6 +15,10 @@ pub(in crate::disk) fn rename_new(_: At<'_>, _: At<'_>) -> Option<io::Result<()>
 
 pub(in crate::disk) fn create_unnamed(_: At<'_>, _: &[u8], _: u32) -> Result<(), NotUnnamed> {
     Err(NotUnnamed::Unsupported)
+}
+
+pub(in crate::disk) fn lock_owner(_: &Path) -> Option<u32> {
+    None
 }
 
 pub(in crate::disk) fn cached_reads(_: At<'_>) -> io::Result<Option<Box<dyn CachedReads>>> {

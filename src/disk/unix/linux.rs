@@ -13,6 +13,7 @@ use crate::disk::CachedReads;
 use crate::disk::portable::NotUnnamed;
 
 pub(super) use super::file_systems::sync_method;
+pub(in crate::disk) use super::lock_owner::lock_owner;
 
 /// Moves a file to a name that must not exist: renameat2(2), since Linux 3.15. Not every file system has
 /// `RENAME_NOREPLACE`: `None` where it is missing.

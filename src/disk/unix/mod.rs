@@ -12,6 +12,8 @@ mod file_systems;
 #[cfg(target_os = "linux")]
 mod linux;
 pub(super) mod listing;
+#[cfg(target_os = "linux")]
+mod lock_owner;
 mod repo_lock;
 mod retry;
 mod root;
@@ -39,7 +41,7 @@ pub(crate) use self::repo_lock::RepoLock;
 #[cfg(test)]
 pub(super) use self::retry::retry_while_out_of_descriptors;
 pub(super) use self::root::Root;
-pub(super) use self::system::{cached_reads, create_unnamed, rename_new};
+pub(super) use self::system::{cached_reads, create_unnamed, lock_owner, rename_new};
 use super::if_there;
 use crate::observe::target;
 

@@ -16,6 +16,7 @@ mod verbatim;
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
+use std::path::Path;
 
 use windows_sys::Win32::Foundation::{
     ERROR_CRC, ERROR_INVALID_FUNCTION, ERROR_INVALID_PARAMETER, ERROR_IO_DEVICE,
@@ -82,6 +83,11 @@ pub(super) fn create_unnamed(_: At<'_>, _: &[u8], _: u32) -> Result<(), NotUnnam
 }
 
 /// Windows has no reads that never wait for a disk.
+/// Windows has no list of locks.
+pub(super) fn lock_owner(_: &Path) -> Option<u32> {
+    None
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "other platforms have errors")]
 pub(super) fn cached_reads(_: At<'_>) -> io::Result<Option<Box<dyn CachedReads>>> {
     Ok(None)

@@ -232,5 +232,8 @@ fn a_locked_store_is_named_without_advice_for_programmers() {
     lock.lock().expect("locked");
     let done = run(&["du", "--write", &tmp.store()]);
     done.failed(3, &["locked", &tmp.store()]);
+    let owner = format!("(process {})", std::process::id());
+    let is_unknown = !done.stderr.contains("(process");
+    assert!(is_unknown || done.stderr.contains(&owner), "{done:?}");
     assert!(!done.stderr.contains("read-only"), "{done:?}");
 }
