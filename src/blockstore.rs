@@ -1,6 +1,6 @@
-//! The trait [`Blockstore`] of the crate blockstore for any [`Datastore`]. Feature `blockstore`.
+//! The trait [`Blockstore`] of the crate blockstore, for any [`Datastore`]. Feature `blockstore`.
 //!
-//! beetswap, and the nodes that are built on it, get and put their blocks through that trait.
+//! beetswap and the nodes built on it get and put their blocks through that trait.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -29,11 +29,11 @@
 //! # beetswap and core2
 //!
 //! A new project that depends on beetswap 0.5.0 does not resolve: cargo reports that `core2 ^0.4.0`, required by
-//! multihash-codetable 0.1, "is yanked". All versions of core2 were withdrawn, and no release of beetswap does
-//! without it yet. The crates of this feature do not need core2.
+//! multihash-codetable 0.1, "is yanked". All versions of core2 have been yanked, and every release of beetswap still
+//! needs it. The crates of this feature do not.
 //!
-//! cargo still takes a withdrawn version from a lock file. Write this to `Cargo.lock` before the first build, or copy
-//! an older `Cargo.lock`, and do not run `cargo generate-lockfile` or delete the file:
+//! cargo still accepts a yanked version that is in a lock file. Write this to `Cargo.lock` before the first build, or
+//! copy an older `Cargo.lock`, and do not run `cargo generate-lockfile` or delete the file:
 //!
 //! ```toml
 //! version = 4
@@ -45,8 +45,8 @@
 //! checksum = "b49ba7ef1ad6107f8824dbe97de947cbaac53c44e7f9756a1fba0d37c1eec505"
 //! ```
 //!
-//! cargo completes the file. For a library, whose users do not see its lock file, replace core2 in the top-level
-//! `Cargo.toml` by its repository:
+//! cargo completes the file. A library cannot rely on this, because its users do not see its lock file. They can
+//! replace core2 with its repository in the top-level `Cargo.toml`:
 //!
 //! ```toml
 //! [patch.crates-io]
@@ -70,13 +70,13 @@ use crate::datastore::{Batch, Datastore};
 use crate::hash;
 use crate::key::Key;
 
-/// The maximum length of the text of a key that a [`FlatFs`](crate::FlatFs) can store, with the `/` before it.
+/// The maximum length of a key that a [`FlatFs`](crate::FlatFs) can store, including the leading `/`.
 const MAX_KEY_LEN: usize = 251;
 
 /// A [`Blockstore`] whose blocks are the values of a datastore.
 ///
 /// A block is stored under the key of its CID's multihash, as in kubo: all CIDs with the same multihash name the same
-/// block, whatever their version, their codec and the size of their type. A block that its CID carries itself (by the
+/// block, whatever their version, their codec and the size of their type. A block that is inlined in its CID (with the
 /// identity hash) is never stored: it is always available, and removing it does nothing.
 ///
 /// - `put_many` and `put_many_keyed` are one [batch](crate::Batch) each: after an error none of their blocks is
@@ -85,11 +85,13 @@ const MAX_KEY_LEN: usize = 251;
 ///
 /// # Errors
 ///
-/// A put returns [`Error::CidTooLarge`] if the datastore rejects a key that is longer than a
-/// [`FlatFs`](crate::FlatFs) can store, which is a multihash of more than 156 bytes. A read of such a CID finds no
-/// block. A block that does not have the hash of its CID is an [`Error::CidError`], a missing runtime an
-/// [`Error::ExecutorError`], and every other error of the datastore an [`Error::FatalDatabaseError`]. The texts contain
-/// the whole chain of sources.
+/// - [`Error::CidTooLarge`]: the datastore rejected a put because the key is longer than a [`FlatFs`](crate::FlatFs)
+///   can store, which means a multihash of more than 156 bytes. A read of such a CID finds no block.
+/// - [`Error::CidError`]: a block does not have the hash of its CID.
+/// - [`Error::ExecutorError`]: there is no tokio runtime.
+/// - [`Error::FatalDatabaseError`]: any other error of the datastore.
+///
+/// The messages contain the whole chain of sources.
 ///
 /// # Cancel safety
 ///
@@ -116,8 +118,8 @@ enum Admission {
 }
 
 impl<D: Datastore + ?Sized> DatastoreBlockstore<D> {
-    /// Makes a block store of `datastore`, which may be an `Arc<dyn Datastore>`. A put does not check that a block has
-    /// the hash of its CID.
+    /// Creates a block store on top of `datastore`, which may be an `Arc<dyn Datastore>`. A put does not check that a
+    /// block has the hash of its CID.
     #[must_use]
     pub fn new(datastore: Arc<D>) -> Self {
         DatastoreBlockstore {
@@ -139,13 +141,13 @@ impl<D: Datastore + ?Sized> DatastoreBlockstore<D> {
         }
     }
 
-    /// Returns the datastore that has the blocks.
+    /// Returns the datastore in which the blocks are stored.
     #[must_use]
     pub fn datastore(&self) -> &Arc<D> {
         &self.datastore
     }
 
-    /// Checks a block that is put, and returns its key and value, or `None` if the CID carries the block itself.
+    /// Checks a block that is put, and returns its key and value, or `None` if the block is inlined in the CID.
     async fn admit<const S: usize>(
         &self,
         cid: &CidGeneric<S>,
@@ -155,7 +157,7 @@ impl<D: Datastore + ?Sized> DatastoreBlockstore<D> {
             return if block == inline {
                 Ok(None)
             } else {
-                Err(rejected(cid, "the CID carries a different block itself"))
+                Err(rejected(cid, "the CID contains a different block inline"))
             };
         }
         let block = Bytes::copy_from_slice(block);

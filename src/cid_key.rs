@@ -14,11 +14,11 @@ use crate::key::Key;
 /// The multicodec code of plain bytes, used where a multihash does not name a codec.
 const RAW: u64 = 0x55;
 
-/// The multihash code of the identity function, whose digest is the block itself.
+/// The multihash code of the identity hash, whose digest is the block itself.
 #[cfg(any(feature = "blockstore", feature = "verify"))]
 const IDENTITY: u64 = 0x00;
 
-/// Returns the block that a multihash carries itself, if it does.
+/// Returns the block that an identity multihash contains, or `None` for any other hash function.
 #[cfg(any(feature = "blockstore", feature = "verify"))]
 pub(crate) fn inline<const S: usize>(multihash: &Multihash<S>) -> Option<&[u8]> {
     (multihash.code() == IDENTITY).then(|| multihash.digest())
@@ -103,7 +103,7 @@ impl Key {
         from_bytes(&cid.to_bytes())
     }
 
-    /// Returns the multihash that this key encodes, or `None` if the key is not a multihash alone.
+    /// Returns the multihash that this key encodes, or `None` if the key encodes anything else.
     ///
     /// ```
     /// use ds_flatfs::Key;
@@ -119,9 +119,11 @@ impl Key {
         Multihash::from_bytes(&to_bytes(self)?).ok()
     }
 
-    /// Returns a CID of the block under this key: a CIDv1 with the codec `raw` if the key is a multihash, because
-    /// a multihash does not say with which codec the block was written; the CID itself if the key encodes a whole
-    /// CIDv1; `None` if the key is neither.
+    /// Returns a CID of the block under this key:
+    ///
+    /// - a CIDv1 with the codec `raw` if the key is a multihash, which does not say how the block is encoded;
+    /// - the CID itself if the key encodes a whole CIDv1;
+    /// - `None` if the key is neither.
     ///
     /// ```
     /// use ds_flatfs::Key;
@@ -143,14 +145,14 @@ impl Key {
     }
 }
 
-/// As [`Key::from_cid`].
+/// The same as [`Key::from_cid`].
 impl<const S: usize> From<&CidGeneric<S>> for Key {
     fn from(cid: &CidGeneric<S>) -> Self {
         Key::from_cid(cid)
     }
 }
 
-/// As [`Key::to_cid`].
+/// The same as [`Key::to_cid`], with an error instead of `None`.
 impl TryFrom<&Key> for Cid {
     type Error = Error;
 

@@ -80,8 +80,8 @@ pub enum Error {
     Locked {
         /// The store.
         path: PathBuf,
-        /// The id of the process of the writer, if the system tells. Linux does, except for a process in another
-        /// PID namespace or on another machine, and on some file systems, such as btrfs.
+        /// The process id of the writer, if the system reports it. Linux does, except for a process in another PID
+        /// namespace or on another machine, and on some file systems, such as btrfs.
         owner: Option<u32>,
     },
 
@@ -242,9 +242,9 @@ pub enum Error {
     },
 
     /// An earlier flush to the disk failed, so it is unknown which of the writes before it are durable:
-    /// the kernel reports such a failure once and then forgets it. The store takes no more writes until
-    /// it is opened again. Check it before you rely on it.
-    #[error("an earlier flush of the datastore at {} failed: it takes no more writes until it is opened again", path.display())]
+    /// the kernel reports such a failure once and then forgets it. The store refuses writes until it is
+    /// opened again. Check it before you rely on it.
+    #[error("an earlier flush of the datastore at {} failed: it refuses writes until it is opened again", path.display())]
     FlushFailed {
         /// The store.
         path: PathBuf,
@@ -270,7 +270,7 @@ pub enum Error {
         parent: Option<String>,
     },
 
-    /// A block that is not valid in the codec that its CID names, so that its links can't be found.
+    /// A block that is not valid in the codec that its CID names, so its links can't be found.
     #[error("the block {cid} is not valid {codec}: {reason}")]
     InvalidBlock {
         /// The CID of the block.
@@ -308,7 +308,7 @@ pub enum Error {
     #[error("there is no tokio runtime to run the work, it is shutting down, or the job panicked")]
     Runtime,
 
-    /// An error of another implementation of the [`Datastore`](crate::Datastore) trait.
+    /// An error of another implementation of the trait [`Datastore`](crate::Datastore).
     #[error("{message}")]
     Backend {
         /// What failed.
@@ -382,7 +382,7 @@ impl Error {
         }
     }
 
-    /// Returns the error of the operating system, from wherever it is in the chain.
+    /// Returns the error of the operating system, at whatever depth it is in the chain of sources.
     #[must_use]
     pub fn io_error(&self) -> Option<&io::Error> {
         match self {
@@ -432,8 +432,8 @@ fn link_from(parent: Option<&str>) -> String {
     parent.map(text).unwrap_or_default()
 }
 
-/// Converts to an error of the same [kind](io::ErrorKind) as that of the operating system, with the whole
-/// error inside.
+/// Wraps the error in an [`io::Error`] of the same [kind](io::ErrorKind) as the error of the operating system,
+/// if there is one.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match (&error, error.io_error()) {

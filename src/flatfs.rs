@@ -1,4 +1,4 @@
-//! [`FlatFs`] as a [`Datastore`]. This is above the store, which does not know batches.
+//! [`FlatFs`] as a [`Datastore`]. This module is above the store, which knows nothing of batches.
 
 use async_trait::async_trait;
 use bytes::Bytes;

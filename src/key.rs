@@ -103,7 +103,7 @@ impl Key {
         self.as_str() == "/"
     }
 
-    /// Returns the namespaces, the top one first. `/` has none.
+    /// Returns the namespaces from the top one down. `/` has none.
     pub fn namespaces(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.as_str().split('/').filter(|part| !part.is_empty())
     }
@@ -114,14 +114,14 @@ impl Key {
         Key::from_namespaces(self.namespaces().rev())
     }
 
-    /// Returns the last namespace: `Actor:JohnCleese` for `/Comedy/Actor:JohnCleese`, the empty text for `/`.
+    /// Returns the last namespace: `Actor:JohnCleese` for `/Comedy/Actor:JohnCleese`, an empty string for `/`.
     #[must_use]
     pub fn base_namespace(&self) -> &str {
         self.namespaces().next_back().unwrap_or("")
     }
 
-    /// Returns the part of the last namespace before its last `:`: `Actor` for `/Comedy/Actor:JohnCleese`, the
-    /// empty text if there is no `:`. go-datastore calls it the type.
+    /// Returns the part of the last namespace before its last `:`: `Actor` for `/Comedy/Actor:JohnCleese`, an
+    /// empty string if there is no `:`. go-datastore calls it the type.
     #[must_use]
     pub fn kind(&self) -> &str {
         let base = self.base_namespace();

@@ -30,8 +30,8 @@
 //!
 //! It is for nodes that exchange blocks named by their hash, for tools that work on kubo repos, and for everyone
 //! who wants blocks as files that other tools can read. It is not for arbitrary keys, for values that change
-//! often, or for very many values of a few hundred bytes: a database that packs values is faster and smaller
-//! there.
+//! often, or for very many values of a few hundred bytes: a database that packs values is faster for those, and
+//! takes less space.
 //!
 //! # Where to look
 //!
@@ -50,23 +50,25 @@
 //! # Promises
 //!
 //! - **A commit is all or nothing across a crash**, of the process or the machine.
-//! - **An acknowledged write stays**, even after a power cut, unless the store was opened with another
-//!   [`Durability`]. A failed flush is reported, and never retried into a success.
+//! - **An acknowledged write survives a power cut**, unless the store was opened with another [`Durability`]. A
+//!   failed flush is reported, and is final.
 //! - **`sync` is a real barrier**, in every mode.
 //! - **One writer at a time**: a second one, in this process or another, gets [`Error::Locked`]. Readers take no
 //!   lock and change nothing on disk.
 //! - **Nothing blocks a runtime worker, and dropping a future leaves nothing half done.**
-//! - **Memory does not grow with the store.** Exceptions: queries that sort; concurrent queries beyond a
-//!   sixteenth of [`max_open_files`](Options::max_open_files), each of which keeps the names in the directory
-//!   that it reads; up to [`max_filter_memory`](Options::max_filter_memory), by default 64 MiB, to know which
-//!   blocks are absent; and, while the disk usage is counted, the names of all shard directories and about twenty
-//!   bytes for each block of one of them.
+//! - **Memory does not grow with the store**, with these exceptions:
+//!   - a query with an order keeps all matching keys;
+//!   - concurrent queries beyond a sixteenth of [`max_open_files`](Options::max_open_files) each keep the names in
+//!     the directory that they are reading;
+//!   - the filters of absent blocks take up to [`max_filter_memory`](Options::max_filter_memory), by default 64 MiB;
+//!   - a count of the disk usage keeps the names of all shard directories, and about twenty bytes for each block of
+//!     one of them.
 //!
 //! # What things cost
 //!
-//! - On Linux and local file systems, a read of a cached block needs no other thread. On every system, nor does a
-//!   read of an absent block, after the first one in its shard directory. Other reads take a thread of tokio's
-//!   blocking pool.
+//! - On Linux and local file systems, a read of a cached block needs no other thread. On every system, a read of an
+//!   absent block needs none either, after the first such read in its shard directory. Other reads take a thread of
+//!   tokio's blocking pool.
 //! - A durable write waits for flushes of the disk. Concurrent durable writes share them, so write from many
 //!   tasks, or write many blocks in one batch: a commit needs a few flushes, whatever the number of blocks.
 //! - [`ExistingBlock::Keep`] does not write blocks that already exist.
@@ -83,7 +85,7 @@
 //! | `dag` | links of blocks, and walks over the DAGs below some roots: see [`dag`]; implies `verify` |
 //! | `blockstore` | the trait `Blockstore` of the crate blockstore, for any [`Datastore`]; implies `cid` |
 //! | `conformance` | test suites for implementations of the traits |
-//! | `metrics` | figures for the recorder of the crate metrics: see [`observe`] |
+//! | `metrics` | metrics, for the recorder of the crate metrics: see [`observe`] |
 //! | `cli` | the program `flatfs`; implies `dag` |
 //!
 //! No feature is on by default. [`Key`], [`Shard`], [`Durability`], [`ExistingBlock`] and [`DiskUsage`] always
@@ -92,8 +94,8 @@
 //! # Logging
 //!
 //! The crate emits events and spans of [tracing](https://docs.rs/tracing), with the targets and fields that
-//! [`observe`] lists. The level error is for what an operator must look at, such as a failed flush; warn is for
-//! what was repaired, left out or postponed; info is for commits that an open completes.
+//! [`observe`] lists. The level `error` is for events that an operator must look at, such as a failed flush; `warn`
+//! is for what was repaired, skipped or postponed; `info` is for commits that an open completes.
 //!
 //! # Compatibility
 //!
@@ -101,8 +103,8 @@
 //! and kubo 0.22, and compare shard directories with those of go-ds-flatfs. A newer version of this crate opens
 //! the stores of every older version.
 //!
-//! The crate needs Rust 1.89. A higher requirement comes only with a new minor version. Before 1.0 a minor
-//! version may change the API. Enums and structs that can grow are `#[non_exhaustive]`.
+//! The minimum supported Rust version is 1.89, and only a new minor version raises it. Before 1.0 a minor version
+//! may change the API. Enums and structs that can grow are `#[non_exhaustive]`.
 //!
 //! It runs on Unix and is tested on Linux. On other systems it works without `syncfs`, cached reads and
 //! unnamed files.
@@ -112,7 +114,7 @@
 //! | path | what it is |
 //! | --- | --- |
 //! | `SHARDING` | the shard function, such as `/repo/flatfs/shard/v1/next-to-last/2`; during a re-sharding, a line that says so and that no program accepts as a shard function |
-//! | `_README` | a note for people, if the shard function is kubo's default |
+//! | `_README` | a note for users, if the shard function is kubo's default |
 //! | `<shard>/<KEY>.data` | a block: its bytes, nothing else |
 //! | `.temp/` | temp files, staged blocks and commit records; emptied by the next writer that opens the store |
 //! | `.quarantine/` | damaged blocks that a repair moved away; never read |
@@ -124,7 +126,7 @@
 //!
 //! # How it is built
 //!
-//! Dependencies point down only:
+//! A module depends only on modules below it:
 //!
 //! | module | job |
 //! | --- | --- |
@@ -138,7 +140,7 @@
 //! | `hash` | checks whether a block matches the hash in its key, without blocking a worker |
 //! | `disk`, `blocking`, `sync` | the only access to the file system, and to tokio's blocking pool; locks |
 //! | `format` | names, paths and the texts of small files |
-//! | [`observe`] | events, spans, figures |
+//! | [`observe`] | events, spans, metrics |
 //! | [`Datastore`], [`query`], [`Key`], [`Error`] | the contract |
 //!
 //! The [design](guide::design) page follows a put, a get, a commit and a recovery through these modules, and gives

@@ -16,17 +16,17 @@ use crate::sync;
 
 type Values = BTreeMap<Key, Bytes>;
 
-/// A datastore that keeps its values in memory and accepts any key, for tests and for data that need not outlive
-/// the process.
+/// A datastore that keeps its values in memory and accepts any key, for tests and for data that does not have to
+/// outlive the process.
 ///
 /// Clones are cheap and share the values. Closing one handle closes all of them and frees the values.
 ///
 /// A query reads a snapshot that is taken when the query begins and that shares the bytes of the values.
-/// Therefore the stream of a query that began before the datastore was closed still returns all entries. A batch
-/// that began before returns [`Error::Closed`] like the datastore itself, but can still be discarded.
+/// Therefore the stream of a query that began before the datastore was closed still returns all entries. After the
+/// close a batch returns [`Error::Closed`] like the datastore itself, but can still be discarded.
 ///
-/// A batch is applied as a whole while no other call has access to the values. Of two puts of the same key in one
-/// batch the last value takes effect.
+/// A batch is applied as a whole, while no other call has access to the values. If a batch puts the same key twice,
+/// the last value takes effect.
 ///
 /// [`disk_usage`](Datastore::disk_usage) is the sum of the sizes of the values, and [`sync`](Datastore::sync) does
 /// nothing.

@@ -10,10 +10,10 @@ use super::Datastore;
 use crate::error::Result;
 use crate::key::Key;
 
-/// The keys for a bulk call, which takes them from the stream as it needs them.
+/// The keys for a bulk call. The call takes them from the stream as it needs them.
 pub type KeyStream<'a> = BoxStream<'a, Key>;
 
-/// The keys and values for a bulk put, which takes them from the stream as it needs them. An error item says that
+/// The keys and values for a bulk put. The call takes them from the stream as it needs them. An error item means that
 /// the source of the values has failed.
 pub type PutStream<'a> = BoxStream<'a, Result<(Key, Bytes)>>;
 
@@ -48,12 +48,12 @@ impl<T, S: Stream<Item = (Key, Result<T>)>> ResultStreamExt<T> for S {}
 /// Returns the results of a bulk read as a `'static` stream, which owns `datastore` instead of borrowing it. Pass a
 /// handle, such as an `Arc<dyn Datastore>` or a clone of a [`FlatFs`](crate::FlatFs).
 ///
-/// The function is for streams that must be `'static`, such as the body of a response, or that a function creates
+/// Use this for a stream that must be `'static`, such as the body of a response, or a stream that a function creates
 /// and returns. A task that owns a handle does not need it: it can call [`get_many`](Datastore::get_many) and read
 /// the stream in the same `async` block.
 ///
 /// `read` starts the bulk read: [`get_many`](Datastore::get_many) or [`has_many`](Datastore::has_many). No task is
-/// spawned: the results are found while the stream is read. Dropping the stream ends the reads.
+/// spawned: the keys are looked up while the stream is read. Dropping the stream ends the reads.
 ///
 /// ```
 /// use std::sync::Arc;

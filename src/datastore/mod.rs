@@ -19,7 +19,7 @@ use crate::query::{EntryStream, Query};
 /// How many keys the default bulk reads look up at the same time.
 const CONCURRENT_READS: usize = 16;
 
-/// A store of values under keys: go-datastore's methods, as async functions.
+/// A store of values under keys, with go-datastore's methods as async functions.
 ///
 /// The bulk methods have default implementations that use the other methods. A datastore that has a faster way
 /// overrides them.
@@ -29,9 +29,9 @@ const CONCURRENT_READS: usize = 16;
 ///
 /// # Cancel safety
 ///
-/// The future of every method can be dropped at any point: the call then took effect as a whole or not at all,
-/// and the datastore stays usable. Do not keep a future that is neither polled nor dropped, because it can hold a
-/// lock or a permit that other calls wait for.
+/// The future of every method can be dropped at any point: the call then takes effect as a whole or not at all,
+/// and the datastore stays usable. Do not keep a future without polling it, because it can hold a lock or a permit
+/// that other calls wait for.
 #[async_trait]
 pub trait Datastore: fmt::Debug + Send + Sync {
     /// Returns the value of `key`, or `None` if the key has no value.
@@ -81,9 +81,9 @@ pub trait Datastore: fmt::Debug + Send + Sync {
 
     /// Returns the value of each key, in the order of the keys.
     ///
-    /// The keys are taken while the results are read, a limited number ahead, so `keys` may be of any length. A
-    /// key that occurs twice has two results. A result may be as old as the moment in which its key was taken.
-    /// After the datastore is closed, each result is [`Error::Closed`].
+    /// The keys are taken from the stream while the results are read, at most a limited number ahead, so `keys` may
+    /// be of any length. A key that occurs twice has two results. A result can be as old as the moment at which its
+    /// key was taken. After the datastore is closed, each result is [`Error::Closed`].
     ///
     /// The stream borrows the datastore. A spawned task that owns a handle can read it, as below. A function that
     /// returns it needs [`static_stream()`]. [`transpose`](ResultStreamExt::transpose) makes the first error end
@@ -119,7 +119,7 @@ pub trait Datastore: fmt::Debug + Send + Sync {
         .boxed()
     }
 
-    /// Returns whether each key has a value, in the order of the keys. The rest is as for
+    /// Returns whether each key has a value, in the order of the keys. Otherwise it is like
     /// [`get_many`](Datastore::get_many).
     fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
         keys.map(move |key| async move {
@@ -130,14 +130,14 @@ pub trait Datastore: fmt::Debug + Send + Sync {
         .boxed()
     }
 
-    /// Stores many values as one [batch](Datastore::batch): after an error none of them is stored. Readers see no
-    /// value before all have been taken from the stream. If a key occurs twice, the batch decides which value
-    /// takes effect.
+    /// Stores many values as one [batch](Datastore::batch): after an error none of them is stored. Readers see none
+    /// of the values before all of them have been taken from the stream. If a key occurs twice, the batch decides
+    /// which value takes effect.
     ///
     /// # Errors
     ///
-    /// Fails with the first error item of `puts`, or with an error of the batch. Nothing is stored then, unless
-    /// the error of the [commit](Batch::commit) says otherwise.
+    /// Fails with the first error item of `puts`, or with an error of the batch. In both cases nothing is stored,
+    /// unless the error of the [commit](Batch::commit) says otherwise.
     ///
     /// # Cancel safety
     ///
@@ -156,7 +156,7 @@ pub trait Datastore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Fails with an error of the batch. Nothing is deleted then, unless the error of the
+    /// Fails with an error of the batch. In that case nothing is deleted, unless the error of the
     /// [commit](Batch::commit) says otherwise.
     ///
     /// # Cancel safety
@@ -198,7 +198,7 @@ pub trait Datastore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Fails if the datastore cannot write its final state. The datastore is closed nevertheless.
+    /// Fails if the datastore cannot write its final state. It is closed anyway.
     async fn close(&self) -> Result<()>;
 }
 
@@ -207,9 +207,9 @@ pub trait Datastore: fmt::Debug + Send + Sync {
 /// Reads of the batch see its own puts and deletes over the values of the datastore. Reads of the datastore see
 /// them after the commit. The last operation on a key takes effect.
 ///
-/// Of two puts of the same key, **the last value takes effect**, as in go-datastore. A store of content-addressed
-/// blocks may keep **the first value** instead, because the values under one key are expected to be equal there:
-/// [`FlatFs`](crate::FlatFs) does not write a block a second time. A wrapper behaves like the datastore that it
+/// If a batch puts the same key twice, **the last value takes effect**, as in go-datastore. A store of
+/// content-addressed blocks may keep **the first value** instead, because there all values of a key are expected to be
+/// equal: [`FlatFs`](crate::FlatFs) does not write a block a second time. A wrapper behaves like the datastore that it
 /// wraps.
 ///
 /// After the datastore is closed, every method except [`discard`](Batch::discard) returns [`Error::Closed`].
@@ -245,8 +245,8 @@ pub trait Batch: fmt::Debug + Send + Sync {
     /// Fails if the lookup fails, or an earlier write of the batch failed.
     async fn get_size(&self, key: &Key) -> Result<Option<u64>>;
 
-    /// Returns the entries that would match `query` if the batch were committed now, each key once. Of the batch's
-    /// own writes the query sees those that were made before the call.
+    /// Returns the entries that would match `query` if the batch were committed now, each key once. The query sees
+    /// the batch's own writes that were made before the call.
     ///
     /// # Errors
     ///
@@ -271,8 +271,8 @@ pub trait Batch: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Fails if a write of the batch failed or the commit fails. Nothing has changed then, unless the error says
-    /// otherwise.
+    /// Fails if a write of the batch failed or the commit fails. In both cases nothing has changed, unless the error
+    /// says otherwise.
     async fn commit(self: Box<Self>) -> Result<()>;
 
     /// Discards all writes of the batch. Dropping the batch does the same without reporting an error.
@@ -295,7 +295,7 @@ pub struct DiskUsage {
 }
 
 impl DiskUsage {
-    /// Makes a figure with its accuracy.
+    /// Creates a figure with its accuracy.
     #[must_use]
     pub fn new(bytes: u64, accuracy: Accuracy) -> Self {
         DiskUsage { bytes, accuracy }

@@ -11,7 +11,7 @@ use crate::key::Key;
 use crate::query::{EntryStream, Query};
 
 /// Declares methods that return the future of the pointee, with the signatures that `async_trait` generates. An
-/// `async fn` would box a second future around it.
+/// `async fn` would wrap that future in a second box.
 macro_rules! forward {
     ($(fn $name:ident<$($life:lifetime)?>(&self $(, $arg:ident: $type:ty)*) -> $output:ty;)*) => {$(
         fn $name<'s, $($life,)? 'f>(&'s self $(, $arg: $type)*) -> BoxFuture<'f, $output>
