@@ -14,7 +14,7 @@ use crate::error::Result;
 const MIN_DIGEST: usize = 20;
 
 /// The size in bytes up to which hashing a block takes less time than a hop to the blocking pool.
-const INLINE_THRESHOLD: usize = 16 * 1024;
+pub(crate) const INLINE_THRESHOLD: usize = 16 * 1024;
 
 /// The reason why bytes do not count as the block of a multihash.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]

@@ -1,28 +1,35 @@
 //! Tools for whole stores, which an operator runs while no node uses the store.
 //!
-//! Each tool takes the path of a store and locks the store, so that no writer can have it open at the same
-//! time. Only `Verify` and [`count_disk_usage`] change nothing and take no lock. The tools print
-//! nothing: pass a callback to get their [`Progress`], which can also stop them. A tool that was stopped,
+//! A tool that takes the path of a store locks the store, so that no writer can have it open at the same
+//! time. Only `Verify` and [`count_disk_usage`] change nothing and take no lock. [`Copy`] and [`Diff`] work with any
+//! two open [datastores](crate::Datastore). The tools print nothing: pass a callback to get their [`Progress`], which can also stop them. A tool that was stopped,
 //! whose future was dropped, or whose process was killed loses no block; the same call completes the work.
 //!
 //! | tool | job |
 //! | --- | --- |
 //! | [`Move`] | all blocks into another store, also on another file system |
+//! | [`Copy`] | the blocks that another datastore lacks, into any datastore |
+//! | [`Diff`] | the keys in which two datastores differ |
 //! | [`Reshard`] | another shard function, in place |
 //! | [`recount()`] | the disk usage, counted exactly and written down |
 //! | [`count_disk_usage`] | the disk usage, counted beside a writer |
 //! | [`upgrade`], [`downgrade`] | from format version 0 to 1, and back |
+//! | `VerifyBlocks` (feature `verify`) | checks of every block of any datastore against its hash |
 //! | `Verify`, `Repair` (feature `verify`) | checks of every block against its hash, and repairs |
 //!
 //! The program `flatfs` has a command for each; [recipes](crate::guide::operators) show how to use
 //! them on the repo of a kubo node.
 
+mod compare;
 pub(crate) mod convert;
+mod copy;
+mod diff;
 mod move_to_shard;
 mod moving;
 mod parallel_walk;
 pub(crate) mod progress;
 pub(crate) mod recount;
+mod reporter;
 mod reshard;
 mod skipped;
 mod tool_state;
@@ -31,10 +38,12 @@ mod usage_baseline;
 mod verify;
 
 pub use self::convert::{downgrade, upgrade};
+pub use self::copy::{Copied, Copy, CopyFailure};
+pub use self::diff::{Diff, Difference};
 pub use self::moving::{Move, Moved};
 pub use self::progress::{Phase, Progress};
 pub use self::recount::{count_disk_usage, recount};
 pub use self::reshard::{Reshard, Resharded};
 pub use self::skipped::{SkipReason, Skipped};
 #[cfg(feature = "verify")]
-pub use self::verify::{Finding, Findings, Problem, Remedy, Repair, Summary, Verify};
+pub use self::verify::{Finding, Findings, Problem, Remedy, Repair, Summary, Verify, VerifyBlocks};

@@ -18,6 +18,8 @@ pub struct Progress {
     pub shards: u64,
     /// The number of shard directories in the store.
     pub total_shards: u64,
+    /// The number of blocks to do, if the tool counts them and has counted all of them by now.
+    pub total_blocks: Option<u64>,
     /// What the tool is doing.
     pub phase: Phase,
 }
@@ -46,6 +48,10 @@ pub(crate) struct ProgressCallback(Option<Box<dyn FnMut(Progress) -> ControlFlow
 impl ProgressCallback {
     pub(crate) fn none() -> Self {
         ProgressCallback(None)
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        self.0.is_none()
     }
 
     pub(crate) fn new(call: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static) -> Self {

@@ -215,6 +215,11 @@ impl Query {
                 .any(|order| order.needs_value(self.keys_only))
     }
 
+    /// Returns whether the entries are to be in the order of their keys.
+    pub(crate) fn is_by_key(&self) -> bool {
+        self.orders.first().is_some_and(Order::is_by_key)
+    }
+
     /// Returns whether the key is below the prefix.
     pub(crate) fn covers(&self, key: &Key) -> bool {
         self.prefix.is_root() || self.prefix.is_ancestor_of(key)

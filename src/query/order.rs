@@ -50,6 +50,11 @@ impl Order {
         self
     }
 
+    /// Returns whether this is the order by key, ascending.
+    pub(crate) fn is_by_key(&self) -> bool {
+        matches!(self.by, By::Key) && !self.descending
+    }
+
     fn ascending(by: By) -> Self {
         Order {
             by,

@@ -20,6 +20,7 @@ mod conformance;
 #[cfg(feature = "conformance")]
 mod conformance_faults;
 mod convert;
+mod copying;
 mod create_open;
 mod damaged_stores;
 mod disk_usage;

@@ -38,7 +38,7 @@ pub(super) struct CheckTally {
 
 impl CheckTally {
     /// Counts a block that can't be checked. A key that is not a hash names no function.
-    fn count_unchecked(&self, key: &Key) {
+    pub(super) fn count_unchecked(&self, key: &Key) {
         let function = key.to_cid().map(|cid| cid.hash().code());
         *lock(&self.unchecked).entry(function).or_default() += 1;
     }
@@ -141,24 +141,32 @@ impl BlockChecker {
                 return Ok(None);
             }
         }
-        Ok(match checker {
-            Err(why) => Some(Problem::Unchecked(why)),
-            Ok(checker) => {
-                let is_cut_short = checker.is_cut_short();
-                match checker.finish() {
-                    Ok(()) => None,
-                    Err(_) if size == 0 => Some(Problem::Empty),
-                    Err(_) if is_cut_short => Some(Problem::Truncated { size }),
-                    Err(_) => Some(Problem::Corrupt { size }),
-                }
+        Ok(problem_of_bytes(checker, size))
+    }
+}
+
+/// Decides what is wrong with a block of this size, whose bytes the checker has got.
+pub(super) fn problem_of_bytes(
+    checker: Result<Checker, Option<HashError>>,
+    size: u64,
+) -> Option<Problem> {
+    match checker {
+        Err(why) => Some(Problem::Unchecked(why)),
+        Ok(checker) => {
+            let is_cut_short = checker.is_cut_short();
+            match checker.finish() {
+                Ok(()) => None,
+                Err(_) if size == 0 => Some(Problem::Empty),
+                Err(_) if is_cut_short => Some(Problem::Truncated { size }),
+                Err(_) => Some(Problem::Corrupt { size }),
             }
-        })
+        }
     }
 }
 
 /// Returns a checker for the block of this key. The error is the reason why it can't be checked, `None` if
 /// the key is not a hash.
-fn checker(key: &Key) -> Result<Checker, Option<HashError>> {
+pub(super) fn checker(key: &Key) -> Result<Checker, Option<HashError>> {
     let cid = key.to_cid().ok_or(None)?;
     Checker::new(cid.hash()).map_err(Some)
 }

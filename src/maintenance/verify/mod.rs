@@ -1,6 +1,7 @@
 //! [`Verify`] checks every block of a store against the hash in its key, and [`Repair`] repairs what can be
 //! repaired. Feature `verify`.
 
+mod any_datastore;
 mod block_checker;
 mod check_options;
 mod check_walk;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use futures::future::ready;
 use futures::stream::{self, Stream, StreamExt};
 
+pub use self::any_datastore::VerifyBlocks;
 use self::block_checker::{BlockChecker, CheckDepth};
 use self::check_options::CheckOptions;
 use self::check_walk::{CheckItem, CheckWalk};

@@ -161,6 +161,7 @@ impl PassProgress {
             },
             total_shards: self.total_shards,
             phase: self.phase,
+            ..Progress::default()
         };
         lock(&self.callback).report(progress)
     }

@@ -1,5 +1,6 @@
 //! Queries: the shard directories are read by jobs, each of which finds at most about a thousand entries.
 
+mod key_order;
 mod scanner;
 mod values;
 
@@ -13,6 +14,7 @@ use futures::future::{self, BoxFuture};
 use futures::stream::{self, FuturesUnordered, Stream, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 
+use self::key_order::InKeyOrder;
 use self::scanner::Scanner;
 use self::values::{CacheHint, with_values};
 use super::shared::Store;
@@ -26,6 +28,9 @@ const MAX_ENTRIES_PER_JOB: usize = 1024;
 const MAX_BYTES_PER_JOB: u64 = 1 << 20;
 /// or after this time: each read of an entry that is not cached may take a disk 10 ms.
 const MAX_TIME_PER_JOB: Duration = Duration::from_millis(5);
+/// The number of entries that a query in the order of the keys returns from one walk over the store. About twice
+/// as many are in memory, with some 150 bytes for each.
+const MAX_SORTED: usize = 1 << 20;
 /// The number of jobs of one query that run at the same time.
 const MAX_CONCURRENT_JOBS: usize = 2;
 
@@ -38,9 +43,17 @@ pub(super) fn query(store: &Arc<Store>, query: Query) -> EntryStream {
     let sorts_keys = !query.orders.is_empty() && !query.reads_values();
     if needs == Needs::Value && sorts_keys {
         // Sort the keys alone, and read the values in their order.
-        let keys = query::apply(query.keys_only(), walk(store, Needs::Key));
+        let keys = sorted(store, query.keys_only(), Needs::Key);
         let cache_hint = CacheHint::of(store);
         return with_values(store, keys, cache_hint).fuse().boxed();
+    }
+    sorted(store, query, needs)
+}
+
+/// Returns the results of a query, which are sorted in memory if it has orders.
+fn sorted(store: &Arc<Store>, query: Query, needs: Needs) -> EntryStream {
+    if query.is_by_key() && query.limit.is_none() && !query.reads_values() {
+        return InKeyOrder::new(store, query, needs, MAX_SORTED).stream();
     }
     query::apply(query, walk(store, needs))
 }

@@ -1,0 +1,149 @@
+//! [`Copy`]: copies the blocks that another datastore lacks.
+//!
+//! A pipeline of streams, which ends in bulk puts of the destination: find the keys that the destination lacks,
+//! read and check their blocks, several at a time, and write them in portions. Each portion is acknowledged before
+//! the next one begins. Nothing else is written down, so a copy that was killed continues from what the destination
+//! has.
+
+mod report;
+mod run;
+
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+
+pub use self::report::{Copied, CopyFailure};
+use self::run::Run;
+use super::progress::{Progress, ProgressCallback};
+use super::reporter::Reporter;
+use crate::datastore::Datastore;
+use crate::error::Result;
+
+/// Copies all blocks that another datastore lacks. Any two datastores can be the source and the destination.
+///
+/// A block that the destination has is left as it is, and is not read. With the feature `verify` each block is
+/// [checked](crate::hash::check) against the hash in its key before it is written. Blocks that are damaged or cannot
+/// be read are left out and reported, and all others are copied.
+///
+/// Blocks are read one by one, [many at a time](Copy::concurrency), and written by
+/// [`put_many`](Datastore::put_many), in portions of at most 8,192 blocks or 256 MiB. So the destination decides how
+/// to write them: a [`FlatFs`](crate::FlatFs) stores each portion as one batch, an
+/// object store sends many blocks at a time. Memory holds the blocks that are being read and
+/// those that are being written, for any number of blocks.
+///
+/// ```
+/// use ds_flatfs::maintenance::Copy;
+/// use ds_flatfs::{Datastore, Key, MemoryDatastore};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
+/// let (source, destination) = (MemoryDatastore::new(), MemoryDatastore::new());
+/// source.put(&Key::new("/CIQONE"), "one".into()).await?;
+/// let report = Copy::new(&source, &destination).run().await?;
+/// assert_eq!((report.blocks, report.failed_count), (1, 0));
+/// assert!(destination.has(&Key::new("/CIQONE")).await?);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+#[must_use = "a copy does nothing until it is run"]
+pub struct Copy<'a> {
+    source: &'a dyn Datastore,
+    destination: &'a dyn Datastore,
+    concurrency: NonZeroUsize,
+    compares_listings: bool,
+    #[cfg(feature = "verify")]
+    verified: bool,
+    callback: ProgressCallback,
+}
+
+impl<'a> Copy<'a> {
+    /// The default of [`concurrency`](Copy::concurrency).
+    pub const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
+
+    /// Prepares a copy from `source` to `destination`.
+    pub fn new(source: &'a dyn Datastore, destination: &'a dyn Datastore) -> Self {
+        Copy {
+            source,
+            destination,
+            concurrency: Copy::DEFAULT_CONCURRENCY,
+            compares_listings: false,
+            #[cfg(feature = "verify")]
+            verified: true,
+            callback: ProgressCallback::none(),
+        }
+    }
+
+    /// Sets how many blocks are read at the same time, by default
+    /// [64](Copy::DEFAULT_CONCURRENCY). How many are written at the same time is up to the destination.
+    pub fn concurrency(self, concurrency: NonZeroUsize) -> Self {
+        Copy {
+            concurrency,
+            ..self
+        }
+    }
+
+    /// Sets how the copy finds out what the destination lacks: by comparing its listing with that of the source, or,
+    /// by default, by a lookup of each key.
+    ///
+    /// A listing is for destinations that take a request for each lookup, and list a thousand keys by one
+    /// request: an object store. Both listings are read in the order of the keys, which costs
+    /// memory as for a [`Diff`](super::Diff).
+    pub fn compare_listings(self, compares_listings: bool) -> Self {
+        Copy {
+            compares_listings,
+            ..self
+        }
+    }
+
+    /// Sets whether blocks are checked against the hashes in their keys, which is the default. Feature `verify`.
+    ///
+    /// A block whose key is not a hash, or has a hash function that is not known, is copied without a check and
+    /// [counted](Copied::unchecked).
+    #[cfg(feature = "verify")]
+    pub fn verified(self, verified: bool) -> Self {
+        Copy { verified, ..self }
+    }
+
+    /// Calls `watch` with the progress several times a second. If it returns [`Break`](ControlFlow::Break), the copy
+    /// completes the blocks that it has begun and returns [`Error::Stopped`](crate::Error::Stopped). `watch` may
+    /// block.
+    ///
+    /// The progress counts the keys of the source that are done, including those that the destination had, and the
+    /// bytes that were read. So that the [total](Progress::total_blocks) is known, the keys of the source are listed
+    /// a second time while the copy runs.
+    pub fn on_progress(
+        self,
+        watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
+    ) -> Self {
+        let callback = ProgressCallback::new(watch);
+        Copy { callback, ..self }
+    }
+
+    /// Runs the copy.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the listing of the source cannot begin, if the destination fails, if one of them is closed, or if
+    /// a thousand blocks in a row cannot be read; and returns [`Error::Stopped`](crate::Error::Stopped) if the
+    /// callback asks for it. The same call continues the copy.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, some of the last portion may be stored. The same call continues the copy.
+    ///
+    /// # Durability
+    ///
+    /// The copy ends with a [`sync`](Datastore::sync) of the destination, so every copied block survives a crash
+    /// after the call has returned.
+    pub async fn run(self) -> Result<Copied> {
+        let run = Run {
+            source: self.source,
+            destination: self.destination,
+            concurrency: self.concurrency.get(),
+            compares_listings: self.compares_listings,
+            #[cfg(feature = "verify")]
+            verified: self.verified,
+            reporter: Reporter::new(self.callback),
+            tally: Default::default(),
+        };
+        run.copy().await
+    }
+}

@@ -1,0 +1,247 @@
+//! [`Run`]: one run of a copy.
+
+use std::future::{pending, ready};
+use std::pin::{Pin, pin};
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use futures::stream::{self, BoxStream, Peekable, StreamExt};
+use tokio::task::consume_budget;
+
+use super::report::{Copied, Tally};
+use crate::datastore::Datastore;
+use crate::error::Result;
+use crate::key::Key;
+use crate::maintenance::compare::{Compared, ListingError, compare};
+use crate::maintenance::reporter::Reporter;
+use crate::query::Query;
+
+/// The maximum number of blocks in a portion, each of which takes some hundred bytes in the batch of a store,
+const MAX_BLOCKS: u64 = 8192;
+/// and of bytes, so that an interrupted copy has not done much for nothing.
+const MAX_BYTES: u64 = 256 << 20;
+
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    pub(super) source: &'a dyn Datastore,
+    pub(super) destination: &'a dyn Datastore,
+    pub(super) concurrency: usize,
+    pub(super) compares_listings: bool,
+    #[cfg(feature = "verify")]
+    pub(super) verified: bool,
+    pub(super) reporter: Reporter,
+    pub(super) tally: Tally,
+}
+
+/// Blocks that the destination lacks. An error ends the copy.
+type Blocks<'a> = BoxStream<'a, Result<(Key, Bytes)>>;
+
+impl Run<'_> {
+    pub(super) async fn copy(self) -> Result<Copied> {
+        let copying = pin!(self.copy_all());
+        let counting = pin!(async {
+            self.count_keys().await;
+            pending().await
+        });
+        match select(copying, counting).await {
+            Either::Left((copied, _)) | Either::Right((copied, _)) => copied?,
+        }
+        self.reporter.check()?;
+        self.destination.sync().await?;
+        self.reporter.report().await?;
+        Ok(self.tally.take())
+    }
+
+    /// Counts the keys of the source for the progress. An error leaves the number unknown.
+    async fn count_keys(&self) {
+        if !self.reporter.is_watched() {
+            return;
+        }
+        let Ok(mut keys) = self.source.query(Query::new().keys_only()).await else {
+            return;
+        };
+        let mut count = 0;
+        while let Some(key) = keys.next().await {
+            count += u64::from(key.is_ok());
+            consume_budget().await;
+        }
+        // The copy checks whether it is to stop.
+        let known = self
+            .reporter
+            .advance(|progress| progress.total_blocks = Some(count));
+        let _ = known.await;
+    }
+
+    async fn copy_all(&self) -> Result<()> {
+        let missing = match self.compares_listings {
+            true => self.missing_by_listing().await?,
+            false => self.missing_by_lookup().await?,
+        };
+        let blocks = missing
+            // A portion that was begun is written when the copy is to stop.
+            .take_while(|_| ready(self.reporter.check().is_ok()))
+            .map(|key| async { self.read(key?).await })
+            .buffer_unordered(self.concurrency)
+            .filter_map(|read| ready(read.transpose()));
+        self.write(blocks.boxed()).await
+    }
+
+    /// Returns the keys that the destination lacks, after a lookup of each key of the source.
+    async fn missing_by_lookup(&self) -> Result<BoxStream<'_, Result<Key>>> {
+        let entries = self.source.query(Query::new().keys_only()).await?;
+        let keys = entries.filter_map(|entry| async {
+            match entry {
+                Ok(entry) => Some(entry.key),
+                Err(error) => {
+                    self.tally.fail(None, error);
+                    None
+                }
+            }
+        });
+        let found = self.destination.has_many(keys.boxed());
+        Ok(found
+            .filter_map(|(key, is_present)| async {
+                match is_present {
+                    Ok(false) => Some(Ok(key)),
+                    Ok(true) => self.present().await,
+                    Err(error) => Some(Err(error)),
+                }
+            })
+            .boxed())
+    }
+
+    /// Returns the keys that the destination lacks, by the listings of both.
+    async fn missing_by_listing(&self) -> Result<BoxStream<'_, Result<Key>>> {
+        let query = Query::new().keys_only();
+        let compared = compare(self.source, self.destination, query).await?;
+        Ok(compared
+            .filter_map(|compared| async {
+                match compared {
+                    Ok(Compared::First(entry)) => Some(Ok(entry.key)),
+                    Ok(Compared::Both(..)) => self.present().await,
+                    Ok(Compared::Second(_)) => None,
+                    Err(ListingError::First(error)) => {
+                        self.tally.fail(None, error);
+                        None
+                    }
+                    // What the destination has isn't known then.
+                    Err(ListingError::Second(error)) => Some(Err(error)),
+                }
+            })
+            .boxed())
+    }
+
+    /// Counts a block that the destination has. Returns an item only to end the stream.
+    async fn present(&self) -> Option<Result<Key>> {
+        self.tally.count(|copied| copied.present += 1);
+        self.done(0).await;
+        self.reporter.check().err().map(Err)
+    }
+
+    /// Adds a block of the source to the progress. What has begun is completed even if the copy is to stop, so
+    /// an error is left to the next [check](Reporter::check).
+    async fn done(&self, bytes: usize) {
+        let advanced = self.reporter.advance(|progress| {
+            progress.blocks += 1;
+            progress.bytes += bytes as u64;
+        });
+        let _ = advanced.await;
+    }
+
+    /// Reads and checks a block. Returns `None` if it can't be copied.
+    async fn read(&self, key: Key) -> Result<Option<(Key, Bytes)>> {
+        let value = match self.source.get(&key).await {
+            Ok(Some(value)) => value,
+            // It was deleted after it was listed.
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                self.tally.could_not_read(Some(key), error)?;
+                return Ok(None);
+            }
+        };
+        self.tally.was_read();
+        self.done(value.len()).await;
+        match self.is_good(&key, &value).await? {
+            true => Ok(Some((key, value))),
+            false => Ok(None),
+        }
+    }
+
+    /// Checks a block against the hash in its key, and counts a block that can't be checked.
+    #[cfg(feature = "verify")]
+    async fn is_good(&self, key: &Key, value: &Bytes) -> Result<bool> {
+        use crate::error::Error;
+        use crate::hash::{HashError, check_without_blocking};
+
+        if !self.verified {
+            return Ok(true);
+        }
+        let checked = match key.to_cid() {
+            Some(cid) => check_without_blocking(*cid.hash(), value)
+                .await?
+                .map_err(Some),
+            None => Err(None),
+        };
+        match checked {
+            Ok(()) => Ok(true),
+            Err(Some(why @ HashError::Mismatch)) => {
+                let reason = why.to_string();
+                let corrupt = Error::Corrupt {
+                    key: key.to_string(),
+                    reason,
+                };
+                self.tally.fail(Some(key.clone()), corrupt);
+                Ok(false)
+            }
+            Err(_) => {
+                self.tally.count(|copied| copied.unchecked += 1);
+                Ok(true)
+            }
+        }
+    }
+
+    #[cfg(not(feature = "verify"))]
+    async fn is_good(&self, _: &Key, _: &Bytes) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Writes the blocks in portions.
+    async fn write(&self, blocks: Blocks<'_>) -> Result<()> {
+        let mut blocks = blocks.peekable();
+        while Pin::new(&mut blocks).peek().await.is_some() {
+            let mut portion = Portion::default();
+            let puts = stream::unfold((&mut blocks, &mut portion), |(blocks, portion)| async {
+                let put = portion.next(blocks).await?;
+                Some((put, (blocks, portion)))
+            });
+            self.destination.put_many(puts.boxed()).await?;
+            self.tally.count(|copied| {
+                copied.blocks += portion.blocks;
+                copied.bytes += portion.bytes;
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The size of a portion.
+#[derive(Default)]
+struct Portion {
+    blocks: u64,
+    bytes: u64,
+}
+
+impl Portion {
+    /// Takes the next block unless the portion is full.
+    async fn next(&mut self, blocks: &mut Peekable<Blocks<'_>>) -> Option<Result<(Key, Bytes)>> {
+        if self.blocks >= MAX_BLOCKS || self.bytes >= MAX_BYTES {
+            return None;
+        }
+        let next = blocks.next().await;
+        if let Some(Ok((_, block))) = &next {
+            self.blocks += 1;
+            self.bytes += block.len() as u64;
+        }
+        next
+    }
+}

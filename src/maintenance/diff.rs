@@ -1,0 +1,124 @@
+//! [`Diff`]: the keys in which two datastores differ.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use futures::future::ready;
+use futures::stream::{BoxStream, StreamExt};
+
+use super::compare::{Compared, ListingError, compare};
+use super::progress::{Progress, ProgressCallback};
+use super::reporter::Reporter;
+use crate::datastore::Datastore;
+use crate::error::Result;
+use crate::key::Key;
+use crate::query::Query;
+
+/// Compares the keys of two datastores and the sizes of their values. It reads no values: blocks of the same
+/// size under the same key are regarded as equal.
+///
+/// It reads both listings in the order of the keys. An object store lists its keys in that
+/// order, so the comparison of two of them needs the same memory for any number of keys. A
+/// [`FlatFs`](crate::FlatFs) keeps up to two million keys in memory, about 150 bytes for each, and reads its
+/// directories once for each million keys.
+///
+/// ```
+/// use ds_flatfs::maintenance::{Diff, Difference};
+/// use ds_flatfs::{Datastore, Key, MemoryDatastore};
+/// use futures::TryStreamExt;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
+/// let (a, b) = (MemoryDatastore::new(), MemoryDatastore::new());
+/// a.put(&Key::new("/CIQONE"), "one".into()).await?;
+/// let differences: Vec<Difference> = Diff::new(&a, &b).start().await?.try_collect().await?;
+/// assert_eq!(differences[0].key, Key::new("/CIQONE"));
+/// assert_eq!((differences[0].first, differences[0].second), (Some(3), None));
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+#[must_use = "a comparison does nothing until it is started"]
+pub struct Diff<'a> {
+    first: &'a dyn Datastore,
+    second: &'a dyn Datastore,
+    callback: ProgressCallback,
+}
+
+/// A key in which two datastores differ: one of them lacks it, or the sizes of the values differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The key.
+    pub key: Key,
+    /// The size of the value in the first datastore in bytes, or `None` if it lacks the key.
+    pub first: Option<u64>,
+    /// The size of the value in the second datastore in bytes, or `None` if it lacks the key.
+    pub second: Option<u64>,
+}
+
+impl<'a> Diff<'a> {
+    /// Prepares the comparison of two datastores.
+    pub fn new(first: &'a dyn Datastore, second: &'a dyn Datastore) -> Self {
+        Diff {
+            first,
+            second,
+            callback: ProgressCallback::none(),
+        }
+    }
+
+    /// Calls `watch` with the progress several times a second. If it returns [`Break`](ControlFlow::Break), the
+    /// stream ends with [`Error::Stopped`](crate::Error::Stopped). `watch` may block.
+    ///
+    /// The progress counts the keys that were compared, and has no bytes and no total.
+    pub fn on_progress(
+        self,
+        watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
+    ) -> Self {
+        let callback = ProgressCallback::new(watch);
+        Diff { callback, ..self }
+    }
+
+    /// Starts the comparison, and returns the differences in the order of the keys, as they are found. A key
+    /// that is written or deleted meanwhile may be among them or not.
+    ///
+    /// An error in the stream says that an entry of a listing could not be read. The stream continues with the
+    /// other entries.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one of the two queries cannot begin.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future or the stream changes nothing.
+    pub async fn start(self) -> Result<BoxStream<'static, Result<Difference>>> {
+        let query = Query::new().keys_only().returns_sizes();
+        let compared = compare(self.first, self.second, query).await?;
+        let reporter = Arc::new(Reporter::new(self.callback));
+        let differences = compared.then(move |compared| {
+            let reporter = Arc::clone(&reporter);
+            async move {
+                reporter.advance(|progress| progress.blocks += 1).await?;
+                match compared {
+                    Ok(compared) => Ok(difference(compared)),
+                    Err(ListingError::First(error) | ListingError::Second(error)) => Err(error),
+                }
+            }
+        });
+        let found = differences.filter_map(|found| ready(found.transpose()));
+        let until_stopped = found.scan(false, |is_stopped, found| {
+            let found = (!*is_stopped).then_some(found);
+            *is_stopped |= matches!(found, Some(Err(crate::Error::Stopped)));
+            ready(found)
+        });
+        Ok(until_stopped.boxed())
+    }
+}
+
+fn difference(compared: Compared) -> Option<Difference> {
+    let (key, first, second) = match compared {
+        Compared::First(entry) => (entry.key, entry.size, None),
+        Compared::Second(entry) => (entry.key, None, entry.size),
+        Compared::Both(first, second) => (first.key, first.size, second.size),
+    };
+    (first != second).then_some(Difference { key, first, second })
+}
