@@ -57,7 +57,7 @@
 //!   lock and change nothing on disk.
 //! - **Nothing blocks a runtime worker, and dropping a future leaves nothing half done.**
 //! - **Memory does not grow with the store**, with these exceptions:
-//!   - a query with an order keeps all matching keys;
+//!   - a query with an order keeps all matching keys, or in the order of the keys up to two million of them;
 //!   - concurrent queries beyond a sixteenth of [`max_open_files`](Options::max_open_files) each keep the names in
 //!     the directory that they are reading;
 //!   - the filters of absent blocks take up to [`max_filter_memory`](Options::max_filter_memory), by default 64 MiB;
