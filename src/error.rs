@@ -1,5 +1,6 @@
 //! [`Error`]: the error type of the crate.
 
+mod object_failure;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use itertools::Itertools;
 
+pub use self::object_failure::ObjectFailure;
 use crate::key::Key;
 
 /// A [`Result`](std::result::Result) with this crate's [`Error`].
@@ -308,6 +310,46 @@ pub enum Error {
     #[error("there is no tokio runtime to run the work, it is shutting down, or the job panicked")]
     Runtime,
 
+    /// A request to an object store failed, after the retries that its client makes.
+    #[error("cannot {action} {location}{}", failure.hint())]
+    ObjectStore {
+        /// The operation, as a verb: "read", "list".
+        action: &'static str,
+        /// The URL, or the name of the store and the path in it.
+        location: String,
+        /// What kind of failure it was.
+        failure: ObjectFailure,
+        /// The response of the server, or the error of the connection. It contains no credentials.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// A URL that cannot be opened as an object store.
+    #[error("cannot open {url} as an object store: {reason}")]
+    InvalidUrl {
+        /// The URL, without a password.
+        url: String,
+        /// What is wrong with it or with its options.
+        reason: String,
+    },
+
+    /// A commit to an object store failed. Object stores have no transactions, so a part of the batch can have taken
+    /// effect. Committing the same writes again is safe.
+    #[error(
+        "the commit stored {stored} of {puts} blocks and made {deleted} of {deletes} deletes: commit the same writes again"
+    )]
+    PartlyStored {
+        /// How many blocks of the batch are stored.
+        stored: usize,
+        /// How many blocks the batch puts.
+        puts: usize,
+        /// How many deletes were made.
+        deleted: usize,
+        /// How many deletes the batch makes.
+        deletes: usize,
+        /// The first error.
+        source: Arc<Error>,
+    },
+
     /// An error of another implementation of the trait [`Datastore`](crate::Datastore).
     #[error("{message}")]
     Backend {
@@ -367,7 +409,9 @@ impl Error {
             Error::CommitIncomplete { record, .. } | Error::EarlierCommit { record, .. } => {
                 Some(record)
             }
-            Error::BatchFailed { source } | Error::PartlyCommitted { source, .. } => source.path(),
+            Error::BatchFailed { source }
+            | Error::PartlyCommitted { source, .. }
+            | Error::PartlyStored { source, .. } => source.path(),
             Error::Closed
             | Error::InvalidKey { .. }
             | Error::InvalidShard { .. }
@@ -378,6 +422,8 @@ impl Error {
             | Error::UnknownCodec { .. }
             | Error::Stopped
             | Error::Runtime
+            | Error::ObjectStore { .. }
+            | Error::InvalidUrl { .. }
             | Error::Backend { .. } => None,
         }
     }
@@ -391,6 +437,7 @@ impl Error {
             | Error::CommitIncomplete { source, .. }
             | Error::EarlierCommit { source, .. }
             | Error::PartlyCommitted { source, .. }
+            | Error::PartlyStored { source, .. }
             | Error::FlushFailed { source, .. } => source.io_error(),
             _ => None,
         }
@@ -421,7 +468,8 @@ impl Error {
             Error::BatchFailed { source }
             | Error::CommitIncomplete { source, .. }
             | Error::EarlierCommit { source, .. }
-            | Error::PartlyCommitted { source, .. } => source.is_full(),
+            | Error::PartlyCommitted { source, .. }
+            | Error::PartlyStored { source, .. } => source.is_full(),
             _ => false,
         }
     }
@@ -438,9 +486,16 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match (&error, error.io_error()) {
             (_, Some(source)) => source.kind(),
+            _ if error.is_bucket_missing() => io::ErrorKind::NotFound,
+            _ if error.is_permission_denied() || error.is_unauthenticated() => {
+                io::ErrorKind::PermissionDenied
+            }
+            _ if error.is_timed_out() => io::ErrorKind::TimedOut,
             (Error::InvalidKey { .. }, _)
             | (Error::InvalidShard { .. }, _)
-            | (Error::InvalidOption { .. }, _) => io::ErrorKind::InvalidInput,
+            | (Error::InvalidOption { .. } | Error::InvalidUrl { .. }, _) => {
+                io::ErrorKind::InvalidInput
+            }
             (Error::Corrupt { .. } | Error::InvalidBlock { .. }, _) => io::ErrorKind::InvalidData,
             (Error::MissingBlock { .. }, _) => io::ErrorKind::NotFound,
             (Error::Exists { .. }, _) => io::ErrorKind::AlreadyExists,

@@ -86,6 +86,8 @@
 //! | `blockstore` | the trait `Blockstore` of the crate blockstore, for any [`Datastore`]; implies `cid` |
 //! | `conformance` | test suites for implementations of the traits |
 //! | `metrics` | metrics, for the recorder of the crate metrics: see [`observe`] |
+//! | `object-store` | `object`: blocks in an object store, or below a local directory |
+//! | `s3`, `gcs`, `azure` | the clients for S3 and what speaks its protocol, Google Cloud Storage, and Azure; imply `object-store` |
 //! | `cli` | the program `flatfs`; implies `dag` |
 //!
 //! No feature is on by default. [`Key`], [`Shard`], [`Durability`], [`ExistingBlock`] and [`DiskUsage`] always
@@ -132,6 +134,7 @@
 //! | --- | --- |
 //! | [`maintenance`], `blockstore`, `conformance` | tools for whole stores; an adapter; test suites |
 //! | [`dag`], [`wrappers`] | DAGs of blocks; datastores on top of datastores; they use only the contract and `hash` |
+//! | `object` | a datastore in an object store, through the crate object_store |
 //! | `flatfs`, `memory` | [`FlatFs`] and [`MemoryDatastore`] as [`Datastore`]s |
 //! | `batch` | batches: staging, reads of uncommitted writes, commit |
 //! | `store` | [`FlatFs`]: open, read, write, query, flush, commits |
@@ -162,6 +165,8 @@ pub mod guide;
 #[cfg(feature = "verify")]
 pub mod hash;
 pub mod maintenance;
+#[cfg(feature = "object-store")]
+pub mod object;
 pub mod observe;
 pub mod query;
 pub mod wrappers;
@@ -186,13 +191,15 @@ mod walk;
 
 #[cfg(feature = "cid")]
 pub use cid;
+#[cfg(feature = "object-store")]
+pub use object_store;
 
 pub use crate::batch::FlatBatch;
 pub use crate::datastore::{
     Accuracy, Batch, Datastore, DiskUsage, KeyStream, PutStream, ResultStream, ResultStreamExt,
     static_stream,
 };
-pub use crate::error::{Error, Result};
+pub use crate::error::{Error, ObjectFailure, Result};
 pub use crate::format::Shard;
 pub use crate::key::Key;
 pub use crate::memory::MemoryDatastore;

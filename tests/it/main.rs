@@ -35,6 +35,8 @@ mod kubo_lock;
 mod layers;
 mod mounts;
 mod move_and_reshard;
+#[cfg(feature = "object-store")]
+mod object;
 mod open_file_limit;
 mod planted_files;
 mod public_types;

@@ -27,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["disk_usage"],
     &["store"],
     &["batch"],
-    &["dag", "flatfs", "wrappers"],
+    &["dag", "flatfs", "object", "wrappers"],
     &["blockstore", "conformance", "maintenance"],
     &["testing"],
 ];
@@ -42,6 +42,10 @@ const CONTRACT_ONLY: &[(&str, &[&str])] = &[
     ("dag", &["blocking", "hash"]),
     ("wrappers", &["hash", "observe"]),
     ("blockstore", &["cid_key", "hash"]),
+    (
+        "object",
+        &["blocking", "disk", "format", "observe", "store"],
+    ),
 ];
 
 /// Cycles that still exist.

@@ -1,0 +1,102 @@
+//! [`Bucket`]: the requests to an object store.
+
+use std::future::ready;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+
+use super::failure;
+use crate::error::{Error, ObjectFailure, Result};
+
+/// An object store, and its name for messages.
+#[derive(Clone)]
+pub(super) struct Bucket {
+    store: Arc<dyn ObjectStore>,
+    /// The URL of the bucket, or the name of the store.
+    name: String,
+}
+
+impl Bucket {
+    pub(super) fn new(store: Arc<dyn ObjectStore>, name: String) -> Self {
+        Bucket { store, name }
+    }
+
+    /// Returns the URL of an object for messages.
+    pub(super) fn location(&self, path: &Path) -> String {
+        format!("{}/{path}", self.name)
+    }
+
+    fn error(&self, action: &'static str, path: &Path, source: object_store::Error) -> Error {
+        failure::error(action, self.location(path), source)
+    }
+
+    /// Returns the value of a read, or `None` if the object does not exist.
+    fn found<T>(
+        &self,
+        action: &'static str,
+        path: &Path,
+        result: object_store::Result<T>,
+    ) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if failure::is_absent(&error) => Ok(None),
+            Err(error) => Err(self.error(action, path, error)),
+        }
+    }
+
+    pub(super) async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
+        let Some(object) = self.found("read", path, self.store.get(path).await)? else {
+            return Ok(None);
+        };
+        let size = object.meta.size;
+        let value = object.bytes().await;
+        let value = value.map_err(|error| self.error("read", path, error))?;
+        // A body that ends early must not pass for a block.
+        if value.len() as u64 != size {
+            return Err(Error::ObjectStore {
+                action: "read",
+                location: self.location(path),
+                failure: ObjectFailure::Other,
+                source: format!("the response has {} of {size} bytes", value.len()).into(),
+            });
+        }
+        Ok(Some(value))
+    }
+
+    /// Returns the size of an object.
+    pub(super) async fn size(&self, path: &Path) -> Result<Option<u64>> {
+        let found = self.found("look up", path, self.store.head(path).await)?;
+        Ok(found.map(|meta| meta.size))
+    }
+
+    pub(super) async fn put(&self, path: &Path, value: Bytes) -> Result<()> {
+        match self.store.put(path, value.into()).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.error("write", path, error)),
+        }
+    }
+
+    /// Deletes an object. That it does not exist is not an error.
+    pub(super) async fn delete(&self, path: &Path) -> Result<()> {
+        let deleted = self.store.delete(path).await;
+        self.found("delete", path, deleted).map(|_| ())
+    }
+
+    /// Lists the objects below a prefix, which ends at a `/`.
+    pub(super) fn list(&self, prefix: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (bucket, path) = (self.clone(), prefix.clone());
+        let objects = self.store.list(Some(prefix));
+        objects
+            .filter_map(move |object| {
+                ready(match object {
+                    Ok(object) => Some(Ok(object)),
+                    Err(error) if failure::has_file_as_parent(&error) => None,
+                    Err(error) => Some(Err(bucket.error("list", &path, error))),
+                })
+            })
+            .boxed()
+    }
+}

@@ -1,0 +1,181 @@
+//! [`ClientConfig`]: makes the client for a URL.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreScheme};
+use url::Url;
+
+use super::bucket::Bucket;
+use crate::error::{Error, Result};
+
+/// How the client for a URL is configured, besides by the environment.
+#[derive(Clone, Default)]
+pub(super) struct ClientConfig {
+    /// Names and values of object_store. Values can be secrets.
+    pub(super) options: Vec<(String, String)>,
+    #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+    pub(super) retry: object_store::RetryConfig,
+}
+
+/// Makes the client for a URL, and returns it with the prefix that the URL names.
+pub(super) fn connect(text: &str, config: &ClientConfig) -> Result<(Bucket, Path)> {
+    let url = Url::parse(text).map_err(|error| invalid(text, error))?;
+    let shown = without_secrets(url.clone());
+    let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|_| {
+        let forms = "it must be s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///path";
+        invalid(&shown, forms)
+    })?;
+    let store = client(&scheme, &url, config).map_err(|reason| invalid(&shown, reason))?;
+    let name = shown.trim_end_matches('/');
+    let name = name.strip_suffix(prefix.as_ref()).unwrap_or(name);
+    let name = name.strip_suffix('/').unwrap_or(name);
+    let bucket = Bucket::new(store, name.to_owned());
+    Ok((bucket, prefix))
+}
+
+fn invalid(url: &str, reason: impl Display) -> Error {
+    Error::InvalidUrl {
+        url: url.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+/// Returns the text of a URL without its password and its query, which can be a token.
+fn without_secrets(mut url: Url) -> String {
+    // It fails only for URLs that cannot have a password.
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
+}
+
+/// Makes a client from the environment and the options.
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+macro_rules! build {
+    ($builder:ty, $url:ident, $config:ident) => {{
+        let mut builder = <$builder>::from_env()
+            .with_url($url.as_str())
+            .with_retry($config.retry.clone());
+        for (name, value) in &$config.options {
+            let key = name.to_ascii_lowercase().parse();
+            let key = key.map_err(|_| format!("its client has no option {name:?}"))?;
+            builder = builder.with_config(key, value);
+        }
+        let client = builder.build().map_err(|error| error.to_string())?;
+        Ok(Arc::new(client))
+    }};
+}
+
+/// Makes the client for a scheme.
+///
+/// # Errors
+///
+/// Returns the reason why there is none.
+fn client(
+    scheme: &ObjectStoreScheme,
+    url: &Url,
+    config: &ClientConfig,
+) -> Result<Arc<dyn ObjectStore>, String> {
+    match scheme {
+        // An acknowledged write is durable, as in the other stores.
+        ObjectStoreScheme::Local => match config.options.first() {
+            None => Ok(Arc::new(LocalFileSystem::new().with_fsync(true))),
+            Some((name, _)) => Err(format!("a directory has no option {name:?}")),
+        },
+        #[cfg(feature = "s3")]
+        ObjectStoreScheme::AmazonS3 => build!(object_store::aws::AmazonS3Builder, url, config),
+        #[cfg(feature = "gcs")]
+        ObjectStoreScheme::GoogleCloudStorage => {
+            build!(object_store::gcp::GoogleCloudStorageBuilder, url, config)
+        }
+        #[cfg(feature = "azure")]
+        ObjectStoreScheme::MicrosoftAzure => {
+            build!(object_store::azure::MicrosoftAzureBuilder, url, config)
+        }
+        _ => Err(match feature(scheme) {
+            Some(feature) => format!("this program was built without the feature `{feature}`"),
+            None => format!("the scheme {:?} has no client", url.scheme()),
+        }),
+    }
+}
+
+/// Returns the feature that has the client for a scheme.
+fn feature(scheme: &ObjectStoreScheme) -> Option<&'static str> {
+    match scheme {
+        ObjectStoreScheme::AmazonS3 => Some("s3"),
+        ObjectStoreScheme::GoogleCloudStorage => Some("gcs"),
+        ObjectStoreScheme::MicrosoftAzure => Some("azure"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(url: &str, config: &ClientConfig) -> String {
+        match connect(url, config) {
+            Ok((_, prefix)) => panic!("{url} was accepted, with the prefix {prefix}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_url_names_the_bucket_and_the_prefix() {
+        let config = ClientConfig::default();
+        let (bucket, prefix) = connect("file:///tmp/a-b/blocks/", &config).unwrap();
+        assert_eq!(prefix.as_ref(), "tmp/a-b/blocks");
+        assert_eq!(bucket.location(&Path::from("tmp")), "file:///tmp");
+    }
+
+    #[test]
+    fn urls_of_no_store_are_refused_and_show_no_secret() {
+        let config = ClientConfig::default();
+        for url in [
+            "blocks",
+            "ftp://u:secret@host/x?t=secret",
+            "memory:///",
+            "s3:///x",
+            "file://host/x",
+        ] {
+            let message = refused(url, &config);
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_client_option_is_refused() {
+        let config = ClientConfig {
+            options: vec![("colour".into(), "green".into())],
+            ..ClientConfig::default()
+        };
+        assert!(refused("file:///tmp", &config).contains("no option \"colour\""));
+        #[cfg(feature = "s3")]
+        assert!(refused("s3://bucket", &config).contains("no option \"colour\""));
+    }
+
+    #[cfg(not(feature = "s3"))]
+    #[test]
+    fn a_missing_feature_is_named() {
+        let message = refused("s3://bucket/blocks", &ClientConfig::new());
+        assert!(
+            message.ends_with("this program was built without the feature `s3`"),
+            "{message}"
+        );
+    }
+
+    #[cfg(feature = "s3")]
+    #[test]
+    fn the_messages_name_the_bucket() {
+        let config = ClientConfig {
+            options: vec![("region".into(), "r".into())],
+            ..ClientConfig::default()
+        };
+        let (bucket, prefix) = connect("s3://bucket/blocks", &config).unwrap();
+        assert_eq!(prefix.as_ref(), "blocks");
+        assert_eq!(bucket.location(&prefix.join("X")), "s3://bucket/blocks/X");
+    }
+}

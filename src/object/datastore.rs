@@ -1,0 +1,134 @@
+//! [`ObjectDatastore`]: the verbs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::StreamExt;
+
+use super::batch::ObjectBatch;
+use super::query;
+use super::shared::Shared;
+use crate::datastore::{Batch, Datastore, DiskUsage, KeyStream, ResultStream};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
+use crate::format::Shard;
+use crate::key::Key;
+use crate::query::{EntryStream, Query, apply};
+
+/// A datastore whose blocks are objects in an object store.
+///
+/// Clones are cheap and share the connection. Closing one handle closes all of them.
+#[derive(Clone)]
+pub struct ObjectDatastore {
+    shared: Arc<Shared>,
+}
+
+impl ObjectDatastore {
+    pub(super) fn new(shared: Shared) -> Self {
+        ObjectDatastore {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Returns the shard function, or `None` for the layout of go-ds-s3.
+    #[must_use]
+    pub fn shard(&self) -> Option<Shard> {
+        self.shared.layout.shard()
+    }
+
+    /// Returns the URL of the datastore, or the name of the store and the prefix.
+    #[must_use]
+    pub fn location(&self) -> String {
+        self.shared.bucket.location(self.shared.layout.root())
+    }
+
+    /// Begins a batch. It makes no request.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Closed`].
+    pub async fn batch(&self) -> Result<ObjectBatch> {
+        self.shared.check_open()?;
+        Ok(ObjectBatch::new(Arc::clone(&self.shared)))
+    }
+}
+
+impl fmt::Debug for ObjectDatastore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectDatastore")
+            .field("location", &self.location())
+            .field("shard", &self.shard())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Datastore for ObjectDatastore {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        let _token = self.shared.begin()?;
+        self.shared.get(key).await
+    }
+
+    async fn has(&self, key: &Key) -> Result<bool> {
+        Ok(self.get_size(key).await?.is_some())
+    }
+
+    async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
+        let _token = self.shared.begin()?;
+        self.shared.size(key).await
+    }
+
+    async fn query(&self, query: Query) -> Result<EntryStream> {
+        self.shared.check_open()?;
+        let entries = query::entries(&self.shared, &query);
+        Ok(apply(query, entries))
+    }
+
+    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        let _token = self.shared.begin()?;
+        self.shared.put(key, value).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        let _token = self.shared.begin()?;
+        self.shared.delete(key).await
+    }
+
+    fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
+        let get = move |key| async move {
+            let value = self.get(&key).await;
+            (key, value)
+        };
+        keys.map(get).buffered(self.shared.concurrency).boxed()
+    }
+
+    fn has_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, bool> {
+        let has = move |key| async move {
+            let has = self.has(&key).await;
+            (key, has)
+        };
+        keys.map(has).buffered(self.shared.concurrency).boxed()
+    }
+
+    /// Returns at once: a store acknowledges a put or a delete only when it is durable.
+    async fn sync(&self) -> Result<()> {
+        self.shared.check_open()
+    }
+
+    async fn batch(&self) -> Result<Box<dyn Batch>> {
+        Ok(Box::new(ObjectDatastore::batch(self).await?))
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage> {
+        let _token = self.shared.begin()?;
+        self.shared.disk_usage().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.shared.close().await;
+        Ok(())
+    }
+}

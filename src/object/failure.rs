@@ -1,0 +1,272 @@
+//! What the errors of object_store mean.
+//!
+//! object_store keeps the type of its HTTP errors private, so the status and the response are taken from their text.
+//! The response is shortened to its code and message: that of a wrong signature repeats the headers of the request,
+//! with a session token.
+
+use std::error::Error as StdError;
+use std::io;
+
+use crate::error::{Error, ObjectFailure};
+
+/// The codes of S3, Google Cloud Storage and Azure for an object that does not exist.
+const ABSENT: &[&str] = &[
+    "NoSuchKey",
+    "BlobNotFound",
+    "ResourceNotFound",
+    "PathNotFound",
+];
+
+const CODES: &[(&str, ObjectFailure)] = &[
+    ("NoSuchBucket", ObjectFailure::BucketMissing),
+    ("ContainerNotFound", ObjectFailure::BucketMissing),
+    ("FilesystemNotFound", ObjectFailure::BucketMissing),
+    ("AccessDenied", ObjectFailure::PermissionDenied),
+    (
+        "AuthorizationPermissionMismatch",
+        ObjectFailure::PermissionDenied,
+    ),
+    ("AuthorizationFailure", ObjectFailure::PermissionDenied),
+    ("InvalidAccessKeyId", ObjectFailure::Unauthenticated),
+    ("SignatureDoesNotMatch", ObjectFailure::Unauthenticated),
+    (
+        "AuthorizationHeaderMalformed",
+        ObjectFailure::Unauthenticated,
+    ),
+    ("AuthenticationFailed", ObjectFailure::Unauthenticated),
+    ("ExpiredToken", ObjectFailure::Unauthenticated),
+    ("InvalidToken", ObjectFailure::Unauthenticated),
+    ("InvalidSecurity", ObjectFailure::Unauthenticated),
+    ("SlowDown", ObjectFailure::Throttled),
+    ("ServerBusy", ObjectFailure::Throttled),
+    ("RequestLimitExceeded", ObjectFailure::Throttled),
+    ("TooManyRequests", ObjectFailure::Throttled),
+    ("RequestTimeout", ObjectFailure::TimedOut),
+    ("OperationTimedOut", ObjectFailure::TimedOut),
+];
+
+/// Returns the error of a request.
+pub(super) fn error(action: &'static str, location: String, source: object_store::Error) -> Error {
+    let (failure, source) = match Response::of(&source) {
+        Some(response) => (response.failure(), response.to_string().into()),
+        None => match connection_error(&source) {
+            Some(text) if text.contains("timed out") => (ObjectFailure::TimedOut, text.into()),
+            Some(text) => (ObjectFailure::Other, text.into()),
+            None => (failure_of(&source), source.into()),
+        },
+    };
+    Error::ObjectStore {
+        action,
+        location,
+        failure,
+        source,
+    }
+}
+
+/// Returns whether an error says that the object does not exist.
+///
+/// A server also responds 404 if the bucket does not exist, or if it is not an object store. Then a block is not
+/// known to be absent. Only the response to a HEAD request has no body that tells.
+pub(super) fn is_absent(error: &object_store::Error) -> bool {
+    let not_found = matches!(error, object_store::Error::NotFound { .. });
+    has_file_as_parent(error)
+        || not_found
+            && Response::of(error).is_none_or(|response| {
+                response.body.is_empty() || ABSENT.contains(&response.code().unwrap_or(""))
+            })
+}
+
+/// The response of a server that a request failed with.
+struct Response {
+    /// The status, such as `404 Not Found`.
+    status: String,
+    body: String,
+}
+
+impl Response {
+    fn of(error: &object_store::Error) -> Option<Self> {
+        let text = error.to_string();
+        let found = text.split_once("Server returned non-2xx status code: ");
+        if let Some((_, response)) = found {
+            let (status, body) = response.split_once(':').unwrap_or((response, ""));
+            return Some(Response {
+                status: status.trim().to_owned(),
+                body: body.trim().to_owned(),
+            });
+        }
+        let (_, body) = text.split_once("Server returned error response: ")?;
+        Some(Response {
+            status: "200 OK with an error".to_owned(),
+            body: body.to_owned(),
+        })
+    }
+
+    fn code(&self) -> Option<&str> {
+        element(&self.body, "Code")
+    }
+
+    fn failure(&self) -> ObjectFailure {
+        let code = self.code().unwrap_or("");
+        if let Some((_, failure)) = CODES.iter().find(|(known, _)| *known == code) {
+            return *failure;
+        }
+        match self.status.get(..3) {
+            Some("401") => ObjectFailure::Unauthenticated,
+            Some("403") => ObjectFailure::PermissionDenied,
+            Some("429" | "503") => ObjectFailure::Throttled,
+            Some("408" | "504") => ObjectFailure::TimedOut,
+            _ => ObjectFailure::Other,
+        }
+    }
+}
+
+impl std::fmt::Display for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.status)?;
+        for name in ["Code", "Message"] {
+            if let Some(text) = element(&self.body, name) {
+                write!(f, ": {text}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the text of the first XML element with this name.
+fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once('<')?;
+    Some(text.trim())
+}
+
+/// Returns whether a local directory that the name of the object has is a file. A bucket can have both `a` and `a/b`.
+pub(super) fn has_file_as_parent(error: &object_store::Error) -> bool {
+    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.any(|cause| {
+        let io_error = cause.downcast_ref::<io::Error>();
+        io_error.is_some_and(|error| error.kind() == io::ErrorKind::NotADirectory)
+    })
+}
+
+/// Returns the text of an error of the connection, without the request.
+fn connection_error(error: &object_store::Error) -> Option<String> {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    let http = texts
+        .iter()
+        .position(|text| text.starts_with("HTTP error: "))?;
+    let mut texts = texts.into_iter().skip(http + 1).peekable();
+    texts.peek()?;
+    Some(itertools::join(texts, ": "))
+}
+
+fn failure_of(error: &object_store::Error) -> ObjectFailure {
+    match error {
+        object_store::Error::PermissionDenied { .. } => ObjectFailure::PermissionDenied,
+        object_store::Error::Unauthenticated { .. } => ObjectFailure::Unauthenticated,
+        _ => ObjectFailure::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generic(text: &str) -> object_store::Error {
+        object_store::Error::Generic {
+            store: "S3",
+            source: text.into(),
+        }
+    }
+
+    fn not_found(text: &str) -> object_store::Error {
+        object_store::Error::NotFound {
+            path: "blocks/X".into(),
+            source: text.into(),
+        }
+    }
+
+    fn response(status: &str, body: &str) -> String {
+        format!(
+            "Error performing GET http://host/b/X in 1ms - Server returned non-2xx status code: {status}: {body}"
+        )
+    }
+
+    #[test]
+    fn a_block_is_absent_only_if_the_server_says_so_of_the_object() {
+        let no_key = "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code></Error>";
+        assert!(is_absent(&not_found(&response("404 Not Found", no_key))));
+        assert!(is_absent(&not_found(&response("404 Not Found", ""))));
+        assert!(is_absent(&not_found("no such file")));
+        let no_bucket = "<Error><Code>NoSuchBucket</Code></Error>";
+        for other in [no_bucket, "<html>nothing here</html>"] {
+            assert!(!is_absent(&not_found(&response("404 Not Found", other))));
+        }
+        assert!(!is_absent(&generic(&response(
+            "503 Service Unavailable",
+            ""
+        ))));
+    }
+
+    #[test]
+    fn a_code_or_a_status_tells_what_failed() {
+        for (status, code, expected) in [
+            (
+                "404 Not Found",
+                "NoSuchBucket",
+                ObjectFailure::BucketMissing,
+            ),
+            (
+                "403 Forbidden",
+                "AccessDenied",
+                ObjectFailure::PermissionDenied,
+            ),
+            (
+                "403 Forbidden",
+                "SignatureDoesNotMatch",
+                ObjectFailure::Unauthenticated,
+            ),
+            (
+                "400 Bad Request",
+                "ExpiredToken",
+                ObjectFailure::Unauthenticated,
+            ),
+            (
+                "503 Service Unavailable",
+                "SlowDown",
+                ObjectFailure::Throttled,
+            ),
+            ("403 Forbidden", "", ObjectFailure::PermissionDenied),
+            ("429 Too Many Requests", "", ObjectFailure::Throttled),
+            ("504 Gateway Timeout", "", ObjectFailure::TimedOut),
+            (
+                "500 Internal Server Error",
+                "InternalError",
+                ObjectFailure::Other,
+            ),
+        ] {
+            let body = format!("<Error><Code>{code}</Code><Message>text</Message></Error>");
+            let error = error("read", "s3://b/X".into(), generic(&response(status, &body)));
+            assert_eq!(error.object_failure(), Some(expected), "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn an_error_keeps_the_message_of_the_server_and_not_the_headers_that_it_repeats() {
+        let body = "<Error><Code>SignatureDoesNotMatch</Code><Message>It does not match.</Message>\
+            <CanonicalRequest>x-amz-security-token:TOPSECRET</CanonicalRequest></Error>";
+        let source = generic(&response("403 Forbidden", body));
+        let error = error("read", "s3://b/X".into(), source);
+        let reason = StdError::source(&error).unwrap().to_string();
+        assert_eq!(
+            reason,
+            "403 Forbidden: SignatureDoesNotMatch: It does not match."
+        );
+        assert!(!format!("{error:?}").contains("TOPSECRET"));
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot read s3://b/X: the credentials")
+        );
+    }
+}

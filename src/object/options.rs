@@ -1,0 +1,270 @@
+//! [`ObjectOptions`]: how an object store is opened.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::stream::StreamExt;
+use object_store::ObjectStore;
+use object_store::path::Path;
+
+use super::bucket::Bucket;
+use super::client::{self, ClientConfig};
+use super::datastore::ObjectDatastore;
+use super::layout::ObjectLayout;
+use super::shared::Shared;
+use crate::error::{Error, Result};
+use crate::format::Shard;
+use crate::store::ExistingBlock;
+
+/// Options to open an [`ObjectDatastore`].
+#[derive(Clone)]
+pub struct ObjectOptions {
+    prefix: String,
+    shard: Option<Shard>,
+    existing: ExistingBlock,
+    concurrency: usize,
+    client: ClientConfig,
+}
+
+impl ObjectDatastore {
+    /// Returns the options to open a datastore.
+    #[must_use]
+    pub fn options() -> ObjectOptions {
+        ObjectOptions::new()
+    }
+}
+
+impl Default for ObjectOptions {
+    fn default() -> Self {
+        ObjectOptions::new()
+    }
+}
+
+impl ObjectOptions {
+    /// Returns the default options.
+    #[must_use]
+    pub fn new() -> Self {
+        ObjectOptions {
+            prefix: String::new(),
+            shard: None,
+            existing: ExistingBlock::default(),
+            concurrency: 64,
+            client: ClientConfig::default(),
+        }
+    }
+
+    /// Stores the blocks below this prefix, which go-ds-s3 calls the root directory. `blocks` and `/blocks/` are the
+    /// same prefix, and it has nothing in common with `blocks2`. The default is the root of the bucket.
+    /// [`open_url`](ObjectOptions::open_url) takes the prefix from the URL instead.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Requires this shard function, and uses it for a new datastore. The default is that of an existing datastore, or
+    /// the layout of go-ds-s3, which has none.
+    ///
+    /// S3 has limits for the requests to one prefix, and raises them where the load is. Blocks named by a hash are
+    /// spread evenly over any prefix, so few buckets need this option. With it, only the keys that
+    /// [`FlatFs`](crate::FlatFs) takes can be stored, and go-ds-s3 cannot read the blocks.
+    #[must_use]
+    pub fn shard(mut self, shard: Shard) -> Self {
+        self.shard = Some(shard);
+        self
+    }
+
+    /// Sets what a put does if its key has a block. [`ExistingBlock::Keep`] sends a HEAD request first, and the block
+    /// only if there is none with its size.
+    #[must_use]
+    pub fn existing_block(mut self, existing: ExistingBlock) -> Self {
+        self.existing = existing;
+        self
+    }
+
+    /// Sets how many requests a bulk read, a query for values or a commit makes at the same time. The default is 64.
+    #[must_use]
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        self.concurrency = requests;
+        self
+    }
+
+    /// Sets an option of the client that [`open_url`](ObjectOptions::open_url) makes, such as `endpoint`, `region`,
+    /// `allow_http` or `timeout`. The names are those of object_store:
+    /// [S3](https://docs.rs/object_store/0.14/object_store/aws/enum.AmazonS3ConfigKey.html),
+    /// [Google](https://docs.rs/object_store/0.14/object_store/gcp/enum.GoogleConfigKey.html),
+    /// [Azure](https://docs.rs/object_store/0.14/object_store/azure/enum.AzureConfigKey.html),
+    /// [HTTP](https://docs.rs/object_store/0.14/object_store/enum.ClientConfigKey.html). They take precedence over
+    /// environment variables.
+    #[must_use]
+    pub fn client_option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.client.options.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets how often and how long the client that [`open_url`](ObjectOptions::open_url) makes retries a request. The
+    /// default is ten times within three minutes. Features `s3`, `gcs`, `azure`.
+    #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+    #[must_use]
+    pub fn retry(mut self, retry: object_store::RetryConfig) -> Self {
+        self.client.retry = retry;
+        self
+    }
+
+    /// Opens the datastore in this store.
+    ///
+    /// A prefix without objects is an empty datastore with the layout of go-ds-s3, so nothing needs to be created
+    /// unless a [shard function](ObjectOptions::shard) is wanted. It makes one request.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::ShardMismatch`] if the datastore does not have the requested shard function;
+    /// [`Error::InvalidShard`] if its marker cannot be read; [`Error::InvalidOption`]; [`Error::ObjectStore`].
+    pub async fn open(&self, store: Arc<dyn ObjectStore>) -> Result<ObjectDatastore> {
+        self.opener(store)?.open().await
+    }
+
+    /// Creates an empty datastore in this store and opens it. It writes an object only for a
+    /// [shard function](ObjectOptions::shard).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Exists`] if there are objects below the prefix; the rest as for [`open`](ObjectOptions::open).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the datastore exists or not.
+    pub async fn create(&self, store: Arc<dyn ObjectStore>) -> Result<ObjectDatastore> {
+        self.opener(store)?.create().await
+    }
+
+    /// Opens the datastore at a URL: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` or
+    /// `file:///path`.
+    ///
+    /// The client is configured by the environment variables that object_store reads, such as `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT` and `AWS_ALLOW_HTTP`, and by
+    /// [`client_option`](ObjectOptions::client_option).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::InvalidUrl`] if the URL or an option is wrong, or the crate was built without the feature for
+    /// the URL; the rest as for [`open`](ObjectOptions::open).
+    pub async fn open_url(&self, url: &str) -> Result<ObjectDatastore> {
+        self.url_opener(url)?.open().await
+    }
+
+    /// Creates an empty datastore at a URL and opens it, as [`create`](ObjectOptions::create) does.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create`](ObjectOptions::create) and [`open_url`](ObjectOptions::open_url).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`create`](ObjectOptions::create).
+    pub async fn create_url(&self, url: &str) -> Result<ObjectDatastore> {
+        self.url_opener(url)?.create().await
+    }
+
+    fn opener(&self, store: Arc<dyn ObjectStore>) -> Result<Opener<'_>> {
+        let root = Path::parse(&self.prefix).map_err(|_| Error::InvalidOption {
+            option: "prefix",
+            reason: "it must have no empty, `.` or `..` component and no control character",
+        })?;
+        let name = store.to_string();
+        Opener::new(self, Bucket::new(store, name), root)
+    }
+
+    fn url_opener(&self, url: &str) -> Result<Opener<'_>> {
+        let (bucket, root) = client::connect(url, &self.client)?;
+        Opener::new(self, bucket, root)
+    }
+}
+
+/// The values of client options can be secrets and are not shown.
+impl fmt::Debug for ObjectOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.client.options.iter().map(|(name, _)| name);
+        f.debug_struct("ObjectOptions")
+            .field("prefix", &self.prefix)
+            .field("shard", &self.shard)
+            .field("existing_block", &self.existing)
+            .field("concurrency", &self.concurrency)
+            .field("client_options", &Vec::from_iter(names))
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an open needs to know.
+struct Opener<'a> {
+    options: &'a ObjectOptions,
+    bucket: Bucket,
+    root: Path,
+}
+
+impl<'a> Opener<'a> {
+    fn new(options: &'a ObjectOptions, bucket: Bucket, root: Path) -> Result<Self> {
+        if options.concurrency == 0 {
+            return Err(Error::InvalidOption {
+                option: "concurrency",
+                reason: "it must be at least 1",
+            });
+        }
+        Ok(Opener {
+            options,
+            bucket,
+            root,
+        })
+    }
+
+    async fn open(self) -> Result<ObjectDatastore> {
+        let found = self.read_marker().await?;
+        match self.options.shard {
+            Some(wanted) if found != Some(wanted) => Err(Error::ShardMismatch {
+                path: self.path(),
+                found: found.map_or_else(
+                    || "no shard function, which is the layout of go-ds-s3".to_owned(),
+                    |found| found.to_string(),
+                ),
+                wanted: wanted.to_string(),
+            }),
+            _ => Ok(self.datastore(found)),
+        }
+    }
+
+    async fn create(self) -> Result<ObjectDatastore> {
+        if let Some(object) = self.bucket.list(&self.root).next().await {
+            object?;
+            return Err(Error::Exists { path: self.path() });
+        }
+        if let Some(shard) = self.options.shard {
+            let marker = ObjectLayout::marker(&self.root);
+            let text = format!("{shard}\n");
+            self.bucket.put(&marker, text.into()).await?;
+        }
+        let shard = self.options.shard;
+        Ok(self.datastore(shard))
+    }
+
+    /// Returns the shard function of the datastore. The request also tells early whether the bucket exists and the
+    /// credentials are valid.
+    async fn read_marker(&self) -> Result<Option<Shard>> {
+        let marker = ObjectLayout::marker(&self.root);
+        let Some(text) = self.bucket.get(&marker).await? else {
+            return Ok(None);
+        };
+        Shard::from_identifier(&String::from_utf8_lossy(&text)).map(Some)
+    }
+
+    fn datastore(self, shard: Option<Shard>) -> ObjectDatastore {
+        let layout = ObjectLayout::new(self.root, shard);
+        let options = self.options;
+        let shared = Shared::new(self.bucket, layout, options.existing, options.concurrency);
+        ObjectDatastore::new(shared)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.bucket.location(&self.root).into()
+    }
+}

@@ -1,0 +1,78 @@
+//! [`UsageCache`]: the sum of the sizes of all objects, which is known from a listing only.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::stream::{Stream, TryStreamExt};
+use object_store::ObjectMeta;
+use tokio::sync::Mutex;
+
+use crate::datastore::{Accuracy, DiskUsage};
+use crate::error::Result;
+
+/// How long a sum is used. Listing a million objects takes a thousand requests.
+const MAX_AGE: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Default)]
+pub(super) struct UsageCache {
+    /// Held while the objects are listed, so that callers share a listing.
+    listed: Mutex<Option<Listed>>,
+    /// The puts and deletes of this handle.
+    writes: AtomicU64,
+    /// The bytes of these puts.
+    put_bytes: AtomicU64,
+}
+
+/// The sum of a listing, and the counters when it began.
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    bytes: u64,
+    at: Instant,
+    writes: u64,
+    put_bytes: u64,
+}
+
+impl UsageCache {
+    /// Counts a put, or a delete of unknown size as 0 bytes.
+    pub(super) fn add_write(&self, bytes: usize) {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.put_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Returns the sum of the last listing and the puts since, and lists the objects if that is too old.
+    pub(super) async fn get<S>(&self, list: impl FnOnce() -> S) -> Result<DiskUsage>
+    where
+        S: Stream<Item = Result<ObjectMeta>>,
+    {
+        let mut cached = self.listed.lock().await;
+        let listed = match *cached {
+            Some(listed) if listed.at.elapsed() < MAX_AGE => listed,
+            _ => {
+                let listed = self.count(list()).await?;
+                *cached = Some(listed);
+                listed
+            }
+        };
+        let added = self.put_bytes.load(Ordering::Relaxed) - listed.put_bytes;
+        let accuracy = if self.writes.load(Ordering::Relaxed) == listed.writes {
+            Accuracy::Exact
+        } else {
+            Accuracy::Approximate
+        };
+        Ok(DiskUsage::new(listed.bytes.saturating_add(added), accuracy))
+    }
+
+    async fn count(&self, objects: impl Stream<Item = Result<ObjectMeta>>) -> Result<Listed> {
+        let begun = Listed {
+            bytes: 0,
+            at: Instant::now(),
+            writes: self.writes.load(Ordering::Relaxed),
+            put_bytes: self.put_bytes.load(Ordering::Relaxed),
+        };
+        let sum = async |sum: u64, object: ObjectMeta| Ok(sum.saturating_add(object.size));
+        Ok(Listed {
+            bytes: objects.try_fold(0, sum).await?,
+            ..begun
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! Which objects a datastore writes and reads, and its shard function.
+
+use std::sync::Arc;
+
+use ds_flatfs::object::ObjectDatastore;
+use ds_flatfs::object_store::memory::InMemory;
+use ds_flatfs::object_store::path::Path;
+use ds_flatfs::object_store::{ObjectStore, ObjectStoreExt};
+use ds_flatfs::{Datastore, Error, Key, Query, Shard};
+use futures::TryStreamExt;
+
+use super::{options, put_object};
+
+async fn objects(bucket: &InMemory) -> Vec<String> {
+    let objects = bucket.list(None).map_ok(|object| object.location.into());
+    objects.try_collect().await.unwrap()
+}
+
+async fn keys(datastore: &ObjectDatastore, query: Query) -> Vec<String> {
+    let entries = datastore.query(query.keys_only()).await.unwrap();
+    let keys = entries.map_ok(|entry| entry.key.to_string());
+    keys.try_collect().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_bucket_of_go_ds_s3_is_read_and_written_as_it_is() {
+    let bucket = Arc::new(InMemory::new());
+    put_object(&bucket, "blocks/CIQONE", "one").await;
+    let datastore = options().open(bucket.clone()).await.unwrap();
+    assert_eq!(datastore.shard(), None);
+    let one = datastore.get(&Key::new("CIQONE")).await.unwrap();
+    assert_eq!(one.unwrap(), "one");
+    datastore
+        .put(&Key::new("CIQTWO"), "two".into())
+        .await
+        .unwrap();
+    assert_eq!(objects(&bucket).await, ["blocks/CIQONE", "blocks/CIQTWO"]);
+}
+
+#[tokio::test]
+async fn a_prefix_ends_at_a_slash() {
+    let bucket = Arc::new(InMemory::new());
+    for name in [
+        "blocks/a",
+        "blocks/a/b",
+        "blocks/ab",
+        "blocks2/a/c",
+        "block/a/d",
+    ] {
+        put_object(&bucket, name, "").await;
+    }
+    let datastore = options().open(bucket).await.unwrap();
+    assert_eq!(keys(&datastore, Query::new()).await, ["/a", "/a/b", "/ab"]);
+    assert_eq!(keys(&datastore, Query::new().prefix("/a")).await, ["/a/b"]);
+}
+
+#[tokio::test]
+async fn the_shard_function_is_kept_in_a_marker_and_found_by_an_open() {
+    let bucket = Arc::new(InMemory::new());
+    let shard: Shard = "prefix/3".parse().unwrap();
+    let created = options().shard(shard).create(bucket.clone()).await.unwrap();
+    created
+        .put(&Key::new("CIQONE"), "one".into())
+        .await
+        .unwrap();
+    let expected = ["blocks/CIQ/CIQONE", "blocks/SHARDING"];
+    assert_eq!(objects(&bucket).await, expected);
+    let marker = bucket.get(&Path::from("blocks/SHARDING")).await.unwrap();
+    let marker = marker.bytes().await.unwrap();
+    assert_eq!(marker, "/repo/flatfs/shard/v1/prefix/3\n");
+
+    let opened = options().open(bucket).await.unwrap();
+    assert_eq!(opened.shard(), Some(shard));
+    assert_eq!(keys(&opened, Query::new()).await, ["/CIQONE"]);
+}
+
+#[tokio::test]
+async fn another_shard_function_than_that_of_the_bucket_is_refused() {
+    let bucket = Arc::new(InMemory::new());
+    let wanted = options().shard(Shard::default());
+    let error = wanted.open(bucket.clone()).await.unwrap_err();
+    assert!(matches!(error, Error::ShardMismatch { .. }), "{error}");
+    let other = options().shard(Shard::prefix(2).unwrap());
+    other.create(bucket.clone()).await.unwrap();
+    let error = wanted.open(bucket).await.unwrap_err();
+    assert!(error.to_string().contains("prefix/2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_marker_that_is_no_shard_function_is_refused() {
+    let bucket = Arc::new(InMemory::new());
+    put_object(&bucket, "blocks/SHARDING", "by colour").await;
+    let error = options().open(bucket).await.unwrap_err();
+    assert!(matches!(error, Error::InvalidShard { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_datastore_is_created_only_where_there_are_no_objects() {
+    let bucket = Arc::new(InMemory::new());
+    put_object(&bucket, "blocks2/CIQONE", "").await;
+    options().create(bucket.clone()).await.unwrap();
+    put_object(&bucket, "blocks/CIQONE", "").await;
+    let error = options().create(bucket).await.unwrap_err();
+    assert!(matches!(error, Error::Exists { .. }), "{error}");
+}
