@@ -18,7 +18,7 @@ pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> 
     // removed.
     let token = store.lifecycle.begin_write()?;
     let stage = WorkGuard::new(stage, None, token);
-    stage.settled().await?;
+    stage.wait_for_writes().await?;
     stage.check()?;
     let mut commit = Commit::of(stage).await?;
     // The key locks are taken before the permit: commits that wait for each other's keys could otherwise hold
@@ -32,10 +32,10 @@ pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> 
     .await
 }
 
-/// A batch on its way to its commit.
+/// A batch that is about to be committed.
 ///
-/// It may have millions of keys, so nothing is done with all of them at once on a worker of the runtime:
-/// they are sorted and dropped on the pool.
+/// It may have millions of keys, so a worker of the runtime never processes all of them at once: they are
+/// sorted and dropped on the pool.
 struct Commit {
     /// The keys that have been locked so far.
     key_locks: Vec<KeyLock>,
@@ -56,8 +56,8 @@ impl Commit {
         .await
     }
 
-    /// Locks all keys, in their order: two commits that locked them in different orders could wait for each
-    /// other. Each lock takes from the task's budget, as every resource of tokio does.
+    /// Locks all keys in their order: two commits that locked them in different orders could wait for each
+    /// other. Each lock consumes the task's budget, as every resource of tokio does.
     async fn lock_keys(&mut self, store: &Store) {
         let puts = self.record.puts.iter().map(block_of);
         for block in puts.merge(&self.record.deletes) {
@@ -66,8 +66,8 @@ impl Commit {
     }
 
     fn run(mut self) -> Result<()> {
-        // Held until the record is durably gone, or the batch is pending: a write in between would be undone by
-        // applying the batch again.
+        // Held until the record is durably removed, or the batch is pending: a write in between would be undone
+        // when the batch is applied again.
         let mut key_locks = mem::take(&mut self.key_locks);
         key_locks.iter_mut().for_each(KeyLock::forget_last_write);
         let record = mem::take(&mut self.record);
@@ -88,7 +88,7 @@ fn block_of(put: &Put) -> &BlockKey {
     &put.block
 }
 
-/// A commit whose future was dropped.
+/// If the future was dropped before the commit, drops its keys, which may be millions, on the pool.
 impl Drop for Commit {
     fn drop(&mut self) {
         let keys = (mem::take(&mut self.key_locks), mem::take(&mut self.record));
@@ -99,27 +99,28 @@ impl Drop for Commit {
 }
 
 impl Stage {
-    /// Commits and applies what was staged; the directory is the commit log's from the commit on. The caller
+    /// Commits the batch and applies it. From the commit on its directory belongs to the commit log. The caller
     /// holds the locks of its keys.
     fn commit(&self, batch: CommittedBatch) -> Result<()> {
         let log = &self.store().commit_log;
         if let Err(error) = log.commit(&batch) {
             if self.store().blocks.flusher().is_poisoned() {
-                // The record may be durable nevertheless, so the blocks that it names have to stay.
-                self.leave_dir();
+                // The record may be durable anyway: without the blocks that it names, the next open would apply
+                // only a part of the batch.
+                self.disown_dir();
             } else if let Err(error) = self.remove_dir() {
                 tracing::warn!(target: target::BATCH, batch = %observe::name(&batch.dir), %error, "cannot remove a batch that failed; the next open will");
             }
             return Err(error);
         }
-        self.leave_dir();
+        self.disown_dir();
         let puts = batch.record.puts.len();
         let bytes = batch.record.puts.iter().map(|put| put.size).sum();
         observe::committed(&batch.dir, puts, batch.record.deletes.len(), bytes);
         let dir = batch.dir.clone();
         log.apply(batch)?;
-        // The directory is not left to the drop of the stage, because a query through the batch may keep the
-        // stage alive for long.
+        // The directory is removed now and not when the stage is dropped: a query through the batch may keep the
+        // stage alive for a long time.
         self.remove_in_background(dir, ());
         Ok(())
     }

@@ -21,6 +21,8 @@ use self::put_set::StagedWrite;
 use self::staging::Stage;
 use crate::blocking;
 use crate::datastore::Batch;
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::format::BlockKey;
 use crate::key::Key;
@@ -33,8 +35,7 @@ use crate::store::{FlatFs, WorkGuard};
 /// A put returns once its write has started. At most 16 writes run at a time, or as many as
 /// [`write_concurrency`](crate::Options::write_concurrency) says, and a put waits for one of them to end, so a
 /// batch has at most that many blocks in memory. A second put of a key is skipped. If a write fails, the batch
-/// fails: every later call returns [`Error::BatchFailed`](crate::Error::BatchFailed), and nothing is
-/// committed.
+/// fails: every later call returns [`Error::BatchFailed`], and nothing is committed.
 ///
 /// Reads through the batch see its own writes before those of the store; a block that is still being written
 /// is read from memory. Dropping the batch discards it.
@@ -65,9 +66,10 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::ReadOnly`](crate::Error::ReadOnly), [`Error::Closed`](crate::Error::Closed),
-    /// [`Error::FlushFailed`](crate::Error::FlushFailed), [`Error::Runtime`](crate::Error::Runtime), and
-    /// [`Error::Io`](crate::Error::Io) if the directory can't be created.
+    /// - [`Error::Closed`] or [`Error::ReadOnly`]: the store is closed, or open read-only.
+    /// - [`Error::FlushFailed`]: an earlier flush of the store failed.
+    /// - [`Error::Io`]: the directory can't be created.
+    /// - [`Error::Runtime`]: there is no tokio runtime, or it is shutting down.
     ///
     /// # Cancel safety
     ///
@@ -94,14 +96,15 @@ impl FlatFs {
 }
 
 impl FlatBatch {
-    /// Adds a put. Returns once the write has started. While too many writes are running, it waits.
+    /// Adds a put. Waits while too many writes are running, and returns once the write has started.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::InvalidKey`](crate::Error::InvalidKey), which does not fail the batch;
-    /// [`Error::BatchFailed`](crate::Error::BatchFailed) if an earlier write failed;
-    /// [`Error::FlushFailed`](crate::Error::FlushFailed); [`Error::Closed`](crate::Error::Closed);
-    /// [`Error::Runtime`](crate::Error::Runtime).
+    /// - [`Error::InvalidKey`]: no block can have this key. The batch does not fail.
+    /// - [`Error::BatchFailed`]: an earlier write of the batch failed.
+    /// - [`Error::FlushFailed`]: an earlier flush of the store failed.
+    /// - [`Error::Closed`]: the store is closed.
+    /// - [`Error::Runtime`]: there is no tokio runtime, or it is shutting down.
     ///
     /// # Cancel safety
     ///
@@ -121,8 +124,9 @@ impl FlatBatch {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::BatchFailed`](crate::Error::BatchFailed) if an earlier write failed;
-    /// [`Error::FlushFailed`](crate::Error::FlushFailed); [`Error::Closed`](crate::Error::Closed).
+    /// - [`Error::BatchFailed`]: an earlier write of the batch failed.
+    /// - [`Error::FlushFailed`]: an earlier flush of the store failed.
+    /// - [`Error::Closed`]: the store is closed.
     ///
     /// # Cancel safety
     ///
@@ -140,7 +144,7 @@ impl FlatBatch {
     ///
     /// # Errors
     ///
-    /// As for [`FlatFs::get`], and [`Error::BatchFailed`](crate::Error::BatchFailed).
+    /// Returns the errors of [`FlatFs::get`], and [`Error::BatchFailed`] if an earlier write of the batch failed.
     ///
     /// # Cancel safety
     ///
@@ -191,13 +195,14 @@ impl FlatBatch {
 
     /// Returns the entries as they would be after a commit now, each key once: see [`FlatFs::query`]. The query
     /// sees the batch's own writes that were made before the call, and may see a write that is made during the
-    /// call. The stream has a list of their keys in memory, and with orders their values too, if the query asks
-    /// for them.
+    /// call. The stream keeps the keys of these writes in memory. If the query has an order, it also keeps those of
+    /// their values that the query asks for.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::BatchFailed`](crate::Error::BatchFailed), [`Error::Closed`](crate::Error::Closed),
-    /// [`Error::Runtime`](crate::Error::Runtime).
+    /// - [`Error::BatchFailed`]: an earlier write of the batch failed.
+    /// - [`Error::Closed`]: the store is closed.
+    /// - [`Error::Runtime`]: there is no tokio runtime, or it is shutting down.
     ///
     /// # Cancel safety
     ///
@@ -214,13 +219,12 @@ impl FlatBatch {
     ///
     /// # Errors
     ///
-    /// [`Error::CommitIncomplete`](crate::Error::CommitIncomplete) means that the batch is committed, but not
-    /// all of its blocks are published. The store tries again before the next write of one of its keys, which
-    /// returns [`Error::EarlierCommit`](crate::Error::EarlierCommit) if it fails again, and by `sync`,
-    /// `close` and the next open.
+    /// [`Error::CommitIncomplete`] means that the batch is committed, but not all of its blocks are published. The
+    /// store tries again in `sync`, in `close`, in the next open, and before the next write of one of its keys; if
+    /// it fails again, that write returns [`Error::EarlierCommit`].
     ///
-    /// Any other error means that nothing of the batch was committed, and that the batch is discarded; after a
-    /// failed flush of its record, a power cut may still bring all of it back.
+    /// Any other error means that nothing of the batch was committed, and that the batch is discarded. If the flush
+    /// of its record failed, a power cut may still bring all of it back.
     ///
     /// # Cancel safety
     ///
@@ -243,7 +247,7 @@ impl FlatBatch {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Io`](crate::Error::Io) if something can't be removed; the next open tries again.
+    /// Returns [`Error::Io`] if something can't be removed; the next open tries again.
     ///
     /// # Cancel safety
     ///
@@ -252,7 +256,7 @@ impl FlatBatch {
         // The token is taken before the wait, so that a close waits until the directory is removed.
         let token = self.flatfs.store.lifecycle.begin_clean_up();
         let stage = WorkGuard::new(self.stage, None, token);
-        stage.settled().await?;
+        stage.wait_for_writes().await?;
         blocking::run(move || {
             stage.remove_dir()?;
             tracing::debug!(target: target::BATCH, batch = %observe::name(&stage.dir()), "discarded");

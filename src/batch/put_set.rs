@@ -45,7 +45,7 @@ pub(super) enum StagedWrite {
 }
 
 impl StagedWrite {
-    /// The size of the block in bytes, or `None` if it is deleted.
+    /// Returns the size of the block in bytes, or `None` if it is deleted.
     pub(super) fn size(&self) -> Option<u64> {
         match self {
             StagedWrite::Deleted => None,
@@ -73,7 +73,7 @@ impl PutSet {
         self.ops.get(block).map(BatchOp::staged)
     }
 
-    /// The number of keys.
+    /// Returns the number of keys.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
@@ -85,7 +85,7 @@ impl PutSet {
             .collect()
     }
 
-    /// Makes the staged value of this block count again, if the batch has one. Returns whether it has.
+    /// Restores the put of this block if its value is already staged. Returns whether it is.
     pub(super) fn revive(&mut self, block: &BlockKey) -> bool {
         match self.ops.get_mut(block) {
             Some(op) if op.value.is_some() => {
@@ -117,7 +117,7 @@ impl PutSet {
         }
     }
 
-    /// Notes that the write of a block has ended.
+    /// Records that the write of a block has ended.
     pub(super) fn written(&mut self, block: &BlockKey, file: StagedFile) {
         if let Some(op) = self.ops.get_mut(block) {
             op.value = Some(StagedValue::OnDisk(file));

@@ -24,6 +24,8 @@ pub(super) async fn query(
     if !query.prefix.is_root() {
         return Ok(stream::empty().boxed());
     }
+    // The batch's writes are copied before the store is listed: the blocks of a commit in between are then in both,
+    // and the store's are excluded by their keys.
     let own = OwnWrites::of(WorkGuard::new(Arc::clone(stage), None, token)).await?;
     let entries = merged(flatfs, stage, own, query.needs());
     Ok(query::apply(query, entries))
@@ -84,8 +86,8 @@ async fn own_entry(
     staged: StagedWrite,
     needs: Needs,
 ) -> Result<Option<Entry>> {
-    // Most of them wait for nothing. Without this, a task that reads only such entries would never yield to
-    // other tasks.
+    // Most entries are ready at once. Without this, a task that reads only such entries would never yield to other
+    // tasks.
     tokio::task::consume_budget().await;
     Ok(match (staged, needs) {
         (StagedWrite::Deleted, _) => None,

@@ -21,15 +21,15 @@ use crate::observe;
 use crate::store::{MAX_SINGLE_FLUSHES, Store, WorkGuard};
 use crate::sync::lock;
 
-/// The writes of a batch before its commit. When this is dropped, the directory is removed, unless a commit
-/// has taken it over.
+/// The writes of a batch before its commit. If this is dropped while it owns its directory, the directory is
+/// removed.
 pub(super) struct Stage {
     store: Arc<Store>,
     dir: PathBuf,
     /// One permit for each write that may run.
     writes: Arc<Semaphore>,
     state: Mutex<StageState>,
-    has_left_dir: AtomicBool,
+    owns_dir: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ impl Stage {
             dir: store.blocks.layout().batch_dir(Uuid::new_v4()),
             writes: Arc::new(Semaphore::new(store.options.write_concurrency)),
             state: Mutex::default(),
-            has_left_dir: AtomicBool::new(false),
+            owns_dir: AtomicBool::new(true),
             store,
         }
     }
@@ -74,7 +74,7 @@ impl Stage {
 
     pub(super) fn remove_dir(&self) -> Result<()> {
         remove_tree(self.store.blocks.disk(), &self.dir)?;
-        self.leave_dir();
+        self.disown_dir();
         Ok(())
     }
 
@@ -82,9 +82,9 @@ impl Stage {
         self.dir.clone()
     }
 
-    /// Leaves the directory to the commit log.
-    pub(super) fn leave_dir(&self) {
-        self.has_left_dir.store(true, Ordering::SeqCst);
+    /// Gives up the directory: it was removed, or belongs to the commit log now.
+    pub(super) fn disown_dir(&self) {
+        self.owns_dir.store(false, Ordering::SeqCst);
     }
 
     /// Fails if a write has failed.
@@ -98,7 +98,7 @@ impl Stage {
         lock(&self.state).set.get(&block)
     }
 
-    /// The number of keys.
+    /// Returns the number of keys.
     pub(super) fn len(&self) -> usize {
         lock(&self.state).set.len()
     }
@@ -115,7 +115,7 @@ impl Stage {
         set.into_record()
     }
 
-    /// Makes the staged value of this block count again, if the batch has one. Returns whether it has.
+    /// Restores the put of this block if its value is already staged. Returns whether it is.
     pub(super) fn revive(&self, block: &BlockKey) -> bool {
         lock(&self.state).set.revive(block)
     }
@@ -132,7 +132,7 @@ impl Stage {
     }
 
     /// Waits until no write is running.
-    pub(super) async fn settled(&self) -> Result<()> {
+    pub(super) async fn wait_for_writes(&self) -> Result<()> {
         let all = u32::try_from(self.store.options.write_concurrency).unwrap_or(u32::MAX);
         match self.writes.acquire_many(all).await {
             Ok(_) => Ok(()),
@@ -150,10 +150,11 @@ impl Stage {
         let token = self.store.lifecycle.begin_write()?;
         let mut state = lock(&self.state);
         failed(&state)?;
-        // Another task may have put it while this one waited for its permits.
+        // Another task may have put the block while this one waited for its permits.
         if state.set.revive(&block) {
             return Ok(());
         }
+        // The block is in the set before its write starts, because the end of the write updates its entry there.
         state.set.put(block.clone(), value.clone());
         state.running += 1;
         drop(state);
@@ -173,7 +174,7 @@ impl Stage {
             let mut state = lock(&self.state);
             failed(&state)?;
             state.begun += 1;
-            let (staging_dir, is_new) = state.staging_dirs.take();
+            let (staging_dir, is_new) = state.staging_dirs.acquire();
             (staging_dir, is_new, self.flushes(state.begun))
         };
         if is_new {
@@ -195,23 +196,24 @@ impl Stage {
         })
     }
 
-    /// Whether the write with this number flushes the contents of its block, as all before it do.
+    /// Returns whether the write with this number flushes the contents of its block. If it does, so do all writes
+    /// before it.
     ///
-    /// Through the descriptor that wrote a file its flush reports every failure. The kernel may forget one before
-    /// the file is opened again; only a flush of the whole file system, which a large batch waits for, reports it
-    /// even then.
+    /// A flush through the descriptor that wrote the file reports every failed write-back. Before the file is opened
+    /// again, the kernel may forget the failure. Then only a flush of the whole file system reports it, and a large
+    /// batch waits for such a flush.
     fn flushes(&self, number: usize) -> bool {
         let is_small = number <= MAX_SINGLE_FLUSHES;
         self.store.options.durability.syncs_commits()
             && (is_small || !self.store.blocks.disk().syncs_all_at_once())
     }
 
-    /// Whether all writes that have begun flush the contents of their blocks.
+    /// Returns whether all writes that have begun flush the contents of their blocks.
     pub(super) fn has_flushed_all(&self) -> bool {
         self.flushes(lock(&self.state).begun)
     }
 
-    /// Notes the end of a write, and returns the permits that are to be released.
+    /// Records the end of a write, and returns the permits to release.
     fn end_write(
         &self,
         block: &BlockKey,
@@ -222,7 +224,7 @@ impl Stage {
         let mut state = lock(&self.state);
         match written {
             Ok(file) => {
-                state.staging_dirs.give_back(file.staging_dir);
+                state.staging_dirs.release(file.staging_dir);
                 state.set.written(block, file);
             }
             Err(error) => state.fail(error),
@@ -256,8 +258,8 @@ impl Stage {
         .await
     }
 
-    /// Removes the directory of a batch that has ended, and then drops `rest`, after the caller has its
-    /// result. A close waits for it, and the store keeps its lock until then.
+    /// Removes the directory of a batch that has ended, and then drops `rest`, in the background, so that the
+    /// caller does not wait for it. A close does, so the store stays locked until then.
     pub(super) fn remove_in_background(&self, dir: PathBuf, rest: impl Send + 'static) {
         let token = self.store.lifecycle.begin_clean_up();
         let guard = WorkGuard::new(Arc::clone(&self.store), None, token);
@@ -289,7 +291,7 @@ impl BlockWrite {
     }
 }
 
-/// Handles a write that was dropped before it ran, because its runtime shuts down.
+/// Fails the batch if its write is dropped before it runs, because the runtime shuts down.
 impl Drop for BlockWrite {
     fn drop(&mut self) {
         if self.permits.is_some() {
@@ -316,7 +318,7 @@ fn failed(state: &StageState) -> Result<()> {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if self.has_left_dir.load(Ordering::SeqCst) {
+        if !self.owns_dir.load(Ordering::SeqCst) {
             return;
         }
         let state = mem::take(&mut *lock(&self.state));

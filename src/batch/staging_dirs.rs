@@ -15,7 +15,7 @@ pub(super) struct StagingDirs {
 
 impl StagingDirs {
     /// Returns a staging directory for one write, and whether it has to be created first.
-    pub(super) fn take(&mut self) -> (StagingDir, bool) {
+    pub(super) fn acquire(&mut self) -> (StagingDir, bool) {
         if let Some(dir) = self.free.pop() {
             return (dir, false);
         }
@@ -29,7 +29,7 @@ impl StagingDirs {
     }
 
     /// Lets the next write use a staging directory, which exists.
-    pub(super) fn give_back(&mut self, dir: StagingDir) {
+    pub(super) fn release(&mut self, dir: StagingDir) {
         if !self.free.contains(&dir) {
             self.free.push(dir);
         }
@@ -44,37 +44,37 @@ mod tests {
     fn sequential_writes_use_the_batch_s_own_directory() {
         let mut dirs = StagingDirs::default();
         for _ in 0..3 {
-            let (dir, is_new) = dirs.take();
+            let (dir, is_new) = dirs.acquire();
             assert_eq!((dir, is_new), (StagingDir::FIRST, false));
-            dirs.give_back(dir);
+            dirs.release(dir);
         }
     }
 
     #[test]
     fn parallel_writes_use_one_directory_each_which_is_created_once() {
         let mut dirs = StagingDirs::default();
-        let taken = [dirs.take(), dirs.take()];
+        let taken = [dirs.acquire(), dirs.acquire()];
         assert_eq!(
             taken,
             [(StagingDir::FIRST, false), (StagingDir::new(1), true)]
         );
         for (dir, _) in taken {
-            dirs.give_back(dir);
+            dirs.release(dir);
         }
-        assert_eq!(dirs.take(), (StagingDir::new(1), false));
+        assert_eq!(dirs.acquire(), (StagingDir::new(1), false));
     }
 
     #[test]
     fn of_very_many_parallel_writes_some_share_the_first_directory() {
         let mut dirs = StagingDirs::default();
-        let taken: Vec<_> = (0..40).map(|_| dirs.take().0).collect();
+        let taken: Vec<_> = (0..40).map(|_| dirs.acquire().0).collect();
         assert!(
             taken[usize::from(MAX_DIRS)..]
                 .iter()
                 .all(|dir| *dir == StagingDir::FIRST)
         );
-        taken.into_iter().for_each(|dir| dirs.give_back(dir));
-        let again: Vec<_> = (0..MAX_DIRS).map(|_| dirs.take()).collect();
+        taken.into_iter().for_each(|dir| dirs.release(dir));
+        let again: Vec<_> = (0..MAX_DIRS).map(|_| dirs.acquire()).collect();
         assert!(again.iter().all(|(_, is_new)| !is_new));
     }
 }

@@ -1,4 +1,4 @@
-//! [`GroupQueue`]: one worker, which takes everything that has arrived as one group.
+//! [`GroupQueue`]: a queue whose only worker takes all waiting tasks as one group.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -12,25 +12,25 @@ use super::pool;
 use crate::error::Result;
 use crate::sync::lock;
 
-/// The longest time for which a group is delayed so that more tasks join it.
+/// The maximum time for which a group waits for more tasks.
 const MAX_BATCHING_DELAY: Duration = Duration::from_millis(5);
 
 /// A queue of tasks that one worker, a job on the blocking pool, takes in groups. The worker ends when the
 /// queue is empty.
 #[derive(Debug)]
 pub(crate) struct GroupQueue<T> {
-    state: Mutex<State<T>>,
-    /// The queue has as many tasks as the worker waits for.
+    state: Mutex<GroupQueueState<T>>,
+    /// Notified when the queue has as many tasks as the worker waits for.
     is_full: Condvar,
     max_group: usize,
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct GroupQueueState<T> {
     /// Each with the runtime that it was submitted from.
     tasks: VecDeque<(runtime::Id, T)>,
     has_worker: bool,
-    /// How many tasks the worker waits for, 0 if it doesn't wait.
+    /// The number of tasks that the worker waits for; 0 if it isn't waiting.
     awaited: usize,
 }
 
@@ -38,10 +38,10 @@ struct State<T> {
 type GroupTime = (usize, Duration);
 
 impl<T: Send + 'static> GroupQueue<T> {
-    /// A queue whose groups have up to `max_group` tasks.
+    /// Creates a queue whose groups have up to `max_group` tasks.
     pub(crate) fn new(max_group: usize) -> Arc<Self> {
         Arc::new(GroupQueue {
-            state: Mutex::new(State {
+            state: Mutex::new(GroupQueueState {
                 tasks: VecDeque::new(),
                 has_worker: false,
                 awaited: 0,
@@ -51,8 +51,8 @@ impl<T: Send + 'static> GroupQueue<T> {
         })
     }
 
-    /// Adds a task to the queue; `work` is what a worker that this call has to start does with each group.
-    /// If the runtime shuts down first, the task is dropped.
+    /// Adds a task to the queue. If the queue has no worker, starts one that calls `work` with each group. If the
+    /// runtime shuts down first, the task is dropped.
     ///
     /// # Errors
     ///
@@ -62,8 +62,8 @@ impl<T: Send + 'static> GroupQueue<T> {
         task: T,
         work: impl Fn(Vec<T>) + Send + 'static,
     ) -> Result<()> {
-        // This comes before the task is visible to the worker of another runtime: after an error the task
-        // must not run.
+        // Looked up before the task is added: after an error the task must not run, and the worker of another
+        // runtime could take it.
         let runtime = pool::runtime()?;
         let mut state = lock(&self.state);
         state.tasks.push_back((runtime.id(), task));
@@ -89,9 +89,9 @@ impl<T: Send + 'static> GroupQueue<T> {
     /// back. The wait is bounded by a quarter of the time that the last group took.
     fn delay<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State<T>>,
+        mut state: MutexGuard<'a, GroupQueueState<T>>,
         (size, took): GroupTime,
-    ) -> MutexGuard<'a, State<T>> {
+    ) -> MutexGuard<'a, GroupQueueState<T>> {
         let (begun, delay) = (Instant::now(), (took / 4).min(MAX_BATCHING_DELAY));
         while state.tasks.len() < size
             && let Some(left) = delay.checked_sub(begun.elapsed())
@@ -104,18 +104,18 @@ impl<T: Send + 'static> GroupQueue<T> {
         state
     }
 
-    /// The number of tasks in the queue.
+    /// Returns the number of tasks in the queue.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         lock(&self.state).tasks.len()
     }
 }
 
-/// The worker. If its runtime drops it before it has run, the tasks of that runtime are dropped with it, and a
+/// The worker. If its runtime shuts down before the worker runs, the tasks of that runtime are dropped, and a new
 /// thread runs those of other runtimes.
 struct Worker<T: Send + 'static, W: Fn(Vec<T>) + Send + 'static> {
     queue: Arc<GroupQueue<T>>,
-    /// Until it runs.
+    /// `None` once the worker runs.
     work: Option<W>,
     /// The runtime whose job this is, or `None` on a thread.
     runtime: Option<runtime::Id>,
@@ -130,13 +130,13 @@ impl<T: Send + 'static, W: Fn(Vec<T>) + Send + 'static> Worker<T, W> {
         let mut last = (0, Duration::ZERO);
         while let Some(group) = self.next_group(last) {
             let (size, begun) = (group.len(), Instant::now());
-            // The callers of a group that panics learn from the drop of their tasks that these didn't run.
+            // A panic drops the tasks of the group, which reports a failure to their callers. The next group runs.
             let _ = catch_unwind(AssertUnwindSafe(|| work(group)));
             last = (size, begun.elapsed());
         }
     }
 
-    /// The next group, or `None` if the queue is empty; there is then no worker any more.
+    /// Returns the next group. If the queue is empty, returns `None`, and the queue has no worker from then on.
     fn next_group(&mut self, last: GroupTime) -> Option<Vec<T>> {
         let queue = &*self.queue;
         let mut state = lock(&queue.state);
@@ -144,8 +144,8 @@ impl<T: Send + 'static, W: Fn(Vec<T>) + Send + 'static> Worker<T, W> {
             state = queue.delay(state, last);
         }
         let count = state.tasks.len().min(queue.max_group);
-        // This is done under the same lock as the check for an empty queue: a task that is submitted later
-        // sees that it needs a worker.
+        // Set under the same lock as the check for an empty queue: a task that is submitted in between would
+        // otherwise rely on a worker that is about to end.
         if count == 0 {
             state.has_worker = false;
             self.has_left = true;
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_its_runtime_drops_takes_no_task_of_another_runtime_with_it() {
+    fn tasks_of_other_runtimes_run_if_the_runtime_of_the_worker_shuts_down() {
         let [gone, alive] = [(); 2].map(|()| Builder::new_current_thread().build().unwrap());
         let queue = GroupQueue::new(64);
         let (groups, sizes) = mpsc::channel();
@@ -237,7 +237,7 @@ mod tests {
             queue.submit(task, work.clone()).unwrap();
         }
         drop(work);
-        // As a runtime does that was shut down.
+        // A runtime that shuts down drops its jobs like this.
         drop(worker);
         assert_eq!(sizes.iter().collect::<Vec<_>>(), [vec!["alive"]]);
         assert_eq!(queue.waiting(), 0);

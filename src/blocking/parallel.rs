@@ -1,4 +1,4 @@
-//! Work of one blocking job that is split over several threads.
+//! The work of one blocking job, split over several threads.
 
 use std::panic::resume_unwind;
 use std::sync::OnceLock;
@@ -7,8 +7,8 @@ use std::thread;
 /// Splits `items` into chunks and processes these in parallel: the first chunk on this thread, each of the
 /// others on a thread of its own. Returns the results in the order of the chunks.
 ///
-/// It blocks, so it is called from jobs on the blocking pool only. Where a thread can't be started, this
-/// thread processes its chunk too.
+/// It blocks, so it is called only from jobs on the blocking pool. If a thread can't be started, this thread
+/// processes its chunk too.
 pub(crate) fn parallel_chunks<T, R>(
     items: &[T],
     chunk_size: usize,
@@ -37,7 +37,7 @@ where
     })
 }
 
-/// The number of processors that this process may use.
+/// Returns the number of processors that this process may use.
 pub(crate) fn processors() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
     *COUNT.get_or_init(|| thread::available_parallelism().map_or(1, Into::into))

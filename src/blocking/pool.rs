@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 ///
-/// The job's own, and [`Error::Runtime`] if there is no runtime, or it shuts down before the job
-/// starts.
+/// Returns the error of the job, or [`Error::Runtime`] if there is no runtime or it shuts down before the
+/// job starts.
 ///
 /// # Panics
 ///
@@ -26,7 +26,7 @@ where
 {
     let runtime = runtime()?;
     let span = Span::current();
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    #[expect(clippy::disallowed_methods, reason = "only this module may call it")]
     let running = runtime.spawn_blocking(move || span.in_scope(job));
     match running.await {
         Ok(result) => result,
@@ -40,12 +40,12 @@ where
 /// Starts a job and doesn't wait for it. If the runtime shuts down first, the job is dropped without
 /// having run.
 pub(super) fn start(runtime: &Handle, job: impl FnOnce() + Send + 'static) {
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    #[expect(clippy::disallowed_methods, reason = "only this module may call it")]
     drop(runtime.spawn_blocking(job));
 }
 
-/// Starts a job on a thread of its own, for tasks of one runtime that waited for a job of another one. If no
-/// thread can be started, the job is dropped without having run.
+/// Starts a job on a new thread, for tasks of one runtime whose worker was a job of another one. If no thread can
+/// be started, the job is dropped without having run.
 pub(super) fn start_thread(job: impl FnOnce() + Send + 'static) {
     drop(thread::Builder::new().spawn(job));
 }
@@ -54,14 +54,14 @@ pub(super) fn start_thread(job: impl FnOnce() + Send + 'static) {
 pub(crate) fn detach(job: impl FnOnce() + Send + 'static) {
     match Handle::try_current() {
         Ok(runtime) => {
-            #[expect(clippy::disallowed_methods, reason = "this is the door")]
+            #[expect(clippy::disallowed_methods, reason = "only this module may call it")]
             drop(runtime.spawn_blocking(job));
         }
         Err(_) => job(),
     }
 }
 
-/// The current runtime.
+/// Returns the current runtime.
 ///
 /// # Errors
 ///

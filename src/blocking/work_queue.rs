@@ -28,22 +28,22 @@ type Task = Box<dyn FnOnce() -> Option<Completion> + Send>;
 /// Sends the result of a task to its caller.
 type Completion = Box<dyn FnOnce() + Send>;
 
-/// A queue of tasks and the workers that run them, each a job on the blocking pool.
+/// A queue of tasks, and the workers that run them. Each worker is a job on the blocking pool.
 ///
-/// There are as many workers as there are processors, and up to `max_workers` where the tasks wait for a
-/// disk. A worker ends when the queue is empty.
+/// There are at most as many workers as processors, but up to `max_workers` if the tasks wait for a disk. A
+/// worker ends when the queue is empty.
 pub(crate) struct WorkQueue {
-    state: Mutex<State>,
+    state: Mutex<WorkQueueState>,
     max_workers: usize,
 }
 
 #[derive(Default)]
-struct State {
+struct WorkQueueState {
     /// Each with the runtime that it was submitted from.
     tasks: VecDeque<(runtime::Id, Task)>,
     workers: usize,
-    /// How many workers are delivering a completion, and take the next task after it: a caller that is
-    /// woken by one and submits its next task needs no other worker for that.
+    /// The number of workers that are delivering a completion. Each of them takes a task next, so a caller
+    /// that is woken and submits its next task needs no other worker for it.
     completing: usize,
 }
 
@@ -55,24 +55,24 @@ impl WorkQueue {
         })
     }
 
-    /// Runs one job on a worker and returns its result.
+    /// Runs one task on a worker and returns its result.
     ///
     /// # Errors
     ///
-    /// The job's own, and [`Error::Runtime`] if there is no runtime, or it shuts down before the job
-    /// starts.
+    /// Returns the error of the task, or [`Error::Runtime`] if there is no runtime or it shuts down before the
+    /// task starts.
     ///
     /// # Panics
     ///
-    /// If the job panics, the panic resumes in the caller.
-    pub(crate) async fn run<R, F>(self: &Arc<Self>, job: F) -> Result<R>
+    /// If the task panics, the panic resumes in the caller.
+    pub(crate) async fn run<R, F>(self: &Arc<Self>, task: F) -> Result<R>
     where
         F: FnOnce() -> Result<R> + Send + 'static,
         R: Send + 'static,
     {
         let (sender, receiver) = oneshot::channel::<Result<Result<R>, Box<dyn Any + Send>>>();
         self.submit(Box::new(move || {
-            let result = catch_unwind(AssertUnwindSafe(job));
+            let result = catch_unwind(AssertUnwindSafe(task));
             Some(Box::new(move || drop(sender.send(result))))
         }))?;
         match receiver.await {
@@ -82,22 +82,22 @@ impl WorkQueue {
         }
     }
 
-    /// Starts a job on a worker and doesn't wait for it. If the runtime shuts down first, the job is
+    /// Starts a task on a worker and doesn't wait for it. If the runtime shuts down first, the task is
     /// dropped without having run.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Runtime`] if there is no runtime; the job is dropped.
-    pub(crate) fn start(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) -> Result<()> {
+    /// Returns [`Error::Runtime`] if there is no runtime; the task is dropped.
+    pub(crate) fn start(self: &Arc<Self>, task: impl FnOnce() + Send + 'static) -> Result<()> {
         self.submit(Box::new(move || {
-            job();
+            task();
             None
         }))
     }
 
     fn submit(self: &Arc<Self>, task: Task) -> Result<()> {
-        // This comes before the task is visible to the workers of other runtimes: after an error the task
-        // must not run.
+        // Looked up before the task is added: after an error the task must not run, and a worker of another
+        // runtime could take it.
         let runtime = pool::runtime()?;
         let mut state = lock(&self.state);
         state.tasks.push_back((runtime.id(), task));
@@ -110,7 +110,7 @@ impl WorkQueue {
         Ok(())
     }
 
-    /// Starts a worker that is already counted.
+    /// Starts a worker, which the caller has already counted.
     fn start_worker(self: &Arc<Self>, runtime: &Handle) {
         let worker = Worker {
             queue: Arc::clone(self),
@@ -120,15 +120,15 @@ impl WorkQueue {
         pool::start(runtime, move || worker.run());
     }
 
-    /// The number of tasks in the queue.
+    /// Returns the number of tasks in the queue.
     #[cfg(test)]
     fn waiting(&self) -> usize {
         lock(&self.state).tasks.len()
     }
 }
 
-/// One worker. If its runtime drops it before it has run, and it is the last one, the tasks of that runtime are
-/// dropped with it, and a thread runs those of other runtimes.
+/// One worker. If its runtime shuts down before the worker runs, and it is the last one, the tasks of that runtime
+/// are dropped, and a new thread runs those of other runtimes.
 struct Worker {
     queue: Arc<WorkQueue>,
     /// The runtime whose job this is, or `None` on a thread.
@@ -154,8 +154,8 @@ impl Worker {
     fn next_task(&mut self) -> Option<Task> {
         let mut state = lock(&self.queue.state);
         let task = state.tasks.pop_front();
-        // This is done under the same lock as the check for an empty queue: a task that is submitted later
-        // sees that it needs another worker.
+        // Counted under the same lock as the check for an empty queue: a task that is submitted in between would
+        // otherwise rely on a worker that is about to end.
         if task.is_none() {
             state.workers -= 1;
             self.has_left = true;
@@ -164,8 +164,9 @@ impl Worker {
     }
 
     fn complete(&self, completion: Completion) {
+        // Counted before the caller is woken, because it may submit its next task at once.
         lock(&self.queue.state).completing += 1;
-        // It wakes a task of the caller's runtime, and may panic there.
+        // This wakes a task of the caller's runtime, and may panic there.
         let _ = catch_unwind(AssertUnwindSafe(completion));
         lock(&self.queue.state).completing -= 1;
     }
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_its_runtime_drops_takes_no_task_of_another_runtime_with_it() {
+    fn tasks_of_other_runtimes_run_if_the_runtime_of_the_last_worker_shuts_down() {
         let [gone, alive] = [(); 2].map(|()| Builder::new_current_thread().build().unwrap());
         let queue = WorkQueue::new(1);
         lock(&queue.state).workers = 1;
@@ -288,7 +289,7 @@ mod tests {
             queue.start(move || done.send(task).unwrap()).unwrap();
         }
         drop(done);
-        // As a runtime does that was shut down.
+        // A runtime that shuts down drops its jobs like this.
         drop(worker);
         assert_eq!(results.iter().collect::<Vec<_>>(), ["alive"]);
         while lock(&queue.state).workers > 0 {

@@ -23,7 +23,7 @@ pub(crate) fn read(disk: &dyn Disk, layout: &Layout) -> Result<Option<DiskUsage>
         Err(error) => return Err(Error::io("read", &path, error)),
     };
     if figure.is_none() {
-        tracing::warn!(target: target::STORE, path = %path.display(), "ignoring a cached disk usage that makes no sense");
+        tracing::warn!(target: target::STORE, path = %path.display(), "ignoring an invalid cached disk usage");
     }
     Ok(figure)
 }

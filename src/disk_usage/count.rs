@@ -1,14 +1,13 @@
 //! A count of the disk usage while the store is in use.
 //!
 //! Shard directories are counted one after another. A change in a directory that is still to be counted is
-//! not noted: the count will see it. A change in one that was counted is added to the total. In the directory
-//! that is being counted, the set of settled names tells for each file which of the two applies.
+//! ignored, because the count will see it. A change in a directory that has been counted is added to the total.
+//! In the directory that is being counted, the set of counted files tells for each file which of the two applies.
 //!
-//! The files of a directory are examined in groups, and may change during that, so the size that was seen may
-//! be that before or after a change. Then the whole group is settled in one step, while no change is in
-//! progress. A change that has ended by then has settled its file itself, with the size after the change, and
-//! the size that was seen is dropped. Any other change begins later, and the size that was seen is the size
-//! before it.
+//! The files of a directory are examined in groups. A file may change meanwhile, so the size that was read may be
+//! the size before or after the change. Then the whole group is added in one step, while no change is in progress.
+//! A change that has ended by then has already counted its file, with the size after the change, and the size that
+//! was read is dropped. Any other change begins later, and the size that was read is the size before it.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -20,39 +19,40 @@ use crate::error::{Error, Result};
 use crate::format::{DISK_USAGE, LOCK, Layout, TEMP, UNCLEAN};
 use crate::walk::{RootEntries, ShardDir};
 
+/// A count that is running.
 #[derive(Debug)]
-pub(super) struct Count {
+pub(super) struct RunningCount {
     total: i64,
     pending: HashSet<String>,
     /// The sizes of the directories that were counted.
     dirs: HashMap<String, u64>,
-    current: Option<Current>,
+    current: Option<CurrentDir>,
 }
 
 /// The directory that is being counted.
 #[derive(Debug)]
-struct Current {
+struct CurrentDir {
     shard: String,
-    /// The files whose size now is in the total, by a hash of their name: a directory may hold
+    /// The files whose current size is in the total, by a hash of their name: a directory may have
     /// millions.
-    settled: HashSet<u64>,
+    counted: HashSet<u64>,
     hasher: RandomState,
 }
 
-/// The size of a file that was examined.
-struct Seen {
+/// A file that was examined, and its size.
+struct ExaminedFile {
     /// The hash of its name.
     name: u64,
     len: u64,
 }
 
-impl Count {
-    /// Counts the files in the root. No directory may be created while this runs.
+impl RunningCount {
+    /// Begins with the root and its files. No directory may be created while this runs.
     pub(super) fn begin(disk: &dyn Disk, layout: &Layout) -> Result<Self> {
         let root = size(disk, layout.root())?.map_or(0, |stat| stat.len);
         let temp = size(disk, &layout.temp())?.map_or(0, |stat| stat.len);
         let dirs = [(ROOT, root), (TEMP, temp)].map(|(name, size)| (name.to_owned(), size));
-        let mut count = Count {
+        let mut count = RunningCount {
             total: signed(root),
             pending: HashSet::new(),
             dirs: dirs.into(),
@@ -81,7 +81,7 @@ impl Count {
         Ok(())
     }
 
-    /// Saturates: a few sparse files are enough for a sum that no number can hold.
+    /// Adds to the total. It saturates, because a few sparse files are enough for an overflow.
     fn grow(&mut self, bytes: i64) {
         self.total = self.total.saturating_add(bytes);
     }
@@ -98,15 +98,15 @@ impl Count {
         self.total
     }
 
-    /// Adds a change of a file that was made while the count runs.
-    pub(super) fn file(&mut self, shard: &str, name: &str, change: Change) {
+    /// Records a change of a file that was made while the count runs.
+    pub(super) fn record_file(&mut self, shard: &str, name: &str, change: Change) {
         if self.pending.contains(shard) {
             return;
         }
         match &mut self.current {
             Some(current) if current.shard == shard => {
                 let name = current.hasher.hash_one(name.as_bytes());
-                if current.settled.insert(name) {
+                if current.counted.insert(name) {
                     self.grow(signed(change.after));
                 } else {
                     self.grow(change.delta());
@@ -120,28 +120,28 @@ impl Count {
     fn enter(&mut self, shard: &str) -> RandomState {
         let hasher = RandomState::new();
         self.pending.remove(shard);
-        self.current = Some(Current {
+        self.current = Some(CurrentDir {
             shard: shard.to_owned(),
-            settled: HashSet::new(),
+            counted: HashSet::new(),
             hasher: hasher.clone(),
         });
         hasher
     }
 
-    /// Adds the sizes of the examined files that no change has settled in the meantime.
-    fn settle(&mut self, seen: &mut Vec<Seen>) {
+    /// Adds the sizes of the examined files that no change has counted in the meantime.
+    fn add_examined(&mut self, examined: &mut Vec<ExaminedFile>) {
         if let Some(current) = &mut self.current {
-            current.settled.reserve(seen.len());
-            for file in seen.drain(..) {
-                if current.settled.insert(file.name) {
+            current.counted.reserve(examined.len());
+            for file in examined.drain(..) {
+                if current.counted.insert(file.name) {
                     self.total = self.total.saturating_add(signed(file.len));
                 }
             }
         }
     }
 
-    /// Adds a shard directory that was created while the count runs. It is not among the pending ones.
-    pub(super) fn new_dir(&mut self, shard: &str, change: Change) {
+    /// Records a shard directory that was created while the count runs. It is not among the pending ones.
+    pub(super) fn record_new_dir(&mut self, shard: &str, change: Change) {
         self.dirs.insert(shard.to_owned(), change.after);
         self.grow(change.delta());
     }
@@ -149,15 +149,15 @@ impl Count {
 
 /// Counts the root and its files, and the shard directories without the files in them.
 pub(crate) fn count_overhead(disk: &dyn Disk, layout: &Layout) -> Result<u64> {
-    let mut count = Count::begin(disk, layout)?;
+    let mut count = RunningCount::begin(disk, layout)?;
     for shard in count.pending() {
         count.add(disk, &layout.at_root(&shard))?;
     }
     Ok(u64::try_from(count.total()).unwrap_or(0))
 }
 
-/// The number of files that are examined before they are settled, which takes about 10 µs.
-const FILES_PER_SETTLE: usize = 256;
+/// The number of files that are examined before they are added, which takes about 10 µs.
+const FILES_PER_GROUP: usize = 256;
 
 /// Counts one of the directories that [`UsageTracker::begin_count`] returned, unless `stop` says to stop.
 pub(crate) fn count_dir(
@@ -168,6 +168,8 @@ pub(crate) fn count_dir(
     stop: impl Fn() -> bool,
 ) -> Result<()> {
     let dir = layout.at_root(shard);
+    // The directory stops being pending before its first file is examined: changes in a pending directory are
+    // ignored, so one that comes after the examination of its file would be missed.
     let Some(hasher) = tracker.step(|count| count.enter(shard)) else {
         return Ok(());
     };
@@ -179,7 +181,7 @@ pub(crate) fn count_dir(
     let Some(mut entries) = ShardDir::open(disk, layout.root(), shard)? else {
         return Ok(());
     };
-    let mut seen = Vec::with_capacity(FILES_PER_SETTLE);
+    let mut examined = Vec::with_capacity(FILES_PER_GROUP);
     while let Some(entry) = entries.next_entry()? {
         if entry.kind != Kind::File {
             continue;
@@ -189,19 +191,19 @@ pub(crate) fn count_dir(
         }
         let stat = if_there(entry.stat())
             .map_err(|error| Error::io("read the size of", dir.join(entry.name()), error))?;
-        seen.push(Seen {
+        examined.push(ExaminedFile {
             name: hasher.hash_one(entry.name().as_encoded_bytes()),
             len: stat.map_or(0, |stat| stat.len),
         });
-        if seen.len() == FILES_PER_SETTLE {
-            tracker.step(|count| count.settle(&mut seen));
+        if examined.len() == FILES_PER_GROUP {
+            tracker.step(|count| count.add_examined(&mut examined));
         }
     }
-    tracker.step(|count| count.settle(&mut seen));
+    tracker.step(|count| count.add_examined(&mut examined));
     Ok(())
 }
 
-/// Returns what is at the path, `None` if it does not exist.
+/// Stats a path. Returns `None` if nothing exists there.
 fn size(disk: &dyn Disk, path: &Path) -> Result<Option<Stat>> {
     if_there(disk.stat(path)).map_err(|error| Error::io("read the size of", path, error))
 }

@@ -1,8 +1,7 @@
-//! [`DirSizes`]: the sizes of directories that are in the disk usage, so that their growth can be added.
+//! [`DirSizes`]: the sizes with which directories are in the disk usage, so that their growth can be added.
 //!
-//! Directories grow when files are added to them, on some file systems with each file. A stat of the
-//! directory with each write would cost too much, so a write only marks its directory, and a refresh stats
-//! the marked ones.
+//! Directories grow when files are added to them, on some file systems with each file. To stat the directory at
+//! each write would cost too much, so a write only marks its directory, and a refresh stats the marked ones.
 
 use std::collections::HashMap;
 use std::sync::RwLock;
@@ -40,8 +39,8 @@ impl DirSizes {
         }
     }
 
-    /// Notes the size of a new directory, which was added to the figure. Another thread that has found the
-    /// directory first may have noted another size.
+    /// Notes the size of a new directory, which was added to the figure. It replaces the size that another thread
+    /// may have noted after it found the directory.
     pub(super) fn note_new(&self, dir: &str, size: u64) {
         self.insert(dir, size, true);
     }
@@ -90,13 +89,13 @@ impl DirSizes {
         self.has_gaps.load(Ordering::SeqCst)
     }
 
-    /// Forgets all sizes, when the figure was replaced.
+    /// Forgets all sizes, because the figure was replaced.
     pub(super) fn clear(&self) {
         write(&self.dirs).clear();
         self.has_gaps.store(false, Ordering::SeqCst);
     }
 
-    /// Sets the sizes with which the directories were counted.
+    /// Sets the sizes to those with which the directories were counted.
     pub(super) fn set_counted(&self, counted: &HashMap<String, u64>) {
         for (dir, size) in read(&self.dirs).iter() {
             if let Some(counted) = counted.get(dir) {
@@ -110,6 +109,7 @@ impl DirSizes {
 
     /// Stats the marked directories, and returns by how much they have grown.
     pub(super) fn refresh(&self, size_of: impl Fn(&str) -> Result<u64>) -> Result<i64> {
+        // Cleared first: a change during the refresh makes another one due.
         self.is_due.store(false, Ordering::SeqCst);
         let mut growth = 0_i64;
         for (dir, size) in read(&self.dirs).iter() {

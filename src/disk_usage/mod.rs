@@ -13,7 +13,7 @@ use std::sync::{Mutex, RwLock};
 
 use tokio::sync::Notify;
 
-use self::count::Count;
+use self::count::RunningCount;
 pub(crate) use self::count::{count_dir, count_overhead};
 use self::dir_sizes::DirSizes;
 use crate::datastore::{Accuracy, DiskUsage};
@@ -24,14 +24,15 @@ use crate::sync::{lock, read, write};
 
 /// The disk usage of an open store.
 ///
-/// A step on disk and its change of the figure are atomic for a count that runs at the same time: steps run
-/// in [`track`](UsageTracker::track), and the count settles nothing while they run. So it neither misses a
-/// change nor counts it twice.
+/// For a count that runs at the same time, a step on disk and its change of the figure are atomic: steps run
+/// in [`track`](UsageTracker::track), and the count adds nothing while they run. So it neither misses a change
+/// nor counts it twice.
 #[derive(Debug)]
 pub(crate) struct UsageTracker {
     bytes: AtomicI64,
     accuracy: Mutex<Accuracy>,
-    count: RwLock<Option<Mutex<Count>>>,
+    /// The running count. A step that changes the store locks it for reading, the count itself for writing.
+    count: RwLock<Option<Mutex<RunningCount>>>,
     dirs: DirSizes,
     /// The figure at the last checkpoint.
     checkpointed: AtomicI64,
@@ -64,7 +65,7 @@ impl Change {
     }
 }
 
-/// Sizes of files fit: the operating system has them in an `i64` too.
+/// Converts a file size. It fits, because the operating system uses an `i64` too.
 fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
@@ -120,11 +121,13 @@ impl UsageTracker {
         block: &BlockKey,
         step: impl FnOnce() -> Result<Change>,
     ) -> Result<()> {
-        let enter = |count: &mut Count, change| count.file(shard, &block.file_name(), change);
-        self.apply(&[shard], step, enter)
+        let record = |count: &mut RunningCount, change| {
+            count.record_file(shard, &block.file_name(), change);
+        };
+        self.apply(&[shard], step, record)
     }
 
-    /// Does the same for any file in a shard directory.
+    /// Like [`track`](UsageTracker::track), for any file in a shard directory.
     #[cfg(feature = "verify")]
     pub(crate) fn track_file(
         &self,
@@ -132,8 +135,8 @@ impl UsageTracker {
         name: &str,
         step: impl FnOnce() -> Result<Change>,
     ) -> Result<()> {
-        let enter = |count: &mut Count, change| count.file(shard, name, change);
-        self.apply(&[shard], step, enter)
+        let record = |count: &mut RunningCount, change| count.record_file(shard, name, change);
+        self.apply(&[shard], step, record)
     }
 
     /// Runs a step that moves a block's file of `size` bytes from one directory to another.
@@ -154,8 +157,8 @@ impl UsageTracker {
             || step().map(|()| moved),
             |count, _| {
                 let name = block.file_name();
-                count.file(from, &name, Change::removed(size));
-                count.file(to, &name, Change::new_file(size));
+                count.record_file(from, &name, Change::removed(size));
+                count.record_file(to, &name, Change::new_file(size));
             },
         )
     }
@@ -174,8 +177,8 @@ impl UsageTracker {
             }
             Ok(Change::new_file(size.unwrap_or(0)))
         };
-        let enter = |count: &mut Count, change| count.new_dir(shard, change);
-        self.apply(&[shard, ROOT], create, enter)
+        let record = |count: &mut RunningCount, change| count.record_new_dir(shard, change);
+        self.apply(&[shard, ROOT], create, record)
     }
 
     /// Notes the size of a shard directory at its first lookup in a session.
@@ -209,8 +212,10 @@ impl UsageTracker {
         &self,
         dirs: &[&str],
         step: impl FnOnce() -> Result<Change>,
-        enter: impl FnOnce(&mut Count, Change),
+        record: impl FnOnce(&mut RunningCount, Change),
     ) -> Result<()> {
+        // Held until the count has the change: a group of files that is added before that may have been examined
+        // after the step, and the change would be counted twice.
         let counting = read(&self.count);
         let change = step()?;
         // Marked even if the figure does not change: a new directory may have the size 0, and its parent
@@ -222,15 +227,15 @@ impl UsageTracker {
         let delta = change.delta();
         let bytes = self.add(delta);
         if let Some(count) = counting.as_ref() {
-            enter(&mut lock(count), change);
+            record(&mut lock(count), change);
         }
         drop(counting);
         self.check_whether_due(bytes);
         Ok(())
     }
 
-    /// Adds to the figure, and returns the new one. It saturates: a few sparse files are enough for a
-    /// sum that no number can hold.
+    /// Adds to the figure, and returns the new one. It saturates, because a few sparse files are enough for an
+    /// overflow.
     fn add(&self, delta: i64) -> i64 {
         let add = |bytes: i64| Some(bytes.saturating_add(delta));
         let before = self
@@ -243,15 +248,16 @@ impl UsageTracker {
     /// [`finish_count`](UsageTracker::finish_count) the figure continues from what it was.
     pub(crate) fn begin_count(&self, disk: &dyn Disk, layout: &Layout) -> Result<Vec<String>> {
         let mut counting = write(&self.count);
-        let count = Count::begin(disk, layout)?;
+        let count = RunningCount::begin(disk, layout)?;
         let dirs = count.pending();
         self.dirs.forget_gaps();
         *counting = Some(Mutex::new(count));
         Ok(dirs)
     }
 
-    /// Replaces the figure by what was counted.
+    /// Replaces the figure with the result of the count.
     pub(crate) fn finish_count(&self) {
+        // Held until the figure is replaced: a change in between would be added to the old figure and lost.
         let mut counting = write(&self.count);
         if let Some(count) = counting.take() {
             let count = lock(&count);
@@ -280,15 +286,15 @@ impl UsageTracker {
         self.checkpoint_due.notify_one();
     }
 
-    /// Replaces the figure by one that was counted while nothing changed.
+    /// Replaces the figure with one that was counted while nothing changed.
     pub(crate) fn set(&self, figure: DiskUsage) {
         self.dirs.clear();
         self.bytes.store(signed(figure.bytes), Ordering::Relaxed);
         *lock(&self.accuracy) = figure.accuracy;
     }
 
-    /// Runs a step of the count while no tracked step runs; `None` if there is no count.
-    fn step<T>(&self, step: impl FnOnce(&mut Count) -> T) -> Option<T> {
+    /// Runs a step of the count while no tracked step runs. Returns `None` if no count is running.
+    fn step<T>(&self, step: impl FnOnce(&mut RunningCount) -> T) -> Option<T> {
         let counting = write(&self.count);
         counting.as_ref().map(|count| step(&mut lock(count)))
     }
@@ -297,7 +303,7 @@ impl UsageTracker {
 /// The name of the root in [`DirSizes`].
 const ROOT: &str = "";
 
-/// Returns the size of a directory, 0 if it does not exist any more.
+/// Returns the size of a directory, or 0 if it no longer exists.
 fn size_of(disk: &dyn Disk, layout: &Layout, dir: &str) -> Result<u64> {
     let path = match dir {
         ROOT => layout.root().to_owned(),
@@ -310,7 +316,7 @@ fn size_of(disk: &dyn Disk, layout: &Layout, dir: &str) -> Result<u64> {
 
 /// Counts a store while no other program uses it.
 ///
-/// Returns `None` if `stop` has stopped it.
+/// Returns `None` if `stop` returned `true` before the end.
 pub(crate) fn count_all(
     disk: &dyn Disk,
     layout: &Layout,

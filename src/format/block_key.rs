@@ -8,7 +8,7 @@ use crate::key::Key;
 /// The extension of block files.
 pub(super) const EXTENSION: &str = ".data";
 
-/// Names of files have at most 255 bytes on the file systems of Linux, macOS and Windows.
+/// File names have at most 255 bytes on the file systems of Linux, macOS and Windows.
 const MAX_NAME_LEN: usize = 255 - EXTENSION.len();
 
 /// A key that a flatfs can store: one component of `0-9 A-Z + - _ =`, which fits into a file name.
@@ -18,7 +18,7 @@ const MAX_NAME_LEN: usize = 255 - EXTENSION.len();
 pub(crate) struct BlockKey(Key);
 
 impl BlockKey {
-    /// Checks that a key is one of a block.
+    /// Checks that a block can have this key.
     ///
     /// # Errors
     ///
@@ -33,7 +33,7 @@ impl BlockKey {
         }
     }
 
-    /// Returns the key of a block file, `None` if the name is not that of a block file.
+    /// Returns the key of a block file, or `None` if the name is not that of a block file.
     pub(crate) fn of_file(file_name: &OsStr) -> Option<Self> {
         let name = file_name.to_str()?.strip_suffix(EXTENSION)?;
         let is_block = broken_rule(name).is_none();
@@ -59,7 +59,7 @@ impl BlockKey {
     }
 }
 
-/// Returns the rule that the name of a block breaks.
+/// Returns the rule that the name of a block breaks, if it breaks one.
 fn broken_rule(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("it is empty")

@@ -1,6 +1,6 @@
 //! [`CommitRecord`]: what a committed batch changes, as text. No I/O.
 //!
-//! Operators can read the record, too, should they find one after a crash:
+//! It is text, so that an operator who finds one after a crash can read it:
 //!
 //! ```text
 //! flatfs commit 2
@@ -113,8 +113,8 @@ impl CommitRecord {
 
     /// Reads a record line by line, and stops at the first line that cannot be part of a record.
     ///
-    /// So memory is bounded without a limit for the length of a record, which grows with its batch: a
-    /// file of any size that is not a record costs one line, and a record costs no more than its batch
+    /// So memory is bounded without a limit for the length of a record, which grows with its batch: a file
+    /// that is not a record takes one line, whatever its size, and a record takes no more than its batch
     /// did.
     ///
     /// # Errors
@@ -151,6 +151,7 @@ impl CommitRecord {
                 return Ok(None);
             };
             if let Some(sum) = text.strip_prefix(CHECKSUM) {
+                // A record ends here: the checksum does not cover what follows.
                 let is_right = u32::from_str_radix(sum, 16) == Ok(checksum.finalize());
                 return Ok((is_right && lines.is_at_end()?).then_some(record));
             }
@@ -162,7 +163,7 @@ impl CommitRecord {
         Ok(None)
     }
 
-    /// Adds the operation in a line, and returns whether the line is one of a record.
+    /// Adds the operation in a line. Returns `false` if the line is not valid in a record.
     fn add(&mut self, line: &str) -> bool {
         if let Some(put) = line.strip_prefix("put ") {
             let put = Put::decode(put);

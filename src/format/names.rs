@@ -24,7 +24,7 @@ pub(crate) const QUARANTINE: &str = ".quarantine";
 pub(crate) const COMMIT: &str = "COMMIT";
 
 /// The extension, without its dot, of a block file that was in the way of another one with the same
-/// key. It is as long as that of a block, and no program takes such a file for a block.
+/// key. It is as long as that of a block, and no program mistakes such a file for a block.
 pub(crate) const SET_ASIDE: &str = "kept";
 
 /// Returns whether a name in the root can be that of a shard directory. Queries list these.
@@ -40,7 +40,7 @@ pub(crate) fn is_known(name: &OsStr) -> bool {
         .any(|known| name == *known)
 }
 
-/// Whether a file in a shard directory is a temp file of an old version of go-ds-flatfs: `put-` and a
+/// Returns whether a file in a shard directory is a temp file of an old version of go-ds-flatfs: `put-` and a
 /// number. Such versions wrote them beside the blocks, and left them there after a crash.
 pub(crate) fn is_left_over(name: &OsStr) -> bool {
     name.to_str()

@@ -6,9 +6,9 @@ use super::block_key::BlockKey;
 
 /// One of the staging directories of a batch.
 ///
-/// The kernel locks a directory while it creates a file in it, so writes that run in parallel use a
-/// directory each: two threads then create small files in half the time. The first staging directory is
-/// the batch's directory itself, the others are in it.
+/// The kernel locks a directory while it creates a file in it, so writes that run in parallel use different
+/// directories: two threads then create small files in half the time. The first staging directory is the
+/// batch's directory itself, and the others are in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StagingDir(u8);
 

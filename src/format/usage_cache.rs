@@ -7,7 +7,7 @@ use crate::datastore::{Accuracy, DiskUsage};
 /// The longest text that is read as a cached disk usage. go-ds-flatfs writes some 60 bytes.
 pub(crate) const MAX_LEN: u64 = 4096;
 
-/// Figures above this are not those of any file system: 4 EiB.
+/// The largest figure that is plausible: 4 EiB.
 const MAX_BYTES: i64 = 1 << 62;
 
 #[derive(Serialize, Deserialize)]
@@ -18,8 +18,8 @@ struct UsageCache {
     accuracy: String,
 }
 
-/// Parses the text of the file. Returns `None` if it is not a disk usage, or cannot be a right one: then
-/// the store has to be counted anew.
+/// Parses the text of the file. Returns `None` if it is not a disk usage, or not a plausible one: then the store
+/// has to be counted again.
 pub(crate) fn decode(contents: &[u8]) -> Option<DiskUsage> {
     let cache: UsageCache = serde_json::from_slice(contents).ok()?;
     let is_plausible = (1..=MAX_BYTES).contains(&cache.disk_usage);

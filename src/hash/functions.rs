@@ -15,7 +15,7 @@ pub(super) trait HashFunction {
     /// Takes the next bytes of the block.
     fn update(&mut self, part: &[u8]);
 
-    /// Returns the longest digest that the function has of all bytes taken; a shorter one is its beginning.
+    /// Returns the longest digest of all bytes that were taken. A shorter digest is a prefix of it.
     fn digest(&mut self) -> Vec<u8>;
 }
 
@@ -30,7 +30,7 @@ pub(super) fn find(code: u64) -> Option<(Box<dyn HashFunction>, usize)> {
         0x11 => found(Listed(table::Sha1::default()), 20),
         0x18 => found(Shake::<Shake128>::new(32), 32),
         0x19 => found(Shake::<Shake256>::new(64), 64),
-        // kubo allows no digest that is longer.
+        // kubo allows no longer digest.
         0x1e => found(Listed(table::Blake3Hasher::<128>::default()), 128),
         0x20 => found(Plain(Sha384::new()), 48),
         0x56 => found(DoubleSha256(Sha256::new()), 32),

@@ -1,4 +1,4 @@
-//! Checks of bytes against a multihash, and blocks that a multihash itself contains. Feature `verify`.
+//! Checks of blocks against a multihash, and blocks that are inlined in a multihash. Feature `verify`.
 
 mod functions;
 
@@ -16,12 +16,12 @@ const MIN_DIGEST: usize = 20;
 /// The size in bytes up to which hashing a block takes less time than a hop to the blocking pool.
 pub(crate) const INLINE_THRESHOLD: usize = 16 * 1024;
 
-/// The reason why bytes do not count as the block of a multihash.
+/// The reason why a block does not match a multihash, or cannot be checked against it.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HashError {
     /// The bytes have a different hash.
-    #[error("the bytes do not have the hash in the key or CID, they are damaged")]
+    #[error("the bytes do not have the hash in the key or CID")]
     Mismatch,
     /// The digest is shorter than 20 bytes, or longer than the digests of its hash function.
     #[error("a digest of {0} bytes cannot be checked")]
@@ -72,14 +72,14 @@ pub fn check<const S: usize>(multihash: &Multihash<S>, block: &[u8]) -> Result<(
     checker.finish()
 }
 
-/// Returns the block that a multihash carries itself: the digest of the identity hash, and `None` for any other
-/// hash function. Such a block is available everywhere and does not have to be stored.
+/// Returns the block that is inlined in a multihash: the digest of an identity hash, or `None` for any other hash
+/// function. Such a block is available everywhere and does not have to be stored.
 ///
 /// ```
 /// use ds_flatfs::{cid::multihash::Multihash, hash::inline};
 ///
-/// let carries = Multihash::<64>::wrap(0x00, b"a small block")?;
-/// assert_eq!(inline(&carries), Some(&b"a small block"[..]));
+/// let identity = Multihash::<64>::wrap(0x00, b"a small block")?;
+/// assert_eq!(inline(&identity), Some(&b"a small block"[..]));
 /// # Ok::<(), ds_flatfs::cid::multihash::Error>(())
 /// ```
 #[must_use]
@@ -87,8 +87,7 @@ pub fn inline<const S: usize>(multihash: &Multihash<S>) -> Option<&[u8]> {
     cid_key::inline(multihash)
 }
 
-/// Does the same as [`check`] without blocking a worker of the runtime: large blocks are hashed on the blocking
-/// pool.
+/// Like [`check`], but without blocking a worker of the runtime: large blocks are hashed on the blocking pool.
 ///
 /// # Errors
 ///
@@ -106,13 +105,13 @@ pub(crate) async fn check_without_blocking<const S: usize>(
     blocking::run(move || Ok(check(&multihash, &block))).await
 }
 
-/// Does the same as [`check`] for a block that is read in parts.
+/// Like [`check`], for a block that is read in parts.
 pub(crate) struct Checker {
     digest: Vec<u8>,
     progress: Progress,
 }
 
-/// What the bytes so far have been used for.
+/// What was done with the bytes that were taken so far.
 enum Progress {
     /// They were hashed.
     Hashed(Box<dyn HashFunction>),
@@ -163,7 +162,7 @@ impl Checker {
         }
     }
 
-    /// Decides whether the bytes are the block.
+    /// Checks whether the bytes are the whole block.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! What a store reports: [tracing](https://docs.rs/tracing) events and spans, and with the feature
-//! `metrics` figures for the recorder of the [metrics](https://docs.rs/metrics) facade.
+//! What a store reports: [tracing](https://docs.rs/tracing) events and spans, and with the feature `metrics`,
+//! metrics for the recorder of the [metrics](https://docs.rs/metrics) facade.
 //!
 //! The names on this page are part of the crate's interface. More may be added.
 //!
@@ -8,7 +8,7 @@
 //! | target | level | event | fields |
 //! | --- | --- | --- | --- |
 //! | `ds_flatfs::store` | debug | a store has been opened or closed | `path`, `shard`, `read_only` |
-//! | | info | the last session did not close the store, what it left is cleaned up | `path` |
+//! | | info | the store was not closed by the last session, and is cleaned up | `path` |
 //! | | debug | a `sync` has ended | `path` |
 //! | | warn | the disk usage cannot be written, or the cached one is invalid | `error`, `path` |
 //! | | error | a flush failed | `path`, `error` |
@@ -23,7 +23,7 @@
 //! | `ds_flatfs::disk` | debug | the permissions of the lock file cannot be restricted | `error` |
 //! | | warn | no file descriptor is free, or a temp file cannot be removed | `path`, `error` |
 //! | `ds_flatfs::maintenance` | warn | a store cannot be closed after its maintenance was stopped | `error` |
-//! | `ds_flatfs::wrappers` | warn | an operation failed of which no caller waits for the result | `error`, `key` |
+//! | `ds_flatfs::wrappers` | warn | an operation failed, and no caller waits for its result | `error`, `key` |
 //!
 //! Operations of several steps have spans: `open` (info) and `close` (info) with `path`, `sync` (debug)
 //! with `path`, all of the target `ds_flatfs::store`, and `commit` (debug) with `batch`, of the target
@@ -47,7 +47,7 @@
 //! | `ds_flatfs_flush_seconds` | histogram | | how long flushes to the disk took, each of which can serve many writes |
 //! | `ds_flatfs_flush_failures_total` | counter | | flushes that failed |
 //! | `ds_flatfs_open_files` | histogram | | files that a store has open for its jobs, recorded when one more is requested |
-//! | `ds_flatfs_presence_filter_bytes` | gauge | | memory of the open stores that knows which blocks are absent |
+//! | `ds_flatfs_presence_filter_bytes` | gauge | | memory that the filters of absent blocks take, in all open stores |
 //! | `ds_flatfs_file_retries_total` | counter | | times that no file descriptor was free |
 //!
 //! `operation` is `get`, `has`, `get_size`, `put`, `delete`, `commit`, `sync`, `open` or `close`; in an
@@ -56,7 +56,7 @@
 //! store refuses, nor a second close.
 //!
 //! `describe_metrics` registers a description and a unit of each metric with the recorder. Without the
-//! feature, the program contains nothing of this.
+//! feature, none of this is compiled.
 
 #[cfg(not(feature = "metrics"))]
 #[path = "no_recorder.rs"]
@@ -119,7 +119,7 @@ impl Operation {
         }
     }
 
-    /// Reports the result and returns it. That a closed store refuses an operation is not reported.
+    /// Reports the result and returns it. An operation that a closed store refuses is not reported.
     pub(crate) fn end<T>(self, result: Result<T>) -> Result<T> {
         if let Err(Error::Closed) = result {
             return result;

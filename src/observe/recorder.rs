@@ -1,4 +1,4 @@
-//! The recorder: passes figures to the one that is installed for the metrics facade.
+//! Passes metrics to the recorder that is installed for the metrics facade.
 
 use std::time::Instant;
 
@@ -20,8 +20,8 @@ const OPEN_FILES: &str = "ds_flatfs_open_files";
 const PRESENCE_FILTER_BYTES: &str = "ds_flatfs_presence_filter_bytes";
 const FILE_RETRIES: &str = "ds_flatfs_file_retries_total";
 
-/// Registers a description and a unit of each metric with the installed recorder, if there is one. Call
-/// it once after the recorder was installed, if that shows descriptions. Feature `metrics`.
+/// Registers a description and a unit of each metric with the installed recorder, if there is one. Call it once,
+/// after you have installed a recorder that shows descriptions. Feature `metrics`.
 pub fn describe_metrics() {
     describe_counter!(OPERATIONS, Unit::Count, "Operations that have ended");
     describe_histogram!(OPERATION_SECONDS, Unit::Seconds, "How long operations took");
@@ -69,7 +69,7 @@ pub fn describe_metrics() {
     describe_gauge!(
         PRESENCE_FILTER_BYTES,
         Unit::Bytes,
-        "Memory that knows which blocks are absent"
+        "Memory that the filters of absent blocks take"
     );
     describe_counter!(
         FILE_RETRIES,

@@ -16,7 +16,7 @@ use crate::error::Result;
 ///
 /// Without orders the function keeps one entry in memory. With orders it reads all entries before it returns the
 /// first one, and keeps all that pass the filters; if the query has a limit, it keeps a few thousand, or about
-/// twice the sum of offset and limit. Errors are passed on and do not count for the offset or the limit; with
+/// twice the sum of offset and limit. Errors are passed on and do not count towards the offset or the limit; with
 /// orders they are returned first.
 pub fn apply(
     query: Query,

@@ -7,9 +7,9 @@ const MAX_SHOWN: usize = 64;
 
 /// The first 64 bytes of a value or a text, with the number of bytes if there are more: a query with a value of
 /// megabytes must not fill the log.
-pub(crate) struct Excerpt<'a>(Kind<'a>);
+pub(crate) struct Excerpt<'a>(Content<'a>);
 
-enum Kind<'a> {
+enum Content<'a> {
     Bytes(&'a [u8]),
     Text(&'a str),
     Quoted(&'a str),
@@ -18,34 +18,34 @@ enum Kind<'a> {
 impl<'a> Excerpt<'a> {
     /// Shows bytes as a byte string literal.
     pub(crate) fn bytes(bytes: &'a [u8]) -> Self {
-        Excerpt(Kind::Bytes(bytes))
+        Excerpt(Content::Bytes(bytes))
     }
 
     /// Shows a text as it is.
     pub(crate) fn text(text: &'a str) -> Self {
-        Excerpt(Kind::Text(text))
+        Excerpt(Content::Text(text))
     }
 
     /// Shows a text as a string literal.
     pub(super) fn quoted(text: &'a str) -> Self {
-        Excerpt(Kind::Quoted(text))
+        Excerpt(Content::Quoted(text))
     }
 }
 
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (len, shown) = match self.0 {
-            Kind::Bytes(bytes) => {
+            Content::Bytes(bytes) => {
                 let shown = bytes.get(..MAX_SHOWN).unwrap_or(bytes);
                 write!(f, "b\"{}\"", shown.escape_ascii())?;
                 (bytes.len(), shown.len())
             }
-            Kind::Text(text) => {
+            Content::Text(text) => {
                 let shown = beginning(text);
                 f.write_str(shown)?;
                 (text.len(), shown.len())
             }
-            Kind::Quoted(text) => {
+            Content::Quoted(text) => {
                 let shown = beginning(text);
                 write!(f, "{shown:?}")?;
                 (text.len(), shown.len())

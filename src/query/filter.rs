@@ -59,10 +59,10 @@ type KeyPredicate = Arc<dyn Fn(&Key) -> bool + Send + Sync>;
 
 /// A condition that the entries of a query must meet.
 #[derive(Clone)]
-pub struct Filter(Kind);
+pub struct Filter(Condition);
 
 #[derive(Clone)]
-enum Kind {
+enum Condition {
     Key(Compare, Key),
     Value(Compare, Bytes),
     KeyPrefix(String),
@@ -74,14 +74,14 @@ impl Filter {
     /// Accepts entries whose key has this relation to `key`, compared byte by byte.
     #[must_use]
     pub fn key(compare: Compare, key: impl Into<Key>) -> Self {
-        Filter(Kind::Key(compare, key.into()))
+        Filter(Condition::Key(compare, key.into()))
     }
 
     /// Accepts entries whose value has this relation to `value`, compared byte by byte. The filter reads the
     /// values, even if the query returns keys only.
     #[must_use]
     pub fn value(compare: Compare, value: impl Into<Bytes>) -> Self {
-        Filter(Kind::Value(compare, value.into()))
+        Filter(Condition::Value(compare, value.into()))
     }
 
     /// Accepts entries whose key starts with this text, which includes the leading `/`. Unlike
@@ -89,19 +89,19 @@ impl Filter {
     /// `/a/b`.
     #[must_use]
     pub fn key_prefix(prefix: impl Into<String>) -> Self {
-        Filter(Kind::KeyPrefix(prefix.into()))
+        Filter(Condition::KeyPrefix(prefix.into()))
     }
 
     /// Accepts entries for which `predicate` returns true. The predicate sees what the query returns, so the value
     /// is missing if the query returns keys only. It runs in the task that polls the stream and must not block.
     #[must_use]
     pub fn custom(predicate: impl Fn(&Entry) -> bool + Send + Sync + 'static) -> Self {
-        Filter(Kind::Custom(Arc::new(predicate)))
+        Filter(Condition::Custom(Arc::new(predicate)))
     }
 
     /// Accepts entries for whose key `predicate` returns true. The filter reads no values.
     pub(crate) fn custom_key(predicate: impl Fn(&Key) -> bool + Send + Sync + 'static) -> Self {
-        Filter(Kind::CustomKey(Arc::new(predicate)))
+        Filter(Condition::CustomKey(Arc::new(predicate)))
     }
 
     /// Returns the same filter for a datastore that has the entries under other keys. `map` turns its keys into the
@@ -109,12 +109,12 @@ impl Filter {
     pub(super) fn rekeyed(&self, map: &KeyMap) -> Self {
         let map = Arc::clone(map);
         match &self.0 {
-            Kind::Value(..) => self.clone(),
-            Kind::Custom(predicate) => {
+            Condition::Value(..) => self.clone(),
+            Condition::Custom(predicate) => {
                 let predicate = Arc::clone(predicate);
                 Filter::custom(move |entry| predicate(&entry.rekeyed(&map)))
             }
-            Kind::Key(..) | Kind::KeyPrefix(_) | Kind::CustomKey(_) => {
+            Condition::Key(..) | Condition::KeyPrefix(_) | Condition::CustomKey(_) => {
                 let filter = self.clone();
                 Filter::custom_key(move |key| filter.accepts(&Entry::from_key(map(key))))
             }
@@ -125,22 +125,22 @@ impl Filter {
     #[must_use]
     pub fn accepts(&self, entry: &Entry) -> bool {
         match &self.0 {
-            Kind::Key(compare, key) => compare.accepts(entry.key.cmp(key)),
-            Kind::Value(compare, value) => entry
+            Condition::Key(compare, key) => compare.accepts(entry.key.cmp(key)),
+            Condition::Value(compare, value) => entry
                 .value
                 .as_ref()
                 .is_some_and(|found| compare.accepts(found.cmp(value))),
-            Kind::KeyPrefix(prefix) => entry.key.as_str().starts_with(prefix),
-            Kind::Custom(predicate) => predicate(entry),
-            Kind::CustomKey(predicate) => predicate(&entry.key),
+            Condition::KeyPrefix(prefix) => entry.key.as_str().starts_with(prefix),
+            Condition::Custom(predicate) => predicate(entry),
+            Condition::CustomKey(predicate) => predicate(&entry.key),
         }
     }
 
     pub(super) fn needs_value(&self, keys_only: bool) -> bool {
         match self.0 {
-            Kind::Key(..) | Kind::KeyPrefix(_) | Kind::CustomKey(_) => false,
-            Kind::Value(..) => true,
-            Kind::Custom(_) => !keys_only,
+            Condition::Key(..) | Condition::KeyPrefix(_) | Condition::CustomKey(_) => false,
+            Condition::Value(..) => true,
+            Condition::Custom(_) => !keys_only,
         }
     }
 }
@@ -148,11 +148,17 @@ impl Filter {
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Key(compare, key) => write!(f, "key {compare} {}", Excerpt::text(key.as_str())),
-            Kind::Value(compare, value) => write!(f, "value {compare} {}", Excerpt::bytes(value)),
-            Kind::KeyPrefix(prefix) => write!(f, "key starts with {}", Excerpt::quoted(prefix)),
-            Kind::Custom(_) => f.write_str("custom filter"),
-            Kind::CustomKey(_) => f.write_str("custom filter of keys"),
+            Condition::Key(compare, key) => {
+                write!(f, "key {compare} {}", Excerpt::text(key.as_str()))
+            }
+            Condition::Value(compare, value) => {
+                write!(f, "value {compare} {}", Excerpt::bytes(value))
+            }
+            Condition::KeyPrefix(prefix) => {
+                write!(f, "key starts with {}", Excerpt::quoted(prefix))
+            }
+            Condition::Custom(_) => f.write_str("custom filter"),
+            Condition::CustomKey(_) => f.write_str("custom filter of keys"),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::format::{self, BlockKey, SET_ASIDE};
 pub(crate) enum EntryRole {
     /// A regular file with the name of a block.
     Block(BlockKey),
-    /// Something else with the name of a block.
+    /// Anything except a regular file, with the name of a block.
     BlockObstacle(BlockKey),
     /// A temp file of an old version of go-ds-flatfs, which wrote them beside the blocks.
     #[cfg_attr(not(feature = "verify"), allow(dead_code))]
@@ -28,6 +28,7 @@ impl EntryRole {
     pub(crate) fn of(name: &OsStr, kind: Kind) -> Self {
         match (BlockKey::of_file(name), kind) {
             (Some(block), Kind::File) => EntryRole::Block(block),
+            // Not foreign: reads of this key fail because of it, so it must be reported.
             (Some(block), _) => EntryRole::BlockObstacle(block),
             (None, Kind::File) if format::is_left_over(name) => EntryRole::LeftOver,
             (None, Kind::File) if is_set_aside(name) => EntryRole::SetAside,

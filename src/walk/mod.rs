@@ -21,9 +21,9 @@ pub(crate) use self::shard_dir::{Listings, ShardDir};
 use crate::disk::CurrentEntry;
 use crate::error::{Error, Result};
 
-/// A walk over the directories of a store, without those that another walk of the same root takes.
+/// A walk over the directories of a store, except those that another walk of the same root takes.
 ///
-/// Between two calls it keeps at most two listings open, or has their names in [memory](Listings).
+/// Between two calls it keeps at most two listings open, or keeps their names in [memory](Listings).
 #[derive(Debug)]
 pub(crate) struct Walk {
     root: Arc<Root>,
@@ -94,6 +94,8 @@ impl Walk {
                 Ok(Some(WalkItem::Leave))
             }
             Err(error) => {
+                // The walk continues with the next directory: one that can't be read must not hide the blocks of
+                // the others.
                 let dir = dir.path().to_owned();
                 self.current = None;
                 Ok(Some(WalkItem::Unreadable { dir, error }))
@@ -102,7 +104,7 @@ impl Walk {
     }
 
     fn next_at_root(&mut self) -> Result<Option<WalkItem<'_>>> {
-        // A shard directory that was removed after the root was listed is skipped.
+        // A shard directory that was removed after the root was listed is skipped: its blocks are absent.
         while let Some(entry) = self.root.next(self.listings)? {
             let (RootRole::Shard, Some(name)) = (entry.role, entry.name.to_str()) else {
                 return Ok(Some(WalkItem::Root(entry)));

@@ -57,6 +57,7 @@ impl RootRole {
         }
         match kind {
             Kind::Dir if format::is_shard_name(name) => RootRole::Shard,
+            // Not foreign: it may lead to a directory with blocks, which a regular file can't.
             Kind::Symlink | Kind::Other if format::is_shard_name(name) => RootRole::ShardObstacle,
             _ if is_hidden(name) => RootRole::Hidden,
             _ => RootRole::Foreign,
@@ -78,7 +79,7 @@ fn expected_of_own(name: &OsStr) -> Option<Kind> {
     }
 }
 
-/// The entries of a root, in the order of its listing. It ends with the first error.
+/// The entries of a root, in the order of its listing. The iterator ends after the first error.
 #[derive(Debug)]
 pub(crate) struct RootEntries {
     root: PathBuf,
@@ -131,24 +132,30 @@ pub(crate) fn count_shards(disk: &dyn Disk, root: &Path) -> Result<u64> {
     shard_dirs(disk, root)?.try_fold(0, |count, dir| dir.map(|_| count + 1))
 }
 
-/// The root of a store for one or more [walks](super::Walk). It is listed once, when the first walk begins,
-/// and each entry goes to the walk that asks next.
+/// The root of a store for one or more [walks](super::Walk). It is listed once, and each entry goes to the walk
+/// that asks next.
 pub(crate) struct Root {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    rest: Mutex<Rest>,
+    listing: Mutex<RootListing>,
 }
 
-enum Rest {
-    NotListed,
-    Listed(RootEntries),
-    Over,
+/// The progress of the listing of a root.
+enum RootListing {
+    /// The first walk lists the root, in a job on the blocking pool. [`Root::new`] must not block.
+    NotBegun,
+    Begun(RootEntries),
+    Ended,
 }
 
 impl Root {
     pub(crate) fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Arc<Self> {
-        let rest = Mutex::new(Rest::NotListed);
-        Arc::new(Root { disk, path, rest })
+        let listing = Mutex::new(RootListing::NotBegun);
+        Arc::new(Root {
+            disk,
+            path,
+            listing,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -157,29 +164,31 @@ impl Root {
 
     /// Takes the next entry, which no other walk gets.
     pub(super) fn next(&self, listings: Listings) -> Result<Option<RootEntry>> {
-        let mut rest = lock(&self.rest);
-        let entry = self.next_of(&mut rest, listings).transpose();
+        // Held while the root is listed, so that walks that begin at the same time share one listing.
+        let mut listing = lock(&self.listing);
+        let entry = self.next_of(&mut listing, listings).transpose();
         if !matches!(entry, Some(Ok(_))) {
-            *rest = Rest::Over;
+            // After an error too: this walk reports it, and the others must not list the root again.
+            *listing = RootListing::Ended;
         }
         entry.transpose()
     }
 
-    fn next_of(&self, rest: &mut Rest, listings: Listings) -> Result<Option<RootEntry>> {
-        if matches!(rest, Rest::NotListed) {
+    fn next_of(&self, listing: &mut RootListing, listings: Listings) -> Result<Option<RootEntry>> {
+        if matches!(listing, RootListing::NotBegun) {
             let entries = RootEntries::list(&*self.disk, &self.path)?;
-            *rest = Rest::Listed(match listings {
+            *listing = RootListing::Begun(match listings {
                 Listings::Open => entries,
                 Listings::InMemory => entries.into_memory(Arc::clone(&self.disk)),
             });
         }
-        match rest {
-            Rest::Listed(entries) => entries.next().transpose(),
-            Rest::NotListed | Rest::Over => Ok(None),
+        match listing {
+            RootListing::Begun(entries) => entries.next().transpose(),
+            RootListing::NotBegun | RootListing::Ended => Ok(None),
         }
     }
 
-    /// Lists a shard directory. Returns `None` if it does not exist any more.
+    /// Lists a shard directory. Returns `None` if it no longer exists.
     pub(super) fn open(&self, name: &str, listings: Listings) -> Result<Option<ShardDir>> {
         let dir = ShardDir::open(&*self.disk, &self.path, name)?;
         Ok(match listings {

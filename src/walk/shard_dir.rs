@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::disk::{CurrentEntry, Disk, Kind, Listing, if_there};
 use crate::error::{Error, Result};
 
-/// Where a walk has the remaining entries of a directory between two calls.
+/// Where a walk keeps the remaining entries of a directory between two calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listings {
     /// On disk: the directory stays open, and no names are in memory.
@@ -24,7 +24,7 @@ pub(crate) struct ShardDir {
 }
 
 impl ShardDir {
-    /// Lists the directory `name` of a root. Returns `None` if it does not exist any more.
+    /// Lists the directory `name` of a root. Returns `None` if it no longer exists.
     pub(crate) fn open(disk: &dyn Disk, root: &Path, name: &str) -> Result<Option<Self>> {
         let path = root.join(name);
         let listing =

@@ -1,4 +1,4 @@
-//! Bulk reads of which some results are known at once and the others come from inner datastores.
+//! Bulk reads in which some results are known at once and the others come from inner datastores.
 
 use std::ptr;
 
@@ -8,7 +8,7 @@ use crate::datastore::{KeyStream, ResultStream};
 use crate::error::Result;
 use crate::key::Key;
 
-/// How many keys are taken ahead at most.
+/// The maximum number of keys that are taken ahead.
 const MAX_KEYS_AHEAD: usize = 1024;
 
 /// Where the result for a key comes from.
@@ -16,7 +16,7 @@ const MAX_KEYS_AHEAD: usize = 1024;
 pub(super) enum Route<'a, D, T> {
     /// The result is known.
     Known(Result<T>),
-    /// An inner datastore must be read, which has the entry under this key.
+    /// An inner datastore must be read, under this key.
     Inner(&'a D, Key),
 }
 

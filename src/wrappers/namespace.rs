@@ -15,8 +15,8 @@ use crate::query::{Entry, EntryStream, KeyMap, Query, apply, merge};
 /// The part of a datastore below a prefix, as a datastore of its own: go-datastore's `namespace`. The prefix is
 /// added to every key, and removed from the keys of all results.
 ///
-/// Queries are passed to the inner datastore with their filters and orders translated, so they run as fast as
-/// there.
+/// Queries are passed to the inner datastore with their filters and orders translated, so they run as fast as its
+/// own.
 ///
 /// The key `/` of the namespace is the prefix itself.
 ///
@@ -41,7 +41,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes a datastore of what `datastore` has below `prefix`.
+    /// Creates a datastore of the keys that `datastore` has below `prefix`.
     #[must_use]
     pub fn new(datastore: impl Datastore + 'static, prefix: impl Into<Key>) -> Self {
         Namespace {

@@ -13,19 +13,19 @@ use crate::key::Key;
 use crate::query::{Entry, EntryStream, Query};
 
 /// A datastore that checks values against the hash in their key, when they are written and when they are read. A
-/// value with another hash is an [`Error::Corrupt`]: it is not written, or not returned.
+/// value with another hash is neither written nor returned: the call fails with [`Error::Corrupt`].
 ///
 /// Keys are expected as [`Key::from_cid`] makes them. Therefore the wrapper belongs directly above the store of
 /// blocks, where keys have no prefix.
 ///
 /// The wrapper checks the values that are put, got and returned by queries, also through batches. In the stream of a
-/// query a corrupt entry is an error, and counts for the offset and the limit of the query.
+/// query a corrupt entry is an error, and counts towards the offset and the limit of the query.
 /// [`has`](Datastore::has), [`get_size`](Datastore::get_size) and queries for keys and sizes do not read values and
 /// check nothing.
 ///
-/// A value that cannot be checked is rejected with an [`Error::InvalidKey`], unless
-/// [`allow_unchecked`](Verifying::allow_unchecked) is set: its key is neither a multihash nor a CID, has a hash
-/// function that [`hash::check`] does not know, or a digest of less than 20 bytes.
+/// A value cannot be checked if its key is neither a multihash nor a CID, if [`hash::check`] does not know the hash
+/// function, or if the digest has less than 20 bytes. Such a value is rejected with an [`Error::InvalidKey`], unless
+/// [`allow_unchecked`](Verifying::allow_unchecked) is set.
 ///
 /// Large values are hashed on the blocking pool.
 ///
@@ -48,7 +48,7 @@ pub struct Verifying {
 }
 
 impl Verifying {
-    /// Makes a datastore that checks what is written to `datastore` and what is read from it.
+    /// Creates a datastore that checks what is written to `datastore` and what is read from it.
     #[must_use]
     pub fn new(datastore: impl Datastore + 'static) -> Self {
         Verifying {
@@ -129,7 +129,7 @@ impl HashChecks {
         let Some(multihash) = key.to_cid().map(|cid| *cid.hash()) else {
             return self.unchecked(
                 key,
-                "the value cannot be checked, the key is neither a multihash nor a CID",
+                "the value cannot be checked, because the key is neither a multihash nor a CID",
             );
         };
         match hash::check_without_blocking(multihash, value).await? {
@@ -140,11 +140,11 @@ impl HashChecks {
             }),
             Err(HashError::Length(_)) => self.unchecked(
                 key,
-                "the value cannot be checked with a digest of this length",
+                "the value cannot be checked against a digest of this length",
             ),
             Err(HashError::Unknown(_)) => self.unchecked(
                 key,
-                "the value cannot be checked, the hash function is unknown",
+                "the value cannot be checked, because the hash function is unknown",
             ),
         }
     }

@@ -122,6 +122,7 @@ impl Committer {
             let _lock = self.commit_lock.lock().await;
             let outcome = self.commit(when).await;
             let outcome = outcome.and_then(FirstRejected::into_result);
+            // The handle may be gone. Then the next caller gets the error.
             if let Err(Err(error)) = sender.send(outcome) {
                 tracing::warn!(target: target::WRAPPERS, %error, "a commit failed that no caller waited for");
                 self.buffer().set_unreported(error);
@@ -144,7 +145,7 @@ impl Committer {
 
     /// Commits the buffered writes, or drops them if that fails, and closes the inner datastore.
     pub(super) async fn close(self: Arc<Self>) -> Result<()> {
-        // First, so that no write is acknowledged after the last commit has begun.
+        // The buffer is closed first: a write that is acknowledged after the last commit has begun would be lost.
         self.buffer().set_closed();
         let _lock = self.commit_lock.lock().await;
         let committed = self.commit(CommitWhen::Any).await;
@@ -203,7 +204,7 @@ impl Drop for Committer {
         if !self.buffer().is_empty() {
             tracing::warn!(
                 target: target::WRAPPERS,
-                "an AutoBatch was dropped without a close, its uncommitted writes are lost"
+                "an AutoBatch was dropped without a close: its uncommitted writes are lost"
             );
         }
     }

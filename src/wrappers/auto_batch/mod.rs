@@ -32,7 +32,7 @@ use crate::wrappers::detached;
 /// All reads and queries of this handle and its clones see every write at once. The inner datastore has a write after
 /// its commit. Write to the inner datastore through this wrapper only, or the order of writes is lost.
 ///
-/// Of several puts of a key the last value is committed.
+/// If a key is put several times, the last value is committed.
 ///
 /// # Durability
 ///
@@ -44,7 +44,7 @@ use crate::wrappers::detached;
 /// If a commit fails, its writes stay in memory: they can be read, and are part of the next commit. Until a commit
 /// succeeds, no second batch is collected. The error is returned by the call that waits for the commit, or, if none
 /// does, by the next put, delete, flush, sync or close. A put or delete that returns an error was not accepted; flush,
-/// sync and close do their work first. A close drops the writes that it cannot commit.
+/// sync and close do their work before they return it. A close drops the writes that it cannot commit.
 ///
 /// The inner datastore gets a write only when it is committed. If it rejects the write with
 /// [`Error::InvalidKey`](crate::Error::InvalidKey) or [`Error::Corrupt`](crate::Error::Corrupt), that write is dropped,
@@ -86,7 +86,8 @@ pub struct AutoBatch {
 }
 
 impl AutoBatch {
-    /// Collects writes for `datastore`. A batch is full with 1,024 writes or 16 MiB of values.
+    /// Creates a datastore that collects writes for `datastore`. A batch is full when it has 1,024 writes or 16 MiB of
+    /// values.
     #[must_use]
     pub fn new(datastore: impl Datastore + 'static) -> Self {
         AutoBatch {
@@ -116,8 +117,8 @@ impl AutoBatch {
     ///
     /// # Errors
     ///
-    /// Fails if the commit fails, or with the error of an earlier commit that was not reported yet; the commit is
-    /// tried in that case too. Returns [`Error::Closed`](crate::Error::Closed) after a close.
+    /// Fails if the commit fails, or with the error of an earlier commit that was not reported yet; in that case too
+    /// the commit is tried. Returns [`Error::Closed`](crate::Error::Closed) after a close.
     ///
     /// # Cancel safety
     ///
@@ -152,8 +153,8 @@ impl AutoBatch {
             match self.committer.add(key, value, self.limits)? {
                 Added::WithRoomLeft => return Ok(()),
                 Added::NowFull => {
-                    // Fails without a runtime. The write was accepted, so the next write that needs room returns
-                    // that error.
+                    // This fails if there is no runtime. The write was accepted, so the error is left to the next
+                    // write that needs room.
                     let _ = Arc::clone(&self.committer).start(CommitWhen::Full(self.limits));
                     return Ok(());
                 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::key::Key;
 
-/// How much fills a batch.
+/// The size at which a batch is full.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchLimits {
     pub(super) writes: usize,
@@ -108,7 +108,7 @@ impl WriteBuffer {
         self.committing = None;
     }
 
-    /// Keeps the error of a commit for the next caller.
+    /// Stores the error of a commit for the next caller.
     pub(super) fn set_unreported(&mut self, error: Error) {
         self.unreported = Some(error);
     }

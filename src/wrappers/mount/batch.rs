@@ -137,7 +137,8 @@ impl Batch for MountBatch {
         self.table.check_open()?;
         let mut begun: Vec<_> = self.into_begun().collect();
         if begun.len() > 1 {
-            // Detached: if the caller drops the future between two commits, the later ones still have to follow.
+            // This runs in a task of its own: if the caller drops the future between two commits, the later ones must
+            // still be made.
             return detached::run(commit_in_order(begun)).await;
         }
         match begun.pop() {

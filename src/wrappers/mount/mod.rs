@@ -23,8 +23,8 @@ use crate::wrappers::bulk;
 ///
 /// A key belongs to the datastore with the longest matching prefix, which stores it without the prefix. With
 /// datastores under `/blocks` and `/`, the key `/blocks/A` is the key `/A` of the first one, and `/blocks2` is the key
-/// `/blocks2` of the second one. What the second one has below `/blocks` is hidden, also from queries. A datastore
-/// should be mounted once only.
+/// `/blocks2` of the second one. What the second one has below `/blocks` is hidden, also from queries. Mount each
+/// datastore only once.
 ///
 /// A key under no mount has no value. Putting it returns [`Error::InvalidKey`](crate::Error::InvalidKey).
 ///
@@ -33,7 +33,7 @@ use crate::wrappers::bulk;
 /// all of its keys that are taken together.
 ///
 /// [`sync`](Datastore::sync) and [`close`](Datastore::close) call all datastores and return the first error.
-/// [`disk_usage`](Datastore::disk_usage) is the sum, and as accurate as the least accurate summand.
+/// [`disk_usage`](Datastore::disk_usage) is the sum, and as accurate as the least accurate of them.
 ///
 /// # Batches
 ///

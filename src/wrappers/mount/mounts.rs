@@ -78,11 +78,11 @@ impl MountPoint {
     }
 }
 
-/// The mounted datastores, each with what the user of the table needs.
+/// The mounted datastores, each as an `M`, which may add something to the [`MountPoint`].
 #[derive(Debug)]
 pub(super) struct MountTable<M> {
     mounts: Vec<M>,
-    /// Needed for keys and queries that concern no datastore, which otherwise reports that it is closed.
+    /// Checked for keys and queries that concern no datastore, which would report that it is closed.
     closed: Arc<AtomicBool>,
 }
 
@@ -94,7 +94,7 @@ impl<M: AsRef<MountPoint>> MountTable<M> {
         }
     }
 
-    /// Returns a table of the same mounts with something else for each.
+    /// Returns a table of the same mounts, each converted by `map`.
     pub(super) fn map<N>(&self, map: impl Fn(&M) -> N) -> MountTable<N> {
         MountTable {
             mounts: self.mounts.iter().map(map).collect(),
@@ -141,11 +141,11 @@ impl<M: AsRef<MountPoint>> MountTable<M> {
         }
     }
 
-    /// Does the same as [`find`](MountTable::find) for a put, which fails for a key under no mount.
+    /// Like [`find`](MountTable::find), for a put, which fails for a key under no mount.
     pub(super) fn find_to_put(&self, key: &Key) -> Result<(&M, Key)> {
         self.find(key)?.ok_or_else(|| Error::InvalidKey {
             key: key.to_string(),
-            reason: "no datastore is mounted above it",
+            reason: "no datastore is mounted under a prefix of this key",
         })
     }
 
