@@ -24,7 +24,7 @@ pub(super) fn start(store: &Arc<Store>) {
     }
 }
 
-/// Saves the disk usage whenever it has changed much.
+/// Saves the disk usage whenever a checkpoint is due.
 async fn run_checkpoints(store: Weak<Store>, usage: Arc<UsageTracker>) {
     loop {
         usage.checkpoint_due().await;
@@ -84,7 +84,7 @@ async fn try_recount(weak: Weak<Store>) -> Result<()> {
     Ok(())
 }
 
-/// Counts directories for some milliseconds.
+/// Counts directories for a few milliseconds.
 fn count_some(store: &Store, dirs: &mut impl Iterator<Item = String>) -> Result<()> {
     const MAX_TIME: Duration = Duration::from_millis(5);
     let (begun, blocks) = (Instant::now(), &store.blocks);

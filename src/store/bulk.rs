@@ -10,7 +10,7 @@ use futures::stream::{self, Fuse, Stream, StreamExt};
 
 use super::blocks::Lookup;
 use super::flatfs::FlatFs;
-use super::read::{BlockRead, learn_blocks_beside};
+use super::read::{BlockRead, fill_filters};
 use super::shared::{Store, StoreGuard};
 use crate::blocking;
 use crate::datastore::{KeyStream, ResultStream};
@@ -36,11 +36,11 @@ impl FlatFs {
     ///
     /// A block that a cached read finds is returned when the stream is polled for it. At a block that is not cached,
     /// the stream takes more keys, as many as are ready, and reads up to 128 blocks in up to eight jobs. So it keeps
-    /// at most about 8 MiB of blocks in memory, and one block for each job, for any number of keys.
+    /// at most about 8 MiB of blocks in memory, plus one block per job, for any number of keys.
     ///
     /// # Errors
     ///
-    /// Results can be the errors of [`get`](FlatFs::get). Each is about its key alone, and the stream
+    /// Each result can be an error of [`get`](FlatFs::get). It concerns its key alone, and the stream
     /// continues.
     ///
     /// # Cancel safety
@@ -53,8 +53,7 @@ impl FlatFs {
         results(&self.store, keys.boxed(), BlockRead::VALUE)
     }
 
-    /// Returns whether the blocks of many keys exist; like [`get_many`](FlatFs::get_many), but without their
-    /// contents.
+    /// Returns whether the blocks of many keys exist. Otherwise it is like [`get_many`](FlatFs::get_many).
     ///
     /// # Errors
     ///
@@ -246,7 +245,7 @@ async fn read_chunk<T: Send + 'static>(
                 break;
             }
         }
-        learn_blocks_beside(guard, absent);
+        fill_filters(guard, absent);
         Ok(results)
     })
     .await

@@ -13,9 +13,9 @@ use crate::error::Result;
 use crate::observe::{Operation, target};
 
 impl FlatFs {
-    /// Closes the store: waits for running work, makes everything durable, saves the disk usage (after a count of
-    /// at most one second if it is not known yet) and releases the lock. Every later call on this handle or on a
-    /// clone returns [`Error::Closed`], but closing again is not an error.
+    /// Closes the store: waits for running work, makes everything durable, saves the disk usage and releases the
+    /// lock. If the disk usage is not known yet, it is counted first, for at most one second. Every later call on
+    /// this handle or on a clone returns [`Error::Closed`], but closing again is not an error.
     ///
     /// Batches that are not committed are lost, and queries end with [`Error::Closed`].
     ///
@@ -64,6 +64,7 @@ impl Store {
         if !self.options.durability.syncs_writes() {
             self.blocks.flush_acknowledged()?;
         }
+        // Everything else is made durable even if a commit can't be applied.
         applied?;
         self.saved_usage.finish()?;
         drop(lock);

@@ -44,7 +44,7 @@ impl Opener {
         }
         let lock = self.lock()?;
         match self.probe()? {
-            // Another process was faster.
+            // Another process has created the store in the meantime.
             DirState::Store(found) => {
                 self.check_shard(found, self.options.shard)?;
                 return Ok((found, lock));
@@ -62,7 +62,7 @@ impl Opener {
     /// Makes a directory a store. The caller holds its lock. `SHARDING` is the last step, and durable when this
     /// returns: a directory without it is not a store, and is created again after a crash.
     pub(crate) fn mark_as_store(&self, shard: Shard) -> Result<()> {
-        // This comes first: a figure left from before `SHARDING` was removed would be trusted.
+        // Removed first: the next open would trust a figure that is left from before `SHARDING` was removed.
         self.forget_disk_usage()?;
         let temp = self.root.join(TEMP);
         // The directory is checked before it is removed: it may be a symbolic link, whose target must stay.

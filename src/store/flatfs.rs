@@ -20,8 +20,8 @@ use crate::query::{EntryStream, Query};
 /// A datastore of blocks on disk, one file each, in directories that a [`Shard`] function selects:
 /// go-ds-flatfs's format, byte for byte.
 ///
-/// A key is `/` and 1 to 250 of `0-9 A-Z + - _ =`. Writing a different key is an error; reading one finds no
-/// block.
+/// A key is `/` followed by 1 to 250 characters of `0-9 A-Z + - _ =`. Writing any other key is an error; reading one
+/// finds no block.
 ///
 /// A clone is another handle to the same store. [`Options`] open and create a store, and it should be
 /// [closed](FlatFs::close). Without that no acknowledged write is lost, but the next open has to count the disk
@@ -29,8 +29,8 @@ use crate::query::{EntryStream, Query};
 /// store's directory open even after the close: drop all handles before you unmount a file system.
 ///
 /// Poll a future to its end, or drop it. A future that is kept but no longer polled, such as one that `select!`
-/// borrows and leaves, may hold a key lock or the permit to open one more file, for which other calls wait; and
-/// a [close](FlatFs::close) waits for such a commit or discard.
+/// borrows and leaves, may hold a key lock or the permit to open a file, for which other calls wait; and a
+/// [close](FlatFs::close) waits for a commit or a discard that is kept like that.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -106,15 +106,15 @@ impl FlatFs {
     /// Makes every write that was acknowledged before the call durable, in every
     /// [`Durability`](crate::Durability). Pending commits are completed.
     ///
-    /// Where no syncfs(2) is known to reach the disk, this flushes the blocks that were written since the last call,
-    /// one after the other. After a session that crashed, the first call flushes every block: some that were
-    /// acknowledged may not be durable.
+    /// Where syncfs(2) is not known to reach the disk, this flushes each of the blocks that were written since the
+    /// last call. After a crash, the first call flushes every block: some that were acknowledged may not be durable.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Io`] if something could not be made durable, and [`Error::FlushFailed`] from then on;
-    /// [`Error::CommitIncomplete`] if a batch could not be applied: everything else is durable then;
-    /// [`Error::Closed`]; [`Error::Runtime`].
+    /// - [`Error::Io`]: something could not be made durable. From then on the store returns [`Error::FlushFailed`].
+    /// - [`Error::CommitIncomplete`]: a batch could not be applied. Everything else is durable.
+    /// - [`Error::Closed`]: the store is closed.
+    /// - [`Error::Runtime`]: there is no tokio runtime, or it is shutting down.
     ///
     /// # Cancel safety
     ///
@@ -152,7 +152,8 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Closed`], [`Error::Runtime`], and [`Error::Io`].
+    /// Returns [`Error::Io`] if `.temp` can't be read, [`Error::Closed`] if the store is closed, and
+    /// [`Error::Runtime`] if there is no tokio runtime or it is shutting down.
     ///
     /// # Cancel safety
     ///
@@ -168,12 +169,13 @@ impl FlatFs {
     ///
     /// After a crash, and if there is no cached figure, the space is counted while the store is in use; the
     /// accuracy is not [`Exact`](crate::Accuracy::Exact) until that is done. A store that is open read-only does
-    /// not count, and returns the cached figure. The shard directories that have changed since the last call are
-    /// looked at, since they grow with their blocks.
+    /// not count, and returns the cached figure. The call examines the shard directories that have changed since the
+    /// last one, because directories grow with their blocks.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Closed`]; [`Error::Runtime`]; and [`Error::Io`] if a directory can't be examined.
+    /// Returns [`Error::Io`] if a directory can't be examined, [`Error::Closed`] if the store is closed, and
+    /// [`Error::Runtime`] if there is no tokio runtime or it is shutting down.
     ///
     /// # Cancel safety
     ///

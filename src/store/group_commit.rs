@@ -25,7 +25,7 @@ const MAX_GROUP: usize = 64;
 /// group that is being written, and the next one.
 const MAX_QUEUED: usize = 2 * MAX_GROUP;
 
-/// Writes groups of durable writes, one after another. `G` is the guard that a write holds until it has
+/// Makes durable writes in groups, one group after another. `G` is the guard that a write holds until it has
 /// ended, which keeps the store open.
 #[derive(Debug)]
 pub(crate) struct GroupCommit<G> {
@@ -217,7 +217,7 @@ impl<G: Send + Sync + 'static> GroupCommit<G> {
         }
     }
 
-    /// The number of writes that wait for their group.
+    /// Returns the number of writes that wait for their group.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.queue.waiting()

@@ -20,9 +20,9 @@ static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// The lock of the kubo repo that a store belongs to.
 ///
-/// kubo doesn't know the lock of this crate, but refuses to start while another process holds `repo.lock` of
-/// its repo. This type takes that lock in kubo's way, so that kubo and a writer of this crate exclude each
-/// other. [`Options::kubo_lock`](crate::Options::kubo_lock) takes it for as long as a store is open. Take it
+/// kubo doesn't know the lock of this crate, but it refuses to start while another process holds `repo.lock` of
+/// its repo. This type takes that lock in the same way as kubo, so that kubo and a writer of this crate exclude
+/// each other. [`Options::kubo_lock`](crate::Options::kubo_lock) takes it for as long as a store is open. Take it
 /// yourself for the tools in [`maintenance`](crate::maintenance).
 ///
 /// ```no_run
@@ -38,19 +38,21 @@ static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 #[must_use = "the lock is released when this is dropped"]
 pub struct KuboLock {
     repo: PathBuf,
-    /// `None` only while it is dropped.
+    /// `None` before the lock is acquired and after it is released.
     lock: Option<RepoLock>,
 }
 
 impl KuboLock {
     /// Locks the kubo repo that the store at this path belongs to: the directory above it, if that has the
-    /// files `config`, `datastore_spec` and `version`. Returns `None` if it is not a repo. The store itself
-    /// need not exist.
+    /// files `config`, `datastore_spec` and `version`. Returns `None` if it is not a repo. The store itself does
+    /// not have to exist.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::KuboRunning`] if kubo, or another process that takes kubo's lock, is running on the
-    /// repo; [`Error::Locked`] if this process holds the lock already; [`Error::Runtime`]; [`Error::Io`].
+    /// - [`Error::KuboRunning`]: kubo, or another process that takes kubo's lock, is running on the repo.
+    /// - [`Error::Locked`]: this process already holds the lock.
+    /// - [`Error::Io`]: the lock file can't be opened or locked.
+    /// - [`Error::Runtime`]: there is no tokio runtime, or it is shutting down.
     ///
     /// # Cancel safety
     ///

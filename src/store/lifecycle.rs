@@ -21,7 +21,7 @@ pub(crate) struct Lifecycle {
     blocks: Arc<Blocks>,
     read_only: bool,
     closed: AtomicBool,
-    /// Everything that runs. The close waits for it.
+    /// All running work. A close waits for it.
     work: TaskTracker,
     /// Held by a writer until the close.
     lock: Mutex<Option<StoreLock>>,
@@ -29,7 +29,7 @@ pub(crate) struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// A store with a lock is open for writing, one without is open read-only.
+    /// Creates the lifecycle of an open store. With a lock it is open for writing, without one read-only.
     pub(super) fn new(blocks: Arc<Blocks>, lock: Option<StoreLock>) -> Self {
         Lifecycle {
             blocks,
@@ -89,6 +89,7 @@ impl Lifecycle {
 
     /// Refuses new work from now on, and waits for running work.
     pub(super) async fn refuse_and_wait(&self) {
+        // The flag is set before the wait: see `begin_read`.
         self.closed.store(true, Ordering::SeqCst);
         self.work.close();
         self.work.wait().await;

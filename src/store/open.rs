@@ -26,10 +26,13 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Exists`] if the directory is a store, or [`Error::ShardMismatch`] if that has a
-    /// different shard function from the one [asked for](Options::shard); [`Error::NotAStore`] if the
-    /// directory has other contents or is not a directory; [`Error::Locked`]; [`Error::InvalidOption`]; and
-    /// [`Error::Io`].
+    /// - [`Error::Exists`]: the directory is a store already.
+    /// - [`Error::ShardMismatch`]: it is a store with another shard function than the
+    ///   [requested](Options::shard) one.
+    /// - [`Error::NotAStore`]: the directory has other contents, or is not a directory.
+    /// - [`Error::Locked`]: another writer, in this process or another one, holds the store's lock.
+    /// - [`Error::InvalidOption`]: an option has an invalid value.
+    /// - [`Error::Io`]: a step fails.
     ///
     /// # Cancel safety
     ///
@@ -45,16 +48,20 @@ impl Options {
     /// Opens a store. A writer takes the store's lock, and cleans up after a session that crashed: batches that
     /// were committed are completed, the others are removed. How long that takes depends on what there is to
     /// clean up; apart from that, an open takes the same time for stores of any size. A durable store that
-    /// [keeps existing blocks](super::ExistingBlock::Keep) also waits until the file system has written all
-    /// data that is still to be written.
+    /// [keeps existing blocks](super::ExistingBlock::Keep) also waits until the file system has written all its
+    /// unwritten data.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::NotAStore`] if there is no store; [`Error::InvalidShard`] if its `SHARDING` does not
-    /// name a shard function; [`Error::Resharding`] if its shard function is being changed;
-    /// [`Error::ShardMismatch`] if it has a different shard function from the one [asked
-    /// for](Options::shard); [`Error::Locked`] if another writer has it open; [`Error::UnknownCommitRecord`];
-    /// [`Error::CommitIncomplete`]; [`Error::InvalidOption`]; and [`Error::Io`].
+    /// - [`Error::NotAStore`]: there is no store.
+    /// - [`Error::InvalidShard`]: its `SHARDING` does not name a shard function.
+    /// - [`Error::Resharding`]: its shard function is being changed.
+    /// - [`Error::ShardMismatch`]: its shard function is not the [requested](Options::shard) one.
+    /// - [`Error::Locked`]: another writer has it open.
+    /// - [`Error::UnknownCommitRecord`]: another version of this crate has left a commit to complete.
+    /// - [`Error::CommitIncomplete`]: an interrupted commit can't be completed.
+    /// - [`Error::InvalidOption`]: an option has an invalid value.
+    /// - [`Error::Io`]: a step fails.
     ///
     /// # Cancel safety
     ///
@@ -147,7 +154,7 @@ impl Opener {
             return self.open_to_read(shard);
         }
         let lock = self.lock()?;
-        // Looked up again, because another process could change the directory until the lock was taken.
+        // Probed again: another process may have changed the directory before the lock was taken.
         let shard = match self.probe()? {
             DirState::Store(found) => found,
             state => return Err(self.refusal(&state)),
@@ -203,8 +210,8 @@ impl Opener {
             if store.blocks.disk().syncs_all_at_once() {
                 store.blocks.flusher().flush_all()?;
             } else if !is_new {
-                // Every block, one after the other, would take too long for an open: the recovery flushes what it
-                // acts on, and the first `sync` the rest.
+                // To flush every block by itself would take too long for an open: the recovery flushes what it
+                // relies on, and the first `sync` flushes the rest.
                 store.blocks.mark_all_unflushed();
             }
         }
@@ -212,7 +219,7 @@ impl Opener {
         Ok(store)
     }
 
-    /// Creates the mark which says that the disk usage is not to be trusted if this session crashes. If there is no
+    /// Creates the mark that keeps the next open from trusting the disk usage if this session crashes. If there is no
     /// space for the mark, the cached figure is removed instead: blocks must be deletable on a full disk.
     fn mark_unclean(&self, mark: &Path) -> Result<()> {
         let written = self.disk.write_new(mark, b"", UNCLEAN_MODE, true);

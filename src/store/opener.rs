@@ -213,11 +213,11 @@ struct BothLocks {
 
 impl LockGuard for BothLocks {}
 
-/// The absolute path, resolved if it is a symbolic link.
+/// Returns the absolute path, resolved if it is a symbolic link.
 pub(crate) async fn locate(path: &Path) -> Result<PathBuf> {
     let failed = |error| Error::io("find", path, error);
     let absolute = std::path::absolute(path).map_err(failed)?;
-    // Without a slash at the end, which would resolve a symbolic link in the system's way.
+    // Without a slash at the end: with it the system would follow a symbolic link by itself.
     let absolute: PathBuf = absolute.components().collect();
     let resolved = blocking::run(move || Ok(resolve(absolute))).await?;
     resolved.map_err(failed)

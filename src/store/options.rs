@@ -48,8 +48,8 @@ pub struct Options {
 /// In the less durable modes a power cut can lose the writes of about the last half minute: the kernel writes
 /// older ones back by itself.
 ///
-/// All of this depends on a disk and a file system that perform a flush and report data that they could not
-/// write.
+/// All of this requires that the disk and the file system carry out every flush, and report data that they could
+/// not write.
 ///
 /// With serde the values are `every-write`, `commits` and `on-sync`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -140,7 +140,7 @@ impl Options {
     /// process may open (`RLIMIT_NOFILE`) when the store is opened, but at least 32 and at most 256.
     ///
     /// A quarter of them is for queries, and 19 are set aside for the lock, the store's directory, flushes and
-    /// work in the background; reads, writes and batches have the rest. Some more are open for a moment: one for
+    /// work in the background; reads, writes and batches have the rest. A few more are open for a moment: one for
     /// each thread that makes a cached read, and two for each batch whose directory is being removed.
     pub fn max_open_files(mut self, files: usize) -> Self {
         self.max_open_files = Some(files);
@@ -185,18 +185,19 @@ impl Options {
     ///
     /// The first read that doesn't find its block lists the shard directory in the background. From then on most
     /// reads of absent blocks in that directory need neither the disk nor another thread. It takes 1.75 bytes per
-    /// block, and about 300 bytes per shard directory. Beyond the limit, shard directories that are rarely asked
-    /// for are looked up on disk.
+    /// block, and about 300 bytes per shard directory. Beyond the limit, blocks are looked up on disk if their shard
+    /// directory is rarely read.
     ///
-    /// A block that another program adds to a listed shard directory, without regard to the store's lock, may be
-    /// reported as absent until the store is opened again. Turn this off where that can happen. A store that is
-    /// opened [read-only](Options::read_only) always asks the file system.
+    /// A block that another program adds to a listed shard directory, ignoring the store's lock, may be reported as
+    /// absent until the store is opened again. Turn this off where that can happen. A store that is opened
+    /// [read-only](Options::read_only) always asks the file system.
     pub fn max_filter_memory(mut self, bytes: usize) -> Self {
         self.max_filter_memory = bytes;
         self
     }
 
-    /// Returns the memory for the presence filter: without the writer's lock, nothing is certainly absent.
+    /// Returns the memory for the presence filter in bytes. Without the writer's lock no block is certainly absent,
+    /// so a store that is open read-only has no filter.
     pub(super) fn filter_memory(&self) -> usize {
         if self.read_only {
             0
@@ -223,7 +224,7 @@ impl Options {
         if self.file_mode & !0o777 != 0 || self.file_mode & 0o600 != 0o600 {
             return invalid(
                 "file_mode",
-                "it must be permissions (0777 at most) that let the owner read and write (0600)",
+                "it must have permission bits only (at most 0777), and let the owner read and write (0600)",
             );
         }
         Ok(())

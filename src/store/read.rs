@@ -18,10 +18,13 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Closed`]; [`Error::Unexpected`] if the block's path leads to something that is not a
-    /// file, or its shard directory is not a directory; [`Error::Runtime`]; and [`Error::Io`]. If the store
-    /// is open read-only and was re-sharded or moved away, reading a block that is not found returns
-    /// [`Error::Resharding`], [`Error::ShardMismatch`] or [`Error::NotAStore`].
+    /// - [`Error::Closed`]: the store is closed.
+    /// - [`Error::Io`]: the block can't be read.
+    /// - [`Error::Unexpected`]: the block's path leads to something that is not a file, or its shard directory is
+    ///   not a directory.
+    /// - [`Error::Resharding`], [`Error::ShardMismatch`] or [`Error::NotAStore`]: the store is open read-only and
+    ///   was re-sharded or moved away, and the block is not found.
+    /// - [`Error::Runtime`]: there is no tokio runtime, or it is shutting down.
     ///
     /// # Cancel safety
     ///
@@ -77,7 +80,7 @@ impl FlatFs {
         blocking::run(move || {
             let result = read.run(&guard.blocks, &block);
             if let Ok(None) = result {
-                learn_blocks_beside(guard, vec![block]);
+                fill_filters(guard, vec![block]);
             }
             result
         })
@@ -136,6 +139,7 @@ impl<T> BlockRead<T> {
     pub(super) fn run(&self, blocks: &Blocks, block: &BlockKey) -> Result<Option<T>> {
         let operation = Operation::begin(self.name);
         let result = (self.from_disk)(blocks, block).and_then(|found| match found {
+            // Checked after the read: if the store was moved away before it, every block looks absent.
             None => blocks.cached().check_absence().map(|()| None),
             found => Ok(found),
         });
@@ -152,9 +156,9 @@ impl<T> BlockRead<T> {
     }
 }
 
-/// Lists the shard directories of absent blocks in the background, so that memory knows the other absent blocks
-/// there. The reads that found these blocks absent do not wait for it.
-pub(super) fn learn_blocks_beside(guard: StoreGuard, mut absent: Vec<BlockKey>) {
+/// Fills the presence filters of the shards of absent blocks, in the background. The reads that found these blocks
+/// absent do not wait for it.
+pub(super) fn fill_filters(guard: StoreGuard, mut absent: Vec<BlockKey>) {
     absent.retain(|block| guard.blocks.is_listing_due(block));
     if absent.is_empty() {
         return;
@@ -162,13 +166,13 @@ pub(super) fn learn_blocks_beside(guard: StoreGuard, mut absent: Vec<BlockKey>) 
     let list = move || {
         for block in &absent {
             let stop = || guard.lifecycle.is_closed();
-            if let Err(error) = guard.blocks.learn_blocks_beside(block, stop) {
+            if let Err(error) = guard.blocks.fill_filter(block, stop) {
                 let key = block.key();
                 tracing::debug!(target: target::READ, %key, %error, "cannot list the shard directory of an absent block");
             }
         }
     };
-    // Tests on the fault disk count its steps, so they always come in the same order.
+    // Tests on the fault disk count its steps, so the order of steps must be the same in every run.
     if cfg!(test) {
         list();
     } else {

@@ -1,5 +1,5 @@
-//! The steps of a re-sharding that change `SHARDING`: at the beginning it gets the marker of the re-sharding,
-//! and at the end the new function.
+//! The steps of a re-sharding that change `SHARDING`: first to the marker of the re-sharding, and at the end to
+//! the new function.
 
 use super::create::{publish_readme, publish_sharding};
 use super::opener::{DirState, Opener};
@@ -27,7 +27,7 @@ impl Opener {
             state => return Err(self.refusal(&state)),
         }
         let lock = self.lock()?;
-        // Looked up again, because another process could change it until the lock was taken.
+        // Probed again: another process may have changed the store before the lock was taken.
         match self.probe()? {
             DirState::Store(found) if found == to => Ok(None),
             DirState::Store(from) => {

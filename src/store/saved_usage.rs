@@ -98,7 +98,7 @@ impl SavedUsage {
             return Ok(());
         }
         if let Err(error) = self.blocks.refresh_usage() {
-            // The mark stays, so nothing is lost but the time for a count.
+            // The mark stays, so the next open counts the disk usage again.
             tracing::warn!(target: target::STORE, %error, "the disk usage will be counted at the next open");
             return Ok(());
         }

@@ -22,7 +22,7 @@ impl Opener {
                 drop(lock);
                 Ok(None)
             }
-            // Another process was faster.
+            // Another process has changed the directory in the meantime.
             state => Err(self.refusal(&state)),
         }
     }
@@ -53,6 +53,8 @@ impl Store {
                 return Ok(false);
             }
         }
+        // The removal of the blocks is durable before `SHARDING` is removed: if a power cut brings a block back, it
+        // must be in a store, where the next call finds it.
         self.blocks.flusher().flush_all()?;
         remove_own(self.blocks.disk(), root)?;
         Ok(true)

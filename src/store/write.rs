@@ -15,19 +15,25 @@ use crate::key::Key;
 use crate::observe::Operation;
 
 impl FlatFs {
-    /// Stores a block. If the key has one, it is replaced, or left as [`ExistingBlock`](crate::ExistingBlock) says.
+    /// Stores a block. An existing block of the key is replaced or left, as [`ExistingBlock`](crate::ExistingBlock)
+    /// says.
     ///
     /// Readers see the whole old block or the whole new one. If equal puts of a block run concurrently, only one
     /// is written.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::InvalidKey`] if the key is not `/` and 1 to 250 of `0-9 A-Z + - _ =`,
-    /// [`Error::Full`], [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`],
-    /// [`Error::Unexpected`] if the block's path leads to something that is not a file, or its shard
-    /// directory is not a directory, [`Error::Runtime`], and [`Error::Io`]. After an error the block is
-    /// unchanged, unless the last flush failed: then it may be the new block, and the store returns
-    /// [`Error::FlushFailed`] from then on.
+    /// - [`Error::InvalidKey`]: the key is not `/` followed by 1 to 250 characters of `0-9 A-Z + - _ =`.
+    /// - [`Error::Closed`] or [`Error::ReadOnly`]: the store is closed, or open read-only.
+    /// - [`Error::Full`] or [`Error::Io`]: the file system is full, or a step fails.
+    /// - [`Error::Unexpected`]: the block's path leads to something that is not a file, or its shard directory
+    ///   is not a directory.
+    /// - [`Error::EarlierCommit`]: a pending commit of the key can't be applied.
+    /// - [`Error::FlushFailed`]: an earlier flush of the store failed.
+    /// - [`Error::Runtime`]: there is no tokio runtime, or it is shutting down.
+    ///
+    /// After an error the block is unchanged, unless the last flush failed: then it may be the new block, and
+    /// the store returns [`Error::FlushFailed`] from then on.
     ///
     /// # Cancel safety
     ///
@@ -51,10 +57,9 @@ impl FlatFs {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::EarlierCommit`], [`Error::ReadOnly`], [`Error::Closed`], [`Error::Unexpected`] as for
-    /// [`put`](FlatFs::put), [`Error::Runtime`], and [`Error::Io`]. After an error the block still exists,
-    /// unless the last flush failed: then it may be removed, and the store returns [`Error::FlushFailed`]
-    /// from then on.
+    /// As for [`put`](FlatFs::put), except for [`Error::InvalidKey`] and [`Error::Full`]. After an error the block
+    /// still exists, unless the last flush failed: then it may be removed, and the store returns
+    /// [`Error::FlushFailed`] from then on.
     ///
     /// # Cancel safety
     ///
@@ -72,10 +77,12 @@ impl FlatFs {
         operation.end_write(key, 0, delete)
     }
 
-    /// Waits for the key lock, and then makes one write of the key.
+    /// Waits for the key lock, and makes one write of the key.
     async fn write(&self, block: BlockKey, op: WriteOp) -> Result<()> {
         let store = &self.store;
         store.lifecycle.check_writable()?;
+        // The key lock is taken before the permit: writes that wait for the lock could otherwise hold all permits
+        // while the write that has the lock waits for one.
         let mut key_lock: KeyLock = store.key_locks.lock(&block).await;
         if key_lock.last_write_was(&op) {
             return Ok(());
@@ -102,7 +109,7 @@ impl FlatFs {
 }
 
 impl Store {
-    /// Puts a block without a flush. The operating system decides when it reaches the disk.
+    /// Puts a block without flushing it. The operating system decides when it reaches the disk.
     fn put_lazily(&self, block: &BlockKey, value: &Bytes) -> Result<()> {
         if self.blocks.keeps(block, value.len() as u64)? {
             return Ok(());

@@ -16,7 +16,7 @@ use crate::store::stale_check::StaleCheck;
 pub(crate) enum Lookup<T> {
     Found(T),
     Absent,
-    /// Only the disk can tell.
+    /// The block must be looked up on disk.
     Unknown,
 }
 

@@ -24,9 +24,9 @@ pub(crate) const PARALLEL_FLUSHES: usize = 8;
 /// everything that was asked for by then. So a flush always begins after its call.
 ///
 /// A failed flush is final. The kernel reports it once, and drops what it could not write; a second flush
-/// would succeed without it. So once a flush has failed that acknowledged writes depend on, this flusher is
-/// poisoned: it never says again that something is durable. A flush that did not begin, because a directory
-/// could not be opened, says nothing about the data: only its callers get the error.
+/// would succeed without it. So once a flush that acknowledged writes depend on has failed, this flusher is
+/// poisoned: it never again reports anything as durable. A flush that did not begin, because a directory could
+/// not be opened, says nothing about the data: only its callers get the error.
 #[derive(Debug)]
 pub(crate) struct Flusher {
     disk: Arc<dyn Disk>,
@@ -175,6 +175,7 @@ impl Flusher {
             }
             // No round is running and this one has not run, so it is the next one.
             rounds.is_running = true;
+            // Later callers join another round: the flush of this one may already be past their targets.
             rounds.next = Arc::default();
             drop(rounds);
             let running = RunningRound { flusher: self };
@@ -216,7 +217,7 @@ impl Flusher {
             target: target::STORE,
             path = %self.root.display(),
             error = %failure.error,
-            "a flush failed, the store takes no more writes"
+            "a flush failed: the store refuses writes until it is opened again"
         );
         let _ = self.failure.set(Arc::new(failure.to_error()));
     }
@@ -260,7 +261,7 @@ impl FlushFailure {
         self.target == FlushTarget::All || targets.contains(&self.target)
     }
 
-    /// Whether the file or the directory doesn't exist.
+    /// Returns whether the flush failed because the file or the directory doesn't exist.
     fn is_of_missing(&self) -> bool {
         self.target != FlushTarget::All && self.error.kind() == io::ErrorKind::NotFound
     }
@@ -283,7 +284,7 @@ impl FlushFailure {
     }
 }
 
-/// Ends the running round, also if it panics.
+/// Ends the running round, even if it panics.
 struct RunningRound<'a> {
     flusher: &'a Flusher,
 }

@@ -13,23 +13,18 @@ use crate::format::BlockKey;
 use crate::walk::ShardDir;
 
 impl Blocks {
-    /// Returns whether memory knows that the block is absent. It does not block.
+    /// Returns whether the presence filter shows that the block is absent. This does not block.
     pub(crate) fn is_known_absent(&self, block: &BlockKey) -> bool {
         self.presence.excludes(&self.layout.shard_of(block), block)
     }
 
-    /// Returns whether to [learn](Self::learn_blocks_beside) what is in the shard of an absent block.
+    /// Returns whether the presence filter of the shard of an absent block should be [filled](Self::fill_filter).
     pub(crate) fn is_listing_due(&self, absent: &BlockKey) -> bool {
         self.presence.is_fill_due(&self.layout.shard_of(absent))
     }
 
-    /// Lists the shard directory of an absent block, so that memory knows the other absent blocks there. Stops if
-    /// `stop` returns `true`.
-    pub(crate) fn learn_blocks_beside(
-        &self,
-        absent: &BlockKey,
-        stop: impl Fn() -> bool,
-    ) -> Result<()> {
+    /// Fills the presence filter of the shard of an absent block from a listing. Stops if `stop` returns `true`.
+    pub(crate) fn fill_filter(&self, absent: &BlockKey, stop: impl Fn() -> bool) -> Result<()> {
         let shard = self.layout.shard_of(absent);
         let Some(mut fill) = self.presence.begin_fill(&shard) else {
             return Ok(());
@@ -39,7 +34,7 @@ impl Blocks {
                 if stop() {
                     return Ok(());
                 }
-                // Whatever its kind is: a directory with the name of a block is an error of every read.
+                // Of any kind: a directory with the name of a block makes reads fail, so the block is not absent.
                 if let Some(block) = BlockKey::of_file(entry.name()) {
                     fill.add(&block);
                 }
@@ -99,7 +94,7 @@ impl Blocks {
         let found = self.stat(block)?;
         let keeps = found.is_some_and(|found| found.len == size);
         if keeps {
-            // It may be one that another program has not flushed.
+            // Another program may have written the block without flushing it.
             self.unflushed.note_put(block);
         }
         Ok(keeps)

@@ -127,10 +127,10 @@ impl Blocks {
         self.shards.flush(&self.flusher, dirs)
     }
 
-    /// Makes durable what was acknowledged before the call.
+    /// Makes every write durable that was acknowledged before the call.
     ///
-    /// Where the disk can't flush everything at once, that is what was written since the last call; after a
-    /// session that crashed, the first call flushes every block.
+    /// If the disk can't flush everything at once, this flushes what was written since the last call. After a
+    /// crash, the first call flushes every block.
     pub(crate) fn flush_acknowledged(&self) -> Result<()> {
         if self.disk.syncs_all_at_once() {
             return self.flusher.flush_all();
@@ -145,14 +145,14 @@ impl Blocks {
         })
     }
 
-    /// Says that a session which crashed may have left writes that are acknowledged and not durable.
+    /// Records that a session that crashed may have left acknowledged writes that are not durable.
     pub(super) fn mark_all_unflushed(&self) {
         self.unflushed.note_everything();
     }
 
-    /// Returns the directories that are the store's own and not a shard. Those of batches are among them: a
-    /// commit record whose removal is not durable could be applied over later writes. And a batch whose removal
-    /// has failed may have a second name of a block: both names have to be durable, or neither.
+    /// Returns the store's directories that are not shards. Those of batches are among them: a commit record
+    /// whose removal is not durable could be applied over later writes. And a batch whose removal has failed may
+    /// have a second name of a block: both names have to be durable, or neither.
     fn own_dirs(&self) -> Result<Vec<PathBuf>> {
         let mut dirs = vec![self.layout.root().to_owned()];
         let mut unlisted = vec![self.layout.temp()];

@@ -1,10 +1,10 @@
-//! [`PresenceFilter`]: which blocks are absent, as far as memory knows, so that a read of such a block needs
-//! neither the disk nor another thread.
+//! [`PresenceFilter`]: tells from memory that a block is absent, so that most reads of absent blocks need neither
+//! the disk nor another thread.
 //!
 //! The writer's lock makes this process the only one that adds blocks. So after a listing of a shard directory,
-//! the names that were listed and those that were published since are all that the directory can have. A
-//! Bloom filter keeps them: what it does not contain is absent, and for the rest the disk is asked. It never
-//! forgets a name, so a deleted block is looked up on disk, too.
+//! the names that were listed and those that were published since are all that the directory can have. They are
+//! in a Bloom filter: a block that is not in it is absent, and any other block is looked up on disk. A name can't
+//! be removed from the filter, so a deleted block is looked up on disk, too.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,19 +19,19 @@ use crate::format::BlockKey;
 use crate::observe;
 use crate::sync::{lock, read, write};
 
-/// Bits for each block when a filter is made: about one absent key in 800 is then looked up on disk, and one in
-/// 150 when the filter has no more room.
+/// The number of bits per block in a new filter. About one absent key in 800 is then looked up on disk, and one in
+/// 150 when the filter is full.
 const BITS_PER_BLOCK: usize = 14;
-/// Blocks for which a filter has room beyond those that were listed; a quarter of these is added.
+/// The number of blocks that can be added to a new filter, besides a quarter of the number that were listed.
 const MIN_ROOM: usize = 64;
-/// What a shard takes besides its filter, about: its entry in the map and its name.
+/// The approximate number of bytes that a shard takes besides its filter: its entry in the map and its name.
 const SHARD_OVERHEAD: usize = 200;
 /// The maximum number of shards with an entry, for stores that have a directory for each block.
 const MAX_SHARDS: usize = 1 << 16;
 /// The maximum number of shards that are listed at a time. The listings compete with reads for the disk.
 const MAX_FILLS: usize = 2;
 
-/// The blocks that may be in the shards that were asked for an absent block.
+/// The blocks that may exist in the shards in which a read has missed a block.
 pub(crate) struct PresenceFilter {
     /// 0 turns the filter off.
     max_bytes: usize,
@@ -44,7 +44,7 @@ pub(crate) struct PresenceFilter {
 }
 
 struct ShardFilter {
-    /// How often a read asked for a block of the shard.
+    /// The number of reads of blocks in the shard.
     asked: AtomicU32,
     contents: RwLock<Contents>,
 }
@@ -61,7 +61,7 @@ enum Contents {
 
 struct KnownBlocks {
     filter: BloomFilter,
-    /// How many blocks can be added before too many reads go to the disk in vain.
+    /// How many blocks can be added before too many absent blocks are looked up on disk.
     room: usize,
 }
 
@@ -137,14 +137,15 @@ impl PresenceFilter {
             None => shards.len() < MAX_SHARDS,
             Some(shard) => {
                 matches!(&*read(&shard.contents), Contents::Unknown)
-                    // To look for a shard that is asked for less takes time.
+                    // The search for a shard that is read less often takes time, so it is made rarely.
                     && (self.has_memory() || shard.asked.load(Ordering::Relaxed).is_power_of_two())
             }
         }
     }
 
     /// Begins to fill the filter of a shard, before its directory is listed. Returns `None` if it is filled or
-    /// being filled, or if no memory is left and every other shard is asked for as often.
+    /// being filled, if too many others are being filled, or if no memory is left and no other shard is read much
+    /// less often.
     pub(super) fn begin_fill(&self, shard: &str) -> Option<Fill<'_>> {
         if !self.is_fill_due(shard) {
             return None;
@@ -164,6 +165,8 @@ impl PresenceFilter {
             self.fills.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
+        // Held until the listing has begun: a block that is published in between would be neither in this list nor
+        // added to the listing.
         let publishing = lock(&self.publishing);
         let mut contents = write(&shard.contents);
         if !matches!(*contents, Contents::Unknown) {
@@ -183,8 +186,8 @@ impl PresenceFilter {
         self.bytes.load(Ordering::Relaxed) < self.max_bytes
     }
 
-    /// Forgets the shard that is asked for least, if that is less than half of `asked`: otherwise two shards could
-    /// take turns, with a listing for each read.
+    /// Forgets the shard with the fewest reads, if these are less than half of `asked`: otherwise two shards could
+    /// evict each other, with a listing for each read. Returns whether a shard was forgotten.
     fn evict_below(&self, asked: u32) -> bool {
         let shards = read(&self.shards);
         let known = shards
@@ -211,7 +214,7 @@ impl PresenceFilter {
         self.hasher.hash_one(block.name())
     }
 
-    /// The size of the filters in bytes.
+    /// Returns the size of the filters in bytes.
     #[cfg(test)]
     fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
@@ -249,7 +252,7 @@ impl KnownBlocks {
 }
 
 /// A block that is being published.
-#[must_use = "the block is taken for published when this is dropped"]
+#[must_use = "the block counts as published when this is dropped"]
 pub(super) struct Publishing<'a> {
     entry: Option<(&'a PresenceFilter, u64)>,
 }

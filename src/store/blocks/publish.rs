@@ -134,11 +134,13 @@ impl Blocks {
     /// created if it doesn't exist.
     fn change(&self, block: &BlockKey, step: impl Fn() -> Result<Change>) -> Result<()> {
         let shard = self.layout.shard_of(block);
+        // The filter gets the block before the file gets its name: otherwise a read in between would report the block
+        // as absent.
         let _publishing = self.presence.publishing(&shard, block);
         let changed = self
             .shards
             .with_dir(&shard, || self.usage.track(&shard, block, &step));
-        // After a failure too: a block that exists may be left as it is.
+        // Noted after a failure too: if the block exists, the put may leave it as it is.
         self.unflushed.note_put(block);
         changed
     }

@@ -20,7 +20,7 @@ pub(crate) struct TempFiles {
 }
 
 impl TempFiles {
-    /// Creates the object; `mode` has the permissions of the files.
+    /// `mode` is the permissions of the files.
     pub(super) fn new(disk: Arc<dyn Disk>, layout: Layout, mode: u32) -> Self {
         TempFiles {
             disk,

@@ -33,8 +33,8 @@ pub(super) struct WriteSet {
 }
 
 impl UnflushedWrites {
-    /// `is_tracking` says whether writes are noted: those that are durable when they are acknowledged need not
-    /// be.
+    /// Creates an empty set. Writes are noted only if `is_tracking` is true; those that are durable when they are
+    /// acknowledged don't have to be.
     pub(super) fn new(is_tracking: bool) -> Self {
         UnflushedWrites {
             is_tracking,
@@ -43,15 +43,16 @@ impl UnflushedWrites {
         }
     }
 
-    /// Notes that a block was written, or was found and left as it is. Before the write is acknowledged, and not
-    /// before it is made: a flush in between would take the note and miss the write.
+    /// Notes that a block was written, or was found and left as it is. Call this after the write is made and before
+    /// it is acknowledged: a flush between the note and the write would take the note and miss the write.
     pub(super) fn note_put(&self, block: &BlockKey) {
         if self.is_tracking {
             lock(&self.writes).add(|writes| writes.puts.insert(block.clone()));
         }
     }
 
-    /// Notes that a block was removed, or is absent; when is as for a put.
+    /// Notes that a block was removed, or is absent. Call this at the same point as
+    /// [`note_put`](UnflushedWrites::note_put).
     pub(super) fn note_delete(&self, block: &BlockKey, shard: &str) {
         if self.is_tracking {
             lock(&self.writes).add(|writes| {
@@ -80,14 +81,14 @@ impl UnflushedWrites {
 }
 
 impl WriteSet {
-    /// If there are more, everything is flushed.
+    /// The maximum number of writes that are remembered. Beyond that, everything is flushed.
     const MAX_LEN: usize = if cfg!(test) { 256 } else { 1 << 16 };
 
     pub(super) fn is_everything(&self) -> bool {
         self.is_everything
     }
 
-    /// What makes these writes durable.
+    /// Returns the files and directories whose flush makes these writes durable.
     pub(super) fn targets(&self, layout: &Layout) -> Vec<FlushTarget> {
         let mut shards: BTreeSet<String> = self.deletes.iter().cloned().collect();
         shards.extend(
@@ -139,7 +140,7 @@ struct TakenWrites<'a> {
     writes: WriteSet,
 }
 
-/// Gives back what was not flushed.
+/// Notes the writes again that were not flushed.
 impl Drop for TakenWrites<'_> {
     fn drop(&mut self) {
         let writes = mem::take(&mut self.writes);

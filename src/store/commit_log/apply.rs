@@ -19,7 +19,7 @@ const MIN_BLOCKS_PER_THREAD: usize = if cfg!(test) { 2 } else { 512 };
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attempt {
     First,
-    /// A block that is not in the batch's directory any more was published before.
+    /// A block that is no longer in the batch's directory has already been published.
     Again,
 }
 

@@ -1,4 +1,4 @@
-//! [`CommittedBatch`]: a batch on its way from its staged files to the store.
+//! [`CommittedBatch`]: a batch that is being committed, or is committed and not applied yet.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -131,9 +131,8 @@ impl CommitLog {
         if !durable {
             return Ok(());
         }
-        // The commit point. If this fails the record may come back after a power cut: the store is poisoned, so
-        // it takes no more writes that the record could undo, and the batch's directory stays until the next
-        // open.
+        // The commit point. If this fails, the record may come back after a power cut. So the store is poisoned and
+        // accepts no writes that the record could undo, and the batch's directory stays until the next open.
         let flusher = self.blocks.flusher();
         let flushed = flusher.flush_record_dir(&batch.dir);
         flushed.inspect_err(|_| clean_up(self.blocks.disk(), &record))
@@ -229,7 +228,7 @@ impl CommitLog {
     }
 }
 
-/// Turns the error of an earlier commit that could not be applied into one which says that this write was not
+/// Turns the error of an earlier commit that could not be applied into one that says that this write was not
 /// made.
 fn before_a_write(error: Error) -> Error {
     match error {

@@ -37,7 +37,7 @@ impl CommitLog {
         for batch in committed {
             tracing::info!(target: target::BATCH, batch = %observe::name(&batch.dir), "completing a commit");
             match self.try_apply(&batch, Attempt::Again) {
-                // The store must open all the same, so that blocks can be deleted to make room.
+                // The store must open anyway, so that blocks can be deleted to free space.
                 Err(error) if error.is_full() => {
                     tracing::warn!(target: target::BATCH, batch = %observe::name(&batch.dir), %error, "no space left to complete a commit");
                     pending.push(batch);
@@ -45,7 +45,7 @@ impl CommitLog {
                 applied => applied.map_err(|error| batch.incomplete(error))?,
             }
         }
-        // Removed only now: the directory of a batch that has not been applied has the only copies of its
+        // Removed after the batches are applied: until then the directory of a batch has the only copies of its
         // blocks.
         for (path, kind) in self.temp_entries()? {
             match kind {

@@ -10,8 +10,8 @@ use crate::key::Key;
 use crate::query::{self, Compare, Entry, EntryStream, Filter, Needs, Query};
 use crate::store::shared::Store;
 
-/// A query in the order of the keys. The directories of a store have no order, so each walk over the store sorts the
-/// next entries in memory. A store with more entries than that takes several walks.
+/// A query in the order of the keys. The directories of a store have no order, so each walk over the store sorts a
+/// limited number of entries in memory: those that follow the entries of the last walk.
 pub(super) struct InKeyOrder {
     store: Arc<Store>,
     query: Query,
@@ -62,7 +62,7 @@ impl InKeyOrder {
                     return Some(Ok(entry));
                 }
                 Some(error) => return Some(error),
-                // The walk has returned all that it could, so there may be more.
+                // The walk has reached its limit, so there may be more entries.
                 None if self.left == 0 => self.walk_on(self.last.clone()?),
                 None => return None,
             }

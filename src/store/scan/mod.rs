@@ -22,11 +22,11 @@ use crate::blocking;
 use crate::error::Result;
 use crate::query::{self, Entry, EntryStream, Needs, Query};
 
-/// A job ends after this number of entries,
+/// The number of entries after which a job ends.
 const MAX_ENTRIES_PER_JOB: usize = 1024;
-/// or when it has read this number of bytes,
+/// The number of bytes of values after which a job ends.
 const MAX_BYTES_PER_JOB: u64 = 1 << 20;
-/// or after this time: each read of an entry that is not cached may take a disk 10 ms.
+/// The time after which a job ends: a disk may take 10 ms for each entry that is not cached.
 const MAX_TIME_PER_JOB: Duration = Duration::from_millis(5);
 /// The number of entries that a query in the order of the keys returns from one walk over the store. About twice
 /// as many are in memory, with some 150 bytes for each.
@@ -36,7 +36,7 @@ const MAX_CONCURRENT_JOBS: usize = 2;
 
 pub(super) fn query(store: &Arc<Store>, query: Query) -> EntryStream {
     if !query.prefix.is_root() {
-        // No block has a key below another one's.
+        // No block has a key below another key.
         return stream::empty().boxed();
     }
     let needs = query.needs();
@@ -187,7 +187,7 @@ impl ScanJob {
         }
     }
 
-    /// Adds an entry, or `None` for a block that does not exist any more.
+    /// Adds an entry, or `None` for a block that no longer exists.
     fn add(&mut self, entry: Result<Option<Entry>>) {
         if let Ok(Some(entry)) = &entry {
             self.bytes += entry.value.as_ref().map_or(0, |value| value.len() as u64);

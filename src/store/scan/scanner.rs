@@ -18,7 +18,7 @@ use crate::walk::{EntryRole, Listings, Root, RootEntry, RootRole, ShardDir, Walk
 ///
 /// Between two jobs it keeps its listings open if it has a permit for that; otherwise it keeps all names of
 /// a directory in memory. It does not wait for a permit: a caller that reads two queries at once could
-/// then wait for itself.
+/// then deadlock.
 pub(super) struct Scanner {
     pub(super) store: Arc<Store>,
     needs: Needs,
@@ -130,8 +130,8 @@ fn warn_foreign(path: &Path) {
 }
 
 impl Store {
-    /// Makes an entry of a file in a shard directory. Returns `None` if it is not a block, or does not exist
-    /// any more.
+    /// Returns the query's entry for an entry of a shard directory, or `None` if that is not a block, or no
+    /// longer exists.
     fn listed_entry(
         &self,
         shard: &ShardDir,

@@ -46,7 +46,7 @@ impl CacheHint {
     }
 }
 
-/// Adds the values to entries, in the same order. An entry whose block does not exist any more is left out.
+/// Adds the values to entries, in the same order. An entry whose block no longer exists is left out.
 pub(super) fn with_values(
     store: &Arc<Store>,
     entries: EntryStream,
