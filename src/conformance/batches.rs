@@ -90,8 +90,8 @@ pub async fn batch_last_operation(datastore: &dyn Datastore, keys: Keys) {
     finish(datastore).await;
 }
 
-/// Of two puts of a key in a batch the value that the [`Keys`] say takes effect, even with a delete between the
-/// puts. It replaces the value in the datastore.
+/// If a batch puts a key twice, the value that [`Keys`] describes takes effect, even with a delete between the puts.
+/// It replaces the value in the datastore.
 pub async fn batch_repeated_puts(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let [twice, between] = keys.nested();

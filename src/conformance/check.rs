@@ -96,7 +96,7 @@ pub(super) async fn delete<S: Access + ?Sized>(subject: &S, key: &Key) {
     ok(delete, format_args!("delete of {key}"));
 }
 
-/// Puts all of these, several at a time.
+/// Puts all entries, several at a time.
 pub(super) async fn fill<S: Access + ?Sized>(subject: &S, entries: &[Entry]) {
     for_each(entries.to_vec(), |entry| async move {
         put(subject, &entry.key, entry.value.expect("it has a value")).await;

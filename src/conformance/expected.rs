@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::check::{self, Access};
 use crate::query::{Entry, Query};
 
-/// Checks the results of the query where `contents` are all entries. Without an order the results may be any of the
-/// matching entries, as many as offset and limit select.
+/// Checks the results of the query if `contents` are all entries of the datastore. Without an order the results may be
+/// any of the matching entries, as many as offset and limit select.
 pub(super) async fn check_query<S>(subject: &S, contents: &[Entry], query: Query)
 where
     S: Access + ?Sized,
@@ -14,7 +14,7 @@ where
     check_slice(subject, &matching(contents, &query), query).await;
 }
 
-/// Does the same as [`check_query`] with the result of [`matching`], which is the same for every offset and limit.
+/// Like [`check_query`], with the result of [`matching`], which is the same for every offset and limit.
 pub(super) async fn check_slice<S>(subject: &S, matching: &[Entry], query: Query)
 where
     S: Access + ?Sized,

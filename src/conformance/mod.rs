@@ -53,7 +53,7 @@ pub use self::values::{absent_keys, basics, deletes, disk_usage, overwrites, syn
 use crate::datastore::Datastore;
 use crate::key::Key;
 
-/// How many entries the suites about queries write into each namespace. There are four namespaces with
+/// The number of entries that the suites about queries write into each namespace. There are four namespaces with
 /// [`Keys::Any`], and one otherwise.
 pub const ELEMENTS: usize = 100;
 
@@ -61,13 +61,13 @@ pub const ELEMENTS: usize = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Keys {
-    /// All keys with at least one namespace. Of two puts of a key in a batch the last value takes effect.
+    /// All keys with at least one namespace. If a batch puts a key twice, the last value takes effect.
     Any,
-    /// Keys with one namespace of `0-9` and `A-Z`, such as `/0KEY0`. Of two puts of a key in a batch the last value
-    /// takes effect.
+    /// Keys with one namespace of `0-9` and `A-Z`, such as `/0KEY0`. If a batch puts a key twice, the last value takes
+    /// effect.
     Flat,
-    /// The keys of [`Flat`](Keys::Flat) in a store of content-addressed blocks such as [`FlatFs`](crate::FlatFs): of two
-    /// puts of a key in a batch **the first value** takes effect.
+    /// The keys of [`Flat`](Keys::Flat) in a store of content-addressed blocks such as [`FlatFs`](crate::FlatFs): if a
+    /// batch puts a key twice, **the first value** takes effect.
     Blocks,
 }
 
@@ -88,7 +88,7 @@ impl Keys {
         }
     }
 
-    /// Converts a text that keys are compared with from lower case to the case of these keys.
+    /// Converts a text in lower case, with which keys are compared, to the case of these keys.
     fn text(self, text: &str) -> String {
         match self {
             Keys::Any => text.to_owned(),

@@ -12,7 +12,7 @@ async fn check_queries(datastore: &dyn Datastore, contents: &[Entry], queries: V
     check_slices(datastore, contents, queries, &[0], &[None]).await;
 }
 
-/// Does the same as [`check_queries`] with all of these offsets and limits.
+/// Like [`check_queries`], with all of these offsets and limits.
 async fn check_slices(
     datastore: &dyn Datastore,
     contents: &[Entry],
@@ -106,8 +106,8 @@ pub async fn query_slices(datastore: &dyn Datastore, keys: Keys) {
     check_slices(datastore, &contents, queries, &offsets, &limits).await;
 }
 
-/// All combinations of prefix, filters, order, offset and limit return the right entries, with the values and
-/// without, from no entry, one, and [`ELEMENTS`] in each namespace.
+/// All combinations of prefix, filters, order, offset and limit return the right entries, with and without values.
+/// The datastore has no entry, then one, then [`ELEMENTS`] in each namespace.
 pub async fn query_combinations(datastore: &dyn Datastore, keys: Keys) {
     let offsets = [0, ELEMENTS / 10, ELEMENTS - 5, ELEMENTS];
     let limits = [None, Some(1), Some(ELEMENTS / 10), Some(ELEMENTS)];

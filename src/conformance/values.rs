@@ -115,7 +115,7 @@ pub async fn syncs(datastore: &dyn Datastore, keys: Keys) {
     finish(datastore).await;
 }
 
-/// The disk usage is available. An exact one grows with a put and shrinks with a delete.
+/// The disk usage is available. An exact figure grows with a put and shrinks with a delete.
 pub async fn disk_usage(datastore: &dyn Datastore, keys: Keys) {
     start(datastore).await;
     let key = keys.key("usage");

@@ -68,7 +68,7 @@ async fn a_write_of_a_key_first_completes_a_pending_commit_of_that_key() {
         let (disk, store, refusal) = incomplete(setup).await;
         let put = StoreCall::Put("BB1", "three, back again");
         let error = put.run(&store).await.unwrap_err();
-        // The caller must not take this for the success of its own write.
+        // The caller must not mistake this for the success of its own write.
         assert!(matches!(error, Error::EarlierCommit { .. }), "{error}");
         StoreCall::Put("DD1", "of another key")
             .run(&store)
@@ -94,7 +94,7 @@ async fn a_commit_first_completes_the_one_before_if_it_has_one_of_its_keys() {
         BatchWrite::Put("EE1", "with it"),
     ]);
     let error = other.run(&store).await.unwrap_err();
-    // It must not be taken for its own being committed.
+    // The caller must not mistake this for `CommitIncomplete`, which says that its own batch is committed.
     assert!(matches!(error, Error::EarlierCommit { .. }), "{error}");
     drop(refusal);
     other.run(&store).await.unwrap();

@@ -1,4 +1,4 @@
-//! The conformance suites on a disk without the features of Linux: without cached reads and nameless files,
+//! The conformance suites on a disk without the features of Linux: without cached reads and unnamed files,
 //! and in one test without `syncfs` and hard links.
 
 use super::inspect::STORE_PATH;

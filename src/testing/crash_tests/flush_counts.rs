@@ -1,5 +1,4 @@
-//! Where a flush of everything is a walk through every block, an open, a `sync` and a close flush what can need
-//! it.
+//! Without `syncfs`, an open, a `sync` and a close flush only what may need it, and not every block.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,7 +12,7 @@ use crate::key::Key;
 use crate::store::{Durability, ExistingBlock};
 use crate::testing::fault_disk::{Capabilities, DataLoss, DiskOp, FaultDisk};
 
-/// The flushes of files and directories, and those of everything.
+/// The number of flushes of single files and directories, and of everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FlushCounts {
     single: usize,

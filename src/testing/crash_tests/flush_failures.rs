@@ -57,7 +57,7 @@ async fn after_a_failed_flush_of_the_name_of_a_new_shard_no_later_call_reports_s
 }
 
 #[tokio::test]
-async fn a_sync_that_failed_is_not_retried_into_a_success() {
+async fn after_a_failed_sync_a_second_one_does_not_report_success() {
     for setup in all_setups() {
         let (disk, store) = setup.store_with(INITIAL).await;
         let failing = failing_flush(&disk, "store");

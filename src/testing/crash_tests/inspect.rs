@@ -1,4 +1,4 @@
-//! What a store and its disk contain, and what goes on in the background of a store.
+//! Helpers that return what a store and its disk contain, and that wait for a store's work in the background.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::testing::fault_disk::{DiskOp, FaultDisk, Refusal};
 
 /// The path of the store on each fault disk.
 pub(super) const STORE_PATH: &str = "/disk/store";
-/// What the paths below the store's directory for temporary files begin with.
+/// The prefix of all paths below the store's directory of temp files.
 pub(super) const TEMP_PREFIX: &str = "/disk/store/.temp/";
 
 /// The blocks of a store by key.
@@ -49,7 +49,7 @@ pub(super) async fn yield_to_pool() {
     blocking::run(|| Ok(())).await.unwrap();
 }
 
-/// Waits until nothing goes on in the background of a store that has no other handle.
+/// Waits until no work of a store runs in the background. The store must have no other handle.
 pub(super) async fn wait_until_idle(store: &FlatFs) {
     while Arc::strong_count(&store.store) > 1 {
         yield_to_pool().await;

@@ -1,4 +1,4 @@
-//! What a store knows in memory about absent blocks, while blocks come and go.
+//! The presence filter of a store, while blocks are put and deleted.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::testing::fault_disk::{DiskOp, FaultDisk};
 
 const INITIAL: &[(&str, &str)] = &[("AA1", "one"), ("AA2", "two")];
 
-/// Returns a store that knows the blocks in the shards of these tests, and its disk.
+/// Returns a store that has filled the filters of the shards of these tests, and its disk.
 async fn store_that_knows(setup: StoreSetup) -> (FaultDisk, FlatFs) {
     let (disk, store) = setup.store_with(INITIAL).await;
     for key in ["AA0", "BB0"] {

@@ -92,7 +92,7 @@ async fn a_recovery_that_fails_at_any_step_can_be_repeated() {
 
 /// Without a flush, a power cut can keep the record of a commit and lose the contents of its blocks.
 #[tokio::test]
-async fn a_recovery_does_not_replace_a_durable_block_by_lost_contents() {
+async fn a_recovery_does_not_replace_a_durable_block_with_lost_contents() {
     const CUTS: u64 = 1000;
     let setup = StoreSetup {
         durability: Durability::OnSync,

@@ -230,8 +230,8 @@ async fn a_pending_commit_is_applied_before_a_resharding() {
     assert_eq!(blocks(&DURABLE.open(&found).await).await, expected);
 }
 
-/// Strays are where the interrupted re-sharding was to move the block, and where the next one is. The former is
-/// listed first.
+/// The stray copies are where the interrupted re-sharding was to move the block, and where the next one will move it.
+/// The former is listed first.
 #[tokio::test]
 async fn a_stray_copy_never_replaces_the_block_of_a_resharding_that_changes_its_function() {
     let base = DURABLE.closed_with(&[("10VED56", "block")]).await;
@@ -244,7 +244,7 @@ async fn a_stray_copy_never_replaces_the_block_of_a_resharding_that_changes_its_
     }
     base.sync_all(&root).unwrap();
     let refusal = base.refuse(|op, path| {
-        // The new path of a rename: also when a stray would be set aside.
+        // The path is the new one of a rename, so this refuses to set a stray aside, too.
         let is_copy = path.file_stem().is_some_and(|stem| stem == "10VED56");
         (op == DiskOp::Rename && is_copy).then_some(ErrorKind::Other)
     });

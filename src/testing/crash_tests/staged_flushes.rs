@@ -32,7 +32,7 @@ async fn check_replaced_blocks(setup: StoreSetup, disk: &FaultDisk) {
     }
 }
 
-/// Through a descriptor that is opened later, the flush may not hear of a failed write-back.
+/// A flush through a descriptor that is opened later may not report a failed write-back.
 #[tokio::test]
 async fn staged_blocks_are_flushed_through_the_descriptors_that_write_them() {
     for setup in durable_with_and_without_syncfs() {
@@ -94,7 +94,7 @@ async fn a_commit_that_flushes_nothing_else_fails_if_a_block_that_replaces_anoth
 }
 
 #[tokio::test]
-async fn a_pending_commit_replaces_no_durable_block_by_lost_contents() {
+async fn a_pending_commit_replaces_no_durable_block_with_lost_contents() {
     for setup in on_sync() {
         let (disk, store) = setup.store_with(INITIAL).await;
         let refusal = disk.refuse(|op, path| {
@@ -123,7 +123,7 @@ async fn a_pending_commit_replaces_no_durable_block_by_lost_contents() {
 
 /// The disk reports a failed flush once, to the first of two opens.
 #[tokio::test]
-async fn an_open_that_is_repeated_replaces_no_durable_block_by_lost_contents() {
+async fn an_open_that_is_repeated_replaces_no_durable_block_with_lost_contents() {
     for setup in on_sync() {
         let (disk, store) = setup.store_with(INITIAL).await;
         let refusal = disk.refuse(|op, path| {

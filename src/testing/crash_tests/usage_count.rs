@@ -72,7 +72,7 @@ async fn writes_between_two_counted_directories_are_counted_once() {
     }
 }
 
-/// The count has to notice that what it read of other blocks is outdated.
+/// The count has to drop the outdated sizes that it has read of other blocks.
 #[tokio::test]
 async fn writes_while_a_block_is_examined_are_counted_once() {
     for block in ["AA1", "AA2", "AA3", "BB1", "BB2", "CC1", "CC2"] {
@@ -152,7 +152,7 @@ async fn a_count_that_fails_is_repeated_by_the_next_session() {
     assert_eq!(exact_usage(&store).await.bytes, true_usage(&disk));
 }
 
-/// What it had counted would otherwise grow with each write.
+/// Otherwise what it has counted would grow with each write.
 #[tokio::test]
 async fn a_count_that_fails_frees_its_memory() {
     let disk = killed().await;

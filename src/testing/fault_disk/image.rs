@@ -64,7 +64,7 @@ impl Image {
         }
     }
 
-    /// Plans a new inode at a path where nothing is.
+    /// Plans a new inode at a path where nothing exists.
     pub(super) fn plan_new(&mut self, path: &Path, kind: Kind) -> io::Result<EntryChange> {
         let at = self.live.entry_name(path)?;
         if self.live.get(&at).is_some() {
@@ -183,7 +183,7 @@ impl Image {
         })
     }
 
-    /// Makes durable what can still be made so.
+    /// Makes a scope durable, except for what an earlier flush has failed to write.
     pub(super) fn flush(&mut self, scope: FlushScope) {
         for file in scope.files {
             self.files.entry(file).or_default().flush();
@@ -191,7 +191,7 @@ impl Image {
         self.journal.flush(scope.dirs);
     }
 
-    /// Makes nothing durable, now or later, of what [`flush`](Image::flush) would have.
+    /// Fails a flush: what [`flush`](Image::flush) would have made durable never becomes durable.
     pub(super) fn fail_to_flush(&mut self, scope: FlushScope) {
         for file in scope.files {
             self.files.entry(file).or_default().fail_to_flush();

@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use super::data_loss::LossModel;
 use super::tree::{EntryChange, InodeId, Tree};
 
-/// What is durable of the entries of all directories.
+/// The durable entries of all directories, and the changes since then.
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
     /// An earlier state of the live tree that is durable as a whole.

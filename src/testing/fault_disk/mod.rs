@@ -112,7 +112,7 @@ impl FaultDisk {
         FaultDisk::with(Capabilities::ALL)
     }
 
-    /// Creates the same on a file system with these capabilities.
+    /// Like [`new`](FaultDisk::new), for a file system with these capabilities.
     pub(crate) fn with(capabilities: Capabilities) -> Self {
         let disk = FaultDisk::of(Image::new(), capabilities);
         disk.plant("/disk", Kind::Dir);
@@ -179,8 +179,8 @@ impl FaultDisk {
         BreakpointGuard { disk, id, arrivals }
     }
 
-    /// Makes what is below a path another file system: renames and links across its border fail. In every
-    /// other respect there is one disk.
+    /// Mounts another file system at a path: renames and links between it and the rest fail. In every other
+    /// respect there is one disk.
     pub(crate) fn mount(&self, at: impl Into<PathBuf>) {
         self.state().mounts.push(at.into());
     }
@@ -198,7 +198,7 @@ impl FaultDisk {
         disk
     }
 
-    /// Creates a durable entry where nothing is, without a step.
+    /// Creates a durable entry where nothing exists, without a step.
     pub(crate) fn plant(&self, path: impl AsRef<Path>, kind: Kind) {
         let path = path.as_ref();
         let mut state = self.state();
