@@ -15,7 +15,7 @@ use crate::testing::fault_disk::{DiskOp, FaultDisk};
 const INITIAL: &[(&str, &str)] = &[("AA1", "one"), ("AA2", "two")];
 
 /// Returns a store that has filled the filters of the shards of these tests, and its disk.
-async fn store_that_knows(setup: StoreSetup) -> (FaultDisk, FlatFs) {
+async fn store_with_filters(setup: StoreSetup) -> (FaultDisk, FlatFs) {
     let (disk, store) = setup.store_with(INITIAL).await;
     for key in ["AA0", "BB0"] {
         assert!(!has(&store, key).await);
@@ -32,7 +32,7 @@ async fn has(store: &FlatFs, key: &str) -> bool {
 
 #[tokio::test]
 async fn the_second_absent_block_of_a_shard_needs_no_disk() {
-    let (disk, store) = store_that_knows(DURABLE).await;
+    let (disk, store) = store_with_filters(DURABLE).await;
     let (_guard, operations) = count_operations(&disk, |_, _| true);
     for key in ["AA3", "AA4", "BB1", "BB2"] {
         assert!(!has(&store, key).await);
@@ -58,7 +58,7 @@ async fn a_block_that_was_known_to_be_absent_is_found_after_every_kind_of_write(
                     existing_block,
                     ..setup
                 };
-                let (_disk, store) = store_that_knows(setup).await;
+                let (_disk, store) = store_with_filters(setup).await;
                 write.run(&store).await.unwrap();
                 for (key, _) in write.new_values() {
                     assert!(has(&store, key).await, "{setup:?} {write:?} {key}");
@@ -71,7 +71,7 @@ async fn a_block_that_was_known_to_be_absent_is_found_after_every_kind_of_write(
 #[tokio::test]
 async fn a_deleted_block_is_absent_and_can_be_put_again() {
     for setup in all_setups() {
-        let (_disk, store) = store_that_knows(setup).await;
+        let (_disk, store) = store_with_filters(setup).await;
         StoreCall::Delete("AA1").run(&store).await.unwrap();
         assert!(!has(&store, "AA1").await);
         StoreCall::Put("AA1", "again").run(&store).await.unwrap();
@@ -103,7 +103,7 @@ async fn a_block_that_is_published_while_its_shard_is_listed_is_found() {
 #[tokio::test]
 async fn the_blocks_of_a_commit_that_is_completed_later_are_found() {
     for setup in all_setups() {
-        let (disk, store) = store_that_knows(setup).await;
+        let (disk, store) = store_with_filters(setup).await;
         let refusal = disk.refuse(|op, path| {
             (op == DiskOp::Rename && path.ends_with("AA3.data")).then_some(ErrorKind::Other)
         });
