@@ -176,6 +176,7 @@ mod blocking;
 #[cfg(feature = "cid")]
 mod cid_key;
 mod datastore;
+mod detached;
 mod disk;
 mod disk_usage;
 mod error;

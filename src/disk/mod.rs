@@ -14,6 +14,8 @@ mod listing;
 mod os;
 mod portable;
 mod publish;
+#[cfg(feature = "object-store")]
+mod spill;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -31,6 +33,8 @@ pub(crate) use self::listing::{CurrentEntry, Listing};
 pub(crate) use self::os::{OsDisk, canonical, resolve};
 pub(crate) use self::platform::{RepoLock, open_file_limit};
 pub(crate) use self::publish::{Publish, clean_up, create_dir_if_absent, publish, remove_tree};
+#[cfg(feature = "object-store")]
+pub(crate) use self::spill::SpillFile;
 #[cfg(unix)]
 use self::unix as platform;
 #[cfg(windows)]

@@ -1,92 +1,80 @@
 //! [`ObjectBatch`]: writes that are staged locally until the commit.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::future::ready;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 
+use super::commit;
 use super::query;
 use super::shared::Shared;
+use super::staging::{StagedWrite, Staging, iterate};
 use crate::datastore::Batch;
-use crate::error::{Error, Result};
+use crate::detached;
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 use crate::key::Key;
-use crate::query::{Entry, EntryStream, Query, apply};
-use crate::sync::lock;
+use crate::observe::{self, Operation};
+use crate::query::{Entry, EntryStream, Needs, Query, apply};
 
 /// Writes to an [`ObjectDatastore`](super::ObjectDatastore), staged locally until the [commit](ObjectBatch::commit).
+///
+/// Blocks are staged in memory up to [`batch_memory`](super::ObjectOptions::batch_memory), and beyond that in an
+/// anonymous temp file in the [directory for temp files](std::env::temp_dir). Nothing is sent before the commit, so
+/// discarding a batch costs no request. Reads of the batch see its own writes. Of two puts of a key the last value
+/// takes effect.
 #[must_use = "a batch that is dropped is discarded"]
 pub struct ObjectBatch {
     shared: Arc<Shared>,
-    /// The last write of each key; `None` is a delete.
-    writes: Mutex<BTreeMap<Key, Option<Bytes>>>,
+    staging: Arc<Staging>,
 }
 
 impl ObjectBatch {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        ObjectBatch {
-            shared,
-            writes: Mutex::default(),
-        }
+        let staging = Arc::new(Staging::new(shared.batch_memory));
+        ObjectBatch { shared, staging }
     }
 
-    fn write(&self, key: &Key) -> Result<Option<Option<Bytes>>> {
-        self.shared.check_open()?;
-        Ok(lock(&self.writes).get(key).cloned())
-    }
-
-    fn set(&self, key: &Key, value: Option<Bytes>) -> Result<()> {
-        self.shared.check_open()?;
-        lock(&self.writes).insert(key.clone(), value);
-        Ok(())
-    }
-
-    /// Sends the writes: the puts first, then the deletes.
+    /// Sends the writes: first the puts, many at a time, then the deletes.
+    ///
+    /// An object store has no transactions, so readers see some writes before others, and a crash or an error can
+    /// leave a part of them. Because the puts come first, an interrupted commit has deleted nothing that it should
+    /// have replaced. **Call it again after an error**: the batch keeps its writes, and to send a write twice is safe.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::PartlyStored`] if a request failed. Call it again for the writes that are missing.
+    /// Returns [`Error::PartlyStored`] with the number of writes that took effect; [`Error::Closed`];
+    /// [`Error::Runtime`].
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the commit continues in a task of its own.
     pub async fn commit(&self) -> Result<()> {
-        let _token = self.shared.begin()?;
-        let writes = lock(&self.writes).clone();
-        let (puts, deletes): (Vec<_>, Vec<_>) =
-            writes.into_iter().partition(|(_, value)| value.is_some());
-        let (stored, deleted) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let all = (puts.len(), deletes.len());
-        let shared = &self.shared;
-        let puts = stream::iter(puts).map(Ok);
-        let put = puts.try_for_each_concurrent(shared.concurrency, async |(key, value)| {
-            shared.put(&key, value.unwrap_or_default()).await?;
-            stored.fetch_add(1, Ordering::Relaxed);
-            Ok(())
-        });
-        let deletes = stream::iter(deletes).map(Ok);
-        let delete = deletes.try_for_each_concurrent(shared.concurrency, async |(key, _)| {
-            shared.delete(&key).await?;
-            deleted.fetch_add(1, Ordering::Relaxed);
-            Ok(())
-        });
-        let done = match put.await {
-            Ok(()) => delete.await,
-            Err(error) => Err(error),
+        // The token is taken before the task is spawned: a close that comes later waits for the commit.
+        let token = self.shared.begin()?;
+        let (shared, writes) = (Arc::clone(&self.shared), self.staging.writes());
+        let operation = Operation::begin("commit");
+        let commit = async move {
+            let _token = token;
+            operation.end(commit::commit(&shared, writes).await)
         };
-        done.map_err(|source: Error| Error::PartlyStored {
-            stored: stored.load(Ordering::Relaxed),
-            puts: all.0,
-            deleted: deleted.load(Ordering::Relaxed),
-            deletes: all.1,
-            source: Arc::new(source),
-        })
+        detached::run(commit).await
+    }
+
+    fn staged(&self, key: &Key) -> Result<Option<StagedWrite>> {
+        self.shared.check_open()?;
+        Ok(self.staging.get(key))
     }
 }
 
 impl fmt::Debug for ObjectBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ObjectBatch")
-            .field("writes", &lock(&self.writes).len())
+            .field("writes", &self.staging.writes().len())
             .finish_non_exhaustive()
     }
 }
@@ -94,8 +82,8 @@ impl fmt::Debug for ObjectBatch {
 #[async_trait]
 impl Batch for ObjectBatch {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        match self.write(key)? {
-            Some(value) => Ok(value),
+        match self.staged(key)? {
+            Some(write) => write.value().await,
             None => self.shared.get(key).await,
         }
     }
@@ -105,22 +93,22 @@ impl Batch for ObjectBatch {
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
-        match self.write(key)? {
-            Some(value) => Ok(value.map(|value| value.len() as u64)),
-            None => self.shared.size(key).await,
+        match self.staged(key)? {
+            Some(write) => Ok(write.len().map(|len| len as u64)),
+            None => self.shared.size(key, "get_size").await,
         }
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
         self.shared.check_open()?;
-        let writes = lock(&self.writes).clone();
-        let puts = writes.iter().filter_map(|(key, value)| {
-            let value = value.clone()?;
-            Some(Ok(Entry::with_value(key.clone(), value)))
-        });
-        let own = stream::iter(Vec::from_iter(puts));
-        let others = query::entries(&self.shared, &query).filter(move |entry| {
-            std::future::ready(match entry {
+        let writes = self.staging.writes();
+        let needs = query.needs();
+        let own = stream::iter(iterate(Arc::clone(&writes)))
+            .then(move |(key, write)| own_entry(key, write, needs))
+            .filter_map(|entry| ready(entry.transpose()));
+        let stored = query::entries(&self.shared, &query);
+        let others = stored.filter(move |entry| {
+            ready(match entry {
                 Ok(entry) => !writes.contains_key(&entry.key),
                 Err(_) => true,
             })
@@ -129,12 +117,18 @@ impl Batch for ObjectBatch {
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        self.shared.check_open()?;
         self.shared.layout.path(key)?;
-        self.set(key, Some(value))
+        let bytes = value.len();
+        self.staging.put(key, value).await?;
+        observe::bytes_written(bytes);
+        Ok(())
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        self.set(key, None)
+        self.shared.check_open()?;
+        self.staging.delete(key);
+        Ok(())
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
@@ -144,4 +138,16 @@ impl Batch for ObjectBatch {
     async fn discard(self: Box<Self>) -> Result<()> {
         Ok(())
     }
+}
+
+async fn own_entry(key: Key, write: StagedWrite, needs: Needs) -> Result<Option<Entry>> {
+    // Most of them wait for nothing. Without this, a task that reads only such entries would never yield to
+    // other tasks.
+    tokio::task::consume_budget().await;
+    if needs == Needs::Value {
+        let value = write.value().await?;
+        return Ok(value.map(|value| Entry::with_value(key, value)));
+    }
+    let len = write.len();
+    Ok(len.map(|len| Entry::with_size(key, len as u64)))
 }

@@ -4,7 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
@@ -17,11 +17,21 @@ pub(super) struct Bucket {
     store: Arc<dyn ObjectStore>,
     /// The URL of the bucket, or the name of the store.
     name: String,
+    /// Whether objects are listed in the order of the bytes of their names.
+    is_ordered: bool,
 }
 
 impl Bucket {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, name: String) -> Self {
-        Bucket { store, name }
+    pub(super) fn new(store: Arc<dyn ObjectStore>, name: String, is_ordered: bool) -> Self {
+        Bucket {
+            store,
+            name,
+            is_ordered,
+        }
+    }
+
+    pub(super) fn is_ordered(&self) -> bool {
+        self.is_ordered
     }
 
     /// Returns the URL of an object for messages.
@@ -83,6 +93,26 @@ impl Bucket {
     pub(super) async fn delete(&self, path: &Path) -> Result<()> {
         let deleted = self.store.delete(path).await;
         self.found("delete", path, deleted).map(|_| ())
+    }
+
+    /// Deletes objects, with a request for up to 1,000 of them where the store has such requests. Returns an item for
+    /// each of them. That one does not exist is not an error.
+    pub(super) fn delete_all(
+        &self,
+        paths: impl Iterator<Item = Path> + Send + 'static,
+    ) -> BoxStream<'static, Result<()>> {
+        let bucket = self.clone();
+        let deleted = self
+            .store
+            .delete_stream(stream::iter(paths.map(Ok)).boxed());
+        deleted
+            .map(move |deleted| match deleted {
+                Err(error) if !failure::is_absent(&error) => {
+                    Err(bucket.error("delete objects in", &Path::ROOT, error))
+                }
+                _ => Ok(()),
+            })
+            .boxed()
     }
 
     /// Lists the objects below a prefix, which ends at a `/`.

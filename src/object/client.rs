@@ -9,6 +9,8 @@ use object_store::{ObjectStore, ObjectStoreScheme};
 use url::Url;
 
 use super::bucket::Bucket;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+use super::http::ReportingConnector;
 use crate::error::{Error, Result};
 
 /// How the client for a URL is configured, besides by the environment.
@@ -32,8 +34,22 @@ pub(super) fn connect(text: &str, config: &ClientConfig) -> Result<(Bucket, Path
     let name = shown.trim_end_matches('/');
     let name = name.strip_suffix(prefix.as_ref()).unwrap_or(name);
     let name = name.strip_suffix('/').unwrap_or(name);
-    let bucket = Bucket::new(store, name.to_owned());
+    let is_ordered = lists_in_order(&scheme, &url);
+    let bucket = Bucket::new(store, name.to_owned(), is_ordered);
     Ok((bucket, prefix))
+}
+
+/// Returns whether a store lists objects in the order of the bytes of their names. [S3] does, except for directory
+/// buckets, whose names end with `--x-s3`, and so does [Google Cloud Storage]. Azure has kinds of accounts that don't.
+///
+/// [S3]: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+/// [Google Cloud Storage]: https://cloud.google.com/storage/docs/json_api/v1/objects/list
+fn lists_in_order(scheme: &ObjectStoreScheme, url: &Url) -> bool {
+    match scheme {
+        ObjectStoreScheme::AmazonS3 => !url.as_str().contains("--x-s3"),
+        ObjectStoreScheme::GoogleCloudStorage => true,
+        _ => false,
+    }
 }
 
 fn invalid(url: &str, reason: impl Display) -> Error {
@@ -58,7 +74,8 @@ macro_rules! build {
     ($builder:ty, $url:ident, $config:ident) => {{
         let mut builder = <$builder>::from_env()
             .with_url($url.as_str())
-            .with_retry($config.retry.clone());
+            .with_retry($config.retry.clone())
+            .with_http_connector(ReportingConnector::default());
         for (name, value) in &$config.options {
             let key = name.to_ascii_lowercase().parse();
             let key = key.map_err(|_| format!("its client has no option {name:?}"))?;

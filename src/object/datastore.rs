@@ -16,7 +16,8 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::format::Shard;
 use crate::key::Key;
-use crate::query::{EntryStream, Query, apply};
+use crate::observe::{Operation, target};
+use crate::query::{EntryStream, Query};
 
 /// A datastore whose blocks are objects in an object store.
 ///
@@ -42,7 +43,7 @@ impl ObjectDatastore {
     /// Returns the URL of the datastore, or the name of the store and the prefix.
     #[must_use]
     pub fn location(&self) -> String {
-        self.shared.bucket.location(self.shared.layout.root())
+        self.shared.location()
     }
 
     /// Begins a batch. It makes no request.
@@ -73,28 +74,34 @@ impl Datastore for ObjectDatastore {
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
-        Ok(self.get_size(key).await?.is_some())
+        let _token = self.shared.begin()?;
+        Ok(self.shared.size(key, "has").await?.is_some())
     }
 
     async fn get_size(&self, key: &Key) -> Result<Option<u64>> {
         let _token = self.shared.begin()?;
-        self.shared.size(key).await
+        self.shared.size(key, "get_size").await
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
         self.shared.check_open()?;
-        let entries = query::entries(&self.shared, &query);
-        Ok(apply(query, entries))
+        tracing::debug!(target: target::QUERY, %query, "query");
+        Ok(query::run(&self.shared, query))
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         let _token = self.shared.begin()?;
-        self.shared.put(key, value).await
+        let operation = Operation::begin("put");
+        let bytes = value.len();
+        let result = self.shared.put(key, value).await;
+        operation.end_write(key, bytes, result)
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
         let _token = self.shared.begin()?;
-        self.shared.delete(key).await
+        let operation = Operation::begin("delete");
+        let result = self.shared.delete(key).await;
+        operation.end_write(key, 0, result)
     }
 
     fn get_many<'a>(&'a self, keys: KeyStream<'a>) -> ResultStream<'a, Option<Bytes>> {
@@ -113,7 +120,7 @@ impl Datastore for ObjectDatastore {
         keys.map(has).buffered(self.shared.concurrency).boxed()
     }
 
-    /// Returns at once: a store acknowledges a put or a delete only when it is durable.
+    /// Returns at once: every write is durable when it is acknowledged, because object stores do so.
     async fn sync(&self) -> Result<()> {
         self.shared.check_open()
     }
@@ -128,7 +135,9 @@ impl Datastore for ObjectDatastore {
     }
 
     async fn close(&self) -> Result<()> {
-        self.shared.close().await;
+        if self.shared.close().await {
+            tracing::debug!(target: target::STORE, location = self.location(), "closed");
+        }
         Ok(())
     }
 }

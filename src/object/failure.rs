@@ -34,6 +34,7 @@ const CODES: &[(&str, ObjectFailure)] = &[
         ObjectFailure::Unauthenticated,
     ),
     ("AuthenticationFailed", ObjectFailure::Unauthenticated),
+    ("NotSignedUp", ObjectFailure::Unauthenticated),
     ("ExpiredToken", ObjectFailure::Unauthenticated),
     ("InvalidToken", ObjectFailure::Unauthenticated),
     ("InvalidSecurity", ObjectFailure::Unauthenticated),

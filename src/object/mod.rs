@@ -22,16 +22,58 @@
 //! name of the function in the object `<prefix>/SHARDING`.
 //!
 //! [go-ds-s3]: https://github.com/ipfs/go-ds-s3
+//!
+//! # Durability
+//!
+//! | | in an object store |
+//! | --- | --- |
+//! | an acknowledged put, delete or commit | is durable: the stores acknowledge what is [stored], and the client for directories flushes |
+//! | an unacknowledged put | is the old block or the new one, never a part of one |
+//! | an unacknowledged or failed commit | can be there in part: [`Error::PartlyStored`](crate::Error::PartlyStored) |
+//! | everything before a `sync` | is durable already, so `sync` makes no request |
+//!
+//! A commit sends its puts before its deletes, and can be [repeated](ObjectBatch::commit) after an error.
+//!
+//! Several processes can write to one bucket if the keys are hashes of the blocks: to store a block twice changes
+//! nothing. For other keys the last put wins. No process has a lock.
+//!
+//! [stored]: https://docs.aws.amazon.com/AmazonS3/latest/userguide/DataDurability.html
+//!
+//! # Requests
+//!
+//! | call | requests |
+//! | --- | --- |
+//! | `open` | a GET, and a LIST unless there is a shard function |
+//! | `get` | a GET |
+//! | `has`, `get_size` | a HEAD |
+//! | `put` | a PUT; with [`ExistingBlock::Keep`](crate::ExistingBlock::Keep) a HEAD before it, and the PUT only if it is needed |
+//! | `delete` | a DELETE |
+//! | `query` for keys or sizes | a LIST for each 1,000 objects below the prefix of the query |
+//! | `query` for values | these, and a GET for each block |
+//! | `disk_usage` | a LIST for each 1,000 objects, at most once an hour; own puts are added meanwhile, and the figure is [approximate](crate::Accuracy::Approximate) then |
+//! | batch | none before the commit; then a PUT for each put, and in S3 a request for each 1,000 deletes |
+//!
+//! A query [by key](crate::query::Order::by_key) keeps nothing in memory on S3 and Google Cloud Storage, whose listings
+//! have this order. Requests that fail are repeated as [`retry`](ObjectOptions) says.
+//!
+//! # Limits
+//!
+//! A server that responds 404 to a HEAD request cannot say whether the object or the bucket is missing, so the
+//! bucket is checked by `open` only. A block is one PUT request, and is in memory as a whole.
 
 mod batch;
 mod bucket;
 mod client;
+mod commit;
 mod datastore;
 mod failure;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+mod http;
 mod layout;
 mod options;
 mod query;
 mod shared;
+mod staging;
 mod usage;
 
 pub use self::batch::ObjectBatch;

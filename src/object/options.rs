@@ -15,6 +15,7 @@ use super::layout::ObjectLayout;
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::format::Shard;
+use crate::observe::{Operation, target};
 use crate::store::ExistingBlock;
 
 /// Options to open an [`ObjectDatastore`].
@@ -24,6 +25,7 @@ pub struct ObjectOptions {
     shard: Option<Shard>,
     existing: ExistingBlock,
     concurrency: usize,
+    batch_memory: u64,
     client: ClientConfig,
 }
 
@@ -50,6 +52,7 @@ impl ObjectOptions {
             shard: None,
             existing: ExistingBlock::default(),
             concurrency: 64,
+            batch_memory: 64 << 20,
             client: ClientConfig::default(),
         }
     }
@@ -90,6 +93,14 @@ impl ObjectOptions {
         self
     }
 
+    /// Sets how many bytes of blocks a batch keeps in memory until the commit. What exceeds this is written to an
+    /// anonymous temp file. The default is 64 MiB.
+    #[must_use]
+    pub fn batch_memory(mut self, bytes: u64) -> Self {
+        self.batch_memory = bytes;
+        self
+    }
+
     /// Sets an option of the client that [`open_url`](ObjectOptions::open_url) makes, such as `endpoint`, `region`,
     /// `allow_http` or `timeout`. The names are those of object_store:
     /// [S3](https://docs.rs/object_store/0.14/object_store/aws/enum.AmazonS3ConfigKey.html),
@@ -115,7 +126,7 @@ impl ObjectOptions {
     /// Opens the datastore in this store.
     ///
     /// A prefix without objects is an empty datastore with the layout of go-ds-s3, so nothing needs to be created
-    /// unless a [shard function](ObjectOptions::shard) is wanted. It makes one request.
+    /// unless a [shard function](ObjectOptions::shard) is wanted.
     ///
     /// # Errors
     ///
@@ -173,7 +184,7 @@ impl ObjectOptions {
             reason: "it must have no empty, `.` or `..` component and no control character",
         })?;
         let name = store.to_string();
-        Opener::new(self, Bucket::new(store, name), root)
+        Opener::new(self, Bucket::new(store, name, false), root)
     }
 
     fn url_opener(&self, url: &str) -> Result<Opener<'_>> {
@@ -191,6 +202,7 @@ impl fmt::Debug for ObjectOptions {
             .field("shard", &self.shard)
             .field("existing_block", &self.existing)
             .field("concurrency", &self.concurrency)
+            .field("batch_memory", &self.batch_memory)
             .field("client_options", &Vec::from_iter(names))
             .finish_non_exhaustive()
     }
@@ -219,6 +231,10 @@ impl<'a> Opener<'a> {
     }
 
     async fn open(self) -> Result<ObjectDatastore> {
+        Operation::begin("open").end(self.find().await)
+    }
+
+    async fn find(self) -> Result<ObjectDatastore> {
         let found = self.read_marker().await?;
         match self.options.shard {
             Some(wanted) if found != Some(wanted) => Err(Error::ShardMismatch {
@@ -247,12 +263,13 @@ impl<'a> Opener<'a> {
         Ok(self.datastore(shard))
     }
 
-    /// Returns the shard function of the datastore. The request also tells early whether the bucket exists and the
-    /// credentials are valid.
+    /// Returns the shard function of the datastore.
     async fn read_marker(&self) -> Result<Option<Shard>> {
         let marker = ObjectLayout::marker(&self.root);
         let Some(text) = self.bucket.get(&marker).await? else {
-            return Ok(None);
+            // Some servers do not tell a missing bucket from a missing object. Of a listing they do.
+            let first = self.bucket.list(&self.root).next().await;
+            return first.transpose().map(|_| None);
         };
         Shard::from_identifier(&String::from_utf8_lossy(&text)).map(Some)
     }
@@ -260,8 +277,12 @@ impl<'a> Opener<'a> {
     fn datastore(self, shard: Option<Shard>) -> ObjectDatastore {
         let layout = ObjectLayout::new(self.root, shard);
         let options = self.options;
-        let shared = Shared::new(self.bucket, layout, options.existing, options.concurrency);
-        ObjectDatastore::new(shared)
+        let mut shared = Shared::new(self.bucket, layout, options.concurrency);
+        shared.existing = options.existing;
+        shared.batch_memory = options.batch_memory;
+        let datastore = ObjectDatastore::new(shared);
+        tracing::debug!(target: target::STORE, location = datastore.location(), ?shard, "opened");
+        datastore
     }
 
     fn path(&self) -> PathBuf {

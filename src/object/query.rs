@@ -3,11 +3,39 @@
 use std::future::ready;
 use std::sync::Arc;
 
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, Stream, StreamExt};
 
 use super::shared::Shared;
-use crate::error::Result;
-use crate::query::{Entry, EntryStream, Needs, Query};
+use crate::error::{Error, Result};
+use crate::key::Key;
+use crate::query::{Entry, EntryStream, Needs, Query, apply};
+
+/// Returns the results of a query.
+pub(super) fn run(shared: &Arc<Shared>, mut query: Query) -> EntryStream {
+    let entries = entries(shared, &query);
+    if query.is_by_key() && shared.layout.shard().is_none() && shared.bucket.is_ordered() {
+        // The listing has the order already, so nothing needs to be kept in memory.
+        query.orders.clear();
+        return apply(query, check_order(entries));
+    }
+    apply(query, entries)
+}
+
+/// Passes on entries that are in the order of their keys, and fails at one that is not.
+fn check_order(entries: EntryStream) -> impl Stream<Item = Result<Entry>> + Send {
+    let mut last: Option<Key> = None;
+    entries.map(move |entry| {
+        let entry = entry?;
+        if last.as_ref().is_some_and(|last| *last >= entry.key) {
+            return Err(Error::Backend {
+                message: format!("the object store lists {} in the wrong order", entry.key),
+                source: None,
+            });
+        }
+        last = Some(entry.key.clone());
+        Ok(entry)
+    })
+}
 
 /// Returns all entries below the query's prefix, in the order of the listing, with what the query needs.
 pub(super) fn entries(shared: &Arc<Shared>, query: &Query) -> EntryStream {

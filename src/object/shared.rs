@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use futures::stream::{Stream, StreamExt};
+use futures::stream::{Stream, StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 use tokio_util::task::TaskTracker;
@@ -17,6 +17,7 @@ use super::usage::UsageCache;
 use crate::datastore::DiskUsage;
 use crate::error::{Error, Result};
 use crate::key::Key;
+use crate::observe::{Operation, ReadSource};
 use crate::store::ExistingBlock;
 
 /// What the handles, batches and queries of a datastore share.
@@ -24,36 +25,36 @@ pub(super) struct Shared {
     pub(super) bucket: Bucket,
     pub(super) layout: ObjectLayout,
     pub(super) concurrency: usize,
+    pub(super) batch_memory: u64,
+    pub(super) existing: ExistingBlock,
     usage: UsageCache,
-    existing: ExistingBlock,
     closed: AtomicBool,
     /// Calls that run. The close waits for them.
     work: TaskTracker,
 }
 
 impl Shared {
-    pub(super) fn new(
-        bucket: Bucket,
-        layout: ObjectLayout,
-        existing: ExistingBlock,
-        concurrency: usize,
-    ) -> Self {
+    pub(super) fn new(bucket: Bucket, layout: ObjectLayout, concurrency: usize) -> Self {
         Shared {
             bucket,
             layout,
             concurrency,
+            batch_memory: 0,
+            existing: ExistingBlock::default(),
             usage: UsageCache::default(),
-            existing,
             closed: AtomicBool::new(false),
             work: TaskTracker::new(),
         }
     }
 
     /// Refuses new calls, and waits for those that run.
-    pub(super) async fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+    ///
+    /// Returns whether this is the first close.
+    pub(super) async fn close(&self) -> bool {
+        let was_closed = self.closed.swap(true, Ordering::SeqCst);
         self.work.close();
         self.work.wait().await;
+        !was_closed
     }
 
     /// Lists the objects below a prefix, until the datastore is closed.
@@ -89,18 +90,32 @@ impl Shared {
         Ok(token)
     }
 
-    pub(super) async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        match self.layout.path(key) {
-            Ok(path) => self.bucket.get(&path).await,
-            Err(_) => Ok(None),
-        }
+    /// Returns the URL of the datastore, or the name of the store and the prefix.
+    pub(super) fn location(&self) -> String {
+        self.bucket.location(self.layout.root())
     }
 
-    pub(super) async fn size(&self, key: &Key) -> Result<Option<u64>> {
-        match self.layout.path(key) {
+    pub(super) async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        let operation = Operation::begin("get");
+        let result = match self.layout.path(key) {
+            Ok(path) => self.bucket.get(&path).await,
+            Err(_) => Ok(None),
+        };
+        let bytes = result.as_ref().ok().and_then(Option::as_ref);
+        let bytes = bytes.map_or(0, Bytes::len);
+        operation.end_read(ReadSource::ObjectStore, key, bytes, &result);
+        result
+    }
+
+    /// Returns the size of a block, as the operation `name`.
+    pub(super) async fn size(&self, key: &Key, name: &'static str) -> Result<Option<u64>> {
+        let operation = Operation::begin(name);
+        let result = match self.layout.path(key) {
             Ok(path) => self.bucket.size(&path).await,
             Err(_) => Ok(None),
-        }
+        };
+        operation.end_read(ReadSource::ObjectStore, key, 0, &result);
+        result
     }
 
     pub(super) async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
@@ -124,6 +139,18 @@ impl Shared {
         self.bucket.delete(&path).await?;
         self.usage.add_write(0);
         Ok(())
+    }
+
+    /// Deletes the values of many keys, and returns an item for each of them.
+    pub(super) fn delete_all(
+        &self,
+        keys: impl Iterator<Item = Key> + Send + 'static,
+    ) -> impl Stream<Item = Result<()>> {
+        let layout = self.layout.clone();
+        // A key that cannot be stored has no value to delete.
+        let paths = keys.filter_map(move |key| layout.path(&key).ok());
+        let deleted = self.bucket.delete_all(paths);
+        deleted.inspect_ok(|()| self.usage.add_write(0))
     }
 }
 

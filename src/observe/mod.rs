@@ -10,6 +10,7 @@
 //! | `ds_flatfs::store` | debug | a store has been opened or closed | `path`, `shard`, `read_only` |
 //! | | info | the store was not closed by the last session, and is cleaned up | `path` |
 //! | | debug | a `sync` has ended | `path` |
+//! | | debug | a datastore in an object store has been opened or closed | `location`, `shard` |
 //! | | warn | the disk usage cannot be written, or the cached one is invalid | `error`, `path` |
 //! | | error | a flush failed | `path`, `error` |
 //! | `ds_flatfs::read` | trace | a `get`, `has` or `get_size` of a block has ended | `operation`, `key`, `source`, `bytes`, `outcome` |
@@ -18,6 +19,7 @@
 //! | | info | a commit that was interrupted is completed | `batch` |
 //! | | warn | a commit stays incomplete, or a directory cannot be removed | `batch`, `error` |
 //! | | error | a block of a committed batch is missing | `key` |
+//! | | debug | a batch has been sent to an object store | `location`, `puts`, `deletes`, `bytes` |
 //! | `ds_flatfs::query` | debug | a query begins | `query` |
 //! | | warn | a file in the store is not a block | `path` |
 //! | `ds_flatfs::disk` | debug | the permissions of the lock file cannot be restricted | `error` |
@@ -38,7 +40,7 @@
 //! | --- | --- | --- | --- |
 //! | `ds_flatfs_operations_total` | counter | `operation`, `outcome` | operations that have ended |
 //! | `ds_flatfs_operation_seconds` | histogram | `operation` | how long they took; of reads, those that needed the disk |
-//! | `ds_flatfs_reads_total` | counter | `source` | reads of blocks, served from memory at once (`memory`) or not (`disk`) |
+//! | `ds_flatfs_reads_total` | counter | `source` | reads of blocks, served from memory at once (`memory`) or not (`disk`), or by an object store (`object_store`) |
 //! | `ds_flatfs_read_bytes_total` | counter | | sizes of the blocks that were read |
 //! | `ds_flatfs_written_bytes_total` | counter | | sizes of the blocks that were put, also into batches |
 //! | `ds_flatfs_batch_puts` | histogram | | puts of each committed batch |
@@ -48,11 +50,14 @@
 //! | `ds_flatfs_flush_failures_total` | counter | | flushes that failed |
 //! | `ds_flatfs_open_files` | histogram | | files that a store has open for its jobs, recorded when one more is requested |
 //! | `ds_flatfs_presence_filter_bytes` | gauge | | memory that the filters of absent blocks take, in all open stores |
+//! | `ds_flatfs_object_requests_total` | counter | `method`, `outcome` | HTTP requests of the clients that `ObjectOptions::open_url` makes, each retry and each page of a listing counted |
+//! | `ds_flatfs_object_request_seconds` | histogram | `method` | how long it took until their responses began |
 //! | `ds_flatfs_file_retries_total` | counter | | times that no file descriptor was free |
 //!
 //! `operation` is `get`, `has`, `get_size`, `put`, `delete`, `commit`, `sync`, `open` or `close`; in an
 //! operation on many keys, each key is a `get` or `has`. `outcome` is `ok`, `absent` for a read of an
-//! absent block, or `error`. Operations whose future was dropped are not counted, nor those that a closed
+//! absent block, or `error`; of an HTTP request, `ok`, `absent`, `retry` if the client sends it again unless its
+//! limits are reached, or `error`. Operations whose future was dropped are not counted, nor those that a closed
 //! store refuses, nor a second close.
 //!
 //! `describe_metrics` registers a description and a unit of each metric with the recorder. Without the
@@ -93,6 +98,8 @@ pub(crate) mod target {
 pub(crate) enum ReadSource {
     Memory,
     Disk,
+    #[cfg(feature = "object-store")]
+    ObjectStore,
 }
 
 impl ReadSource {
@@ -100,6 +107,8 @@ impl ReadSource {
         match self {
             ReadSource::Memory => "memory",
             ReadSource::Disk => "disk",
+            #[cfg(feature = "object-store")]
+            ReadSource::ObjectStore => "object_store",
         }
     }
 }
@@ -148,9 +157,15 @@ impl Operation {
         self.end(result)
     }
 
-    /// Reports the result of a read of a block from disk, of which `bytes` bytes were read.
-    pub(crate) fn end_read<T>(self, key: &Key, bytes: usize, result: &Result<Option<T>>) {
-        read(self.name, ReadSource::Disk, key, bytes, result);
+    /// Reports the result of a read of a block that was not in memory, of which `bytes` bytes were read.
+    pub(crate) fn end_read<T>(
+        self,
+        source: ReadSource,
+        key: &Key,
+        bytes: usize,
+        result: &Result<Option<T>>,
+    ) {
+        read(self.name, source, key, bytes, result);
         recorder::took(self.name, self.timer);
     }
 }
@@ -192,6 +207,29 @@ pub(crate) fn committed(dir: &Path, puts: usize, deletes: usize, bytes: u64) {
         "committed"
     );
     recorder::batch(puts, deletes, bytes);
+}
+
+/// Reports that a batch has been sent to the object store at `location`.
+#[cfg(feature = "object-store")]
+pub(crate) fn sent(location: &str, puts: usize, deletes: usize, bytes: u64) {
+    tracing::debug!(target: target::BATCH, location, puts, deletes, bytes, "committed");
+    recorder::batch(puts, deletes, bytes);
+}
+
+/// An HTTP request to an object store, which is reported when its response begins.
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+#[must_use = "the request is reported when this ends"]
+pub(crate) struct Request(Timer);
+
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+impl Request {
+    pub(crate) fn begin() -> Self {
+        Request(Timer::start())
+    }
+
+    pub(crate) fn end(self, method: &str, outcome: &'static str) {
+        recorder::request(method, outcome, self.0);
+    }
 }
 
 /// A flush to the disk in progress, which is reported when it ends.

@@ -17,6 +17,9 @@ pub(super) fn read(_: &'static str, _: usize) {}
 
 pub(super) fn batch(_: usize, _: usize, _: u64) {}
 
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+pub(super) fn request(_: &str, _: &'static str, _: Timer) {}
+
 pub(super) fn flush(_: Timer, _: bool) {}
 
 pub(crate) fn bytes_written(_: usize) {}

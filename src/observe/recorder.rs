@@ -18,6 +18,8 @@ const FLUSH_SECONDS: &str = "ds_flatfs_flush_seconds";
 const FLUSH_FAILURES: &str = "ds_flatfs_flush_failures_total";
 const OPEN_FILES: &str = "ds_flatfs_open_files";
 const PRESENCE_FILTER_BYTES: &str = "ds_flatfs_presence_filter_bytes";
+const OBJECT_REQUESTS: &str = "ds_flatfs_object_requests_total";
+const OBJECT_REQUEST_SECONDS: &str = "ds_flatfs_object_request_seconds";
 const FILE_RETRIES: &str = "ds_flatfs_file_retries_total";
 
 /// Registers a description and a unit of each metric with the installed recorder, if there is one. Call it once,
@@ -72,6 +74,16 @@ pub fn describe_metrics() {
         "Memory that the filters of absent blocks take"
     );
     describe_counter!(
+        OBJECT_REQUESTS,
+        Unit::Count,
+        "HTTP requests to object stores"
+    );
+    describe_histogram!(
+        OBJECT_REQUEST_SECONDS,
+        Unit::Seconds,
+        "How long it took until the responses of object stores began"
+    );
+    describe_counter!(
         FILE_RETRIES,
         Unit::Count,
         "Times that no file descriptor was free"
@@ -104,6 +116,13 @@ pub(super) fn batch(puts: usize, deletes: usize, bytes: u64) {
     histogram!(BATCH_PUTS).record(puts as f64);
     histogram!(BATCH_DELETES).record(deletes as f64);
     histogram!(BATCH_BYTES).record(bytes as f64);
+}
+
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+pub(super) fn request(method: &str, outcome: &'static str, timer: Timer) {
+    let method = method.to_owned();
+    counter!(OBJECT_REQUESTS, "method" => method.clone(), "outcome" => outcome).increment(1);
+    histogram!(OBJECT_REQUEST_SECONDS, "method" => method).record(timer.0.elapsed());
 }
 
 pub(super) fn flush(timer: Timer, failed: bool) {

@@ -143,7 +143,12 @@ impl<T> BlockRead<T> {
             None => blocks.cached().check_absence().map(|()| None),
             found => Ok(found),
         });
-        operation.end_read(block.key(), self.size_in_memory(&result), &result);
+        operation.end_read(
+            ReadSource::Disk,
+            block.key(),
+            self.size_in_memory(&result),
+            &result,
+        );
         result
     }
 

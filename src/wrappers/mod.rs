@@ -35,7 +35,6 @@
 
 mod auto_batch;
 mod bulk;
-mod detached;
 mod mount;
 mod namespace;
 #[cfg(feature = "verify")]

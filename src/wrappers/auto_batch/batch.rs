@@ -10,11 +10,11 @@ use super::committer::Committer;
 use super::overlay::Overlay;
 use super::write_buffer::size;
 use crate::datastore::Batch;
+use crate::detached;
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
 use crate::sync::lock;
-use crate::wrappers::detached;
 
 /// A batch of the inner datastore of an [`AutoBatch`](super::AutoBatch). Its reads see the buffered writes, and it is
 /// committed after them.

@@ -14,11 +14,11 @@ use self::batch::OrderedBatch;
 use self::committer::{CommitWhen, Committer};
 use self::write_buffer::{Added, BatchLimits, size};
 use crate::datastore::{Accuracy, Batch, Datastore, DiskUsage, KeyStream, ResultStream};
+use crate::detached;
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
 use crate::wrappers::bulk::{self, Route};
-use crate::wrappers::detached;
 
 /// A datastore that collects puts and deletes and commits them to the inner datastore as batches: go-datastore's
 /// `autobatch`, for imports and for nodes that write many blocks one by one. It commits when a batch is full, and at

@@ -8,11 +8,11 @@ use tokio::sync::OnceCell;
 
 use super::mounts::{MountPoint, MountTable};
 use crate::datastore::Batch;
+use crate::detached;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::observe::target;
 use crate::query::{EntryStream, Query, merge};
-use crate::wrappers::detached;
 
 /// A batch of a [`Mount`](super::Mount): one batch in each datastore that it writes to.
 #[derive(Debug)]

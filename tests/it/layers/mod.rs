@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["datastore"],
     &["observe"],
     &["format"],
-    &["blocking", "cid_key", "disk", "memory"],
+    &["blocking", "cid_key", "detached", "disk", "memory"],
     &["hash", "walk"],
     &["disk_usage"],
     &["store"],
@@ -40,11 +40,11 @@ const CONTRACT_ONLY: &[(&str, &[&str])] = &[
     ("memory", &[]),
     ("conformance", &[]),
     ("dag", &["blocking", "hash"]),
-    ("wrappers", &["hash", "observe"]),
+    ("wrappers", &["detached", "hash", "observe"]),
     ("blockstore", &["cid_key", "hash"]),
     (
         "object",
-        &["blocking", "disk", "format", "observe", "store"],
+        &["blocking", "detached", "disk", "format", "observe", "store"],
     ),
 ];
 

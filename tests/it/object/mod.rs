@@ -1,6 +1,8 @@
 //! [`ObjectDatastore`] over the stores of object_store that need no server.
 
+mod batches;
 mod layout;
+mod rigged;
 #[cfg(feature = "conformance")]
 mod suites;
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 ///
 /// Fails with the error of the operation, and with [`Error::Runtime`] if there is no runtime or it shuts down before
 /// the operation ends.
-pub(super) async fn run<T: Send + 'static>(
+pub(crate) async fn run<T: Send + 'static>(
     operation: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     let runtime = Handle::try_current().map_err(|_| Error::Runtime)?;

@@ -1,0 +1,8 @@
+//! `ObjectDatastore` against servers of the S3 protocol, over HTTP on the loopback interface.
+
+mod errors;
+mod faults;
+mod garage;
+mod listing;
+mod suites;
+mod writers;
