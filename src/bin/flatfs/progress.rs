@@ -111,6 +111,11 @@ impl ProgressBar {
         self.0.set_position(blocks);
     }
 
+    /// Counts one more block.
+    pub(crate) fn one_more(&self) {
+        self.0.inc(1);
+    }
+
     /// Sets the progress of a tool of the library.
     pub(crate) fn set(&self, progress: Progress) {
         self.0.set_length(progress.total_shards);

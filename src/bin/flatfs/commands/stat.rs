@@ -119,11 +119,13 @@ async fn collect(store: &FlatFs) -> anyhow::Result<(Stats, Outcome)> {
     let mut outcome = Outcome::Success;
     let query = Query::new().keys_only().returns_sizes();
     let mut entries = store.query(query).await?;
+    let bar = ProgressBar::count("counting");
     while let Some(entry) = entries.next().await {
         match entry {
             Ok(entry) => {
                 let name = entry.key.as_str().trim_start_matches('/');
                 stats.add(shard.dir(name), entry.size.unwrap_or(0));
+                bar.one_more();
             }
             Err(error) => outcome = outcome.and(report::unlisted(error, false)),
         }
