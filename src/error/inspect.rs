@@ -111,11 +111,6 @@ impl Error {
     }
 }
 
-fn link_from(parent: Option<&str>) -> String {
-    let text = |parent| format!(", and {parent} links to it");
-    parent.map(text).unwrap_or_default()
-}
-
 /// Wraps the error in an [`io::Error`] of the same [kind](io::ErrorKind) as the error of the operating system,
 /// if there is one.
 impl From<Error> for io::Error {

@@ -369,3 +369,8 @@ fn in_process(owner: Option<u32>) -> String {
         None => String::new(),
     }
 }
+
+fn link_from(parent: Option<&str>) -> String {
+    let text = |parent| format!(", and {parent} links to it");
+    parent.map(text).unwrap_or_default()
+}

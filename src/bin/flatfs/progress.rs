@@ -77,6 +77,11 @@ impl ProgressBar {
         )
     }
 
+    /// A bar that is not shown.
+    pub(crate) fn hidden() -> Self {
+        ProgressBar(indicatif::ProgressBar::hidden())
+    }
+
     /// Shows what is being done in a phase whose progress is not known.
     pub(crate) fn phase(activity: &str) -> Self {
         let template = "{spinner} {msg}, {elapsed}";

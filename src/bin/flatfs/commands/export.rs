@@ -15,6 +15,7 @@ use crate::exit::Outcome;
 use crate::interrupt::interruptible;
 use crate::key_arg::parse_cid;
 use crate::output::Output;
+use crate::progress::ProgressBar;
 use crate::{blocks, car, hash, open_store};
 
 /// Write blocks to a CAR (version 1)
@@ -79,9 +80,17 @@ impl Export {
         Ok(Outcome::Success)
     }
 
+    /// Shows a bar, unless the CAR goes to a program, which may have one of its own on the same terminal.
+    fn bar(&self) -> ProgressBar {
+        match self.output {
+            Some(_) => ProgressBar::count("exporting"),
+            None => ProgressBar::hidden(),
+        }
+    }
+
     async fn write_blocks(&self, store: &dyn Datastore, output: &mut Output) -> anyhow::Result<()> {
         if self.roots.is_empty() {
-            write_all(store, output).await
+            write_all(store, output, &self.bar()).await
         } else {
             self.write_dags(store, output).await
         }
@@ -92,17 +101,23 @@ impl Export {
             true => UnknownCodec::TakeAsLeaf,
             false => UnknownCodec::Refuse,
         };
+        let bar = self.bar();
         let mut walk = DagWalk::new(store, &self.roots).unknown_codec(unknown_codec);
         while let Some((cid, block)) = walk.next().await? {
             if !hash::is_identity(&cid) {
                 write_block(&cid, &block, output).await?;
+                bar.one_more();
             }
         }
         Ok(())
     }
 }
 
-async fn write_all(store: &dyn Datastore, output: &mut Output) -> anyhow::Result<()> {
+async fn write_all(
+    store: &dyn Datastore,
+    output: &mut Output,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
     let mut entries = store.query(Query::new()).await?;
     while let Some(entry) = entries.next().await {
         let entry = entry?;
@@ -115,6 +130,7 @@ async fn write_all(store: &dyn Datastore, output: &mut Output) -> anyhow::Result
         let block: Bytes = entry.value.unwrap_or_default();
         dag::check(&cid, &block).await?;
         write_block(&cid, &block, output).await?;
+        bar.one_more();
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::exit::Outcome;
 use crate::output::Output;
+use crate::progress::ProgressBar;
 use crate::stats::{self, Bin, Spread, Stats};
 use crate::text::{bytes, escape};
 use crate::{logging, open_store, report};
