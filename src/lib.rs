@@ -40,7 +40,7 @@
 //! - [`FlatFs`] is the store on disk. [`Options`] opens and creates it.
 //! - [`Durability`] has the table of what survives a crash.
 //! - [`Query`] selects entries, their order, and whether values and sizes are returned.
-//! - [`maintenance`] has tools for whole stores: verify, repair, move, re-shard, convert, count.
+//! - [`maintenance`] has tools for whole stores: verify, repair, move, re-shard, convert, count, garbage collection.
 //! - [`wrappers`] are datastores on top of other datastores: mounts, namespaces, checks of hashes, automatic
 //!   batches.
 //! - [`Error`] lists everything that can go wrong. An absent block is not an error.
@@ -82,7 +82,7 @@
 //! | --- | --- |
 //! | `cid` | keys from CIDs and multihashes, in kubo's form |
 //! | `verify` | checks of blocks and whole stores against the hashes in the keys, repairs, and a wrapper that checks; implies `cid` |
-//! | `dag` | links of blocks, and walks over the DAGs below some roots: see [`dag`]; implies `verify` |
+//! | `dag` | links of blocks and walks over DAGs, see [`dag`], and garbage collection; implies `verify` |
 //! | `blockstore` | the trait `Blockstore` of the crate blockstore, for any [`Datastore`]; implies `cid` |
 //! | `conformance` | test suites for implementations of the traits |
 //! | `metrics` | metrics, for the recorder of the crate metrics: see [`observe`] |

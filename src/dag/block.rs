@@ -48,6 +48,16 @@ pub async fn load(store: &dyn Datastore, cid: &Cid) -> Result<Option<Bytes>> {
     Ok(None)
 }
 
+/// Returns whether the block of `cid` is in the CID itself or in `store`.
+pub(super) async fn has(store: &dyn Datastore, cid: &Cid) -> Result<bool> {
+    for key in keys(cid) {
+        if store.has(&key).await? {
+            return Ok(true);
+        }
+    }
+    Ok(hash::inline(cid.hash()).is_some())
+}
+
 /// Checks that a block has the hash of its CID, unless the hash function is [unknown](HashError::Unknown).
 ///
 /// # Errors
@@ -55,7 +65,12 @@ pub async fn load(store: &dyn Datastore, cid: &Cid) -> Result<Option<Bytes>> {
 /// Returns [`Error::Corrupt`], with the CID, if it has another hash, and [`Error::Runtime`] if a large block
 /// can't be hashed because there is no runtime.
 pub async fn check(cid: &Cid, block: &Bytes) -> Result<()> {
-    match hash::check_without_blocking(*cid.hash(), block).await? {
+    checked(cid, hash::check_without_blocking(*cid.hash(), block).await?)
+}
+
+/// Returns the error for a block that does not have the hash of its CID.
+pub(super) fn checked(cid: &Cid, result: Result<(), HashError>) -> Result<()> {
+    match result {
         Ok(()) | Err(HashError::Unknown(_)) => Ok(()),
         Err(reason) => Err(Error::Corrupt {
             key: cid.to_string(),

@@ -76,8 +76,20 @@ pub fn links(cid: &Cid, block: &[u8], unknown: UnknownCodec) -> Result<Vec<Cid>>
         DAG_PB => valid("dag-pb", cid, dag_pb(block)),
         DAG_CBOR => valid("dag-cbor", cid, dag_cbor(block)),
         DAG_JSON => valid("dag-json", cid, dag_json(block)),
-        codec if WITHOUT_LINKS.contains(&codec) => Ok(Vec::new()),
-        _ if unknown == UnknownCodec::TakeAsLeaf => Ok(Vec::new()),
+        _ => is_leaf(cid, unknown).map(|_| Vec::new()),
+    }
+}
+
+/// Returns whether the block of a CID has no links, so that it need not be read to find them.
+///
+/// # Errors
+///
+/// Returns [`Error::UnknownCodec`] as [`links`] does.
+pub(super) fn is_leaf(cid: &Cid, unknown: UnknownCodec) -> Result<bool> {
+    match cid.codec() {
+        DAG_PB | DAG_CBOR | DAG_JSON => Ok(false),
+        codec if WITHOUT_LINKS.contains(&codec) => Ok(true),
+        _ if unknown == UnknownCodec::TakeAsLeaf => Ok(true),
         codec => Err(Error::UnknownCodec {
             cid: cid.to_string(),
             codec,

@@ -5,9 +5,15 @@
 //! [`Key::from_cid`]: crate::Key::from_cid
 
 mod block;
+mod digest_set;
 mod links;
+mod mark;
+mod nodes;
+mod reachable;
 mod walk;
 
 pub use self::block::{check, keys, load};
 pub use self::links::{MAX_CID_TEXT, UnknownCodec, links};
+pub(crate) use self::mark::{Mark, Roots};
+pub(crate) use self::reachable::Reachable;
 pub use self::walk::DagWalk;

@@ -24,6 +24,7 @@ mod windows;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -141,6 +142,18 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
 
     /// Returns what is at the path. fstatat(2) with `AT_SYMLINK_NOFOLLOW`.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
+
+    /// Returns when the contents of the file were last changed. fstatat(2).
+    fn modified(&self, file: &Path) -> io::Result<SystemTime> {
+        let _ = file;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Returns the free space of the file system. fstatvfs(3).
+    fn free_space(&self, dir: &Path) -> io::Result<FreeSpace> {
+        let _ = dir;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Lists a directory, without `.` and `..`. The entries are read while the listing is iterated,
     /// which keeps one file open until it is dropped. openat(2), getdents64(2).
@@ -265,6 +278,15 @@ pub(crate) struct Stat {
     pub(crate) kind: Kind,
     /// The size in bytes.
     pub(crate) len: u64,
+}
+
+/// The free space of a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FreeSpace {
+    /// The bytes that this process may use.
+    pub(crate) bytes: u64,
+    /// A file takes a multiple of this number of bytes.
+    pub(crate) unit: u64,
 }
 
 /// The kinds of directory entries.

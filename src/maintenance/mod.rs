@@ -15,6 +15,7 @@
 //! | [`count_disk_usage`] | the disk usage, counted beside a writer |
 //! | [`upgrade`], [`downgrade`] | from format version 0 to 1, and back |
 //! | `VerifyBlocks` (feature `verify`) | checks of every block of any datastore against its hash |
+//! | `Gc` (feature `dag`) | garbage collection: the blocks that can't be reached from some roots are removed |
 //! | `Verify`, `Repair` (feature `verify`) | checks of every block against its hash, and repairs |
 //!
 //! The program `flatfs` has a command for each; [recipes](crate::guide::operators) show how to use
@@ -24,6 +25,8 @@ mod compare;
 pub(crate) mod convert;
 mod copy;
 mod diff;
+#[cfg(feature = "dag")]
+mod gc;
 mod move_to_shard;
 mod moving;
 mod parallel_walk;
@@ -40,6 +43,8 @@ mod verify;
 pub use self::convert::{downgrade, upgrade};
 pub use self::copy::{Copied, Copy, CopyFailure};
 pub use self::diff::{Diff, Difference};
+#[cfg(feature = "dag")]
+pub use self::gc::{Collected, Gc};
 pub use self::moving::{Move, Moved};
 pub use self::progress::{Phase, Progress};
 pub use self::recount::{count_disk_usage, recount};

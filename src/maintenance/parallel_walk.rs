@@ -62,17 +62,16 @@ pub(super) struct ShardBlocks {
     pub(super) blocks: Vec<BlockKey>,
 }
 
+/// Passes all blocks of the store to the visitor, once.
+#[cfg(feature = "dag")]
+pub(super) async fn visit_blocks_once(visitor: &Arc<impl BlockVisitor>) -> Result<()> {
+    begin(visitor).await?;
+    pass(visitor).await.map(drop)
+}
+
 /// Passes all blocks of the store to the visitor, again and again until a whole pass has changed nothing.
 pub(super) async fn visit_blocks(visitor: &Arc<impl BlockVisitor>) -> Result<()> {
-    let counter = Arc::clone(visitor);
-    blocking::run(move || {
-        let (disk, root) = counter.location();
-        let total_shards = count_shards(&*disk, root)?;
-        counter
-            .state()
-            .advance(|progress| progress.total_shards = total_shards)
-    })
-    .await?;
+    begin(visitor).await?;
     loop {
         // Each pass finds all skipped entries, so only those of the last pass count.
         visitor.state().take_skipped();
@@ -80,6 +79,20 @@ pub(super) async fn visit_blocks(visitor: &Arc<impl BlockVisitor>) -> Result<()>
             return Ok(());
         }
     }
+}
+
+/// Counts the shard directories, for the progress.
+async fn begin(visitor: &Arc<impl BlockVisitor>) -> Result<()> {
+    let counter = Arc::clone(visitor);
+    blocking::run(move || {
+        let (disk, root) = counter.location();
+        let total_shards = count_shards(&*disk, root)?;
+        counter.state().advance(|progress| {
+            progress.shards = 0;
+            progress.total_shards = total_shards;
+        })
+    })
+    .await
 }
 
 async fn pass(visitor: &Arc<impl BlockVisitor>) -> Result<u64> {

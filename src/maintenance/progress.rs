@@ -31,6 +31,10 @@ pub enum Phase {
     /// It processes the blocks, one shard directory after another.
     #[default]
     Blocks,
+    /// A garbage collection follows the links from the roots. The blocks are those that it has found.
+    Marking,
+    /// A garbage collection looks for the oldest garbage.
+    Ages,
     /// A repair looks for misplaced blocks, in a second pass.
     Misplaced,
     /// A repair reads copies, and restores blocks from them.

@@ -93,7 +93,7 @@ pub(crate) fn run(opening: Opener, callback: ProgressCallback) -> Result<DiskUsa
     Ok(figure)
 }
 
-fn count(store: &Store, callback: ProgressCallback) -> Result<DiskUsage> {
+pub(super) fn count(store: &Store, callback: ProgressCallback) -> Result<DiskUsage> {
     let dirs = store
         .blocks
         .usage()

@@ -60,6 +60,17 @@ impl ToolState {
         reported.callback.report(progress)
     }
 
+    /// Reports that the tool begins a phase.
+    #[cfg(feature = "dag")]
+    pub(super) fn enter(&self, phase: Phase) -> Result<()> {
+        self.advance(|progress| {
+            *progress = Progress {
+                phase,
+                ..Progress::default()
+            };
+        })
+    }
+
     /// Reports that the tool has processed all blocks. It completes its work even if the callback asks it to stop.
     pub(super) fn report_closing(&self) {
         let _ = self.advance(|progress| progress.phase = Phase::Closing);

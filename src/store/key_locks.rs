@@ -1,6 +1,7 @@
 //! [`KeyLocks`]: one write of a key at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -16,7 +17,34 @@ use crate::sync::lock;
 /// difference. After a failed or a different write it must run.
 #[derive(Debug, Default)]
 pub(crate) struct KeyLocks {
-    slots: Mutex<HashMap<BlockKey, Slot>>,
+    locks: Mutex<Locks>,
+}
+
+#[derive(Debug, Default)]
+struct Locks {
+    slots: HashMap<BlockKey, Slot>,
+    /// The keys that were locked while somebody watched.
+    watched: WatchedKeys,
+}
+
+/// The hashes of keys. A key with the hash of another one is taken for it.
+#[derive(Debug, Default)]
+struct WatchedKeys {
+    watches: usize,
+    state: RandomState,
+    hashes: HashSet<u64>,
+}
+
+impl WatchedKeys {
+    fn add(&mut self, block: &BlockKey) {
+        if self.watches > 0 {
+            self.hashes.insert(self.state.hash_one(block));
+        }
+    }
+
+    fn has(&self, block: &BlockKey) -> bool {
+        self.hashes.contains(&self.state.hash_one(block))
+    }
 }
 
 type Slot = Arc<tokio::sync::Mutex<Option<WriteOp>>>;
@@ -41,14 +69,62 @@ impl KeyLocks {
             block: block.clone(),
             last: None,
         };
-        let slot = Arc::clone(lock(&self.slots).entry(block.clone()).or_default());
+        let slot = {
+            let mut locks = lock(&self.locks);
+            locks.watched.add(block);
+            Arc::clone(locks.slots.entry(block.clone()).or_default())
+        };
         key_lock.last = Some(slot.lock_owned().await);
         key_lock
     }
 
-    /// Returns whether a write of this key is running or waiting.
-    pub(crate) fn is_locked(&self, block: &BlockKey) -> bool {
-        lock(&self.slots).contains_key(block)
+    /// Returns whether every put must take its key lock, because a write of this key is running or waiting, or
+    /// because writes are [watched](KeyLocks::watch).
+    pub(crate) fn is_needed(&self, block: &BlockKey) -> bool {
+        let locks = lock(&self.locks);
+        locks.watched.watches > 0 || locks.slots.contains_key(block)
+    }
+
+    /// Notes every key that is written from now on, until the watch is dropped. It takes about 16 bytes for each.
+    pub(crate) fn watch(self: &Arc<Self>) -> WriteWatch {
+        let mut locks = lock(&self.locks);
+        let Locks { slots, watched } = &mut *locks;
+        watched.watches += 1;
+        // The writes that are running now end during the watch.
+        slots.keys().for_each(|block| watched.add(block));
+        WriteWatch(Arc::clone(self))
+    }
+}
+
+/// A watch of the keys that are written.
+#[derive(Debug)]
+#[must_use = "the watch ends when this is dropped"]
+pub(crate) struct WriteWatch(Arc<KeyLocks>);
+
+impl WriteWatch {
+    /// Locks a key that no write has locked since the watch began. A write that begins while the lock is held
+    /// waits for it. The lock itself is not noted.
+    pub(crate) fn lock_unwritten(&self, block: &BlockKey) -> Option<KeyLock> {
+        let mut locks = lock(&self.0.locks);
+        if locks.watched.has(block) || locks.slots.contains_key(block) {
+            return None;
+        }
+        let slot = Arc::clone(locks.slots.entry(block.clone()).or_default());
+        Some(KeyLock {
+            key_locks: Arc::clone(&self.0),
+            block: block.clone(),
+            last: Some(slot.try_lock_owned().ok()?),
+        })
+    }
+}
+
+impl Drop for WriteWatch {
+    fn drop(&mut self) {
+        let watched = &mut lock(&self.0.locks).watched;
+        watched.watches -= 1;
+        if watched.watches == 0 {
+            watched.hashes = HashSet::new();
+        }
     }
 }
 
@@ -85,15 +161,16 @@ impl KeyLock {
 
 impl Drop for KeyLock {
     fn drop(&mut self) {
-        let mut slots = lock(&self.key_locks.slots);
+        let mut locks = lock(&self.key_locks.locks);
         self.last = None;
         // Slots are cloned only under this lock, so if the map has the only reference, no other write is
         // waiting.
-        if slots
+        if locks
+            .slots
             .get(&self.block)
             .is_some_and(|slot| Arc::strong_count(slot) == 1)
         {
-            slots.remove(&self.block);
+            locks.slots.remove(&self.block);
         }
     }
 }
@@ -158,7 +235,7 @@ mod tests {
         assert!(second.as_mut().now_or_never().is_none());
         drop(first);
         drop(second);
-        assert!(lock(&key_locks.slots).is_empty());
+        assert!(lock(&key_locks.locks).slots.is_empty());
     }
 
     #[tokio::test]
@@ -178,7 +255,47 @@ mod tests {
                 together.wait();
                 drop(second);
             });
-            assert!(lock(&key_locks.slots).is_empty());
+            assert!(lock(&key_locks.locks).slots.is_empty());
         }
+    }
+
+    #[tokio::test]
+    async fn a_watch_notes_the_writes_that_run_and_those_that_begin() {
+        let key_locks = Arc::new(KeyLocks::default());
+        drop(key_locks.lock(&block("EARLIER")).await);
+        let running = key_locks.lock(&block("RUNNING")).await;
+        let watch = key_locks.watch();
+        drop(running);
+        drop(key_locks.lock(&block("LATER")).await);
+        assert!(watch.lock_unwritten(&block("EARLIER")).is_some());
+        assert!(watch.lock_unwritten(&block("RUNNING")).is_none());
+        assert!(watch.lock_unwritten(&block("LATER")).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_write_waits_for_the_lock_of_a_watch_and_must_run_after_it() {
+        let key_locks = Arc::new(KeyLocks::default());
+        let key = block("A");
+        let watch = key_locks.watch();
+        let held = watch.lock_unwritten(&key).unwrap();
+        let mut waiting = Box::pin(key_locks.lock(&key));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(held);
+        assert!(!waiting.await.last_write_was(&put("one")));
+        assert!(watch.lock_unwritten(&key).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_later_watch_does_not_see_the_writes_of_an_earlier_one() {
+        let key_locks = Arc::new(KeyLocks::default());
+        let key = block("A");
+        let (first, second) = (key_locks.watch(), key_locks.watch());
+        drop(key_locks.lock(&key).await);
+        drop(first);
+        assert!(key_locks.is_needed(&key));
+        assert!(second.lock_unwritten(&key).is_none());
+        drop(second);
+        assert!(!key_locks.is_needed(&key));
+        assert!(key_locks.watch().lock_unwritten(&key).is_some());
     }
 }

@@ -36,7 +36,7 @@ mod write;
 pub(crate) use self::blocks::{FlushTarget, MAX_SINGLE_FLUSHES};
 pub(crate) use self::commit_log::CommittedBatch;
 pub use self::flatfs::FlatFs;
-pub(crate) use self::key_locks::KeyLock;
+pub(crate) use self::key_locks::{KeyLock, WriteWatch};
 pub use self::kubo_lock::KuboLock;
 pub(crate) use self::open::Purpose;
 pub(crate) use self::opener::{DirState, Opener, locate};

@@ -99,7 +99,7 @@ impl FlatFs {
             guard.commit_log.roll_forward_key(&block)?;
             match &op {
                 WriteOp::Put(value) => guard.put_lazily(&block, value)?,
-                WriteOp::Delete => guard.blocks.remove(&block)?,
+                WriteOp::Delete => _ = guard.blocks.remove(&block)?,
             }
             key_lock.succeeded(op);
             Ok(())
@@ -124,7 +124,7 @@ impl Store {
         self.lifecycle.check_writable().is_ok()
             && self.blocks.keeps_cached(block, value.len() as u64)
             // The key lock is checked first: a commit becomes pending before it releases its key locks.
-            && !self.key_locks.is_locked(block)
+            && !self.key_locks.is_needed(block)
             && !self.commit_log.has_pending()
             && !self.blocks.flusher().is_poisoned()
     }

@@ -22,11 +22,15 @@ mod conformance_faults;
 mod convert;
 mod copying;
 mod create_open;
+#[cfg(feature = "dag")]
+mod dags;
 mod damaged_stores;
 mod disk_usage;
 mod failing_disk;
 mod fixtures;
 mod full_disk;
+#[cfg(feature = "dag")]
+mod gc;
 mod keys;
 #[cfg(feature = "verify")]
 mod killed_repairs;

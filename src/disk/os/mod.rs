@@ -14,14 +14,15 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
 use super::platform::{self, At, Root, is_final, is_out_of_files, read_once};
 use super::portable::NotUnnamed;
 use super::{
-    CachedReads, Disk, Listing, LockGuard, NotOpened, Stat, contents, create_by_temp, if_there,
-    portable,
+    CachedReads, Disk, FreeSpace, Listing, LockGuard, NotOpened, Stat, contents, create_by_temp,
+    if_there, portable,
 };
 
 /// The operating system's file systems.
@@ -151,6 +152,14 @@ impl Disk for OsDisk {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         self.at(path).stat()
+    }
+
+    fn modified(&self, file: &Path) -> io::Result<SystemTime> {
+        self.at(file).modified()
+    }
+
+    fn free_space(&self, dir: &Path) -> io::Result<FreeSpace> {
+        platform::free_space(self.at(dir))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Listing> {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode};
 use rustix::io::retry_on_intr;
@@ -112,6 +113,17 @@ impl<'a> At<'a> {
             kind: kind(FileType::from_raw_mode(stat.st_mode)),
             len: u64::try_from(stat.st_size).unwrap_or(0),
         })
+    }
+}
+
+impl At<'_> {
+    /// Returns when the contents were last changed.
+    pub(in crate::disk) fn modified(self) -> io::Result<SystemTime> {
+        let stat = rustix::fs::statat(self.dir, self.path, AtFlags::SYMLINK_NOFOLLOW)?;
+        // A time before 1970 is a clock that was not set.
+        let since_epoch = u64::try_from(stat.st_mtime).unwrap_or(0);
+        let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(since_epoch));
+        Ok(time.unwrap_or(SystemTime::UNIX_EPOCH))
     }
 }
 

@@ -42,12 +42,21 @@ pub(crate) use self::repo_lock::RepoLock;
 pub(super) use self::retry::retry_while_out_of_descriptors;
 pub(super) use self::root::Root;
 pub(super) use self::system::{cached_reads, create_unnamed, lock_owner, rename_new};
-use super::if_there;
+use super::{FreeSpace, if_there};
 use crate::observe::target;
 
 /// Closes a file. Some file systems (NFS, some with quotas) report a failed write only here.
 pub(super) fn close(file: File) -> io::Result<()> {
     nix::unistd::close(file).map_err(io::Error::from)
+}
+
+/// Returns the free space of a file system: fstatvfs(3).
+pub(super) fn free_space(at: At<'_>) -> io::Result<FreeSpace> {
+    let found = rustix::fs::fstatvfs(at.open_dir()?)?;
+    Ok(FreeSpace {
+        bytes: found.f_bavail.saturating_mul(found.f_frsize),
+        unit: found.f_frsize.max(1),
+    })
 }
 
 /// Flushes a file or directory: fsync(2), and on Apple systems fcntl(2) with `F_FULLFSYNC`, which also

@@ -5,6 +5,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_PATH_NOT_FOUND};
 use windows_sys::Win32::Storage::FileSystem::{
@@ -144,6 +145,11 @@ impl<'a> At<'a> {
             kind: kind(&found),
             len: found.len(),
         })
+    }
+
+    /// Returns when the contents were last changed.
+    pub(in crate::disk) fn modified(&self) -> io::Result<SystemTime> {
+        retry_read(|| self.metadata())?.modified()
     }
 
     /// Returns an error if this is not a directory, because the calls on directories follow symbolic links.

@@ -30,13 +30,18 @@ use self::retry::is_error;
 pub(super) use self::root::Root;
 pub(super) use self::verbatim::without_verbatim;
 use super::portable::NotUnnamed;
-use super::{CachedReads, if_there};
+use super::{CachedReads, FreeSpace, if_there};
 
 /// Closes a file. Windows has no error of a write that only the close reports.
 #[expect(clippy::unnecessary_wraps, reason = "other platforms have such errors")]
 pub(super) fn close(file: File) -> io::Result<()> {
     drop(file);
     Ok(())
+}
+
+/// The standard library does not know the free space.
+pub(super) fn free_space(_: At<'_>) -> io::Result<FreeSpace> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Flushes a file or directory: `FlushFileBuffers`, which also flushes the cache of the device.

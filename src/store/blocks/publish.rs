@@ -113,21 +113,23 @@ impl Blocks {
         })
     }
 
-    /// Removes a block, if it exists.
-    pub(crate) fn remove(&self, block: &BlockKey) -> Result<()> {
+    /// Removes a block. Returns its size, or `None` if it doesn't exist.
+    pub(crate) fn remove(&self, block: &BlockKey) -> Result<Option<u64>> {
         let shard = self.layout.shard_of(block);
         let Some(stat) = self.stat(block)? else {
             self.unflushed.note_delete(block, &shard);
-            return Ok(());
+            return Ok(None);
         };
         let path = self.layout.block(block);
+        let mut size = None;
         let removed = self.usage.track(&shard, block, || {
             let removed = if_there(self.disk.remove_file(&path));
             let removed = removed.map_err(|error| Error::io("remove", &path, error))?;
-            Ok(removed.map_or(Change::NONE, |()| Change::removed(stat.len)))
+            size = removed.map(|()| stat.len);
+            Ok(size.map_or(Change::NONE, Change::removed))
         });
         self.unflushed.note_delete(block, &shard);
-        removed
+        removed.map(|()| size)
     }
 
     /// Runs a step that changes a block's file, and adds the change to the disk usage. The shard directory is

@@ -145,7 +145,7 @@ fn a_query_and_a_commit_examine_the_keys_of_a_batch_on_the_blocking_pool() {
         let mut commit = Box::pin(batch.commit());
         assert!(commit.as_mut().now_or_never().is_none());
         let block = BlockKey::new(&key(1)).unwrap();
-        assert!(!store.store.key_locks.is_locked(&block));
+        assert!(!store.store.key_locks.is_needed(&block));
 
         drop(go);
         commit.await.unwrap();

@@ -16,6 +16,8 @@ mod dropped_futures;
 mod flush_counts;
 mod flush_failures;
 mod full_disk;
+#[cfg(feature = "dag")]
+mod gc;
 mod inspect;
 mod io_errors;
 mod model;

@@ -1,0 +1,71 @@
+//! [`sweep`]: the removal of garbage from any datastore.
+
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt};
+
+use super::Collected;
+use super::options::GcOptions;
+use super::sweep::GarbageCallback;
+use crate::blocking;
+use crate::dag::Reachable;
+use crate::datastore::Datastore;
+use crate::error::Result;
+use crate::maintenance::tool_state::ToolState;
+use crate::query::{Entry, Query};
+use crate::sync::lock;
+
+/// The number of entries that are removed by one call.
+const MAX_ENTRIES: usize = 1024;
+
+pub(super) async fn sweep(
+    store: &dyn Datastore,
+    reachable: &Reachable,
+    options: &GcOptions,
+    on_garbage: Option<&Arc<GarbageCallback>>,
+    state: &Arc<ToolState>,
+) -> Result<Collected> {
+    let mut collected = Collected::default();
+    let mut limit = options.limit.unwrap_or(u64::MAX);
+    let entries = store
+        .query(Query::new().keys_only().returns_sizes())
+        .await?;
+    let mut entries = entries.ready_chunks(MAX_ENTRIES);
+    while let Some(found) = entries.next().await {
+        let mut garbage: Vec<Entry> = Vec::new();
+        let count = found.len() as u64;
+        for entry in found {
+            let entry = entry?;
+            match reachable.has(&entry.key) {
+                Some(true) => collected.kept += 1,
+                None if !options.foreign => collected.foreign += 1,
+                Some(false) | None if limit == 0 => collected.left += 1,
+                Some(false) | None => {
+                    limit -= 1;
+                    garbage.push(entry);
+                }
+            }
+        }
+        if !options.dry_run {
+            let keys = garbage.iter().map(|entry| entry.key.clone());
+            store
+                .delete_many(stream::iter(keys.collect::<Vec<_>>()).boxed())
+                .await?;
+        }
+        let sizes = garbage.iter().map(|entry| entry.size.unwrap_or(0));
+        collected.removed_bytes += sizes.sum::<u64>();
+        collected.removed += garbage.len() as u64;
+        let (state, callback) = (Arc::clone(state), on_garbage.cloned());
+        blocking::run(move || {
+            for entry in &garbage {
+                if let Some(callback) = &callback {
+                    lock(callback)(&entry.key, entry.size.unwrap_or(0));
+                }
+            }
+            state.check()?;
+            state.advance(|progress| progress.blocks += count)
+        })
+        .await?;
+    }
+    Ok(collected)
+}

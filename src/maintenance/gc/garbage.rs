@@ -1,0 +1,82 @@
+//! [`Garbage`]: tells the blocks of a store that can be removed from the others.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::dag::Reachable;
+use crate::disk::if_there;
+use crate::error::{Error, Result};
+use crate::format::BlockKey;
+use crate::store::{FlatFs, Store};
+
+/// What a garbage collection does with a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is reachable.
+    Reachable,
+    /// Its key is not that of a block.
+    Foreign,
+    /// It is garbage that is too new to be removed.
+    TooNew,
+    /// It is garbage, and was written at this second, if that was asked for.
+    Garbage { modified: Option<u64> },
+    /// It is not where readers look for it, or does not exist any more.
+    NotABlock,
+}
+
+/// Tells garbage from other blocks.
+#[derive(Clone, Debug)]
+pub(super) struct Garbage {
+    pub(super) flatfs: FlatFs,
+    pub(super) reachable: Arc<Reachable>,
+    /// Whether keys that are not those of blocks are garbage.
+    pub(super) foreign: bool,
+    /// Blocks that were written at this second or later are too new.
+    pub(super) too_new: Option<u64>,
+    /// Whether to find out when garbage was written.
+    pub(super) needs_age: bool,
+}
+
+impl Garbage {
+    pub(super) fn store(&self) -> &Arc<Store> {
+        &self.flatfs.store
+    }
+
+    pub(super) fn judge(&self, shard: &str, block: &BlockKey) -> Result<Verdict> {
+        let blocks = &self.store().blocks;
+        if *blocks.layout().shard_of(block) != *shard {
+            return Ok(Verdict::NotABlock);
+        }
+        match self.reachable.has(block.key()) {
+            Some(true) => return Ok(Verdict::Reachable),
+            None if !self.foreign => return Ok(Verdict::Foreign),
+            Some(false) | None => {}
+        }
+        if self.too_new.is_none() && !self.needs_age {
+            return Ok(Verdict::Garbage { modified: None });
+        }
+        let path = blocks.layout().block(block);
+        let found = if_there(blocks.disk().modified(&path));
+        let found = found.map_err(|error| Error::io("read the time of", path, error))?;
+        Ok(match found.map(seconds_since_1970) {
+            None => Verdict::NotABlock,
+            Some(modified) if self.too_new.is_some_and(|limit| modified >= limit) => {
+                Verdict::TooNew
+            }
+            modified => Verdict::Garbage { modified },
+        })
+    }
+}
+
+/// Returns the second at which a file was too new, if it has to be of this age. Rounded so that a file which is
+/// younger is never too old.
+pub(super) fn written_before(age: Duration) -> u64 {
+    SystemTime::now()
+        .checked_sub(age)
+        .map_or(0, seconds_since_1970)
+}
+
+fn seconds_since_1970(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}

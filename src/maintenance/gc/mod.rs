@@ -1,0 +1,272 @@
+//! [`Gc`]: removes the blocks that can't be reached from some roots.
+//!
+//! The mark comes first. It finds every block that can be reached, and only if none of those that it has to read
+//! is missing or damaged, the sweep lists the store and removes the others, each by one unlink. So a collection
+//! that is killed has removed some of the garbage and nothing else, and the same call removes the rest.
+
+mod any;
+mod garbage;
+mod oldest;
+mod options;
+mod run;
+mod sweep;
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cid::Cid;
+use futures::stream::{self, Stream, StreamExt};
+
+use self::options::{GcOptions, Room};
+use self::sweep::GarbageCallback;
+use super::progress::{Progress, ProgressCallback};
+use crate::dag::{Roots, UnknownCodec};
+use crate::datastore::Datastore;
+use crate::disk::OsDisk;
+use crate::error::{Error, Result};
+use crate::key::Key;
+use crate::store::{FlatFs, locate};
+
+/// Removes the blocks of a store that can't be reached from some roots, which is called garbage collection. Feature
+/// `dag`.
+///
+/// First it follows all links from the roots. Every block that may have links is read once and checked against
+/// its hash; blocks of codecs without links, such as raw, are not read. Then it lists the store and removes all
+/// other blocks. Keys that encode neither a multihash nor a CID stay, and so do files that are not blocks.
+///
+/// A block with links that is missing, damaged or can't be read ends the collection before anything is removed,
+/// because what it links to is not known. So does a root that is missing.
+///
+/// ```
+/// use ds_flatfs::cid::Cid;
+/// use ds_flatfs::maintenance::Gc;
+/// use ds_flatfs::{FlatFs, Key};
+/// use futures::stream;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> ds_flatfs::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("blocks");
+/// let store = FlatFs::options().open_or_create(&path).await?;
+/// for block in ["kept", "garbage"] {
+///     store.put(&Key::for_block(block.as_bytes()), block.into()).await?;
+/// }
+/// store.close().await?;
+///
+/// let root = Cid::try_from(&Key::for_block(b"kept"))?;
+/// let roots = stream::iter([Ok(root)]);
+/// let collected = Gc::new(&path).roots(roots).run().await?;
+/// assert_eq!((collected.kept, collected.removed), (1, 1));
+/// # Ok(()) }
+/// ```
+///
+/// # Memory
+///
+/// Up to 13.4 bytes for each block without links that is reachable, and up to 39.2 for each other one with a
+/// digest of 32 bytes; the links that are still to be followed, which are those of the blocks on one path; and
+/// about 128 blocks while they are read. For 60 million blocks of usual files that is 0.8 GiB.
+///
+/// Of a block with links the whole digest is compared. Of a block without links a keyed hash of 64 bits is: a
+/// block whose hash is equal by chance is kept.
+#[must_use = "a garbage collection does nothing until it is run"]
+pub struct Gc {
+    subject: Subject,
+    roots: Roots,
+    options: GcOptions,
+    callback: ProgressCallback,
+    on_garbage: Option<Arc<GarbageCallback>>,
+}
+
+/// What a collection works on.
+#[derive(Debug)]
+enum Subject {
+    Path(PathBuf),
+    Open(FlatFs),
+    Any(Arc<dyn Datastore>),
+}
+
+/// What a [`Gc`] did, or would do.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+#[must_use = "it tells what was not removed"]
+pub struct Collected {
+    /// The number of blocks that are reachable or were written during the collection, and were kept.
+    pub kept: u64,
+    /// The number of blocks that were removed.
+    pub removed: u64,
+    /// Their bytes.
+    pub removed_bytes: u64,
+    /// The number of blocks that are not reachable, and were left because of the options.
+    pub left: u64,
+    /// The number of keys that encode neither a multihash nor a CID, and were left.
+    pub foreign: u64,
+    /// The errors of the blocks that are missing, damaged or can't be read, if that was
+    /// [allowed](Gc::allow_missing). Only the first thousand are listed.
+    pub missing: Vec<Error>,
+    /// The number of all such blocks.
+    pub missing_count: u64,
+}
+
+impl Gc {
+    /// Prepares a collection in the store in the directory `path`, which is opened for it. Without
+    /// [roots](Gc::roots) it removes nothing and is an error.
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Gc::of(Subject::Path(path.as_ref().to_owned()))
+    }
+
+    /// Prepares a collection in a store that is open, and may be in use.
+    ///
+    /// A block that is put or committed while the collection runs is kept, also if the put finds the block and
+    /// writes nothing. The order that guarantees this: from before the first root is read, the store notes the
+    /// key of each write when the write takes its key lock. The sweep removes a block under its key lock, and
+    /// only if the key was not noted. So a write either comes first and is noted, or waits until the block is
+    /// removed and then writes it again.
+    ///
+    /// A block that another task only looked up, and did not put, is garbage unless a root leads to it. To keep
+    /// it, put it again.
+    pub fn open(store: &FlatFs) -> Self {
+        Gc::of(Subject::Open(store.clone()))
+    }
+
+    /// Prepares a collection in any datastore whose keys are those of [`Key::from_cid`]. Nothing may write to it
+    /// meanwhile: a block that was put after the mark would be removed. The options that need the times of files
+    /// are not available.
+    pub fn over(datastore: impl Datastore + 'static) -> Self {
+        Gc::of(Subject::Any(Arc::new(datastore)))
+    }
+
+    fn of(subject: Subject) -> Self {
+        Gc {
+            subject,
+            roots: stream::empty().boxed(),
+            options: GcOptions::default(),
+            callback: ProgressCallback::none(),
+            on_garbage: None,
+        }
+    }
+
+    /// Adds roots, which are taken from the stream as they are needed. An error in the stream ends the collection
+    /// before anything is removed.
+    pub fn roots(self, roots: impl Stream<Item = Result<Cid>> + Send + 'static) -> Self {
+        let roots = self.roots.chain(roots).boxed();
+        Gc { roots, ..self }
+    }
+
+    /// Sets what is done with a block of a codec whose links can't be found. By default it is an error. If it is
+    /// taken as a leaf, the blocks that it links to are garbage, unless they are reached otherwise.
+    pub fn unknown_codec(mut self, unknown_codec: UnknownCodec) -> Self {
+        self.options.unknown_codec = unknown_codec;
+        self
+    }
+
+    /// Sets whether to go on if blocks are missing or damaged, or can't be read. They are
+    /// [reported](Collected::missing). What is reachable only through them is removed.
+    pub fn allow_missing(mut self, allow: bool) -> Self {
+        self.options.allow_missing = allow;
+        self
+    }
+
+    /// Sets whether to count what would be removed, and to change nothing. A store that is given by its path is
+    /// then opened read-only, without a lock.
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.options.dry_run = dry_run;
+        self
+    }
+
+    /// Keeps garbage whose file was written less than `age` ago. A put that finds the block and writes nothing
+    /// does not change that time.
+    pub fn keep_newer(mut self, age: Duration) -> Self {
+        self.options.keep_newer = Some(age);
+        self
+    }
+
+    /// Removes the oldest garbage first, and only as much as is needed for the store to take at most `bytes`, as
+    /// [`disk_usage`](FlatFs::disk_usage) counts them. The age of a block is that of its file, in seconds.
+    pub fn target_size(mut self, bytes: u64) -> Self {
+        self.options.room = Some(Room::Size(bytes));
+        self
+    }
+
+    /// Removes the oldest garbage first, and only as much as is needed for the file system to have `bytes` of free
+    /// space. Replaces [`target_size`](Gc::target_size).
+    pub fn target_free(mut self, bytes: u64) -> Self {
+        self.options.room = Some(Room::Free(bytes));
+        self
+    }
+
+    /// Removes at most this number of blocks.
+    pub fn limit(mut self, blocks: u64) -> Self {
+        self.options.limit = Some(blocks);
+        self
+    }
+
+    /// Sets whether keys that encode neither a multihash nor a CID are removed too. By default they are kept: they
+    /// may be of another program.
+    pub fn foreign(mut self, foreign: bool) -> Self {
+        self.options.foreign = foreign;
+        self
+    }
+
+    /// Sets whether everything may be removed because there are no roots. By default that is an error.
+    pub fn remove_everything(mut self, allow: bool) -> Self {
+        self.options.remove_everything = allow;
+        self
+    }
+
+    /// Calls `each` with the key and the size of each block that was removed, or would be. `each` may block; the
+    /// collection waits for it.
+    pub fn on_garbage(mut self, each: impl FnMut(&Key, u64) + Send + 'static) -> Self {
+        self.on_garbage = Some(Arc::new(Mutex::new(each)));
+        self
+    }
+
+    /// Calls `watch` with the progress from time to time. If it returns [`Break`](ControlFlow::Break), the
+    /// collection stops with [`Error::Stopped`]. `watch` may block; the collection waits for it.
+    pub fn on_progress(
+        self,
+        watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
+    ) -> Self {
+        let callback = ProgressCallback::new(watch);
+        Gc { callback, ..self }
+    }
+
+    /// Runs the collection. Pending commits are applied first.
+    ///
+    /// # Errors
+    ///
+    /// Before anything is removed: [`Error::MissingBlock`], [`Error::Corrupt`] and [`Error::InvalidBlock`], unless
+    /// that is [allowed](Gc::allow_missing); [`Error::UnknownCodec`]; an error of the roots;
+    /// [`Error::InvalidOption`] if there are no roots, or an option is not available for the datastore or on the
+    /// system; the errors of [`Options::open`](crate::Options::open) and [`Error::CommitIncomplete`]. At any time:
+    /// [`Error::Stopped`], [`Error::Closed`] and [`Error::Io`]. After an error the same call removes the rest.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the collection stops at its next step, and the same call removes the rest.
+    ///
+    /// # Durability
+    ///
+    /// When the call has returned, what was removed stays removed after a power cut. A power cut during the call
+    /// may bring garbage back, and takes no other block away.
+    pub async fn run(mut self) -> Result<Collected> {
+        match std::mem::replace(&mut self.subject, Subject::Path(PathBuf::new())) {
+            Subject::Path(path) => {
+                let root = locate(&path).await?;
+                self.run_on(Arc::new(OsDisk::default()), root).await
+            }
+            Subject::Open(flatfs) => self.collect(&flatfs).await,
+            Subject::Any(datastore) => self.collect_from(&*datastore).await,
+        }
+    }
+}
+
+impl fmt::Debug for Gc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gc")
+            .field("subject", &self.subject)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

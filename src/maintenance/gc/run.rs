@@ -1,0 +1,275 @@
+//! The steps of a garbage collection.
+
+use std::mem;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt};
+
+use super::garbage::{Garbage, written_before};
+use super::oldest::{Ages, Oldest, Wanted};
+use super::options::Room;
+use super::sweep::{Action, Sweep, Tally};
+use super::{Collected, Gc, any};
+use crate::blocking;
+use crate::dag::{Mark, Reachable};
+use crate::datastore::{Accuracy, Datastore};
+use crate::disk::{Disk, FreeSpace};
+use crate::error::{Error, Result};
+use crate::maintenance::parallel_walk::visit_blocks_once;
+use crate::maintenance::progress::{Phase, ProgressCallback};
+use crate::maintenance::recount::count;
+use crate::maintenance::tool_state::{StopOnDrop, ToolState};
+use crate::store::{FlatFs, Options, Purpose, WriteWatch};
+use crate::walk::shard_dirs;
+
+/// The maximum number of errors that are listed.
+const MAX_LISTED: usize = 1000;
+
+impl Gc {
+    /// Opens the store, runs the collection, and closes the store.
+    pub(crate) async fn run_on(self, disk: Arc<dyn Disk>, root: PathBuf) -> Result<Collected> {
+        let options = Options::new().read_only(self.options.dry_run);
+        let flatfs = options.begin_on(disk, root, Purpose::Open).await?;
+        let needs_usage = matches!(self.options.room, Some(Room::Size(_)));
+        let collected = async {
+            if needs_usage && flatfs.disk_usage().await?.accuracy != Accuracy::Exact {
+                let store = Arc::clone(&flatfs.store);
+                blocking::run(move || count(&store, ProgressCallback::none())).await?;
+            }
+            self.collect(&flatfs).await
+        };
+        let collected = collected.await;
+        let closed = flatfs.close().await;
+        let collected = collected?;
+        closed.map(|()| collected)
+    }
+
+    /// Runs the collection in an open store.
+    pub(super) async fn collect(mut self, flatfs: &FlatFs) -> Result<Collected> {
+        let state = ToolState::new(mem::replace(&mut self.callback, ProgressCallback::none()));
+        let _stop = StopOnDrop(Arc::clone(&state));
+        // From here on every write is noted. It is the first step: the caller may add a block and use it
+        // without another root as soon as the call has begun.
+        let watch = match self.options.dry_run {
+            true => None,
+            false => Some(begin(flatfs).await?),
+        };
+        let mut missing = Collected::default();
+        let reachable = self.mark(flatfs, &state, &mut missing).await?;
+        let too_new = self.options.keep_newer.map(written_before);
+        let garbage = Garbage {
+            flatfs: flatfs.clone(),
+            reachable,
+            foreign: self.options.foreign,
+            too_new,
+            needs_age: self.options.room.is_some(),
+        };
+        let (oldest, unit) = match self.options.room {
+            Some(room) => self.choose(room, &garbage, &state).await?,
+            None => (None, 1),
+        };
+        let action = watch.map_or(Action::DryRun, Action::Remove);
+        let sweep = self.sweep_with(action, garbage, oldest, unit, &state);
+        let _permit = flatfs.store.open_files.permit().await?;
+        enter(&state, Phase::Blocks).await?;
+        visit_blocks_once(&sweep).await?;
+        let tally = &sweep.tally;
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        if !self.options.dry_run {
+            // Even if nothing was removed: a collection that was killed may have removed the rest and not
+            // flushed it.
+            enter(&state, Phase::Closing).await?;
+            flush(flatfs).await?;
+        }
+        Ok(Collected {
+            kept: count(&tally.kept),
+            removed: count(&tally.removed),
+            removed_bytes: count(&tally.removed_bytes),
+            left: count(&tally.left),
+            foreign: count(&tally.foreign),
+            ..missing
+        })
+    }
+
+    /// Runs the collection in any datastore.
+    pub(super) async fn collect_from(mut self, store: &dyn Datastore) -> Result<Collected> {
+        self.options.check_without_times()?;
+        let state = ToolState::new(mem::replace(&mut self.callback, ProgressCallback::none()));
+        let _stop = StopOnDrop(Arc::clone(&state));
+        let mut missing = Collected::default();
+        let reachable = self.mark(store, &state, &mut missing).await?;
+        enter(&state, Phase::Blocks).await?;
+        let on_garbage = self.on_garbage.as_ref();
+        let collected = any::sweep(store, &reachable, &self.options, on_garbage, &state).await?;
+        if !self.options.dry_run {
+            store.sync().await?;
+        }
+        Ok(Collected {
+            missing: missing.missing,
+            missing_count: missing.missing_count,
+            ..collected
+        })
+    }
+
+    /// Follows the links from the roots. Adds what is missing to `missing`, if that is allowed.
+    async fn mark(
+        &mut self,
+        store: &dyn Datastore,
+        state: &Arc<ToolState>,
+        missing: &mut Collected,
+    ) -> Result<Arc<Reachable>> {
+        const REPORT_INTERVAL: Duration = Duration::from_millis(100);
+        enter(state, Phase::Marking).await?;
+        let roots = mem::replace(&mut self.roots, stream::empty().boxed());
+        let mut roots = Box::pin(roots.peekable());
+        if !self.options.remove_everything && roots.as_mut().peek().await.is_none() {
+            return Err(Error::InvalidOption {
+                option: "roots",
+                reason: "there are none, so everything would be removed; allow that if you mean it",
+            });
+        }
+        let allow = self.options.allow_missing;
+        let skip = |error: Error| {
+            if !allow || !is_about_a_block(&error) {
+                return Err(error);
+            }
+            missing.missing_count += 1;
+            if missing.missing.len() < MAX_LISTED {
+                missing.missing.push(error);
+            }
+            Ok(())
+        };
+        let mut last_report = Instant::now();
+        let progress = async |reachable: &Reachable| {
+            if last_report.elapsed() < REPORT_INTERVAL {
+                return Ok(());
+            }
+            last_report = Instant::now();
+            let state = Arc::clone(state);
+            let (leaves, inner) = reachable.counts();
+            let report = move || state.advance(|progress| progress.blocks = leaves + inner);
+            blocking::run(report).await
+        };
+        let mark = Mark::new(store, roots, self.options.unknown_codec);
+        mark.run(skip, progress).await
+    }
+
+    /// Finds the oldest garbage that makes enough room. Also returns the unit of sizes.
+    async fn choose(
+        &self,
+        room: Room,
+        garbage: &Garbage,
+        state: &Arc<ToolState>,
+    ) -> Result<(Option<Oldest>, u64)> {
+        let (bytes, unit) = needed(room, &garbage.flatfs).await?;
+        let max_blocks = self.options.limit.unwrap_or(u64::MAX);
+        let mut ages = Ages::coarse(Wanted { bytes, max_blocks });
+        loop {
+            enter(state, Phase::Ages).await?;
+            let action = Action::Survey(Mutex::new(ages));
+            let survey = self.sweep_with(action, garbage.clone(), None, unit, state);
+            visit_blocks_once(&survey).await?;
+            let survey = Arc::into_inner(survey);
+            let Some(Action::Survey(found)) = survey.map(|survey| survey.action) else {
+                return Err(Error::Runtime);
+            };
+            let found = found
+                .into_inner()
+                .unwrap_or_else(|found| found.into_inner());
+            match found.finish() {
+                Ok(oldest) => return Ok((Some(oldest), unit)),
+                Err(finer) => ages = finer,
+            }
+        }
+    }
+
+    fn sweep_with(
+        &self,
+        action: Action,
+        garbage: Garbage,
+        oldest: Option<Oldest>,
+        unit: u64,
+        state: &Arc<ToolState>,
+    ) -> Arc<Sweep> {
+        Arc::new(Sweep {
+            garbage,
+            action,
+            state: Arc::clone(state),
+            oldest: oldest.map(Mutex::new),
+            unit,
+            limit: AtomicU64::new(self.options.limit.unwrap_or(u64::MAX)),
+            on_garbage: self.on_garbage.clone(),
+            tally: Tally::default(),
+        })
+    }
+}
+
+/// Reports that a phase begins, on a thread where the callback may block.
+async fn enter(state: &Arc<ToolState>, phase: Phase) -> Result<()> {
+    let state = Arc::clone(state);
+    let entered = blocking::run(move || state.enter(phase)).await;
+    // Everything is removed: there is nothing left to stop.
+    if phase == Phase::Closing {
+        Ok(())
+    } else {
+        entered
+    }
+}
+
+/// Applies pending commits, and begins to note every write.
+async fn begin(flatfs: &FlatFs) -> Result<WriteWatch> {
+    let watch = flatfs.store.key_locks.watch();
+    let guard = flatfs.store.begin_write().await?;
+    blocking::run(move || guard.commit_log.roll_forward()).await?;
+    Ok(watch)
+}
+
+/// Makes the removals durable.
+async fn flush(flatfs: &FlatFs) -> Result<()> {
+    let guard = flatfs.store.begin_write().await?;
+    blocking::run(move || {
+        let blocks = &guard.blocks;
+        if blocks.disk().syncs_all_at_once() {
+            return blocks.flusher().flush_all();
+        }
+        let dirs = shard_dirs(blocks.disk(), blocks.layout().root())?;
+        let dirs = dirs.collect::<Result<Vec<_>>>()?;
+        blocks.flush_shards(dirs.into_iter())
+    })
+    .await
+}
+
+/// Returns how many bytes have to be removed, and the unit to which sizes are rounded up.
+async fn needed(room: Room, flatfs: &FlatFs) -> Result<(u64, u64)> {
+    match room {
+        Room::Size(target) => {
+            let usage = flatfs.disk_usage().await?;
+            Ok((usage.bytes.saturating_sub(target), 1))
+        }
+        Room::Free(target) => {
+            let guard = flatfs.store.begin_read().await?;
+            let FreeSpace { bytes, unit } = blocking::run(move || {
+                let root = guard.blocks.layout().root();
+                let space = guard.blocks.disk().free_space(root);
+                space.map_err(|error| Error::io("find the free space of", root, error))
+            })
+            .await?;
+            Ok((target.saturating_sub(bytes), unit))
+        }
+    }
+}
+
+/// Returns whether an error is about one block, so that a collection can go on without it.
+fn is_about_a_block(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::MissingBlock { .. }
+            | Error::Corrupt { .. }
+            | Error::InvalidBlock { .. }
+            | Error::Unexpected { .. }
+            | Error::Io { .. }
+    )
+}

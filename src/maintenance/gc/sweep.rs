@@ -1,0 +1,174 @@
+//! [`Sweep`]: a pass over the blocks of a store, after the mark.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::garbage::{Garbage, Verdict};
+use super::oldest::{Ages, Oldest};
+use crate::disk::Disk;
+use crate::error::Result;
+use crate::format::BlockKey;
+use crate::key::Key;
+use crate::maintenance::parallel_walk::{BlockVisitor, ShardBlocks};
+use crate::maintenance::tool_state::ToolState;
+use crate::store::WriteWatch;
+use crate::sync::lock;
+
+/// A pass over the blocks of a store.
+pub(super) struct Sweep {
+    pub(super) garbage: Garbage,
+    pub(super) action: Action,
+    pub(super) state: Arc<ToolState>,
+    /// Which garbage is to be removed, if not all of it.
+    pub(super) oldest: Option<Mutex<Oldest>>,
+    /// The sizes of blocks are rounded up to a multiple of this before they are compared with what is wanted.
+    pub(super) unit: u64,
+    /// The number of blocks that may still be removed.
+    pub(super) limit: AtomicU64,
+    pub(super) on_garbage: Option<Arc<GarbageCallback>>,
+    pub(super) tally: Tally,
+}
+
+/// What a pass does with garbage.
+pub(super) enum Action {
+    /// It adds up the ages.
+    Survey(Mutex<Ages>),
+    /// It counts what would be removed.
+    DryRun,
+    Remove(WriteWatch),
+}
+
+/// Gets each block that is removed, and its size.
+pub(super) type GarbageCallback = Mutex<dyn FnMut(&Key, u64) + Send>;
+
+/// The blocks that a pass has counted.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) kept: AtomicU64,
+    pub(super) removed: AtomicU64,
+    pub(super) removed_bytes: AtomicU64,
+    pub(super) left: AtomicU64,
+    pub(super) foreign: AtomicU64,
+}
+
+impl Sweep {
+    fn each(&self, shard: &str, block: &BlockKey) -> Result<()> {
+        let count = |count: &AtomicU64| _ = count.fetch_add(1, Ordering::Relaxed);
+        let modified = match self.garbage.judge(shard, block)? {
+            Verdict::Reachable => return Ok(count(&self.tally.kept)),
+            Verdict::Foreign => return Ok(count(&self.tally.foreign)),
+            Verdict::TooNew => return Ok(count(&self.tally.left)),
+            Verdict::NotABlock => return Ok(()),
+            Verdict::Garbage { modified } => modified,
+        };
+        let removed = match &self.action {
+            Action::Survey(ages) => {
+                let size = self.size(block)?;
+                let sizes = size.zip(modified).into_iter();
+                sizes.for_each(|(size, modified)| lock(ages).add(modified, self.rounded(size)));
+                return Ok(());
+            }
+            _ if !self.is_chosen(modified, block)? => return Ok(count(&self.tally.left)),
+            Action::DryRun => self.size(block)?,
+            Action::Remove(watch) => match self.remove(watch, block)? {
+                Some(removed) => removed,
+                None => return Ok(count(&self.tally.kept)),
+            },
+        };
+        if let Some(bytes) = removed {
+            count(&self.tally.removed);
+            self.tally.removed_bytes.fetch_add(bytes, Ordering::Relaxed);
+            if let Some(callback) = &self.on_garbage {
+                lock(callback)(block.key(), bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether garbage is among what is wanted, and counts it as taken.
+    fn is_chosen(&self, modified: Option<u64>, block: &BlockKey) -> Result<bool> {
+        if let (Some(oldest), Some(modified)) = (&self.oldest, modified) {
+            let before = lock(oldest).before;
+            if modified > before {
+                return Ok(false);
+            }
+            if modified == before {
+                let size = self.size(block)?.unwrap_or(0);
+                return Ok(lock(oldest).rest.take(self.rounded(size)));
+            }
+        }
+        let take = |limit: u64| limit.checked_sub(1);
+        let taken = self
+            .limit
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        Ok(taken.is_ok())
+    }
+
+    /// Removes a block, and returns its size unless it was gone. `None` if the block was written since the mark
+    /// began.
+    fn remove(&self, watch: &WriteWatch, block: &BlockKey) -> Result<Option<Option<u64>>> {
+        // The watch began before the mark. So it knows every write that the mark may have missed, and a write
+        // that begins now waits for this lock: it finds the block gone, and writes it again.
+        let Some(_key_lock) = watch.lock_unwritten(block) else {
+            return Ok(None);
+        };
+        let store = self.garbage.store();
+        // A pending commit that was applied later would undo the removal.
+        store.commit_log.roll_forward_key(block)?;
+        store.blocks.remove(block).map(Some)
+    }
+
+    fn size(&self, block: &BlockKey) -> Result<Option<u64>> {
+        let stat = self.garbage.store().blocks.stat(block)?;
+        Ok(stat.map(|stat| stat.len))
+    }
+
+    fn rounded(&self, size: u64) -> u64 {
+        size.checked_next_multiple_of(self.unit).unwrap_or(size)
+    }
+}
+
+impl BlockVisitor for Sweep {
+    type Gathered<'a> = ();
+
+    fn location(&self) -> (Arc<dyn Disk>, &Path) {
+        let blocks = &self.garbage.store().blocks;
+        (blocks.shared_disk(), blocks.layout().root())
+    }
+
+    fn state(&self) -> &ToolState {
+        &self.state
+    }
+
+    fn gather(&self) {}
+
+    fn visit(&self, ShardBlocks { shard, blocks }: ShardBlocks, (): &mut ()) -> Result<u64> {
+        let lifecycle = &self.garbage.store().lifecycle;
+        // A close waits for these blocks, and not for the rest of the pass.
+        let _token = match self.action {
+            Action::Remove(_) => lifecycle.begin_write()?,
+            Action::Survey(_) | Action::DryRun => lifecycle.begin_read()?,
+        };
+        for block in &blocks {
+            self.state.check()?;
+            self.each(&shard, block)?;
+        }
+        let count = blocks.len() as u64;
+        self.state.advance(|progress| progress.blocks += count)?;
+        Ok(0)
+    }
+
+    fn finish_gathered(&self, (): ()) -> Result<u64> {
+        Ok(0)
+    }
+}
+
+impl fmt::Debug for Sweep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sweep")
+            .field("tally", &self.tally)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! Collections that are killed lose nothing that is reachable, and the next one removes the rest.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use ds_flatfs::dag::DagWalk;
+use ds_flatfs::maintenance::Gc;
+use ds_flatfs::{Durability, FlatFs};
+
+use super::{keys, keys_of, roots};
+use crate::child::{self, Child};
+use crate::dags::{DAG_CBOR, Node, leaf, node, put_all};
+use crate::support::Home;
+
+const KILLS: u32 = 50;
+const GARBAGE: u64 = 150;
+
+/// Returns a DAG, its root last.
+fn dag() -> Vec<Node> {
+    let mut nodes: Vec<Node> = (0..40).map(|number| leaf(1_000_000 + number)).collect();
+    for number in 0..8 {
+        let links: Vec<_> = nodes.iter().map(|node| node.cid).collect();
+        nodes.push(node(DAG_CBOR, number, &links));
+    }
+    nodes
+}
+
+#[tokio::test]
+async fn a_killed_collection_loses_nothing_and_the_next_one_completes_it() {
+    let mut random = fastrand::Rng::with_seed(17);
+    let mut interrupted = 0;
+    let kept = dag();
+    for _ in 0..KILLS {
+        let home = Home::new();
+        let options = FlatFs::options().durability(Durability::OnSync);
+        let store = options.create(home.store()).await.unwrap();
+        put_all(&store, &kept).await;
+        let garbage: Vec<Node> = (0..GARBAGE).map(leaf).collect();
+        put_all(&store, &garbage).await;
+        store.close().await.unwrap();
+        let path = home.store().display().to_string();
+        let mut child = Child::start("gc::killed::child", &[&path]);
+        // Kill the process at any moment between the open and the last removal.
+        for _ in 0..random.u64(..GARBAGE) {
+            child.next_line();
+        }
+        thread::sleep(Duration::from_millis(3).mul_f64(random.f64()));
+        let said = child.kill();
+        interrupted += u32::from(!said.iter().any(|line| line == "done"));
+
+        collect(&home.store(), || ()).await;
+        let store = FlatFs::options().open(home.store()).await.unwrap();
+        assert_eq!(keys(&store).await, keys_of(&kept));
+        let root = kept.last().unwrap();
+        let mut walk = DagWalk::new(&store, &[root.cid]);
+        let mut visited = 0;
+        while walk.next().await.unwrap().is_some() {
+            visited += 1;
+        }
+        assert_eq!(visited, kept.len());
+        store.close().await.unwrap();
+    }
+    eprintln!("{KILLS} kills, {interrupted} of them before the collection was done");
+    assert!(interrupted > 0, "no kill happened during a collection");
+}
+
+async fn collect(store: &Path, report: impl Fn() + Send + 'static) {
+    let kept = dag();
+    let gc = Gc::new(store).roots(roots(kept.last()));
+    gc.on_garbage(move |_, _| report()).run().await.unwrap();
+}
+
+#[test]
+#[ignore = "a process that the test above kills"]
+fn child() {
+    let Some(arguments) = child::arguments() else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = { runtime }.worker_threads(2).build().unwrap();
+    runtime.block_on(async {
+        collect(Path::new(&arguments[0]), || child::send("removed")).await;
+        child::send("done");
+        // Wait until the process is killed.
+        child::receive();
+    });
+}

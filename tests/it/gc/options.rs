@@ -1,0 +1,143 @@
+//! Options that leave some garbage.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use ds_flatfs::maintenance::Gc;
+use ds_flatfs::{Error, FlatFs, Key, MemoryDatastore};
+
+use super::{keys, removed, roots};
+use crate::dags::{leaf, put_all};
+use crate::support::{Home, block};
+
+const SIZE: u64 = 1_000;
+
+/// Returns a store with a root, and with garbage of 1,000 bytes each that was written so many seconds ago.
+async fn store_with_ages(ages: &[u64]) -> (Home, FlatFs, Vec<Key>) {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    put_all(&store, [&leaf(0)]).await;
+    let mut garbage = Vec::new();
+    for (number, age) in ages.iter().enumerate() {
+        let mut value = block(number as u64).1.to_vec();
+        value.resize(SIZE as usize, 0);
+        let key = Key::for_block(&value);
+        store.put(&key, Bytes::from(value)).await.unwrap();
+        set_age(&home, &key, *age);
+        garbage.push(key);
+    }
+    (home, store, garbage)
+}
+
+fn set_age(home: &Home, key: &Key, seconds: u64) {
+    let file = File::options().write(true).open(home.block(key)).unwrap();
+    let time = SystemTime::now() - Duration::from_secs(seconds);
+    file.set_modified(time).unwrap();
+}
+
+fn gc(store: &FlatFs) -> Gc {
+    Gc::open(store).roots(roots([&leaf(0)]))
+}
+
+#[tokio::test]
+async fn new_garbage_is_kept() {
+    let (_home, store, garbage) = store_with_ages(&[10_000, 5_000, 10]).await;
+    let gc = gc(&store).keep_newer(Duration::from_secs(7_000));
+    assert_eq!(removed(&store, gc).await, [garbage[0].clone()].into());
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_oldest_garbage_is_removed_until_the_store_is_small_enough() {
+    // In one period of 18 hours and in several.
+    let ages = [50, 900_000, 20, 40, 100_000, 30];
+    let by_age = [1, 4, 0, 3, 5, 2];
+    for wanted in 0..=ages.len() {
+        let (home, store, garbage) = store_with_ages(&ages).await;
+        let usage = store.disk_usage().await.unwrap().bytes;
+        let target = usage - wanted as u64 * SIZE;
+        let gc = gc(&store).target_size(target);
+        let expected = by_age[..wanted].iter().map(|index| garbage[*index].clone());
+        assert_eq!(removed(&store, gc).await, expected.collect(), "{wanted}");
+        assert!(store.disk_usage().await.unwrap().bytes <= target);
+        store.close().await.unwrap();
+        drop(home);
+    }
+}
+
+#[tokio::test]
+async fn of_garbage_of_the_same_second_no_more_is_removed_than_needed() {
+    let (_home, store, _) = store_with_ages(&[500; 9]).await;
+    let usage = store.disk_usage().await.unwrap().bytes;
+    let gc = gc(&store).target_size(usage - 3 * SIZE - 1);
+    assert_eq!(removed(&store, gc).await.len(), 4);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_limit_holds_for_the_oldest_garbage_too() {
+    let (_home, store, garbage) = store_with_ages(&[10, 20, 30, 40]).await;
+    let limited = gc(&store).target_size(0).limit(2);
+    let expected: BTreeSet<Key> = garbage[2..].iter().cloned().collect();
+    assert_eq!(removed(&store, limited).await, expected);
+    let limited = gc(&store).limit(1);
+    assert_eq!(removed(&store, limited).await.len(), 1);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn garbage_is_removed_only_while_the_file_system_has_too_little_space() {
+    let (_home, store, garbage) = store_with_ages(&[10, 20]).await;
+    let enough = gc(&store).target_free(1);
+    assert_eq!(removed(&store, enough).await.len(), 0);
+    let never_enough = gc(&store).target_free(u64::MAX);
+    assert_eq!(
+        removed(&store, never_enough).await,
+        garbage.into_iter().collect()
+    );
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_of_unknown_size_is_counted_first() {
+    let (home, store, _) = store_with_ages(&[10, 20, 30]).await;
+    store.close().await.unwrap();
+    std::fs::remove_file(home.in_store("diskUsage.cache")).unwrap();
+    let gc = || Gc::new(home.store()).roots(roots([&leaf(0)]));
+    let dry = gc().dry_run(true).target_size(u64::MAX).run().await;
+    assert_eq!(dry.unwrap().left, 3);
+    let collected = gc().target_size(0).run().await.unwrap();
+    assert_eq!((collected.removed, collected.left), (3, 0));
+}
+
+#[tokio::test]
+async fn the_callback_gets_each_removed_block_and_its_size() {
+    let (_home, store, garbage) = store_with_ages(&[10, 20]).await;
+    for dry_run in [true, false] {
+        let listed = Arc::new(Mutex::new(BTreeSet::new()));
+        let list = Arc::clone(&listed);
+        let gc = gc(&store).dry_run(dry_run).on_garbage(move |key, size| {
+            list.lock().unwrap().insert((key.clone(), size));
+        });
+        assert_eq!(gc.run().await.unwrap().removed, 2);
+        let expected = garbage.iter().map(|key| (key.clone(), SIZE));
+        assert_eq!(*listed.lock().unwrap(), expected.collect());
+    }
+    assert_eq!(keys(&store).await.len(), 1);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_datastore_without_times_refuses_options_that_need_them() {
+    let gc = || Gc::over(MemoryDatastore::new()).remove_everything(true);
+    for gc in [
+        gc().keep_newer(Duration::ZERO),
+        gc().target_size(0),
+        gc().target_free(0),
+    ] {
+        let error = gc.run().await.unwrap_err();
+        assert!(matches!(error, Error::InvalidOption { .. }), "{error}");
+    }
+}
