@@ -126,6 +126,11 @@ impl ProgressBar {
         self.0.set_length(progress.total_shards);
         self.0.set_position(progress.shards);
         self.0.set_message(match progress.phase {
+            Phase::Marking => format!(
+                "following links, {} blocks found",
+                HumanCount(progress.blocks)
+            ),
+            Phase::Ages => "looking for the oldest garbage".to_owned(),
             Phase::Misplaced => "looking for misplaced blocks".to_owned(),
             Phase::Copies => "restoring blocks from the CARs".to_owned(),
             Phase::Closing => "flushing to disk and closing the store".to_owned(),

@@ -128,7 +128,7 @@ impl Gc {
         if !self.options.remove_everything && roots.as_mut().peek().await.is_none() {
             return Err(Error::InvalidOption {
                 option: "roots",
-                reason: "there are none, so everything would be removed; allow that if you mean it",
+                reason: "there are none, so every block would be removed",
             });
         }
         let allow = self.options.allow_missing;

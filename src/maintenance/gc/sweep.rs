@@ -55,11 +55,14 @@ pub(super) struct Tally {
 
 impl Sweep {
     fn each(&self, shard: &str, block: &BlockKey) -> Result<()> {
-        let count = |count: &AtomicU64| _ = count.fetch_add(1, Ordering::Relaxed);
+        let count = |count: &AtomicU64| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        };
         let modified = match self.garbage.judge(shard, block)? {
-            Verdict::Reachable => return Ok(count(&self.tally.kept)),
-            Verdict::Foreign => return Ok(count(&self.tally.foreign)),
-            Verdict::TooNew => return Ok(count(&self.tally.left)),
+            Verdict::Reachable => return count(&self.tally.kept),
+            Verdict::Foreign => return count(&self.tally.foreign),
+            Verdict::TooNew => return count(&self.tally.left),
             Verdict::NotABlock => return Ok(()),
             Verdict::Garbage { modified } => modified,
         };
@@ -70,15 +73,15 @@ impl Sweep {
                 sizes.for_each(|(size, modified)| lock(ages).add(modified, self.rounded(size)));
                 return Ok(());
             }
-            _ if !self.is_chosen(modified, block)? => return Ok(count(&self.tally.left)),
+            _ if !self.is_chosen(modified, block)? => return count(&self.tally.left),
             Action::DryRun => self.size(block)?,
             Action::Remove(watch) => match self.remove(watch, block)? {
                 Some(removed) => removed,
-                None => return Ok(count(&self.tally.kept)),
+                None => return count(&self.tally.kept),
             },
         };
         if let Some(bytes) = removed {
-            count(&self.tally.removed);
+            self.tally.removed.fetch_add(1, Ordering::Relaxed);
             self.tally.removed_bytes.fetch_add(bytes, Ordering::Relaxed);
             if let Some(callback) = &self.on_garbage {
                 lock(callback)(block.key(), bytes);

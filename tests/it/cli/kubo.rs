@@ -44,6 +44,7 @@ fn a_command_that_writes_is_refused_while_kubo_is_running() {
         &["move", &store, &new],
         &["move", &new, &store],
         &["reshard", &store, "prefix/2"],
+        &["gc", &store, "--remove-everything"],
         &["upgrade", &store, "2"],
         &["downgrade", &store],
     ] {
@@ -59,6 +60,7 @@ fn a_command_that_writes_is_refused_while_kubo_is_running() {
     succeed(&["verify", &store]);
     succeed(&["ls", &store]);
     succeed(&["du", &store]);
+    succeed(&["gc", "--dry-run", &store, "--remove-everything"]);
     succeed(&["put", "--ignore-kubo", &store, &file]);
     drop(held);
     succeed(&["put", &store, &file]);

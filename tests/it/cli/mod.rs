@@ -8,6 +8,7 @@ mod bad_cars;
 mod cars;
 mod convert;
 mod export;
+mod gc;
 mod import;
 mod interrupts;
 mod kubo;

@@ -5,6 +5,7 @@ mod create;
 mod downgrade;
 mod du;
 mod export;
+mod gc;
 mod get;
 mod has;
 mod import;
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Stat(stat::Stat),
     Du(du::Du),
     Verify(verify::Verify),
+    Gc(gc::Gc),
     Move(move_blocks::Move),
     Reshard(reshard::Reshard),
     Upgrade(upgrade::Upgrade),
@@ -63,6 +65,7 @@ impl Command {
             Command::Stat(command) => command.run().await,
             Command::Du(command) => command.run().await,
             Command::Verify(command) => command.run().await,
+            Command::Gc(command) => command.run().await,
             Command::Move(command) => command.run().await,
             Command::Reshard(command) => command.run().await,
             Command::Upgrade(command) => command.run().await,

@@ -1,0 +1,252 @@
+//! `flatfs gc`
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use ds_flatfs::Key;
+use ds_flatfs::dag::UnknownCodec;
+use ds_flatfs::maintenance::{self, Collected};
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use crate::exit::Outcome;
+use crate::kubo_args::KuboArgs;
+use crate::output::Output;
+use crate::progress::with_progress;
+use crate::quantity::{parse_age, parse_size};
+use crate::roots::RootArgs;
+use crate::text::{blocks, bytes, escape};
+use crate::{report, terminal};
+
+/// Remove the blocks that can't be reached from some roots
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Follows all links from the roots, which are CIDs, and removes every other block. Stop kubo first, and give \
+its pins and the root of its files:
+  (ipfs pin ls --type=recursive -q; ipfs files stat --hash /) > roots
+  ipfs pin ls --type=direct -q | ipfs cid format -v 1 --mc raw >> roots
+As raw, a block that is pinned directly is kept without what it links to.
+
+If a block with links is missing, damaged or can't be read, or a root is missing, nothing is removed: what \
+that block links to is not known. --allow-missing reports such blocks, and removes what is reachable only \
+through them. Blocks without links are not read, and may be missing; 'flatfs dag' finds them.
+
+Links are followed in dag-pb, dag-cbor and dag-json. Blocks of raw, cbor, json, json-jcs, libp2p-key, \
+protobuf, rlp, bencode, messagepack and ipns-record have none. Blocks of all other codecs are an error unless \
+--opaque is given: it keeps such a block, but nothing that it links to.
+
+With --dry-run nothing is changed and no lock is taken, so it works while kubo is running. With --target-size \
+or --target-free the oldest garbage is removed first, and only as much as is needed; the age of a block is \
+that of its file, in seconds. Keys that are neither a multihash nor a CID stay unless --foreign is given, and \
+so do files that are not blocks.
+
+A run that was interrupted has removed only garbage; run it again to remove the rest. The exit status is 1 if \
+--allow-missing has found something.
+
+With --json it prints an object; with --list, before it, one for each block with \"key\", \"cid\" and \
+\"bytes\".
+
+Example:
+  flatfs gc --dry-run ~/.ipfs/blocks --roots roots
+  flatfs gc ~/.ipfs/blocks --roots roots --keep-newer 1d
+  flatfs gc ~/.ipfs/blocks --roots roots --target-free 100GiB")]
+pub(crate) struct Gc {
+    /// The store
+    dir: PathBuf,
+    #[command(flatten)]
+    roots: RootArgs,
+    /// Change nothing, and print what would be removed
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Print each block that is removed
+    #[arg(long)]
+    list: bool,
+    /// Keep garbage that was written less than this ago, such as 12h or 7d
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    keep_newer: Option<Duration>,
+    /// Remove only as much as is needed for the store to take at most this, such as 500GiB
+    #[arg(long, value_name = "BYTES", value_parser = parse_size, conflicts_with = "target_free")]
+    target_size: Option<u64>,
+    /// Remove only as much as is needed for the file system to have this free
+    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+    target_free: Option<u64>,
+    /// Remove at most this number of blocks
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Report blocks that are missing or damaged, and go on
+    #[arg(long)]
+    allow_missing: bool,
+    /// Keep blocks of unknown codecs without following their links
+    #[arg(long)]
+    opaque: bool,
+    /// Also remove keys that are neither a multihash nor a CID
+    #[arg(long)]
+    foreign: bool,
+    /// Remove every block if there are no roots
+    #[arg(long)]
+    remove_everything: bool,
+    /// Print JSON objects instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    kubo: KuboArgs,
+}
+
+#[derive(Serialize)]
+struct GcJson {
+    path: String,
+    dry_run: bool,
+    kept: u64,
+    removed: u64,
+    removed_bytes: u64,
+    left: u64,
+    foreign: u64,
+    missing: Vec<String>,
+    missing_count: u64,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct GarbageJson {
+    key: String,
+    cid: Option<String>,
+    bytes: u64,
+}
+
+/// Prints the blocks that are removed.
+struct List {
+    json: bool,
+    /// `None` once the reader has gone. The collection goes on.
+    output: Mutex<Option<Output>>,
+}
+
+impl Gc {
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        let _lock = match self.dry_run {
+            true => Vec::new(),
+            false => self.kubo.lock(&[&self.dir]).await?,
+        };
+        let started = Instant::now();
+        let mut gc = self.prepare(maintenance::Gc::new(&self.dir)).await?;
+        let list = Arc::new(List {
+            json: self.json,
+            output: Mutex::new(self.list.then(Output::stdout)),
+        });
+        if self.list {
+            let list = Arc::clone(&list);
+            gc = gc.on_garbage(move |key, bytes| list.print(key, bytes));
+        }
+        let stores = &[self.dir.as_path()];
+        let collect = |callback| gc.on_progress(callback).run();
+        let collected = with_progress("collecting", stores, collect).await;
+        // After an error too: these blocks are gone.
+        list.finish();
+        let collected = collected?;
+        self.report(&collected, started.elapsed())?;
+        Ok(Outcome::success_if(collected.missing_count == 0))
+    }
+
+    async fn prepare(&self, gc: maintenance::Gc) -> anyhow::Result<maintenance::Gc> {
+        let unknown_codec = match self.opaque {
+            true => UnknownCodec::TakeAsLeaf,
+            false => UnknownCodec::Refuse,
+        };
+        let mut gc = gc
+            .roots(self.roots.open().await?)
+            .unknown_codec(unknown_codec)
+            .dry_run(self.dry_run)
+            .allow_missing(self.allow_missing)
+            .foreign(self.foreign)
+            .remove_everything(self.remove_everything);
+        if let Some(age) = self.keep_newer {
+            gc = gc.keep_newer(age);
+        }
+        if let Some(size) = self.target_size {
+            gc = gc.target_size(size);
+        }
+        if let Some(free) = self.target_free {
+            gc = gc.target_free(free);
+        }
+        if let Some(limit) = self.limit {
+            gc = gc.limit(limit);
+        }
+        Ok(gc)
+    }
+
+    fn report(&self, done: &Collected, time: Duration) -> anyhow::Result<()> {
+        let missing: Vec<String> = done.missing.iter().map(ToString::to_string).collect();
+        if self.json {
+            return report::json(&GcJson {
+                path: report::absolute(&self.dir),
+                dry_run: self.dry_run,
+                kept: done.kept,
+                removed: done.removed,
+                removed_bytes: done.removed_bytes,
+                left: done.left,
+                foreign: done.foreign,
+                missing,
+                missing_count: done.missing_count,
+                seconds: time.as_secs_f64(),
+            });
+        }
+        for line in &missing {
+            report::error(&anyhow::anyhow!("{line}"));
+        }
+        let unlisted = done.missing_count.saturating_sub(missing.len() as u64);
+        if unlisted > 0 {
+            report::error(&anyhow::anyhow!("{} more", HumanCount(unlisted)));
+        }
+        report::summary(&self.summary(done, time))
+    }
+
+    fn summary(&self, done: &Collected, time: Duration) -> String {
+        let dir = escape(self.dir.display());
+        let would = if self.dry_run { "would be " } else { "" };
+        let (removed, size) = (blocks(done.removed), bytes(done.removed_bytes));
+        let mut parts = vec![
+            format!("{dir}: {removed} {would}removed, {size} bytes"),
+            format!("{} kept", blocks(done.kept)),
+        ];
+        if done.left > 0 {
+            parts.push(format!("{} of garbage left", blocks(done.left)));
+        }
+        if done.foreign > 0 {
+            parts.push(format!("{} foreign keys left", HumanCount(done.foreign)));
+        }
+        parts.push(format!("{:.2} s\n", time.as_secs_f64()));
+        parts.join(", ")
+    }
+}
+
+impl List {
+    fn print(&self, key: &Key, bytes: u64) {
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = match self.json {
+            true => report::json_line(&GarbageJson {
+                key: key.to_string(),
+                cid: key.to_cid().map(|cid| cid.to_string()),
+                bytes,
+            }),
+            false => Ok(format!("{key}\n")),
+        };
+        let print = |output: &mut Output| output.write(line?.as_bytes());
+        let printed = output.as_mut().map(print);
+        if matches!(printed, Some(Err(_))) {
+            *output = None;
+        }
+    }
+
+    fn finish(&self) {
+        let output = self
+            .output
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(output) = output {
+            // The reader may have gone.
+            let _ = terminal::above_bars(|| output.finish());
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! [`RootArgs`]: the CIDs of roots, from the command line and from files.
+
+use std::path::{Path, PathBuf};
+
+use cid::Cid;
+use clap::Args;
+use ds_flatfs::Error;
+use futures::stream::{self, Stream, StreamExt as _};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
+
+use crate::input;
+use crate::key_arg::parse_cid;
+use crate::text::quote;
+
+/// The longest line that is read, in bytes. A CID is much shorter.
+const MAX_LINE: u64 = 64 << 10;
+
+/// The roots of DAGs.
+#[derive(Debug, Args)]
+pub(crate) struct RootArgs {
+    /// Files with the CIDs of roots, one on each line; '-' is standard input
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    roots: Vec<PathBuf>,
+    /// A root; can be repeated
+    #[arg(long = "root", value_name = "CID", value_parser = parse_cid)]
+    root: Vec<Cid>,
+}
+
+/// A file of roots.
+struct RootFile {
+    name: String,
+    line: u64,
+    reader: Box<dyn AsyncBufRead + Send + Unpin>,
+}
+
+impl RootArgs {
+    /// Opens the files, and returns all roots. The files are read as far as the roots are taken.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file can't be opened.
+    pub(crate) async fn open(
+        &self,
+    ) -> anyhow::Result<impl Stream<Item = Result<Cid, Error>> + Send + 'static> {
+        input::check_stdin(&self.roots)?;
+        let mut files = Vec::new();
+        for path in &self.roots {
+            files.push(RootFile::open(path).await?);
+        }
+        let given = stream::iter(self.root.clone()).map(Ok);
+        Ok(given.chain(stream::iter(files).flat_map(RootFile::roots)))
+    }
+}
+
+impl RootFile {
+    async fn open(path: &Path) -> anyhow::Result<Self> {
+        Ok(RootFile {
+            name: input::name(path),
+            line: 0,
+            reader: input::open(path).await?.reader,
+        })
+    }
+
+    fn roots(self) -> impl Stream<Item = Result<Cid, Error>> + Send {
+        stream::unfold(Some(self), |file| async move {
+            let mut file = file?;
+            match file.next().await {
+                Ok(Some(root)) => Some((Ok(root), Some(file))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Result<Option<Cid>, Error> {
+        loop {
+            self.line += 1;
+            let mut line = Vec::new();
+            let mut limited = (&mut self.reader).take(MAX_LINE);
+            let read = limited.read_until(b'\n', &mut line).await;
+            let read = read.map_err(|error| Error::Backend {
+                message: format!("cannot read roots from {}", self.name),
+                source: Some(error.into()),
+            })?;
+            let text = String::from_utf8_lossy(&line);
+            match text.trim() {
+                "" if read == 0 => return Ok(None),
+                "" => {}
+                text => {
+                    return parse_cid(text).map(Some).map_err(|reason| Error::Backend {
+                        message: format!(
+                            "line {} of {} is not a CID: '{}': {reason}",
+                            self.line,
+                            self.name,
+                            quote(text)
+                        ),
+                        source: None,
+                    });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! `gc`.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::cars::raw;
+use super::{TestDir, files, fixture, keys, run, run_with_input, succeed};
+
+const SMALL_ROOT: &str = "bafybeigsun6zhi4vrpryig6tfhvrb2ykn5dqg4q5fkm7rjgfyv6uc67xia";
+const KUBO_ROOT: &str = "bafybeicgysyofkc6g7oxknhkecicbvaak4vrcaua4imd5g72jedbhbroyu";
+/// The block of `hello.car`, which no DAG of `small.car` links to.
+const HELLO: &[u8] = b"hello flatfs\n";
+
+/// Creates a store with a DAG and a block of garbage.
+fn store(tmp: &TestDir) -> String {
+    let store = tmp.store_of("small.car");
+    succeed(&["import", &store, &fixture("hello.car")]);
+    store
+}
+
+#[test]
+fn the_dags_of_a_kubo_store_are_kept_and_everything_else_is_removed() {
+    let tmp = TestDir::new();
+    let store = tmp.kubo_store();
+    let before = succeed(&["export", &store, KUBO_ROOT]).stdout;
+    let all = keys(&store).len();
+    let dry = succeed(&["gc", "-n", &store, "--root", KUBO_ROOT]);
+    assert!(dry.text().contains("would be removed"), "{dry:?}");
+    assert_eq!(keys(&store).len(), all);
+    let done = succeed(&["gc", &store, "--root", KUBO_ROOT]);
+    assert!(done.text().contains("6 blocks kept"), "{done:?}");
+    assert_eq!(keys(&store).len(), 6);
+    assert_eq!(succeed(&["export", &store, KUBO_ROOT]).stdout, before);
+    succeed(&["verify", &store]);
+}
+
+#[test]
+fn roots_come_from_files_from_standard_input_and_from_arguments() {
+    let hello = raw(HELLO).to_string();
+    for (file, input) in [(format!("\n/ipfs/{SMALL_ROOT}\r\n"), ""), (String::new(), SMALL_ROOT)] {
+        let tmp = TestDir::new();
+        let store = store(&tmp);
+        let file = tmp.file("roots", file.as_bytes());
+        let args = ["gc", &store, "--roots", &file, "-", "--root", &hello];
+        let done = run_with_input(&args, input.as_bytes());
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""));
+        assert_eq!(keys(&store).len(), 52);
+        let done = run_with_input(&["gc", &store, "--roots", "-"], SMALL_ROOT.as_bytes());
+        assert_eq!(done.code, 0);
+        assert_eq!(keys(&store).len(), 51);
+    }
+}
+
+#[test]
+fn a_line_that_is_not_a_cid_is_named_and_nothing_is_removed() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    let file = tmp.file("roots", format!("{SMALL_ROOT}\nbafy x\n").as_bytes());
+    run(&["gc", &store, "--roots", &file]).failed(3, &["line 2", &file, "bafy x"]);
+    assert_eq!(keys(&store).len(), 52);
+}
+
+#[test]
+fn without_roots_nothing_is_removed_unless_that_is_asked_for() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    run(&["gc", &store]).failed(3, &["roots", "--remove-everything"]);
+    assert_eq!(keys(&store).len(), 52);
+    succeed(&["gc", &store, "--remove-everything"]);
+    assert_eq!(keys(&store).len(), 0);
+}
+
+#[test]
+fn a_missing_block_ends_the_command_or_is_reported() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    succeed(&["rm", &store, SMALL_ROOT]);
+    let hello = raw(HELLO).to_string();
+    let args = ["gc", &store, "--root", SMALL_ROOT, "--root", &hello];
+    run(&args).failed(3, &[SMALL_ROOT, "missing", "--allow-missing"]);
+    assert_eq!(keys(&store).len(), 51);
+    let done = run(&[&args[..], &["--allow-missing"]].concat());
+    done.failed(1, &[SMALL_ROOT, "missing"]);
+    assert_eq!(keys(&store).len(), 1);
+}
+
+#[test]
+fn removed_blocks_are_listed_as_text_or_json() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    let hello = raw(HELLO);
+    let args = ["gc", "--list", &store, "--root", SMALL_ROOT];
+    let dry = succeed(&[&args[..], &["--dry-run"]].concat());
+    let key = ds_flatfs::Key::from_cid(&hello);
+    assert_eq!(dry.lines()[0], key.as_str());
+    let done = succeed(&[&args[..], &["--json"]].concat());
+    let lines = done.lines();
+    let objects: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects[0]["cid"], hello.to_string());
+    assert_eq!(objects[0]["bytes"], HELLO.len());
+    assert_eq!((&objects[1]["removed"], &objects[1]["kept"]), (&1.into(), &51.into()));
+    assert_eq!(objects.len(), 2);
+}
+
+#[test]
+fn options_that_keep_garbage_are_understood() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    let gc = |args: &[&str]| {
+        let done = succeed(&[&["gc", &store, "--root", SMALL_ROOT], args].concat());
+        assert!(done.text().contains("1 block of garbage left"), "{done:?}");
+    };
+    gc(&["--keep-newer", "1h"]);
+    gc(&["--target-size", "1TiB"]);
+    gc(&["--target-free", "1B"]);
+    gc(&["--limit", "0"]);
+    run(&["gc", &store, "--keep-newer", "soon"]).failed(2, &["soon", "7d"]);
+    run(&["gc", &store, "--target-size", "1", "--target-free", "1"]).failed(2, &["--target-free"]);
+    assert_eq!(keys(&store).len(), 52);
+}
+
+#[test]
+fn a_block_that_is_in_no_dag_is_kept_as_raw() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    // The root of the DAG under the codec raw: its links are not followed.
+    let root: cid::Cid = SMALL_ROOT.parse().unwrap();
+    let as_raw = cid::Cid::new_v1(0x55, *root.hash()).to_string();
+    succeed(&["gc", &store, "--root", &as_raw]);
+    assert_eq!(keys(&store), [ds_flatfs::Key::from_cid(&root).to_string()]);
+    assert_eq!(files(&store).len(), 1);
+    assert!(fs::exists(&store).unwrap());
+}
