@@ -64,7 +64,9 @@ fn hint_for(error: &Error) -> Option<&'static str> {
             is_lost.then_some(LOST)
         }
         Error::KuboRunning { .. } => Some("--ignore-kubo writes anyway"),
-        Error::InvalidOption { option: "roots", .. } => Some("--remove-everything allows it"),
+        Error::InvalidOption {
+            option: "roots", ..
+        } => Some("--remove-everything allows it"),
         Error::Corrupt { .. } => Some("'flatfs verify --repair' moves damaged blocks away"),
         Error::UnknownCodec { .. } => {
             Some("--opaque takes such a block, but nothing that it links to")

@@ -38,7 +38,10 @@ fn the_dags_of_a_kubo_store_are_kept_and_everything_else_is_removed() {
 #[test]
 fn roots_come_from_files_from_standard_input_and_from_arguments() {
     let hello = raw(HELLO).to_string();
-    for (file, input) in [(format!("\n/ipfs/{SMALL_ROOT}\r\n"), ""), (String::new(), SMALL_ROOT)] {
+    for (file, input) in [
+        (format!("\n/ipfs/{SMALL_ROOT}\r\n"), ""),
+        (String::new(), SMALL_ROOT),
+    ] {
         let tmp = TestDir::new();
         let store = store(&tmp);
         let file = tmp.file("roots", file.as_bytes());
@@ -96,10 +99,16 @@ fn removed_blocks_are_listed_as_text_or_json() {
     assert_eq!(dry.lines()[0], key.as_str());
     let done = succeed(&[&args[..], &["--json"]].concat());
     let lines = done.lines();
-    let objects: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let objects: Vec<Value> = lines
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(objects[0]["cid"], hello.to_string());
     assert_eq!(objects[0]["bytes"], HELLO.len());
-    assert_eq!((&objects[1]["removed"], &objects[1]["kept"]), (&1.into(), &51.into()));
+    assert_eq!(
+        (&objects[1]["removed"], &objects[1]["kept"]),
+        (&1.into(), &51.into())
+    );
     assert_eq!(objects.len(), 2);
 }
 

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use ds_flatfs::Key;
 use ds_flatfs::dag::UnknownCodec;
 use ds_flatfs::maintenance::{self, Collected};
+use ds_flatfs::{Error, Key};
 use indicatif::HumanCount;
 use serde::Serialize;
 
@@ -143,9 +143,23 @@ impl Gc {
         let collected = with_progress("collecting", stores, collect).await;
         // After an error too: these blocks are gone.
         list.finish();
-        let collected = collected?;
+        let collected = collected.map_err(|error| self.explain(error))?;
         self.report(&collected, started.elapsed())?;
         Ok(Outcome::success_if(collected.missing_count == 0))
+    }
+
+    /// Adds to the error of a block what it means, and what goes on without the block.
+    fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        let is_about_a_block = matches!(
+            error.downcast_ref(),
+            Some(Error::MissingBlock { .. } | Error::Corrupt { .. } | Error::InvalidBlock { .. })
+        );
+        match is_about_a_block && !self.allow_missing {
+            true => {
+                error.context("nothing was removed (--allow-missing goes on without such a block)")
+            }
+            false => error,
+        }
     }
 
     async fn prepare(&self, gc: maintenance::Gc) -> anyhow::Result<maintenance::Gc> {
