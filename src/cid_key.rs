@@ -184,7 +184,7 @@ mod tests {
 
     #[cfg(any(feature = "blockstore", feature = "verify"))]
     #[test]
-    fn only_an_identity_multihash_carries_its_block() {
+    fn only_an_identity_multihash_contains_its_block() {
         for (code, block) in [(IDENTITY, Some(&b"block"[..])), (0x12, None)] {
             let multihash = Multihash::<64>::wrap(code, b"block").unwrap();
             assert_eq!(inline(&multihash), block);

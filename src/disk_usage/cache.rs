@@ -19,6 +19,7 @@ pub(crate) fn read(disk: &dyn Disk, layout: &Layout) -> Result<Option<DiskUsage>
     let figure = match if_there(disk.read_at_most(&path, usage_cache::MAX_LEN)) {
         Ok(None) => return Ok(None),
         Ok(Some(contents)) => usage_cache::decode(&contents),
+        // Not an error: without a valid figure, the store counts the disk usage.
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => None,
         Err(error) => return Err(Error::io("read", &path, error)),
     };

@@ -87,6 +87,7 @@ impl UsageTracker {
     pub(crate) fn figure(&self) -> DiskUsage {
         let bytes = self.bytes.load(Ordering::Relaxed);
         let accuracy = match *lock(&self.accuracy) {
+            // A directory of unknown size may have grown.
             Accuracy::Exact if self.dirs.has_gaps() => Accuracy::Approximate,
             accuracy => accuracy,
         };
@@ -94,7 +95,7 @@ impl UsageTracker {
     }
 
     /// Waits until the figure has changed by more than a twentieth since the last checkpoint, or until one is
-    /// [asked for](UsageTracker::ask_for_checkpoint).
+    /// [requested](UsageTracker::request_checkpoint).
     pub(crate) async fn checkpoint_due(&self) {
         self.checkpoint_due.notified().await;
     }
@@ -110,7 +111,7 @@ impl UsageTracker {
     fn check_whether_due(&self, bytes: i64) {
         let last = self.checkpointed.load(Ordering::Relaxed);
         if bytes.abs_diff(last) > last.unsigned_abs() / 20 {
-            self.ask_for_checkpoint();
+            self.request_checkpoint();
         }
     }
 
@@ -173,6 +174,7 @@ impl UsageTracker {
         let create = || {
             let size = step()?;
             if let Some(size) = size {
+                // Noted before `apply` marks the directory: to mark a directory of unknown size leaves a gap.
                 self.dirs.note_new(shard, size);
             }
             Ok(Change::new_file(size.unwrap_or(0)))
@@ -250,6 +252,7 @@ impl UsageTracker {
         let mut counting = write(&self.count);
         let count = RunningCount::begin(disk, layout)?;
         let dirs = count.pending();
+        // The count reads the sizes of all directories.
         self.dirs.forget_gaps();
         *counting = Some(Mutex::new(count));
         Ok(dirs)
@@ -281,8 +284,8 @@ impl UsageTracker {
         counting.is_some()
     }
 
-    /// Asks for a checkpoint, however little has changed.
-    pub(crate) fn ask_for_checkpoint(&self) {
+    /// Requests a checkpoint, however little has changed.
+    pub(crate) fn request_checkpoint(&self) {
         self.checkpoint_due.notify_one();
     }
 

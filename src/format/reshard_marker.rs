@@ -45,6 +45,7 @@ impl ReshardMarker {
 
     /// Returns the marker of this re-sharding when it is resumed with the function `to`.
     pub(crate) fn resumed(mut self, to: Shard) -> Self {
+        // The interrupted re-sharding may have moved blocks to where its function places them.
         if self.to != to && !self.sources().any(|source| source == self.to) {
             self.via.push(self.to);
         }
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_another_version_is_known_as_such_whatever_is_in_it() {
+    fn a_marker_of_another_version_is_reported_by_its_version_whatever_follows() {
         let future = "/repo/flatfs/shard/resharding/3 something else";
         let unreadable = ReshardMarker::decode(future).unwrap_err();
         assert!(matches!(unreadable, UnreadableMarker::Version(3)));

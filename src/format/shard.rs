@@ -179,6 +179,7 @@ impl Shard {
             Function::NextToLast => last(name, length + 1).and_then(|part| part.get(..length)),
         };
         match part {
+            // The length counts characters, which are bytes only in ASCII.
             Some(part) if name.is_ascii() => Cow::Borrowed(part),
             _ => Cow::Owned(self.padded(name)),
         }

@@ -52,7 +52,7 @@
 //! | `ds_flatfs_presence_filter_bytes` | gauge | | memory that the filters of absent blocks take, in all open stores |
 //! | `ds_flatfs_object_requests_total` | counter | `method`, `outcome` | HTTP requests of the clients that `ObjectOptions::open_url` makes, each retry and each page of a listing counted |
 //! | `ds_flatfs_object_request_seconds` | histogram | `method` | how long it took until their responses began |
-//! | `ds_flatfs_file_retries_total` | counter | | times that no file descriptor was free |
+//! | `ds_flatfs_file_retries_total` | counter | | retries because no file descriptor was free |
 //!
 //! `operation` is `get`, `has`, `get_size`, `put`, `delete`, `commit`, `sync`, `open` or `close`; in an
 //! operation on many keys, each key is a `get` or `has`. `outcome` is `ok`, `absent` for a read of an

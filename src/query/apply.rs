@@ -22,6 +22,7 @@ pub fn apply(
     query: Query,
     entries: impl Stream<Item = Result<Entry>> + Send + 'static,
 ) -> EntryStream {
+    // Without this, a query with an order would read all entries to return none.
     if query.limit == Some(0) {
         return stream::empty().boxed();
     }

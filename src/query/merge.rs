@@ -19,7 +19,9 @@ impl Query {
             .any(|order| order.needs_value(self.keys_only));
         Query {
             offset: 0,
+            // One part may have all of the entries that are skipped and all that are returned.
             limit: self.limit.map(|limit| limit.saturating_add(self.offset)),
+            // The merge compares values, so the parts have to return them.
             keys_only: self.keys_only && !compares_values,
             ..self.clone()
         }

@@ -79,7 +79,7 @@ async fn try_recount(weak: Weak<Store>) -> Result<()> {
     {
         store.blocks.usage().finish_count();
         store.saved_usage.mark_counted();
-        store.blocks.usage().ask_for_checkpoint();
+        store.blocks.usage().request_checkpoint();
     }
     Ok(())
 }

@@ -49,7 +49,7 @@ impl FlatFs {
 }
 
 impl Store {
-    /// Takes the steps of a close. No work may be running any more.
+    /// Takes the steps of a close. The caller has waited until no work is running.
     pub(crate) fn close(&self) -> Result<()> {
         // Held to the end: a second close waits here until the first one is done.
         let mut held = self.lifecycle.lock();

@@ -148,7 +148,7 @@ impl FlatFs {
     /// one, has completed it, only a part of the batch may be in the store.
     ///
     /// A store that is open for writing has no such commit from before a crash, unless there was no space to
-    /// complete it. A store that is open read-only completes nothing, so this tells whether everything is visible.
+    /// complete it. A store that is open read-only completes nothing: there `false` means that everything is visible.
     ///
     /// # Errors
     ///

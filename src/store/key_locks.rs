@@ -12,7 +12,7 @@ use crate::sync::lock;
 
 /// The keys that are locked or waited for.
 ///
-/// Calls get the lock of a key in their order. A write need not run if the previous holder of the lock has
+/// Calls get the lock of a key in their order. A write does not have to run if the previous holder of the lock has
 /// successfully made the same write: both calls were running at the same time, so no caller can tell the
 /// difference. After a failed or a different write it must run.
 #[derive(Debug, Default)]

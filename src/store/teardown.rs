@@ -9,8 +9,8 @@ use crate::format::Shard;
 use crate::format::{self, DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
 
 impl Opener {
-    /// Opens a store to move its blocks away. Returns `None` if it has no `SHARDING` any more: what an interrupted
-    /// teardown left is then removed.
+    /// Opens a store to move its blocks away. If it no longer has a `SHARDING`, removes what an interrupted teardown
+    /// has left, and returns `None`.
     pub(crate) fn open_for_teardown(self) -> Result<Option<Store>> {
         if !matches!(self.probe()?, DirState::Empty) {
             return self.run(Purpose::Open).map(Some);
@@ -38,9 +38,8 @@ impl Opener {
 }
 
 impl Store {
-    /// Removes a store that has no blocks any more, and leaves an empty directory. Returns `false`, and leaves
-    /// the store, if the directory has anything that does not belong to the store. A store that was removed must
-    /// not be used.
+    /// Removes a store without blocks, and leaves an empty directory. Returns `false`, and leaves the store, if the
+    /// directory has anything that does not belong to the store. A store that was removed must not be used.
     ///
     /// # Durability
     ///

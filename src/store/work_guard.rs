@@ -13,8 +13,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 #[must_use = "a close doesn't wait for work whose guard is dropped"]
 pub(crate) struct WorkGuard<H> {
     // Fields are dropped in the order of their declaration, and the token must be the last one: when a close has
-    // waited for it, no job has a handle to the store any more. A handle that was dropped later could be the
-    // last one, and would keep the store's directory open although the caller has closed and dropped the store.
+    // waited for it, no job has a handle to the store. A handle that was dropped later could be the last one, and
+    // would keep the store's directory open although the caller has closed and dropped the store.
     handle: H,
     _permit: Option<OwnedSemaphorePermit>,
     _token: TaskTrackerToken,

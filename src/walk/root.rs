@@ -52,6 +52,7 @@ impl RootEntry {
 
 impl RootRole {
     fn of(name: &OsStr, kind: Kind) -> Self {
+        // Checked first: `SHARDING` and `_README` are valid names of shard directories, too.
         if let Some(expected) = expected_of_own(name) {
             return RootRole::Own(expected);
         }
