@@ -19,7 +19,7 @@ pub(crate) struct Listing(Box<dyn Entries>);
 
 /// A cursor over the entries of a directory.
 pub(super) trait Entries: Send {
-    /// Moves to the next entry and returns its kind, or `None` at the end. An error is the end, too.
+    /// Moves to the next entry and returns its kind, or `None` at the end and after an error.
     fn advance(&mut self) -> io::Result<Option<Kind>>;
 
     /// Returns the name of the current entry.
@@ -73,7 +73,7 @@ impl Listing {
         Listing::in_memory(disk, dir, rest)
     }
 
-    /// A listing of `dir` whose names have been read before.
+    /// Creates a listing of `dir` from names that have been read before.
     pub(crate) fn in_memory(
         disk: Arc<dyn Disk>,
         dir: PathBuf,

@@ -1,4 +1,4 @@
-//! Steps by means that every operating system has, for file systems and systems without better ones.
+//! Implementations of steps that work everywhere, for operating systems and file systems without better ones.
 
 use std::io;
 use std::path::Path;

@@ -36,7 +36,8 @@ impl Publish {
 ///
 /// # Errors
 ///
-/// `temp` is removed and `file` is unchanged, unless the last step failed, the flush of its directory.
+/// After an error `temp` is removed and `file` is unchanged, unless only the last step has failed, which
+/// is the flush of the directory.
 pub(crate) fn publish(
     disk: &dyn Disk,
     temp: &Path,
@@ -59,7 +60,7 @@ pub(crate) fn publish(
         return Err(error);
     }
     match file.parent() {
-        // Without this a power cut can take the name back.
+        // Without this a power cut can undo the rename.
         Some(dir) if how == Publish::Durably => disk
             .sync_dir(dir)
             .map_err(|error| Error::io("sync", dir, error)),

@@ -31,9 +31,13 @@ use crate::walk::{RootEntries, RootEntry, ShardDir};
 ///
 /// # Errors
 ///
-/// Returns [`Error::InvalidShard`] if `prefix_len` is 0 or more than 255, [`Error::NotConvertible`] if an
-/// entry does not fit, [`Error::Exists`] or [`Error::ShardMismatch`] if the directory is a store already,
-/// [`Error::NotAStore`] if it is neither, [`Error::Unexpected`], [`Error::Locked`] and [`Error::Io`].
+/// - [`Error::InvalidShard`]: `prefix_len` is 0 or more than 255.
+/// - [`Error::NotConvertible`]: an entry does not fit.
+/// - [`Error::Exists`] or [`Error::ShardMismatch`]: the directory is a store already.
+/// - [`Error::NotAStore`]: the directory is neither a store nor of version 0.
+/// - [`Error::Unexpected`]: something else is at the path of a directory.
+/// - [`Error::Locked`]: a writer has the store open.
+/// - [`Error::Io`]: a step fails.
 ///
 /// # Cancel safety
 ///
@@ -45,8 +49,8 @@ use crate::walk::{RootEntries, RootEntry, ShardDir};
 /// directory is a store, or of version 0 as before.
 pub async fn upgrade(dir: impl AsRef<Path>, prefix_len: usize) -> Result<()> {
     let shard = Shard::prefix(prefix_len)?;
-    let opening = Opener::of(dir.as_ref()).await?;
-    blocking::run(move || to_version_1(&opening, shard)).await
+    let opener = Opener::of(dir.as_ref()).await?;
+    blocking::run(move || to_version_1(&opener, shard)).await
 }
 
 /// Downgrades a store to a directory of version 0: removes its `SHARDING`, its cached disk usage and the
@@ -58,9 +62,11 @@ pub async fn upgrade(dir: impl AsRef<Path>, prefix_len: usize) -> Result<()> {
 ///
 /// # Errors
 ///
-/// Returns [`Error::NotConvertible`] if the shard function is not `prefix/n` or `.temp` is not empty,
-/// [`Error::NotAStore`], [`Error::InvalidShard`], [`Error::Locked`] if a writer has it open, and
-/// [`Error::Io`].
+/// - [`Error::NotConvertible`]: the shard function is not `prefix/n`, or `.temp` is not empty.
+/// - [`Error::NotAStore`]: the directory is not a store.
+/// - [`Error::InvalidShard`]: its `SHARDING` does not name a shard function.
+/// - [`Error::Locked`]: a writer has the store open.
+/// - [`Error::Io`]: a step fails.
 ///
 /// # Cancel safety
 ///
@@ -71,47 +77,47 @@ pub async fn upgrade(dir: impl AsRef<Path>, prefix_len: usize) -> Result<()> {
 /// The downgrade survives a power cut after the call has returned. After a power cut during the call the
 /// directory is of version 0, or a store as before, which counts its disk usage when it is next opened.
 pub async fn downgrade(dir: impl AsRef<Path>) -> Result<()> {
-    let opening = Opener::of(dir.as_ref()).await?;
-    blocking::run(move || to_version_0(&opening)).await
+    let opener = Opener::of(dir.as_ref()).await?;
+    blocking::run(move || to_version_0(&opener)).await
 }
 
-pub(crate) fn to_version_1(opening: &Opener, shard: Shard) -> Result<()> {
+pub(crate) fn to_version_1(opener: &Opener, shard: Shard) -> Result<()> {
     // Checked before the lock is taken, which creates a file: a directory that is refused stays unchanged.
-    check_version_0(opening, shard)?;
-    let _lock = opening.lock()?;
-    check_version_0(opening, shard)?;
-    opening.mark_as_store(shard)
+    check_version_0(opener, shard)?;
+    let _lock = opener.lock()?;
+    check_version_0(opener, shard)?;
+    opener.mark_as_store(shard)
 }
 
-pub(crate) fn to_version_0(opening: &Opener) -> Result<()> {
-    check_version_1(opening)?;
-    let _lock = opening.lock()?;
-    check_version_1(opening)?;
-    check_nothing_in_flight(opening)?;
-    opening.forget_disk_usage()?;
-    opening.remove_file(UNCLEAN)?;
+pub(crate) fn to_version_0(opener: &Opener) -> Result<()> {
+    check_version_1(opener)?;
+    let _lock = opener.lock()?;
+    check_version_1(opener)?;
+    check_nothing_in_flight(opener)?;
+    opener.forget_disk_usage()?;
+    opener.remove_file(UNCLEAN)?;
     // `.temp` is removed before `SHARDING`: if another program has created something in it since the check,
     // this fails and the directory is still a store.
-    let temp = opening.root.join(TEMP);
-    if_there(opening.disk.remove_dir(&temp)).map_err(|error| Error::io("remove", temp, error))?;
-    opening.remove_file(SHARDING)?;
-    opening.sync_dir(&opening.root)
+    let temp = opener.root.join(TEMP);
+    if_there(opener.disk.remove_dir(&temp)).map_err(|error| Error::io("remove", temp, error))?;
+    opener.remove_file(SHARDING)?;
+    opener.sync_dir(&opener.root)
 }
 
-fn check_version_1(opening: &Opener) -> Result<()> {
-    match opening.probe()? {
+fn check_version_1(opener: &Opener) -> Result<()> {
+    match opener.probe()? {
         DirState::Store(found) if is_prefix(found) => Ok(()),
         DirState::Store(found) => Err(Error::NotConvertible {
-            path: opening.root.join(SHARDING),
+            path: opener.root.join(SHARDING),
             reason: format!(
                 "it names {}, and a directory of version 0 is always sharded by prefix",
                 found.short()
             ),
         }),
-        place @ DirState::Resharding(_) => Err(opening.refusal(&place)),
-        DirState::Missing => Err(opening.not_a_store("there is nothing")),
+        state @ DirState::Resharding(_) => Err(opener.refusal(&state)),
+        DirState::Missing => Err(opener.not_a_store("there is no such directory")),
         DirState::Empty | DirState::Foreign => {
-            Err(opening.not_a_store("it has no SHARDING to remove"))
+            Err(opener.not_a_store("it has no SHARDING to remove"))
         }
     }
 }
@@ -121,10 +127,10 @@ fn is_prefix(shard: Shard) -> bool {
 }
 
 /// Checks that `.temp` is empty. A program that knows only version 0 would never apply a pending commit, and
-/// could take the blocks of an uncommitted batch for blocks of the store.
-fn check_nothing_in_flight(opening: &Opener) -> Result<()> {
-    let temp = opening.root.join(TEMP);
-    let Some(mut entries) = list_if_there(opening, &temp)? else {
+/// could mistake the blocks of an uncommitted batch for blocks of the store.
+fn check_nothing_in_flight(opener: &Opener) -> Result<()> {
+    let temp = opener.root.join(TEMP);
+    let Some(mut entries) = list_if_there(opener, &temp)? else {
         return Ok(());
     };
     match entries.next() {
@@ -139,39 +145,39 @@ fn check_nothing_in_flight(opening: &Opener) -> Result<()> {
     }
 }
 
-fn check_version_0(opening: &Opener, shard: Shard) -> Result<()> {
-    match opening.probe()? {
+fn check_version_0(opener: &Opener, shard: Shard) -> Result<()> {
+    match opener.probe()? {
         DirState::Empty => Ok(()),
-        DirState::Foreign => check_shard_dirs(opening, shard),
-        place @ DirState::Resharding(_) => Err(opening.refusal(&place)),
-        DirState::Missing => Err(opening.not_a_store("there is nothing")),
+        DirState::Foreign => check_shard_dirs(opener, shard),
+        state @ DirState::Resharding(_) => Err(opener.refusal(&state)),
+        DirState::Missing => Err(opener.not_a_store("there is no such directory")),
         DirState::Store(found) => {
-            opening.check_shard(found, Some(shard))?;
+            opener.check_shard(found, Some(shard))?;
             Err(Error::Exists {
-                path: opening.root.clone(),
+                path: opener.root.clone(),
             })
         }
     }
 }
 
-fn check_shard_dirs(opening: &Opener, shard: Shard) -> Result<()> {
+fn check_shard_dirs(opener: &Opener, shard: Shard) -> Result<()> {
     let mut has_shards = false;
-    for entry in RootEntries::list(&*opening.disk, &opening.root)? {
+    for entry in RootEntries::list(&*opener.disk, &opener.root)? {
         let entry = entry?;
         if !entry.is_hidden() && entry.kind != Kind::File {
-            check_shard_dir(opening, shard, &entry)?;
+            check_shard_dir(opener, shard, &entry)?;
             has_shards = true;
         }
     }
     if has_shards {
         Ok(())
     } else {
-        Err(opening.not_a_store("it has files, but no shard directories"))
+        Err(opener.not_a_store("it has files, but no shard directories"))
     }
 }
 
-fn check_shard_dir(opening: &Opener, shard: Shard, entry: &RootEntry) -> Result<()> {
-    let path = opening.root.join(&entry.name);
+fn check_shard_dir(opener: &Opener, shard: Shard, entry: &RootEntry) -> Result<()> {
+    let path = opener.root.join(&entry.name);
     if entry.kind != Kind::Dir {
         return Err(entry.kind.unexpected(path, "directory"));
     }
@@ -182,11 +188,11 @@ fn check_shard_dir(opening: &Opener, shard: Shard, entry: &RootEntry) -> Result<
         });
     }
     let name = entry.name.to_string_lossy();
-    match first_block(opening, &name)? {
+    match first_block(opener, &name)? {
         Some(block) if *shard.dir(block.name()) != *entry.name => Err(Error::NotConvertible {
             path: path.join(block.file_name()),
             reason: format!(
-                "with {} it would belong into {}",
+                "with {} it would belong in {}",
                 shard.short(),
                 shard.dir(block.name())
             ),
@@ -195,8 +201,8 @@ fn check_shard_dir(opening: &Opener, shard: Shard, entry: &RootEntry) -> Result<
     }
 }
 
-fn first_block(opening: &Opener, name: &str) -> Result<Option<BlockKey>> {
-    let Some(mut dir) = ShardDir::open(&*opening.disk, &opening.root, name)? else {
+fn first_block(opener: &Opener, name: &str) -> Result<Option<BlockKey>> {
+    let Some(mut dir) = ShardDir::open(&*opener.disk, &opener.root, name)? else {
         return Ok(None);
     };
     while let Some(entry) = dir.next_entry()? {
@@ -207,6 +213,6 @@ fn first_block(opening: &Opener, name: &str) -> Result<Option<BlockKey>> {
     Ok(None)
 }
 
-fn list_if_there(opening: &Opener, dir: &Path) -> Result<Option<Listing>> {
-    if_there(opening.disk.list(dir)).map_err(|error| Error::io("list", dir, error))
+fn list_if_there(opener: &Opener, dir: &Path) -> Result<Option<Listing>> {
+    if_there(opener.disk.list(dir)).map_err(|error| Error::io("list", dir, error))
 }

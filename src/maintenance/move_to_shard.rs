@@ -14,7 +14,7 @@ pub(super) enum MoveOutcome {
     Taken,
     /// The file is on another file system.
     Elsewhere,
-    /// The file does not exist any more.
+    /// The file no longer exists.
     Gone,
 }
 

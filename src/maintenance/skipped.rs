@@ -19,11 +19,11 @@ pub struct Skipped {
 pub enum SkipReason {
     /// It is not a part of a datastore.
     Foreign,
-    /// Another block with the same key is at its path, and the two differ. One of them may be truncated.
+    /// A different block with the same key is already at its path. One of the two may be truncated.
     Differs,
-    /// It is in a shard directory that is not its own, and its own has a block with the same key.
+    /// It is in the wrong shard directory, and the right one has a block with the same key.
     Misplaced,
-    /// It is `.quarantine`, which has the files that a repair took out of the way.
+    /// It is `.quarantine`, which has the files that a repair moved away.
     Quarantine,
     /// It is a temp file that an old version of go-ds-flatfs left among the blocks: `put-` and a number.
     /// It may be removed, unless such a version is running.
@@ -45,14 +45,14 @@ impl SkipReason {
     }
 }
 
-/// Writes the reason as a clause for people.
+/// Writes the reason as a clause for a message.
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             SkipReason::Foreign => "it is not part of a datastore",
-            SkipReason::Differs => "the block of the same key that is in its place differs from it",
+            SkipReason::Differs => "a different block with the same key is in its place",
             SkipReason::Misplaced => {
-                "it is in a shard that is not its own, where its key has a block too"
+                "it is in the wrong shard, and the right shard has a block with the same key"
             }
             SkipReason::Quarantine => {
                 "it has the blocks that a repair found damaged; remove it when you don't need them"

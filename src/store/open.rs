@@ -104,12 +104,12 @@ impl Options {
                 reason: "a store can't be created without writing",
             });
         }
-        let opening = Opener {
+        let opener = Opener {
             disk,
             root: path,
             options: self,
         };
-        let store = Arc::new(blocking::run(move || opening.run(purpose)).await?);
+        let store = Arc::new(blocking::run(move || opener.run(purpose)).await?);
         background::start(&store);
         tracing::debug!(
             target: target::STORE,

@@ -29,7 +29,7 @@ const MAX_READ_LEN: u64 = 512 * 1024;
 #[derive(Debug)]
 pub(super) struct LinuxCachedReads {
     root: File,
-    /// Whether the kernel has refused such an open, here or at all.
+    /// Whether the kernel or the file system has refused such an open.
     cannot_open: AtomicBool,
     /// Whether a file of another user was found, which cannot be opened with `O_NOATIME`.
     has_foreign_files: AtomicBool,

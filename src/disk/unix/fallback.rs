@@ -1,4 +1,4 @@
-//! Stand-ins for what only Linux has.
+//! Replacements for features that only Linux has.
 
 use std::fs::File;
 use std::io;

@@ -38,7 +38,7 @@ pub(super) fn opens_at_once(file: impl AsFd) -> io::Result<bool> {
 /// - overlayfs writes through the file system of its upper directory, but does not report the failed
 ///   write-backs of that one.
 /// - FUSE writes to its server and does not tell it to flush. FAT and exFAT leave the writes in the
-///   cache of the device. What others do is not known.
+///   cache of the device. Nothing is known about other file systems.
 pub(super) fn sync_method(dir: &File) -> io::Result<SyncMethod> {
     if !reports_write_back_errors(rustix::system::uname().release().to_bytes()) {
         return Ok(SyncMethod::EachFile);
@@ -51,8 +51,7 @@ pub(super) fn sync_method(dir: &File) -> io::Result<SyncMethod> {
     })
 }
 
-/// Returns whether this release of Linux is at least 5.8. One that is not understood is taken to be
-/// older.
+/// Returns whether this release of Linux is at least 5.8. A release that can't be parsed counts as older.
 fn reports_write_back_errors(release: &[u8]) -> bool {
     let release = String::from_utf8_lossy(release);
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
@@ -60,10 +59,10 @@ fn reports_write_back_errors(release: &[u8]) -> bool {
     next().zip(next()).is_some_and(|version| version >= (5, 8))
 }
 
-/// Returns whether an ext file system has a journal, `false` if that cannot be found out.
+/// Returns whether an ext file system has a journal, or `false` if that is not known.
 ///
 /// The kernel has a directory in `/proc/fs/jbd2` for each journal, named after its device and inode,
-/// which is number 8 on all ext file systems. The name of the device is known to `/sys`.
+/// which is number 8 on all ext file systems. `/sys` has the name of the device.
 fn has_journal(file: &File) -> io::Result<bool> {
     let device = rustix::fs::fstat(file)?;
     let (major, minor) = (

@@ -15,8 +15,8 @@ use crate::disk::portable::NotUnnamed;
 pub(super) use super::file_systems::sync_method;
 pub(in crate::disk) use super::lock_owner::lock_owner;
 
-/// Moves a file to a name that must not exist: renameat2(2), since Linux 3.15. Not every file system has
-/// `RENAME_NOREPLACE`: `None` where it is missing.
+/// Moves a file to a name that must not exist: renameat2(2), since Linux 3.15. Returns `None` where the file
+/// system does not support `RENAME_NOREPLACE`.
 pub(in crate::disk) fn rename_new(from: At<'_>, to: At<'_>) -> Option<io::Result<()>> {
     let flags = RenameFlags::NOREPLACE;
     match rustix::fs::renameat_with(from.dir, from.path, to.dir, to.path, flags) {
@@ -41,8 +41,8 @@ pub(in crate::disk) fn create_unnamed(
 impl From<Refused> for NotUnnamed {
     fn from(refused: Refused) -> Self {
         match refused {
-            // EISDIR is what kernels and file systems without O_TMPFILE say. ENOENT is what linkat(2) says
-            // without the privilege; from openat(2) it means that the directory is missing.
+            // Kernels and file systems without O_TMPFILE return EISDIR. linkat(2) returns ENOENT without the
+            // privilege; from openat(2) it means that the directory is missing.
             Refused::Open(
                 Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS | Errno::PERM,
             )

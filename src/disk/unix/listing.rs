@@ -56,7 +56,7 @@ pub(in crate::disk) struct NameBuffer {
 }
 
 impl NameBuffer {
-    /// A buffer with room for the names of some twenty blocks, so that it rarely grows.
+    /// Creates a buffer with room for the names of some twenty blocks, so that it rarely grows.
     fn new() -> Self {
         NameBuffer {
             text: Vec::with_capacity(2048),

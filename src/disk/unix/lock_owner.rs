@@ -11,9 +11,8 @@ use rustix::fs::{lstat, major, minor};
 
 /// Returns the process that holds a lock on the file: proc_locks(5).
 ///
-/// Returns `None` for a process on another machine or in another PID namespace. Returns it also where the kernel
-/// lists another device number than stat(2) returns, as for btrfs: an inode number alone could be that of another
-/// file.
+/// Returns `None` for a process on another machine or in another PID namespace, and where the kernel lists another
+/// device number than stat(2) returns, as for btrfs: the inode number alone could be that of another file.
 pub(in crate::disk) fn lock_owner(file: &Path) -> Option<u32> {
     let file = lstat(file).ok()?;
     let (major, minor) = (major(file.st_dev), minor(file.st_dev));

@@ -56,7 +56,7 @@ impl Root {
         self.sync_method != SyncMethod::EachFile
     }
 
-    /// Flushes the file system of the root, by the means that suffices there.
+    /// Flushes the file system of the root, by the method that makes everything durable there.
     pub(in crate::disk) fn sync_file_system(&self) -> io::Result<()> {
         sync_file_system(&self.dir)?;
         if self.sync_method == SyncMethod::FileSystemThenRoot {

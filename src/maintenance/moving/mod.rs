@@ -31,8 +31,8 @@ use crate::store::{Opener, Options, locate};
 /// of the old one, unless [another one](Move::shard) is asked for. It may have blocks already. The old
 /// store becomes an empty directory, unless something was skipped: then it stays a store.
 ///
-/// Files that are not blocks stay where they are, and are reported. So is a block that differs from the block
-/// with the same key in the new store: one of the two may be cut short. If both are equal, the old one is
+/// Files that are not blocks stay where they are, and are reported. So does a block that differs from the block
+/// with the same key in the new store: one of the two may be truncated. If both are equal, the old one is
 /// removed.
 ///
 /// During the move each block is in one of the two stores, and no other program can open either of them for
@@ -115,10 +115,15 @@ impl Move {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Overlap`] if the two are the same directory, or one is inside the other; the errors
-    /// of [`Options::open`] and [`Options::create`] for either; [`Error::CommitIncomplete`],
-    /// [`Error::Stopped`], [`Error::Full`], [`Error::Unexpected`] if something else is at the path of a
-    /// directory or a block, and [`Error::Io`]. After an error the same call continues the move.
+    /// - [`Error::Overlap`]: the two are the same directory, or one is inside the other.
+    /// - The errors of [`Options::open`] and [`Options::create`], for either store.
+    /// - [`Error::CommitIncomplete`]: a pending commit can't be applied.
+    /// - [`Error::Stopped`]: the callback has stopped the move.
+    /// - [`Error::Full`]: a file system is full.
+    /// - [`Error::Unexpected`]: something else is at the path of a directory or a block.
+    /// - [`Error::Io`]: a step fails.
+    ///
+    /// After an error the same call continues the move.
     ///
     /// # Cancel safety
     ///

@@ -52,7 +52,7 @@ impl Mover {
                 // A refused move changes nothing: without the close, the next open would have to count the disk
                 // usage again.
                 if let Err(error) = old.close() {
-                    tracing::warn!(target: target::MAINTENANCE, %error, "cannot close the old store; the next open cleans up behind it");
+                    tracing::warn!(target: target::MAINTENANCE, %error, "cannot close the old store; the next open cleans up");
                 }
                 return Err(error);
             }
@@ -99,7 +99,7 @@ impl Mover {
             let closed = self.new.blocks.flusher().flush_all();
             let closed = closed.and_then(|()| self.close_new());
             if let Err(error) = closed.and_then(|()| self.close_old()) {
-                tracing::warn!(target: target::MAINTENANCE, %error, "cannot close the stores; the next open cleans up behind them");
+                tracing::warn!(target: target::MAINTENANCE, %error, "cannot close the stores; the next open cleans up");
             }
         }
     }
@@ -159,7 +159,7 @@ impl Mover {
             MoveOutcome::Elsewhere if self.new.blocks.stat_at(to)?.is_some() => {
                 Ok(MoveOutcome::Taken)
             }
-            placed => Ok(placed),
+            outcome => Ok(outcome),
         }
     }
 
@@ -255,7 +255,7 @@ impl BlockVisitor for Mover {
         self.settle(&mut copies)
     }
 
-    /// The quarantine tells which blocks the old store has lost, so the move does not remove it.
+    /// The quarantine shows which blocks the old store has lost, so the move does not remove it.
     fn visit_quarantine(&self, dir: &Path) -> Result<()> {
         if !remove_if_empty(self.old.blocks.disk(), dir)? {
             self.state.skip(dir.to_owned(), SkipReason::Quarantine);
@@ -273,11 +273,11 @@ fn check_was_moved(path: PathBuf, new: &Opener) -> Result<()> {
             path,
             reason: "it is an empty directory, and the new store does not exist",
         }),
-        place => Err(new.refusal(&place)),
+        state => Err(new.refusal(&state)),
     }
 }
 
-/// Sizes of files fit: the operating system has them in an `i64` too.
+/// Converts a file size. It fits, because the operating system uses an `i64` too.
 fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }

@@ -63,7 +63,7 @@ impl<'a> PendingCopies<'a> {
         }
     }
 
-    /// Copies a block to a temp file of the new store. A block that does not exist any more is left out.
+    /// Copies a block to a temp file of the new store. A block that no longer exists is left out.
     pub(super) fn copy(&mut self, block_move: BlockMove) -> Result<()> {
         let temp = self.new.blocks.temp_files().next();
         self.staged.push(StagedCopy { block_move, temp });

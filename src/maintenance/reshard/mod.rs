@@ -27,8 +27,9 @@ use crate::store::{Opener, locate};
 ///
 /// During the re-sharding, and after an interrupted one, no program can open the store: kubo refuses it, and
 /// this crate returns [`Error::Resharding`](crate::Error::Resharding). The same call completes the
-/// re-sharding. A call with another function completes it too; with the old function it undoes it. Programs
-/// that already have the store open for reading do not find the moved blocks. kubo must not be running.
+/// re-sharding. A call with another function moves all blocks to where that one places them, so a call with the
+/// old function undoes the re-sharding. Programs that already have the store open for reading do not find the
+/// moved blocks. kubo must not be running.
 ///
 /// kubo names the function in its own configuration too (`Datastore.Spec` in `config`, and
 /// `datastore_spec`). It opens the store again when both name the new function.
@@ -107,13 +108,18 @@ impl Reshard {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::NotAStore`](crate::Error::NotAStore), [`Error::Locked`](crate::Error::Locked),
-    /// [`Error::CommitIncomplete`](crate::Error::CommitIncomplete),
-    /// [`Error::UnknownReshardMarker`](crate::Error::UnknownReshardMarker),
-    /// [`Error::Stopped`](crate::Error::Stopped), [`Error::Full`](crate::Error::Full) if there is no room for the new
-    /// directories, [`Error::Unexpected`](crate::Error::Unexpected) if something else is at the path of a directory
-    /// or a block, and [`Error::Io`](crate::Error::Io). After an error the same call continues the re-sharding. A
-    /// shard directory that can't be read is reported before anything is changed.
+    /// - [`Error::NotAStore`](crate::Error::NotAStore): there is no store.
+    /// - [`Error::Locked`](crate::Error::Locked): a writer has the store open.
+    /// - [`Error::CommitIncomplete`](crate::Error::CommitIncomplete): a pending commit can't be applied.
+    /// - [`Error::UnknownReshardMarker`](crate::Error::UnknownReshardMarker): another version of this crate has begun
+    ///   a re-sharding.
+    /// - [`Error::Stopped`](crate::Error::Stopped): the callback has stopped the re-sharding.
+    /// - [`Error::Full`](crate::Error::Full): there is no space for the new directories.
+    /// - [`Error::Unexpected`](crate::Error::Unexpected): something else is at the path of a directory or a block.
+    /// - [`Error::Io`](crate::Error::Io): a step fails.
+    ///
+    /// After an error the same call continues the re-sharding. A shard directory that can't be read is reported
+    /// before anything is changed.
     ///
     /// # Cancel safety
     ///
@@ -130,12 +136,12 @@ impl Reshard {
 
     pub(crate) async fn run_on(self, disk: Arc<dyn Disk>, root: PathBuf) -> Result<Resharded> {
         let Reshard { to, callback, .. } = self;
-        let opening = Opener::on(disk, root);
+        let opener = Opener::on(disk, root);
         let state = ToolState::new(callback);
         let _stop = StopOnDrop(Arc::clone(&state));
         let begin = {
             let state = Arc::clone(&state);
-            move || Resharder::begin(opening, to, state)
+            move || Resharder::begin(opener, to, state)
         };
         let Some(resharder) = blocking::run(begin).await? else {
             return Ok(Resharded::nothing(to));

@@ -44,8 +44,8 @@ pub(super) struct Resharder {
 
 impl Resharder {
     /// Opens the store and writes the marker. Returns `None` if the store has the function already.
-    pub(super) fn begin(opening: Opener, to: Shard, state: Arc<ToolState>) -> Result<Option<Self>> {
-        let Some((store, resharding)) = opening.open_to_reshard(to)? else {
+    pub(super) fn begin(opener: Opener, to: Shard, state: Arc<ToolState>) -> Result<Option<Self>> {
+        let Some((store, resharding)) = opener.open_to_reshard(to)? else {
             return Ok(None);
         };
         let usage = UsageBaseline::before(&store)?;
@@ -92,14 +92,14 @@ impl Resharder {
         if matches!(error, Error::Stopped)
             && let Err(error) = self.close()
         {
-            tracing::warn!(target: target::MAINTENANCE, %error, "cannot close the store; the next open cleans up behind it");
+            tracing::warn!(target: target::MAINTENANCE, %error, "cannot close the store; the next open cleans up");
         }
     }
 
     fn close(&self) -> Result<()> {
         self.usage.after(&self.store, 0)?;
         if self.duplicates.load(Ordering::Relaxed) > 0 {
-            // The sizes of the removed copies are not known any more.
+            // The sizes of the removed copies are no longer known.
             self.store.saved_usage.mark_stale();
         }
         self.store.close()
@@ -156,7 +156,7 @@ impl Resharder {
                 self.set_aside(&stray)?;
             }
             // This is durable before the block moves: after a power cut a stray that was still here would be
-            // taken for the block.
+            // mistaken for the block.
             let dir = self.store.blocks.layout().at_root(&dir);
             self.store.blocks.flush_shards([dir].into_iter())?;
         }
@@ -195,7 +195,7 @@ impl Resharder {
         Ok(settled)
     }
 
-    /// Renames a copy that is in the way to a name that no program takes for that of a block.
+    /// Renames a copy that is in the way to a name that no program mistakes for that of a block.
     fn set_aside(&self, copy: &Path) -> Result<()> {
         let others = (2..).map(|number: u32| format!("{number}.{SET_ASIDE}"));
         for extension in std::iter::once(SET_ASIDE.to_owned()).chain(others) {
@@ -275,8 +275,8 @@ impl BlockVisitor for Resharder {
             let (old, new) = (self.path(&shard, &block), self.path(&target, &block));
             match self.rank(&shard, &block)? {
                 CopyRank::Block => self.set_aside_strays(&shard, &target, &block)?,
-                // If a stray were moved to the target, the next run would take it for the block. If the block
-                // itself has still to move, the next pass deals with the stray.
+                // If a stray were moved to the target, the next run would mistake it for the block. If the block
+                // itself has not moved yet, the next pass deals with the stray.
                 CopyRank::Stray { block: found } if found == new => {
                     twice.push(block);
                     continue;

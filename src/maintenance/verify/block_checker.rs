@@ -60,7 +60,7 @@ pub(super) struct BlockChecker {
 
 impl BlockChecker {
     /// Returns the worst problem of a block: that its bytes are damaged, that it is in the wrong directory, that
-    /// it can't be checked. A block that does not exist any more has none.
+    /// it can't be checked. A block that no longer exists has none.
     pub(super) fn check(&self, file: &BlockFile, buffer: &mut [u8]) -> Option<Finding> {
         let problem = match self.problem_of(file, buffer) {
             Ok(problem) => problem,
@@ -113,8 +113,8 @@ impl BlockChecker {
         self.hash_file(&file.path, checker, buffer)
     }
 
-    /// Reads the file and compares its hash. A block that can't be checked is read nevertheless, to find out
-    /// whether it can be read.
+    /// Reads the file and compares its hash. A block that can't be checked is read anyway, to find out whether
+    /// it can be read.
     fn hash_file(
         &self,
         path: &Path,
@@ -145,7 +145,7 @@ impl BlockChecker {
     }
 }
 
-/// Decides what is wrong with a block of this size, whose bytes the checker has got.
+/// Returns what is wrong with a block of this size, after the checker has taken its bytes.
 pub(super) fn problem_of_bytes(
     checker: Result<Checker, Option<HashError>>,
     size: u64,

@@ -41,15 +41,15 @@ pub(super) enum CheckItem {
 /// A walk over a store for a verification or a repair. It keeps two listings open, and no names.
 pub(super) struct CheckWalk {
     walk: Walk,
-    places: Places,
+    expected: ExpectedEntries,
     /// The number of shard directories that are done.
     shards: u64,
 }
 
-/// Where the entries of a store should be.
-struct Places {
+/// Which entries a store should have, and where.
+struct ExpectedEntries {
     root: PathBuf,
-    /// `None` if the shard function is unknown, and with it where blocks belong.
+    /// `None` if the shard function is unknown: then it is not known where blocks belong.
     layout: Option<Layout>,
 }
 
@@ -57,7 +57,7 @@ impl CheckWalk {
     pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, layout: Option<Layout>) -> Self {
         CheckWalk {
             walk: Walk::new(Root::new(disk, root.clone()), Listings::Open),
-            places: Places { root, layout },
+            expected: ExpectedEntries { root, layout },
             shards: 0,
         }
     }
@@ -77,9 +77,9 @@ impl CheckWalk {
             && let Some(item) = self.walk.next()?
         {
             items.extend(match item {
-                WalkItem::Entry(dir, entry) => self.places.in_shard(dir, &entry),
-                WalkItem::Enter(dir) => self.places.shard_dir(dir),
-                WalkItem::Root(entry) => self.places.at_root(&entry),
+                WalkItem::Entry(dir, entry) => self.expected.in_shard(dir, &entry),
+                WalkItem::Enter(dir) => self.expected.shard_dir(dir),
+                WalkItem::Root(entry) => self.expected.at_root(&entry),
                 WalkItem::Leave => {
                     self.shards += 1;
                     None
@@ -94,7 +94,7 @@ impl CheckWalk {
     }
 }
 
-impl Places {
+impl ExpectedEntries {
     /// Returns the item for an entry of the root, unless the entry is as it should be.
     fn at_root(&self, entry: &RootEntry) -> Option<CheckItem> {
         let path = self.root.join(&entry.name);

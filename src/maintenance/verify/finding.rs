@@ -89,7 +89,7 @@ pub enum Problem {
     },
     /// A block of the copies that the store did not have.
     Missing,
-    /// A copy that does not have the hash that its CID says, or can't be checked.
+    /// A copy that does not have the hash in its CID, or can't be checked.
     BadCopy(HashError),
     /// A block that has a copy in quarantine and none in the store. It is not reported if the shard function is
     /// unknown.
@@ -108,7 +108,7 @@ pub enum Remedy {
     Restored,
     /// Applied the commit.
     Completed,
-    /// Removed the left-over.
+    /// Removed the leftover.
     Removed,
 }
 
@@ -226,25 +226,25 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Problem::Corrupt { size } => {
-                write!(f, "its {size} bytes don't have the hash that its key says")
+                write!(f, "its {size} bytes don't have the hash in its key")
             }
-            Problem::Truncated { size } => write!(f, "it ends after {size} bytes, too early"),
+            Problem::Truncated { size } => write!(f, "it is truncated after {size} bytes"),
             Problem::Empty => f.write_str("it is empty, and its key is not the hash of nothing"),
             Problem::Unreadable(error) => write_why(f, error),
             Problem::Misplaced { belongs } => {
                 write!(f, "by its key it belongs at {}", belongs.display())
             }
             Problem::Duplicate { original } => {
-                write!(f, "a block is where it belongs, too: {}", original.display())
+                write!(f, "the block also exists where it belongs, {}", original.display())
             }
             Problem::Conflict { original } => write!(
                 f,
-                "another block is where it belongs, {}; both stay",
+                "a different block is where it belongs, {}; both stay",
                 original.display()
             ),
             Problem::Obstacle { found, expected } => write!(
                 f,
-                "a {found} where the datastore keeps a {expected}: take it away, a repair leaves it alone"
+                "a {found} where the datastore needs a {expected}: move it away, because a repair leaves it alone"
             ),
             Problem::Sharding(error) => write_why(f, error),
             Problem::PendingCommit => f.write_str(
@@ -253,13 +253,15 @@ impl fmt::Display for Problem {
             Problem::Leftover => {
                 f.write_str("left over by a writer (or in use by one that has the store open)")
             }
-            Problem::Unchecked(None) => f.write_str("its key is no hash, so it can't be checked"),
+            Problem::Unchecked(None) => {
+                f.write_str("its key is not a hash, so it can't be checked")
+            }
             Problem::Unchecked(Some(why)) => write!(f, "it can't be checked: {why}"),
             Problem::Foreign { found } => write!(f, "a {found} that is not part of a datastore"),
             Problem::Missing => f.write_str("the store didn't have this block"),
-            Problem::BadCopy(why) => write!(f, "the copy that was offered is not used: {why}"),
+            Problem::BadCopy(why) => write!(f, "the copy is not used: {why}"),
             Problem::Lost => f.write_str(
-                "it is not in the store any more, only in .quarantine, where damaged blocks go: \
+                "it is no longer in the store, only in .quarantine, where damaged blocks go: \
                  get it again, or repair from a CAR that has it",
             ),
         }

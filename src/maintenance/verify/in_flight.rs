@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::format::{COMMIT, TEMP};
 use crate::format::{CommitRecord, UnreadableRecord};
 
-/// Lists what is in `.temp` now.
-pub(super) fn look(disk: &dyn Disk, root: &Path) -> Vec<Finding> {
+/// Returns a finding for each entry of `.temp`.
+pub(super) fn find(disk: &dyn Disk, root: &Path) -> Vec<Finding> {
     let temp = root.join(TEMP);
     let unreadable = |error| Finding::unreadable(&temp, None, Error::io("list", &temp, error));
     let entries = match disk.list(&temp) {

@@ -64,7 +64,7 @@ impl LostBlocks {
             match listed {
                 Ok(listed) => {
                     let block = BlockKey::of_file(&listed.name);
-                    found.extend(block.and_then(|block| self.look_for(&block)));
+                    found.extend(block.and_then(|block| self.look_up(&block)));
                 }
                 Err(error) => {
                     found.push(unlisted(error));
@@ -75,7 +75,8 @@ impl LostBlocks {
         (found, Some(listing))
     }
 
-    fn look_for(&self, block: &BlockKey) -> Option<Finding> {
+    /// Returns a finding if the block is not in the store.
+    fn look_up(&self, block: &BlockKey) -> Option<Finding> {
         let (path, key) = (self.layout.block(block), Some(block.key()));
         match self.disk.stat(&path) {
             Ok(_) => None,

@@ -64,7 +64,7 @@ use crate::store::locate;
 /// A block is wrong if its bytes don't have the hash in its key, if it can't be read, or if it is not where
 /// readers look for it. Also wrong are a link where a block or a directory should be, a `SHARDING` that names
 /// no shard function, a pending commit, and a block that is [lost](Problem::Lost): a repair moved it to
-/// `.quarantine`, and the store has no other copy. Foreign and left-over files, and blocks whose keys are not
+/// `.quarantine`, and the store has no other copy. Foreign and leftover files, and blocks whose keys are not
 /// a hash of a known function, are reported, but they are [not wrong](Problem::is_wrong). The
 /// [summary](Summary::unchecked) counts the blocks that could not be checked.
 ///
@@ -140,7 +140,7 @@ impl Verify {
         let jobs = self.options.jobs();
         let begun = blocking::run(move || {
             let (shard, finding) = sharding::read(&disk, &root)?;
-            let in_flight = in_flight::look(&*disk, &root);
+            let in_flight = in_flight::find(&*disk, &root);
             let (checker, progress) = self.options.begin(Arc::clone(&disk), &root)?;
             let layout = shard.map(|shard| Layout::new(root.clone(), shard));
             let walk = CheckWalk::new(Arc::clone(&disk), root, layout.clone());

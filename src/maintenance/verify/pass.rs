@@ -16,9 +16,9 @@ use crate::sync::lock;
 
 /// The number of items that a job takes from the walk at a time.
 const MAX_ITEMS_PER_TURN: usize = 64;
-/// A job ends after this time, which is long compared with the time that it takes to start one,
+/// The time after which a job ends. It is long compared with the time that it takes to start one.
 const MAX_TIME_PER_JOB: Duration = Duration::from_millis(100);
-/// or after this number of findings.
+/// The number of findings after which a job ends.
 const MAX_FINDINGS_PER_JOB: usize = 1024;
 
 /// What a pass does with each item.
@@ -90,12 +90,13 @@ impl Pass {
 
     /// Runs one job. An error ends the pass.
     fn step(&self) -> Vec<Result<Finding>> {
-        let _held = match self.task.begin() {
-            Ok(held) => held,
+        let _guard = match self.task.begin() {
+            Ok(guard) => guard,
             Err(error) => return self.end_with(Vec::new(), error),
         };
         let mut found = Vec::new();
         let processed = self.process_items(&mut found);
+        // Finished before anything is reported: what the stream reports as done must survive a power cut.
         let finished = self.task.finish(&found);
         let found = if finished.is_ok() {
             found.into_iter().map(Ok).collect()

@@ -89,8 +89,8 @@ impl Repair {
         self
     }
 
-    /// Sets copies of blocks, for example from a backup. A copy whose block is not in the store is put into it
-    /// if it has the hash that its CID says. The stream is read in order after everything else is done.
+    /// Sets copies of blocks, for example from a backup. A copy is put into the store if the store does not have
+    /// the block, and the copy has the hash in its CID. The stream is read in order after everything else is done.
     pub fn copies(
         mut self,
         copies: impl Stream<Item = Result<(Cid, Bytes)>> + Send + 'static,
@@ -100,8 +100,8 @@ impl Repair {
     }
 
     /// Sets whether to restore only blocks that are in quarantine, because this repair or an earlier one found
-    /// them damaged. Otherwise every copy is restored that the store does not have, and so is a block that was
-    /// deleted since the backup was made.
+    /// them damaged. Otherwise every block that the store does not have is restored, even one that was deleted
+    /// after the backup was made.
     pub fn lost_only(mut self, lost_only: bool) -> Self {
         self.lost_only = lost_only;
         self
@@ -111,7 +111,7 @@ impl Repair {
     ///
     /// # Errors
     ///
-    /// The same as for [`Options::open`].
+    /// Returns the errors of [`Options::open`].
     ///
     /// # Cancel safety
     ///
@@ -129,7 +129,7 @@ impl Repair {
     pub(crate) async fn start_on(self, disk: Arc<dyn Disk>, root: PathBuf) -> Result<Findings> {
         let jobs = self.options.jobs();
         let (reader, path) = (Arc::clone(&disk), root.clone());
-        let in_flight = blocking::run(move || Ok(in_flight::look(&*reader, &path))).await?;
+        let in_flight = blocking::run(move || Ok(in_flight::find(&*reader, &path))).await?;
         let options = Options::new();
         let flatfs = options.begin_on(Arc::clone(&disk), root.clone(), Purpose::Open);
         let flatfs = flatfs.await?;

@@ -27,7 +27,7 @@ pub(super) enum RepairMoveOutcome {
     Moved(Remedy),
     /// There is a block at that path already.
     Taken,
-    /// The block does not exist any more.
+    /// The block no longer exists.
     Gone,
 }
 
@@ -43,13 +43,12 @@ impl RepairMover {
         lock(&self.moving)
     }
 
-    /// Moves a block into quarantine. Returns `None` if it does not exist any more.
+    /// Moves a block into quarantine. Returns `None` if it no longer exists.
     pub(super) fn quarantine(&self, file: &BlockFile) -> Result<Option<Remedy>> {
         self.quarantine_file(&file.path, &file.dir, &file.block.file_name())
     }
 
-    /// Moves a left-over file of a shard directory into quarantine. Returns `None` if it does not exist any
-    /// more.
+    /// Moves a leftover file of a shard directory into quarantine. Returns `None` if it no longer exists.
     pub(super) fn quarantine_left_over(&self, path: &Path) -> Result<Option<Remedy>> {
         let dir = path.parent().and_then(Path::file_name).unwrap_or_default();
         let name = path.file_name().unwrap_or_default();
@@ -74,7 +73,7 @@ impl RepairMover {
                 }
                 // Another file of this name is in quarantine already: try the next directory.
                 Err(error) if is(&error, io::ErrorKind::AlreadyExists) => {}
-                // The file or the directory does not exist any more: the loop looks for the file again.
+                // The file or the directory no longer exists: the loop looks for the file again.
                 Err(error) if is(&error, io::ErrorKind::NotFound) => {}
                 Err(error) => return Err(error),
             }
@@ -83,7 +82,7 @@ impl RepairMover {
     }
 
     /// Moves a block to its shard directory.
-    pub(super) fn put_in_place(&self, file: &BlockFile, to: &Path) -> Result<RepairMoveOutcome> {
+    pub(super) fn move_to_shard(&self, file: &BlockFile, to: &Path) -> Result<RepairMoveOutcome> {
         let store = &self.flatfs.store;
         let shard = store.blocks.layout().shard_of(&file.block);
         let _moving = self.moving();
@@ -104,7 +103,7 @@ impl RepairMover {
     }
 
     /// Makes the remedies of these findings durable.
-    pub(super) fn settle(&self, findings: &[Finding]) -> Result<()> {
+    pub(super) fn flush(&self, findings: &[Finding]) -> Result<()> {
         let store = &self.flatfs.store;
         let mut blocks = Vec::new();
         let mut dirs = BTreeSet::new();
@@ -124,13 +123,15 @@ impl RepairMover {
                 ),
             }
         }
+        // The contents are flushed, too: a misplaced block may never have been, and a remedy that is reported has to
+        // survive a power cut.
         store.blocks.flusher().flush(&blocks)?;
         store
             .blocks
             .flush_shards(dirs.into_iter().map(Path::to_owned))
     }
 
-    /// Whether a block has a copy in quarantine.
+    /// Returns whether a block has a copy in quarantine.
     pub(super) fn has_quarantined(&self, block: &BlockKey) -> Result<bool> {
         let root = self.flatfs.store.blocks.layout().root();
         let copy = root.join(QUARANTINE).join(block.file_name());

@@ -13,7 +13,7 @@ use super::repair_mover::{RepairMoveOutcome, RepairMover};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 
-/// The first pass: it moves damaged blocks and left-over files into quarantine.
+/// The first pass: it moves damaged blocks and leftover files into quarantine.
 pub(super) struct QuarantineDamaged {
     pub(super) checker: BlockChecker,
     pub(super) mover: Arc<RepairMover>,
@@ -44,7 +44,7 @@ impl PassTask for QuarantineDamaged {
     }
 
     fn finish(&self, findings: &[Finding]) -> Result<()> {
-        self.mover.settle(findings)
+        self.mover.flush(findings)
     }
 }
 
@@ -71,18 +71,18 @@ impl PassTask for MoveMisplaced {
                 quarantined(&self.mover, &file, finding)
             }
             Some(finding) if matches!(finding.problem, Problem::Unreadable(_)) => Ok(Some(finding)),
-            Some(finding) => self.put_right(&file, belongs, finding),
+            Some(finding) => self.move_to_shard(&file, belongs, finding),
             None => Ok(None),
         }
     }
 
     fn finish(&self, findings: &[Finding]) -> Result<()> {
-        self.mover.settle(findings)
+        self.mover.flush(findings)
     }
 }
 
 impl MoveMisplaced {
-    fn put_right(
+    fn move_to_shard(
         &self,
         file: &BlockFile,
         belongs: &Path,
@@ -90,7 +90,7 @@ impl MoveMisplaced {
     ) -> Result<Option<Finding>> {
         let of_file = |problem| Finding::new(&file.path, Some(file.key()), problem);
         let original = belongs.to_owned();
-        match self.mover.put_in_place(file, belongs) {
+        match self.mover.move_to_shard(file, belongs) {
             Ok(RepairMoveOutcome::Moved(remedy)) => {
                 let belongs = original;
                 let moved = of_file(Problem::Misplaced { belongs });

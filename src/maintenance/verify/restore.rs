@@ -22,8 +22,8 @@ const MAX_BYTES_PER_COMMIT: usize = 32 << 20;
 
 type GoodCopies = BoxStream<'static, Result<(Cid, Bytes)>>;
 
-/// Restores the blocks that the store does not have, many in one commit. If `lost_only`, these are only the
-/// blocks that are in quarantine.
+/// Restores the blocks that the store does not have, many in one commit. With `lost_only`, it restores only blocks
+/// that are in quarantine.
 pub(super) fn restore(
     mover: Arc<RepairMover>,
     copies: GoodCopies,
@@ -94,8 +94,8 @@ async fn fill(
     Ok(true)
 }
 
-/// Returns the keys under which the block of a CID is missing: those that are in quarantine, or, if the block
-/// is neither in the store nor in quarantine, the key of its multihash. That one only unless `lost_only`.
+/// Returns the keys under which the block of a CID is missing: those that are in quarantine, or, without
+/// `lost_only`, the key of its multihash if the block is neither in the store nor in quarantine.
 async fn missing(
     mover: &Arc<RepairMover>,
     batch: &FlatBatch,

@@ -16,19 +16,19 @@ use crate::store::{DirState, Opener};
 ///
 /// Fails if the directory doesn't look like a store at all.
 pub(super) fn read(disk: &Arc<dyn Disk>, root: &Path) -> Result<(Option<Shard>, Option<Finding>)> {
-    let place = Opener::on(Arc::clone(disk), root.to_owned());
-    let wrong = match place.probe() {
+    let opener = Opener::on(Arc::clone(disk), root.to_owned());
+    let wrong = match opener.probe() {
         Ok(DirState::Store(shard)) => return Ok((Some(shard), None)),
-        Ok(half_way @ DirState::Resharding(_)) => place.refusal(&half_way),
+        Ok(resharding @ DirState::Resharding(_)) => opener.refusal(&resharding),
         Ok(DirState::Foreign) if looks_like_a_store(&**disk, root) => {
-            place.not_a_store("there is no SHARDING that would name its shard function")
+            opener.not_a_store("there is no SHARDING that would name its shard function")
         }
-        Ok(DirState::Missing) => return Err(place.not_a_store("there is no such directory")),
-        Ok(DirState::Empty) => return Err(place.not_a_store("it is an empty directory")),
+        Ok(DirState::Missing) => return Err(opener.not_a_store("there is no such directory")),
+        Ok(DirState::Empty) => return Err(opener.not_a_store("it is an empty directory")),
         Ok(DirState::Foreign) => {
-            return Err(place.not_a_store("there is no SHARDING, and nothing else of a store"));
+            return Err(opener.not_a_store("there is no SHARDING, and nothing else of a store"));
         }
-        Err(error) if is_dir(&**disk, root) && place.read_sharding().is_err() => error,
+        Err(error) if is_dir(&**disk, root) && opener.read_sharding().is_err() => error,
         Err(error) => return Err(error),
     };
     let problem = Problem::Sharding(Arc::new(wrong));
