@@ -50,8 +50,8 @@
 //! | `ds_flatfs_flush_failures_total` | counter | | flushes that failed |
 //! | `ds_flatfs_open_files` | histogram | | files that a store has open for its jobs, recorded when one more is requested |
 //! | `ds_flatfs_presence_filter_bytes` | gauge | | memory that the filters of absent blocks take, in all open stores |
-//! | `ds_flatfs_object_requests_total` | counter | `method`, `outcome` | HTTP requests of the clients that `ObjectOptions::open_url` makes, each retry and each page of a listing counted |
-//! | `ds_flatfs_object_request_seconds` | histogram | `method` | how long it took until their responses began |
+//! | `ds_flatfs_object_requests_total` | counter | `method`, `outcome` | HTTP requests of the clients that `ObjectOptions::open_url` makes, including each retry and each page of a listing |
+//! | `ds_flatfs_object_request_seconds` | histogram | `method` | how long these requests took until the response began |
 //! | `ds_flatfs_file_retries_total` | counter | | retries because no file descriptor was free |
 //!
 //! `operation` is `get`, `has`, `get_size`, `put`, `delete`, `commit`, `sync`, `open` or `close`; in an
