@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tokio::fs::File;
-use tokio::io::{self, AsyncBufRead, BufReader};
+use tokio::io::{self, AsyncBufRead, AsyncReadExt as _, BufReader};
 
 use crate::exit::WrongUsage;
 
@@ -43,6 +43,20 @@ pub(crate) fn name(path: &Path) -> String {
     } else {
         path.display().to_string()
     }
+}
+
+/// Returns the contents of a text file of at most `max_len` bytes.
+///
+/// # Errors
+///
+/// Fails if the file can't be read, is longer, or is not UTF-8.
+pub(crate) async fn read_text(path: &Path, max_len: u64) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let mut limited = open(path).await?.reader.take(max_len + 1);
+    let read = limited.read_to_string(&mut text).await;
+    read.with_context(|| format!("cannot read {}", name(path)))?;
+    anyhow::ensure!(text.len() as u64 <= max_len, "{} is too long", name(path));
+    Ok(text)
 }
 
 /// Opens the file, or standard input if the path is `-`.

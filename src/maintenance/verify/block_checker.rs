@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::check_walk::BlockFile;
 use super::finding::{Finding, Problem};
+use super::portion::{KeyShare, RateLimiter};
 use crate::disk::{Disk, if_there};
 use crate::error::Error;
 use crate::hash::{Checker, HashError};
@@ -56,12 +57,18 @@ pub(super) struct BlockChecker {
     pub(super) tally: Arc<CheckTally>,
     /// Whether the caller has dropped the stream of findings.
     pub(super) stopped: Arc<AtomicBool>,
+    /// The part of the blocks that is checked, if not all of them.
+    pub(super) share: Option<KeyShare>,
+    pub(super) limiter: Option<Arc<RateLimiter>>,
 }
 
 impl BlockChecker {
     /// Returns the worst problem of a block: that its bytes are damaged, that it is in the wrong directory, that
     /// it can't be checked. A block that no longer exists has none.
     pub(super) fn check(&self, file: &BlockFile, buffer: &mut [u8]) -> Option<Finding> {
+        if self.share.is_some_and(|share| !share.has(file.key())) {
+            return None;
+        }
         let problem = match self.problem_of(file, buffer) {
             Ok(problem) => problem,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -136,6 +143,9 @@ impl BlockChecker {
             self.tally.bytes.fetch_add(len as u64, Ordering::Relaxed);
             if let Ok(checker) = &mut checker {
                 checker.update(part);
+            }
+            if let Some(limiter) = &self.limiter {
+                limiter.wait(part.len(), &self.stopped);
             }
             if self.stopped.load(Ordering::Relaxed) {
                 return Ok(None);

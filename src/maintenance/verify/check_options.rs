@@ -1,6 +1,6 @@
 //! [`CheckOptions`]: the options of a verification and a repair.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -8,6 +8,7 @@ use std::thread;
 
 use super::block_checker::{BlockChecker, CheckDepth, CheckTally};
 use super::pass::PassProgress;
+use super::portion::{KeyShare, RateLimiter};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::maintenance::progress::{Phase, ProgressCallback};
@@ -18,6 +19,8 @@ pub(super) struct CheckOptions {
     pub(super) path: PathBuf,
     pub(super) depth: CheckDepth,
     pub(super) concurrency: Option<NonZeroUsize>,
+    pub(super) share: Option<KeyShare>,
+    pub(super) bytes_per_second: Option<NonZeroU64>,
     pub(super) callback: ProgressCallback,
 }
 
@@ -27,6 +30,8 @@ impl CheckOptions {
             path,
             depth: CheckDepth::Full,
             concurrency: None,
+            share: None,
+            bytes_per_second: None,
             callback: ProgressCallback::none(),
         }
     }
@@ -53,6 +58,8 @@ impl CheckOptions {
             depth: self.depth,
             tally: Arc::clone(&progress.tally),
             stopped: Arc::new(AtomicBool::new(false)),
+            share: self.share,
+            limiter: self.bytes_per_second.map(RateLimiter::new),
         };
         Ok((checker, progress))
     }

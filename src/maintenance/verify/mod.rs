@@ -9,6 +9,7 @@ mod finding;
 mod in_flight;
 mod lost_blocks;
 mod pass;
+mod portion;
 mod repair;
 mod repair_mover;
 mod repair_passes;
@@ -16,7 +17,7 @@ mod report;
 mod restore;
 mod sharding;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use self::check_options::CheckOptions;
 use self::check_walk::{CheckItem, CheckWalk};
 pub use self::finding::{Finding, Problem, Remedy};
 use self::pass::{Pass, PassTask};
+use self::portion::KeyShare;
 pub use self::repair::Repair;
 pub use self::report::{Findings, Summary};
 use crate::blocking;
@@ -101,6 +103,22 @@ impl Verify {
     /// Sets how many blocks are checked at the same time, by default as many as there are cores.
     pub fn concurrency(mut self, blocks: NonZeroUsize) -> Self {
         self.options.concurrency = Some(blocks);
+        self
+    }
+
+    /// Checks one of `of` shares of the blocks, counted from 1: those whose keys are in this share of all possible
+    /// keys. A share is about as large as the others, has the same blocks in every store and at any time, and all
+    /// shares together have all blocks. What is not a block is checked with every share.
+    ///
+    /// A share of 0 is taken for 1, and one above `of` for `of`.
+    pub fn share(mut self, share: u32, of: NonZeroU32) -> Self {
+        self.options.share = Some(KeyShare::new(share, of));
+        self
+    }
+
+    /// Limits how many bytes of blocks are read in a second.
+    pub fn limit_rate(mut self, bytes_per_second: NonZeroU64) -> Self {
+        self.options.bytes_per_second = Some(bytes_per_second);
         self
     }
 

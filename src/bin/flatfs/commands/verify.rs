@@ -1,5 +1,6 @@
 //! `flatfs verify`
 
+use std::num::NonZeroU64;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ use crate::interrupt::interruptible;
 use crate::kubo_args::KuboArgs;
 use crate::output::Output;
 use crate::progress::ProgressBar;
+use crate::quantity::parse_rate;
+use crate::scrub::{ScrubState, Subset};
 use crate::text::escape;
 use crate::{input, report, terminal, text};
 
@@ -35,6 +38,8 @@ Without --repair nothing is changed and no lock is taken, so it works while anot
 
 A block whose key is not a hash, or has a hash function that is not known, can't be checked. The summary \
 counts these blocks by hash function, and the exit status is 1 unless --allow-unchecked is given.
+
+A large store can be checked in shares: --subset 1/30, 2/30 and so on. A share has the same blocks each time, and all shares together have all blocks. With --state the share is the one after the last that was checked, so that the same command, run every night, checks the whole store in a month; the file also has the time when all shares were last checked. --limit-rate leaves the disk to others.
 
 With --repair, damaged blocks are moved to DIR/.quarantine, blocks in the wrong place to the right one, \
 and interrupted commits are completed. Nothing is overwritten or deleted. Then the blocks that were \
@@ -64,6 +69,7 @@ to complete the work.
 Example:
   flatfs verify blocks
   flatfs verify blocks; [ $? -ne 1 ] || flatfs verify --repair --from backup.car blocks
+  flatfs verify --subset 1/30 --state scrub.json --limit-rate 50MiB blocks
   flatfs verify --json blocks | jq -r 'select(.wrong).cid'
   flatfs verify --repair --from backup.car --all blocks")]
 pub(crate) struct Verify {
@@ -72,6 +78,15 @@ pub(crate) struct Verify {
     /// Check only names and sizes, without reading the blocks
     #[arg(long)]
     quick: bool,
+    /// Check one of T shares of the blocks, counted from 1, or the first share of P percent
+    #[arg(long, value_name = "N/T|P%", conflicts_with = "repair")]
+    subset: Option<Subset>,
+    /// Read at most this number of bytes a second, such as 50MiB
+    #[arg(long, value_name = "BYTES", value_parser = parse_rate, conflicts_with = "repair")]
+    limit_rate: Option<NonZeroU64>,
+    /// Check the share that is next according to FILE, and note in FILE that it was checked
+    #[arg(long, value_name = "FILE", requires = "subset")]
+    state: Option<PathBuf>,
     /// Print a JSON object for each finding, and one for the summary
     #[arg(long)]
     json: bool,
@@ -102,7 +117,12 @@ impl Verify {
 
     async fn verify(&self) -> anyhow::Result<Outcome> {
         let started = Instant::now();
-        let mut findings = self.start().await?;
+        let state = match (&self.state, self.subset) {
+            (Some(path), Some(subset)) => Some(ScrubState::read(path, subset).await?),
+            _ => None,
+        };
+        let subset = state.as_ref().map(ScrubState::subset).or(self.subset);
+        let mut findings = self.start(subset).await?;
         let mut printer = LinePrinter {
             output: Some(Output::stdout()),
             needs_reader: !self.repair,
@@ -131,20 +151,29 @@ impl Verify {
             return Err(error.into());
         }
         if self.json || !terminal::is_quiet() {
-            printer.print(&self.last_line(&summary, started.elapsed())?)?;
+            printer.print(&self.last_line(&summary, subset, started.elapsed())?)?;
+        }
+        if let (Some(state), Some(path)) = (state, &self.state) {
+            state.save_next(path)?;
         }
         let is_checked = summary.unchecked == 0 || self.allow_unchecked;
         Ok(Outcome::success_if(summary.wrong == 0 && is_checked))
     }
 
-    async fn start(&self) -> anyhow::Result<Findings> {
+    async fn start(&self, subset: Option<Subset>) -> anyhow::Result<Findings> {
         let bar = ProgressBar::shards("verifying", &[&self.dir]);
         let callback = move |progress: Progress| {
             bar.set(progress);
             ControlFlow::Continue(())
         };
         if !self.repair {
-            let verify = maintenance::Verify::new(&self.dir).quick(self.quick);
+            let mut verify = maintenance::Verify::new(&self.dir).quick(self.quick);
+            if let Some(Subset { share, of }) = subset {
+                verify = verify.share(share, of);
+            }
+            if let Some(rate) = self.limit_rate {
+                verify = verify.limit_rate(rate);
+            }
             return Ok(verify.on_progress(callback).start().await?);
         }
         let mut cars = Vec::new();
@@ -164,12 +193,22 @@ impl Verify {
         Ok(format!("{}\n", escape(finding)))
     }
 
-    fn last_line(&self, summary: &Summary, time: Duration) -> anyhow::Result<String> {
+    fn last_line(
+        &self,
+        summary: &Summary,
+        subset: Option<Subset>,
+        time: Duration,
+    ) -> anyhow::Result<String> {
+        let subset = subset.map(|subset| format!("{}/{}", subset.share, subset.of));
         if self.json {
-            let seconds = time.as_secs_f64();
-            return report::json_line(&SummaryJson { summary, seconds });
+            return report::json_line(&SummaryJson {
+                summary,
+                subset,
+                seconds: time.as_secs_f64(),
+            });
         }
-        Ok(last_line(summary, time))
+        let share = subset.map_or_else(String::new, |subset| format!("share {subset}: "));
+        Ok(share + &last_line(summary, time))
     }
 }
 
@@ -247,6 +286,8 @@ impl BackupCar {
 #[derive(Serialize)]
 struct SummaryJson<'a> {
     summary: &'a Summary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subset: Option<String>,
     seconds: f64,
 }
 

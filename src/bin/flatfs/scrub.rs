@@ -1,0 +1,190 @@
+//! [`Subset`] and [`ScrubState`]: a check of a large store in shares, one in each run.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::input;
+use crate::output::Output;
+
+/// The longest state file that is read, in bytes.
+const MAX_STATE: u64 = 64 << 10;
+
+/// One of several shares of the blocks, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Subset {
+    pub(crate) share: u32,
+    pub(crate) of: NonZeroU32,
+}
+
+impl FromStr for Subset {
+    type Err = String;
+
+    /// Parses `N/T`, or `P%`, which is the first one of as many shares as it takes.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let invalid = || "a subset is N/T with N from 1 to T, such as 1/30, or P%, such as 2.5%";
+        if let Some(percent) = text.strip_suffix('%') {
+            let percent: f64 = percent.parse().map_err(|_| invalid())?;
+            let shares = (100.0 / percent).ceil();
+            if !(percent > 0.0 && percent <= 100.0 && shares <= f64::from(u32::MAX)) {
+                return Err(invalid().to_owned());
+            }
+            let of = NonZeroU32::new(shares as u32).ok_or_else(invalid)?;
+            return Ok(Subset { share: 1, of });
+        }
+        let (share, of) = text.split_once('/').ok_or_else(invalid)?;
+        let share: u32 = share.parse().map_err(|_| invalid())?;
+        let of: NonZeroU32 = of.parse().map_err(|_| invalid())?;
+        if share == 0 || share > of.get() {
+            return Err(invalid().to_owned());
+        }
+        Ok(Subset { share, of })
+    }
+}
+
+/// Which share is next, and when all of them were last checked. It is a file of JSON.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ScrubState {
+    shares: NonZeroU32,
+    next: u32,
+    /// The shares that were checked in this round.
+    checked: u32,
+    /// When this round began, in seconds since 1970.
+    began: u64,
+    /// When the last whole round began and ended.
+    whole: Option<Round>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Round {
+    began: u64,
+    ended: u64,
+}
+
+impl ScrubState {
+    /// Reads the state from a file. If there is none, or if it is about another number of shares, a round begins
+    /// with the given share.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be read, or is not a state.
+    pub(crate) async fn read(path: &Path, subset: Subset) -> anyhow::Result<Self> {
+        let new = ScrubState {
+            shares: subset.of,
+            next: subset.share,
+            checked: 0,
+            began: now(),
+            whole: None,
+        };
+        if !path.exists() {
+            return Ok(new);
+        }
+        let text = input::read_text(path, MAX_STATE).await?;
+        let found: ScrubState = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not a state of 'flatfs verify'", path.display()))?;
+        if found.next == 0 || found.next > found.shares.get() {
+            bail!("{} names a share that does not exist", path.display());
+        }
+        match found.shares == subset.of {
+            true => Ok(found),
+            false => Ok(ScrubState {
+                whole: found.whole,
+                ..new
+            }),
+        }
+    }
+
+    /// Returns the share that is next.
+    pub(crate) fn subset(&self) -> Subset {
+        Subset {
+            share: self.next,
+            of: self.shares,
+        }
+    }
+
+    /// Notes that the next share was checked.
+    fn advance(&mut self, now: u64) {
+        self.checked += 1;
+        self.next = self.next % self.shares.get() + 1;
+        if self.checked >= self.shares.get() {
+            self.whole = Some(Round {
+                began: self.began,
+                ended: now,
+            });
+            self.checked = 0;
+            self.began = now;
+        }
+    }
+
+    /// Notes that the next share was checked, and writes the state to the file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be written.
+    pub(crate) fn save_next(mut self, path: &Path) -> anyhow::Result<()> {
+        self.advance(now());
+        let text = serde_json::to_string(&self).context("cannot write the state as JSON")?;
+        let mut output = Output::open(Some(path))?;
+        output.write(text.as_bytes())?;
+        output.write(b"\n")?;
+        output.finish()
+    }
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subset(share: u32, of: u32) -> Subset {
+        let of = NonZeroU32::new(of).unwrap();
+        Subset { share, of }
+    }
+
+    #[test]
+    fn a_subset_is_a_share_or_a_percentage() {
+        assert_eq!("3/30".parse(), Ok(subset(3, 30)));
+        assert_eq!("2.5%".parse(), Ok(subset(1, 40)));
+        assert_eq!("100%".parse(), Ok(subset(1, 1)));
+        assert_eq!("30%".parse(), Ok(subset(1, 4)), "no share is larger");
+        for text in [
+            "0/3", "4/3", "1/0", "3", "%", "0%", "101%", "-1%", "NaN%", "1/x",
+        ] {
+            assert!(text.parse::<Subset>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_round_is_whole_when_every_share_was_checked() {
+        let mut state = ScrubState {
+            shares: NonZeroU32::new(3).unwrap(),
+            next: 2,
+            checked: 0,
+            began: 10,
+            whole: None,
+        };
+        let mut checked = Vec::new();
+        for now in [20, 30, 40] {
+            assert_eq!(state.whole, None);
+            checked.push(state.subset().share);
+            state.advance(now);
+        }
+        assert_eq!(checked, [2, 3, 1]);
+        assert_eq!(
+            state.whole,
+            Some(Round {
+                began: 10,
+                ended: 40
+            })
+        );
+        assert_eq!((state.next, state.checked, state.began), (2, 0, 40));
+    }
+}
