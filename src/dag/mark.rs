@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use cid::Cid;
+use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered, ReadyChunks, StreamExt};
 
 use super::block::has;
@@ -46,7 +47,8 @@ impl<'a> Mark<'a> {
     }
 
     /// Runs the mark. Passes the error of each block that is missing, damaged or can't be read to `skip`, which
-    /// decides whether to go on without what the block links to. Calls `progress` between reads.
+    /// decides whether to go on without what the block links to. Calls `progress` with the
+    /// number of blocks that were found, between reads.
     ///
     /// # Errors
     ///
@@ -54,7 +56,7 @@ impl<'a> Mark<'a> {
     pub(crate) async fn run(
         mut self,
         mut skip: impl FnMut(Error) -> Result<()>,
-        mut progress: impl AsyncFnMut(&Reachable) -> Result<()>,
+        mut progress: impl FnMut(u64) -> BoxFuture<'static, Result<()>>,
     ) -> Result<Arc<Reachable>> {
         let mut running = FuturesUnordered::new();
         loop {
@@ -86,7 +88,8 @@ impl<'a> Mark<'a> {
                     Err(error) => skip(error)?,
                 }
             }
-            progress(&self.reachable).await?;
+            let (leaves, inner) = self.reachable.counts();
+            progress(leaves + inner).await?;
         }
     }
 

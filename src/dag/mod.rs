@@ -1,4 +1,4 @@
-//! DAGs of blocks: the links of a block, and the blocks below some roots. Feature `dag`.
+//! DAGs of blocks: the links of a block, the blocks below some roots, and whether they are complete. Feature `dag`.
 //!
 //! All functions work with any [`Datastore`](crate::Datastore) that names blocks as [`Key::from_cid`] does.
 //!
@@ -6,6 +6,7 @@
 
 mod block;
 mod digest_set;
+mod inspect;
 mod links;
 mod mark;
 mod nodes;
@@ -13,6 +14,7 @@ mod reachable;
 mod walk;
 
 pub use self::block::{check, keys, load};
+pub use self::inspect::{BadBlock, DagReport, Inspect};
 pub use self::links::{MAX_CID_TEXT, UnknownCodec, links};
 pub(crate) use self::mark::{Mark, Roots};
 pub(crate) use self::reachable::Reachable;

@@ -27,6 +27,8 @@ pub(super) struct Wanted {
 /// A block that was read, and has the hash of its CID.
 #[derive(Debug)]
 pub(super) struct Node {
+    /// Its size in bytes.
+    pub(super) size: u64,
     /// The CIDs that it links to.
     pub(super) links: Vec<Cid>,
 }
@@ -92,6 +94,7 @@ fn decode(wanted: &Wanted, block: Option<Bytes>, unknown: UnknownCodec) -> Resul
     })?;
     checked(cid, hash::check(cid.hash(), &block))?;
     Ok(Node {
+        size: block.len() as u64,
         links: links(cid, &block, unknown)?,
     })
 }

@@ -133,7 +133,7 @@ impl Reachable {
     }
 
     /// Returns how many blocks were found: those that have no links, and all others.
-    pub(crate) fn counts(&self) -> (u64, u64) {
+    pub(super) fn counts(&self) -> (u64, u64) {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         (count(&self.leaf_count), count(&self.inner_count))
     }

@@ -23,6 +23,8 @@ mod convert;
 mod copying;
 mod create_open;
 #[cfg(feature = "dag")]
+mod dag_reports;
+#[cfg(feature = "dag")]
 mod dags;
 mod damaged_stores;
 mod disk_usage;

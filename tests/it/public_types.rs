@@ -56,6 +56,16 @@ fn pointers_to_datastores_are_datastores() {
 #[test]
 fn walks_over_dags_can_be_sent_to_other_threads() {
     assert_send::<ds_flatfs::dag::DagWalk<'static>>();
+    assert_send::<ds_flatfs::dag::Inspect<'static>>();
+    assert_send::<ds_flatfs::dag::DagReport>();
+    assert_send::<ds_flatfs::maintenance::Gc>();
+    assert_send::<ds_flatfs::maintenance::Collected>();
+    fn spawnable(_: impl Future + Send + 'static) {}
+    spawnable(ds_flatfs::maintenance::Gc::new("store").run());
+    spawnable(async {
+        let store = MemoryDatastore::new();
+        ds_flatfs::dag::Inspect::new(&store).run(&[]).await
+    });
     map_key::<ds_flatfs::dag::UnknownCodec>();
 }
 

@@ -33,7 +33,7 @@ program at once, and the next command that writes to the store cleans up.
 kubo does not know the lock of a store. So if a store is in a kubo repo, a command that changes it also locks \
 the repo: it fails while kubo is running, and kubo refuses to start meanwhile. --ignore-kubo skips that.
 
-Every command that prints results takes --json: import, put, ls, stat, du, verify, gc, move and reshard. Each \
+Every command that prints results takes --json: import, put, ls, stat, du, verify, dag, gc, move and reshard. Each \
 object is one line, and its paths are absolute.
 
 Colors follow NO_COLOR, CLICOLOR and CLICOLOR_FORCE. RUST_LOG selects log events more precisely than -v \

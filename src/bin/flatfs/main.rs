@@ -24,6 +24,7 @@ mod progress;
 mod quantity;
 mod report;
 mod roots;
+mod scrub;
 mod shard_arg;
 mod skipped;
 mod stats;

@@ -1,5 +1,6 @@
 //! Arguments that are a number with a unit: a size in bytes, and an age.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 const SIZE_UNITS: &[(&str, u64)] = &[
@@ -30,6 +31,15 @@ const AGE_UNITS: &[(&str, u64)] = &[
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let help = "a size is a number and B, KiB, MiB, GiB, TiB, kB, MB, GB or TB, such as 50MiB";
     parse(text, SIZE_UNITS, Some(1)).ok_or_else(|| help.to_owned())
+}
+
+/// Parses a size that is not 0, for a second.
+///
+/// # Errors
+///
+/// Fails if the text is not a size.
+pub(crate) fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
+    NonZeroU64::new(parse_size(text)?).ok_or_else(|| "a rate is more than 0".to_owned())
 }
 
 /// Parses an age, such as `90m` or `7d`.

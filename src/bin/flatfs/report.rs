@@ -75,6 +75,15 @@ pub(crate) fn summary(lines: &str) -> anyhow::Result<()> {
     print(lines)
 }
 
+/// Prints lines that the user asked for to standard output.
+///
+/// # Errors
+///
+/// Fails if standard output can't be written.
+pub(crate) fn result(lines: &str) -> anyhow::Result<()> {
+    print(lines)
+}
+
 /// Prints a JSON object to standard output, as one line.
 ///
 /// # Errors

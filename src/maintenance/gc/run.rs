@@ -1,20 +1,20 @@
 //! The steps of a garbage collection.
 
-use std::mem;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures::stream::{self, StreamExt};
+use futures::future::{FutureExt, ready};
+use futures::stream::StreamExt;
 
 use super::garbage::{Garbage, written_before};
 use super::oldest::{Ages, Oldest, Wanted};
-use super::options::Room;
-use super::sweep::{Action, Sweep, Tally};
+use super::options::{GcOptions, Room};
+use super::sweep::{Action, GarbageCallback, Sweep, Tally};
 use super::{Collected, Gc, any};
 use crate::blocking;
-use crate::dag::{Mark, Reachable};
+use crate::dag::{Mark, Reachable, Roots};
 use crate::datastore::{Accuracy, Datastore};
 use crate::disk::{Disk, FreeSpace};
 use crate::error::{Error, Result};
@@ -48,9 +48,38 @@ impl Gc {
     }
 
     /// Runs the collection in an open store.
-    pub(super) async fn collect(mut self, flatfs: &FlatFs) -> Result<Collected> {
-        let state = ToolState::new(mem::replace(&mut self.callback, ProgressCallback::none()));
-        let _stop = StopOnDrop(Arc::clone(&state));
+    pub(super) async fn collect(self, flatfs: &FlatFs) -> Result<Collected> {
+        let (run, roots) = Run::of(self);
+        let _stop = StopOnDrop(Arc::clone(&run.state));
+        run.collect(flatfs, roots).await
+    }
+
+    /// Runs the collection in any datastore.
+    pub(super) async fn collect_from(self, store: &dyn Datastore) -> Result<Collected> {
+        let (run, roots) = Run::of(self);
+        let _stop = StopOnDrop(Arc::clone(&run.state));
+        run.collect_from(store, roots).await
+    }
+}
+
+/// A collection that runs. Unlike a [`Gc`] it can be shared between threads.
+struct Run {
+    options: GcOptions,
+    on_garbage: Option<Arc<GarbageCallback>>,
+    state: Arc<ToolState>,
+}
+
+impl Run {
+    fn of(gc: Gc) -> (Self, Roots) {
+        let run = Run {
+            options: gc.options,
+            on_garbage: gc.on_garbage,
+            state: ToolState::new(gc.callback),
+        };
+        (run, gc.roots)
+    }
+
+    async fn collect(&self, flatfs: &FlatFs, roots: Roots) -> Result<Collected> {
         // From here on every write is noted. It is the first step: the caller may add a block and use it
         // without another root as soon as the call has begun.
         let watch = match self.options.dry_run {
@@ -58,7 +87,7 @@ impl Gc {
             false => Some(begin(flatfs).await?),
         };
         let mut missing = Collected::default();
-        let reachable = self.mark(flatfs, &state, &mut missing).await?;
+        let reachable = self.mark(flatfs, roots, &mut missing).await?;
         let too_new = self.options.keep_newer.map(written_before);
         let garbage = Garbage {
             flatfs: flatfs.clone(),
@@ -68,20 +97,20 @@ impl Gc {
             needs_age: self.options.room.is_some(),
         };
         let (oldest, unit) = match self.options.room {
-            Some(room) => self.choose(room, &garbage, &state).await?,
+            Some(room) => self.choose(room, &garbage).await?,
             None => (None, 1),
         };
         let action = watch.map_or(Action::DryRun, Action::Remove);
-        let sweep = self.sweep_with(action, garbage, oldest, unit, &state);
+        let sweep = self.sweep_with(action, garbage, oldest, unit);
         let _permit = flatfs.store.open_files.permit().await?;
-        enter(&state, Phase::Blocks).await?;
+        self.enter(Phase::Blocks).await?;
         visit_blocks_once(&sweep).await?;
         let tally = &sweep.tally;
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         if !self.options.dry_run {
             // Even if nothing was removed: a collection that was killed may have removed the rest and not
             // flushed it.
-            enter(&state, Phase::Closing).await?;
+            self.enter(Phase::Closing).await?;
             flush(flatfs).await?;
         }
         Ok(Collected {
@@ -94,16 +123,14 @@ impl Gc {
         })
     }
 
-    /// Runs the collection in any datastore.
-    pub(super) async fn collect_from(mut self, store: &dyn Datastore) -> Result<Collected> {
+    async fn collect_from(&self, store: &dyn Datastore, roots: Roots) -> Result<Collected> {
         self.options.check_without_times()?;
-        let state = ToolState::new(mem::replace(&mut self.callback, ProgressCallback::none()));
-        let _stop = StopOnDrop(Arc::clone(&state));
         let mut missing = Collected::default();
-        let reachable = self.mark(store, &state, &mut missing).await?;
-        enter(&state, Phase::Blocks).await?;
+        let reachable = self.mark(store, roots, &mut missing).await?;
+        self.enter(Phase::Blocks).await?;
         let on_garbage = self.on_garbage.as_ref();
-        let collected = any::sweep(store, &reachable, &self.options, on_garbage, &state).await?;
+        let collected =
+            any::sweep(store, &reachable, &self.options, on_garbage, &self.state).await?;
         if !self.options.dry_run {
             store.sync().await?;
         }
@@ -116,14 +143,13 @@ impl Gc {
 
     /// Follows the links from the roots. Adds what is missing to `missing`, if that is allowed.
     async fn mark(
-        &mut self,
+        &self,
         store: &dyn Datastore,
-        state: &Arc<ToolState>,
+        roots: Roots,
         missing: &mut Collected,
     ) -> Result<Arc<Reachable>> {
         const REPORT_INTERVAL: Duration = Duration::from_millis(100);
-        enter(state, Phase::Marking).await?;
-        let roots = mem::replace(&mut self.roots, stream::empty().boxed());
+        self.enter(Phase::Marking).await?;
         let mut roots = Box::pin(roots.peekable());
         if !self.options.remove_everything && roots.as_mut().peek().await.is_none() {
             return Err(Error::InvalidOption {
@@ -143,34 +169,29 @@ impl Gc {
             Ok(())
         };
         let mut last_report = Instant::now();
-        let progress = async |reachable: &Reachable| {
+        let state = Arc::clone(&self.state);
+        let progress = move |blocks| {
             if last_report.elapsed() < REPORT_INTERVAL {
-                return Ok(());
+                return ready(Ok(())).boxed();
             }
             last_report = Instant::now();
-            let state = Arc::clone(state);
-            let (leaves, inner) = reachable.counts();
-            let report = move || state.advance(|progress| progress.blocks = leaves + inner);
-            blocking::run(report).await
+            let state = Arc::clone(&state);
+            let report = move || state.advance(|progress| progress.blocks = blocks);
+            blocking::run(report).boxed()
         };
         let mark = Mark::new(store, roots, self.options.unknown_codec);
         mark.run(skip, progress).await
     }
 
     /// Finds the oldest garbage that makes enough room. Also returns the unit of sizes.
-    async fn choose(
-        &self,
-        room: Room,
-        garbage: &Garbage,
-        state: &Arc<ToolState>,
-    ) -> Result<(Option<Oldest>, u64)> {
+    async fn choose(&self, room: Room, garbage: &Garbage) -> Result<(Option<Oldest>, u64)> {
         let (bytes, unit) = needed(room, &garbage.flatfs).await?;
         let max_blocks = self.options.limit.unwrap_or(u64::MAX);
         let mut ages = Ages::coarse(Wanted { bytes, max_blocks });
         loop {
-            enter(state, Phase::Ages).await?;
+            self.enter(Phase::Ages).await?;
             let action = Action::Survey(Mutex::new(ages));
-            let survey = self.sweep_with(action, garbage.clone(), None, unit, state);
+            let survey = self.sweep_with(action, garbage.clone(), None, unit);
             visit_blocks_once(&survey).await?;
             let survey = Arc::into_inner(survey);
             let Some(Action::Survey(found)) = survey.map(|survey| survey.action) else {
@@ -186,36 +207,34 @@ impl Gc {
         }
     }
 
+    /// Reports that a phase begins, on a thread where the callback may block.
+    async fn enter(&self, phase: Phase) -> Result<()> {
+        let state = Arc::clone(&self.state);
+        let entered = blocking::run(move || state.enter(phase)).await;
+        // Everything is removed: there is nothing left to stop.
+        if phase == Phase::Closing {
+            return Ok(());
+        }
+        entered
+    }
+
     fn sweep_with(
         &self,
         action: Action,
         garbage: Garbage,
         oldest: Option<Oldest>,
         unit: u64,
-        state: &Arc<ToolState>,
     ) -> Arc<Sweep> {
         Arc::new(Sweep {
             garbage,
             action,
-            state: Arc::clone(state),
+            state: Arc::clone(&self.state),
             oldest: oldest.map(Mutex::new),
             unit,
             limit: AtomicU64::new(self.options.limit.unwrap_or(u64::MAX)),
             on_garbage: self.on_garbage.clone(),
             tally: Tally::default(),
         })
-    }
-}
-
-/// Reports that a phase begins, on a thread where the callback may block.
-async fn enter(state: &Arc<ToolState>, phase: Phase) -> Result<()> {
-    let state = Arc::clone(state);
-    let entered = blocking::run(move || state.enter(phase)).await;
-    // Everything is removed: there is nothing left to stop.
-    if phase == Phase::Closing {
-        Ok(())
-    } else {
-        entered
     }
 }
 

@@ -7,6 +7,7 @@
 mod bad_cars;
 mod cars;
 mod convert;
+mod dag;
 mod export;
 mod gc;
 mod import;
@@ -15,6 +16,7 @@ mod kubo;
 mod lost_sharding;
 mod move_reshard;
 mod put_get;
+mod scrub;
 mod terminal;
 mod untrusted_data;
 mod usability;

@@ -68,7 +68,8 @@ async fn a_killed_collection_loses_nothing_and_the_next_one_completes_it() {
 async fn collect(store: &Path, report: impl Fn() + Send + 'static) {
     let kept = dag();
     let gc = Gc::new(store).roots(roots(kept.last()));
-    gc.on_garbage(move |_, _| report()).run().await.unwrap();
+    let collected = gc.on_garbage(move |_, _| report()).run().await.unwrap();
+    assert_eq!(collected.kept, kept.len() as u64);
 }
 
 #[test]

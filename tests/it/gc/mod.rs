@@ -13,8 +13,8 @@ use std::vec;
 use ds_flatfs::cid::Cid;
 use ds_flatfs::maintenance::Gc;
 use ds_flatfs::{Datastore, FlatFs, Key, Query, Result};
+use futures::TryStreamExt as _;
 use futures::stream;
-use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::dags::Node;
 

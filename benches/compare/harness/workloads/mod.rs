@@ -1,5 +1,7 @@
 //! The workloads, in the order of the table.
 
+#[cfg(feature = "dag")]
+mod dags;
 mod durable;
 mod growth;
 mod lateness;
@@ -77,6 +79,12 @@ pub(super) const WORKLOADS: &[Workload] = &[
     workload("verify 4 KiB, per block", maintenance::verify),
     #[cfg(feature = "verify")]
     workload("verify 256 KiB, per block", maintenance::verify_large),
+    #[cfg(feature = "dag")]
+    workload("mark, per block with links", dags::mark),
+    #[cfg(feature = "dag")]
+    workload("sweep, per block", dags::sweep),
+    #[cfg(feature = "dag")]
+    workload("dag, per block", dags::inspect),
     workload("peak memory of a batch of 4,000 × 1 MiB", memory::batch),
     workload("peak memory of listing 1,000,000 keys", memory::listing),
     workload("growth to 1,000,000 blocks", growth::all),

@@ -2,6 +2,7 @@
 
 mod completions;
 mod create;
+mod dag;
 mod downgrade;
 mod du;
 mod export;
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     Stat(stat::Stat),
     Du(du::Du),
     Verify(verify::Verify),
+    Dag(dag::Dag),
     Gc(gc::Gc),
     Move(move_blocks::Move),
     Reshard(reshard::Reshard),
@@ -65,6 +67,7 @@ impl Command {
             Command::Stat(command) => command.run().await,
             Command::Du(command) => command.run().await,
             Command::Verify(command) => command.run().await,
+            Command::Dag(command) => command.run().await,
             Command::Gc(command) => command.run().await,
             Command::Move(command) => command.run().await,
             Command::Reshard(command) => command.run().await,
