@@ -85,7 +85,7 @@ pub fn links(cid: &Cid, block: &[u8], unknown: UnknownCodec) -> Result<Vec<Cid>>
 /// # Errors
 ///
 /// Returns [`Error::UnknownCodec`] as [`links`] does.
-pub(super) fn is_leaf(cid: &Cid, unknown: UnknownCodec) -> Result<bool> {
+pub(crate) fn is_leaf(cid: &Cid, unknown: UnknownCodec) -> Result<bool> {
     match cid.codec() {
         DAG_PB | DAG_CBOR | DAG_JSON => Ok(false),
         codec if WITHOUT_LINKS.contains(&codec) => Ok(true),

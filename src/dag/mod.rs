@@ -15,6 +15,7 @@ mod walk;
 
 pub use self::block::{check, keys, load};
 pub use self::inspect::{BadBlock, DagReport, Inspect};
+pub(crate) use self::links::is_leaf;
 pub use self::links::{MAX_CID_TEXT, UnknownCodec, links};
 pub(crate) use self::mark::{Mark, Roots};
 pub(crate) use self::reachable::Reachable;

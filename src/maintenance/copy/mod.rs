@@ -5,16 +5,23 @@
 //! the next one begins. Nothing else is written down, so a copy that was killed continues from what the destination
 //! has.
 
+#[cfg(feature = "dag")]
+mod dag;
 mod report;
 mod run;
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
+#[cfg(feature = "dag")]
+use cid::Cid;
+
 pub use self::report::{Copied, CopyFailure};
 use self::run::Run;
 use super::progress::{Progress, ProgressCallback};
 use super::reporter::Reporter;
+#[cfg(feature = "dag")]
+use crate::dag::UnknownCodec;
 use crate::datastore::Datastore;
 use crate::error::Result;
 
@@ -51,6 +58,10 @@ pub struct Copy<'a> {
     compares_listings: bool,
     #[cfg(feature = "verify")]
     verified: bool,
+    #[cfg(feature = "dag")]
+    roots: Option<Vec<Cid>>,
+    #[cfg(feature = "dag")]
+    unknown_codec: UnknownCodec,
     callback: ProgressCallback,
 }
 
@@ -67,6 +78,10 @@ impl<'a> Copy<'a> {
             compares_listings: false,
             #[cfg(feature = "verify")]
             verified: true,
+            #[cfg(feature = "dag")]
+            roots: None,
+            #[cfg(feature = "dag")]
+            unknown_codec: UnknownCodec::default(),
             callback: ProgressCallback::none(),
         }
     }
@@ -100,6 +115,29 @@ impl<'a> Copy<'a> {
     #[cfg(feature = "verify")]
     pub fn verified(self, verified: bool) -> Self {
         Copy { verified, ..self }
+    }
+
+    /// Copies only the blocks of the DAGs below these roots. Feature `dag`.
+    ///
+    /// The copy reads all blocks of the source that may have links, and those others that the destination lacks,
+    /// which it looks up one by one. A block that the source lacks is a [failure](Copied::failed), and so is one whose
+    /// links cannot be found. Parents are copied before their children, so a root in the destination does not mean
+    /// that its DAG is complete: a report without failures does. The number of blocks is not known before the end. The
+    /// CIDs of all blocks of the DAGs are in memory, about 100 bytes for each.
+    #[cfg(feature = "dag")]
+    pub fn roots(self, roots: impl IntoIterator<Item = Cid>) -> Self {
+        let roots = Some(roots.into_iter().collect());
+        Copy { roots, ..self }
+    }
+
+    /// Sets what a copy of [roots](Copy::roots) does with a block of a codec whose links cannot be found. By default it
+    /// is not copied, and is a [failure](Copied::failed). Feature `dag`.
+    #[cfg(feature = "dag")]
+    pub fn unknown_codec(self, unknown_codec: UnknownCodec) -> Self {
+        Copy {
+            unknown_codec,
+            ..self
+        }
     }
 
     /// Calls `watch` with the progress several times a second. If it returns [`Break`](ControlFlow::Break), the copy
@@ -141,6 +179,10 @@ impl<'a> Copy<'a> {
             compares_listings: self.compares_listings,
             #[cfg(feature = "verify")]
             verified: self.verified,
+            #[cfg(feature = "dag")]
+            roots: self.roots,
+            #[cfg(feature = "dag")]
+            unknown_codec: self.unknown_codec,
             reporter: Reporter::new(self.callback),
             tally: Default::default(),
         };

@@ -29,12 +29,16 @@ pub(super) struct Run<'a> {
     pub(super) compares_listings: bool,
     #[cfg(feature = "verify")]
     pub(super) verified: bool,
+    #[cfg(feature = "dag")]
+    pub(super) roots: Option<Vec<cid::Cid>>,
+    #[cfg(feature = "dag")]
+    pub(super) unknown_codec: crate::dag::UnknownCodec,
     pub(super) reporter: Reporter,
     pub(super) tally: Tally,
 }
 
 /// Blocks that the destination lacks. An error ends the copy.
-type Blocks<'a> = BoxStream<'a, Result<(Key, Bytes)>>;
+pub(super) type Blocks<'a> = BoxStream<'a, Result<(Key, Bytes)>>;
 
 impl Run<'_> {
     pub(super) async fn copy(self) -> Result<Copied> {
@@ -54,7 +58,7 @@ impl Run<'_> {
 
     /// Counts the keys of the source for the progress. An error leaves the number unknown.
     async fn count_keys(&self) {
-        if !self.reporter.is_watched() {
+        if !self.reporter.is_watched() || self.has_roots() {
             return;
         }
         let Ok(mut keys) = self.source.query(Query::new().keys_only()).await else {
@@ -72,7 +76,21 @@ impl Run<'_> {
         let _ = known.await;
     }
 
+    #[cfg(feature = "dag")]
+    fn has_roots(&self) -> bool {
+        self.roots.is_some()
+    }
+
+    #[cfg(not(feature = "dag"))]
+    fn has_roots(&self) -> bool {
+        false
+    }
+
     async fn copy_all(&self) -> Result<()> {
+        #[cfg(feature = "dag")]
+        if let Some(roots) = &self.roots {
+            return self.write(self.missing_of_dags(roots)).await;
+        }
         let missing = match self.compares_listings {
             true => self.missing_by_listing().await?,
             false => self.missing_by_lookup().await?,
@@ -140,7 +158,7 @@ impl Run<'_> {
 
     /// Adds a block of the source to the progress. What has begun is completed even if the copy is to stop, so
     /// an error is left to the next [check](Reporter::check).
-    async fn done(&self, bytes: usize) {
+    pub(super) async fn done(&self, bytes: usize) {
         let advanced = self.reporter.advance(|progress| {
             progress.blocks += 1;
             progress.bytes += bytes as u64;
