@@ -2,8 +2,9 @@
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use ds_flatfs::{FlatBatch, FlatFs, Key};
+use ds_flatfs::{Batch, Key};
 
+use crate::open_store::OpenStore;
 use crate::progress::ProgressBar;
 
 /// The largest number of writes in a batch, which has some hundred bytes of each in memory,
@@ -14,19 +15,20 @@ const MAX_BYTES: u64 = 256 << 20;
 /// Collects puts and deletes in a batch. The caller commits it when it [is full](BatchWriter::is_full), and at
 /// the end; a batch that is not committed is discarded.
 pub(crate) struct BatchWriter<'a> {
-    store: &'a FlatFs,
+    store: &'a OpenStore,
     /// Whether a block that the store has with the same size is durable, so that it need not be written.
     skips_present: bool,
-    batch: Option<FlatBatch>,
+    batch: Option<Box<dyn Batch>>,
     writes: u64,
     bytes: u64,
 }
 
 impl<'a> BatchWriter<'a> {
-    pub(crate) fn new(store: &'a FlatFs) -> Self {
+    pub(crate) fn new(store: &'a OpenStore) -> Self {
         BatchWriter {
             store,
-            skips_present: store.keeps_existing_blocks(),
+            // A lookup of a remote block takes as long as sending it.
+            skips_present: store.keeps_existing_blocks() && !store.is_remote(),
             batch: None,
             writes: 0,
             bytes: 0,
@@ -49,16 +51,18 @@ impl<'a> BatchWriter<'a> {
         Ok(())
     }
 
-    /// Deletes a block, and returns whether it existed.
+    /// Deletes a block, and returns whether it existed. Without `look` that is not known, and `true`.
     ///
     /// # Errors
     ///
     /// Fails if the store can't be read.
-    pub(crate) async fn delete(&mut self, key: &Key) -> anyhow::Result<bool> {
+    pub(crate) async fn delete(&mut self, key: &Key, look: bool) -> anyhow::Result<bool> {
         let batch = self.batch().await?;
-        let exists = batch.has(key).await;
-        if !exists.with_context(|| format!("cannot look for {key}"))? {
-            return Ok(false);
+        if look {
+            let exists = batch.has(key).await;
+            if !exists.with_context(|| format!("cannot look for {key}"))? {
+                return Ok(false);
+            }
         }
         let deleted = batch.delete(key).await;
         deleted.with_context(|| format!("cannot remove {key}"))?;
@@ -85,11 +89,11 @@ impl<'a> BatchWriter<'a> {
         Ok(())
     }
 
-    async fn batch(&mut self) -> anyhow::Result<&FlatBatch> {
+    async fn batch(&mut self) -> anyhow::Result<&dyn Batch> {
         let batch = match self.batch.take() {
             Some(batch) => batch,
             None => self.store.batch().await?,
         };
-        Ok(self.batch.insert(batch))
+        Ok(&**self.batch.insert(batch))
     }
 }

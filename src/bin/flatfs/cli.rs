@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 
 use crate::commands::Command;
 use crate::exit::{self, WrongUsage};
+use crate::location::URL_HELP;
 use crate::verbosity::Verbosity;
 
 /// Works with flatfs block stores, which keep each block in a file, as kubo and go-ds-flatfs do.
@@ -18,11 +19,11 @@ use crate::verbosity::Verbosity;
     version,
     propagate_version = true,
     arg_required_else_help = true,
-    after_long_help = "\
+    after_long_help = format!("\
 Exit status, the same for every command:
   0    done, and nothing is wrong; or yes
   1    done, and something was found: a block is wrong or absent, or a file was skipped; or no
-  2    wrong usage
+  2    wrong usage; or 'flatfs diff' can't tell
   3    the command could not do its work, or not all of it
   130  interrupted by Ctrl-C (143: terminated by SIGTERM)
 
@@ -33,15 +34,17 @@ program at once, and the next command that writes to the store cleans up.
 kubo does not know the lock of a store. So if a store is in a kubo repo, a command that changes it also locks \
 the repo: it fails while kubo is running, and kubo refuses to start meanwhile. --ignore-kubo skips that.
 
-Every command that prints results takes --json: import, put, ls, stat, du, verify, dag, gc, move and reshard. Each \
+Every command that prints results takes --json: import, put, ls, stat, du, verify, copy, diff, dag, gc, move and reshard. Each \
 object is one line, and its paths are absolute.
 
 Colors follow NO_COLOR, CLICOLOR and CLICOLOR_FORCE. RUST_LOG selects log events more precisely than -v \
 does, for example RUST_LOG=ds_flatfs=debug.
 
+{URL_HELP}
+
 Example:
   flatfs import blocks backup.car
-  flatfs stat ~/.ipfs/blocks"
+  flatfs stat ~/.ipfs/blocks")
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

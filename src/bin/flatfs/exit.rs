@@ -8,6 +8,9 @@ const FOUND: u8 = 1;
 /// The exit status for wrong usage.
 pub(crate) const WRONG_USAGE: u8 = 2;
 
+/// The exit status of a comparison that has failed.
+const CANNOT_TELL: u8 = 2;
+
 /// The exit status of a command that could not do its work, or not all of it. A script that repairs what a
 /// command has found must not confuse the two.
 const FAILED: u8 = 3;
@@ -21,6 +24,8 @@ pub(crate) enum Outcome {
     Found,
     /// A part of the work could not be done, and was reported.
     Failed,
+    /// A comparison has failed, which was reported. As for diff(1), this is not the status of other failures.
+    CannotTell,
 }
 
 impl Outcome {
@@ -36,6 +41,7 @@ impl Outcome {
     /// Returns the worse one of both.
     pub(crate) fn and(self, other: Outcome) -> Outcome {
         match (self, other) {
+            (Outcome::CannotTell, _) | (_, Outcome::CannotTell) => Outcome::CannotTell,
             (Outcome::Failed, _) | (_, Outcome::Failed) => Outcome::Failed,
             (Outcome::Found, _) | (_, Outcome::Found) => Outcome::Found,
             (Outcome::Success, Outcome::Success) => Outcome::Success,
@@ -49,6 +55,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Success => ExitCode::SUCCESS,
             Outcome::Found => ExitCode::from(FOUND),
             Outcome::Failed => ExitCode::from(FAILED),
+            Outcome::CannotTell => ExitCode::from(CANNOT_TELL),
         }
     }
 }

@@ -17,6 +17,7 @@ mod input;
 mod interrupt;
 mod key_arg;
 mod kubo_args;
+mod location;
 mod logging;
 mod open_store;
 mod output;

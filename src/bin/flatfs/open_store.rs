@@ -1,37 +1,114 @@
 //! Opens stores for the commands, and closes them however the command ends.
 
+use std::num::NonZeroUsize;
+use std::ops::Deref;
 use std::path::Path;
 
-use ds_flatfs::{ExistingBlock, FlatFs, Options};
+use ds_flatfs::{Datastore, ExistingBlock, FlatFs, Options, Shard};
 
+use crate::exit::WrongUsage;
 use crate::interrupt::interruptible;
+use crate::location::{Location, StoreArgs};
 use crate::progress::ProgressBar;
 use crate::report;
 
-/// Opens the store in `dir` to read it, runs `work` on it, and closes it.
+/// A store that is open.
+#[derive(Debug)]
+pub(crate) enum OpenStore {
+    Dir(FlatFs),
+    #[cfg(feature = "object-store")]
+    Url(ds_flatfs::object::ObjectDatastore),
+}
+
+impl Deref for OpenStore {
+    type Target = dyn Datastore;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            OpenStore::Dir(store) => store,
+            #[cfg(feature = "object-store")]
+            OpenStore::Url(store) => store,
+        }
+    }
+}
+
+impl OpenStore {
+    pub(crate) fn into_datastore(self) -> Box<dyn Datastore> {
+        match self {
+            OpenStore::Dir(store) => Box::new(store),
+            #[cfg(feature = "object-store")]
+            OpenStore::Url(store) => Box::new(store),
+        }
+    }
+
+    /// Whether a block that the store has with the same size is durable, so that it need not be written.
+    pub(crate) fn keeps_existing_blocks(&self) -> bool {
+        match self {
+            OpenStore::Dir(store) => store.keeps_existing_blocks(),
+            // An object is durable and complete as soon as it is listed.
+            #[cfg(feature = "object-store")]
+            OpenStore::Url(_) => true,
+        }
+    }
+
+    /// Whether a lookup costs a request over a network.
+    pub(crate) fn is_remote(&self) -> bool {
+        !matches!(self, OpenStore::Dir(_))
+    }
+
+    pub(crate) fn shard(&self) -> Option<Shard> {
+        match self {
+            OpenStore::Dir(store) => Some(store.shard()),
+            #[cfg(feature = "object-store")]
+            OpenStore::Url(store) => store.shard(),
+        }
+    }
+}
+
+/// Opens the store to read it, runs `work` on it, and closes it.
 ///
 /// # Errors
 ///
 /// Fails if the store can't be opened, or the work fails.
 pub(crate) async fn for_reading<T>(
-    dir: &Path,
-    work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
+    args: &StoreArgs,
+    work: impl AsyncFnOnce(&OpenStore) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let store = Options::new().read_only(true).open(dir).await?;
-    warn_of_pending_commits(&store, dir).await?;
-    close_after(store, work).await
+    close_after(open_reader(args, None).await?, work).await
 }
 
-/// Opens the store in `dir` to describe what is in it: as [`for_reading`], and also warns of files that an
+/// Opens the store to read it.
+///
+/// # Errors
+///
+/// Fails if the store can't be opened.
+pub(crate) async fn open_reader(
+    args: &StoreArgs,
+    concurrency: Option<NonZeroUsize>,
+) -> anyhow::Result<OpenStore> {
+    match &args.dir {
+        Location::Dir(dir) => {
+            let store = Options::new().read_only(true).open(dir).await?;
+            warn_of_pending_commits(&store, dir).await?;
+            Ok(OpenStore::Dir(store))
+        }
+        Location::Url(url) => open_url(url, args, concurrency).await,
+    }
+}
+
+/// Opens the store to describe what is in it: as [`for_reading`], and also warns of files that an
 /// interrupted command has left behind.
 ///
 /// # Errors
 ///
 /// Fails if the store can't be opened, or the work fails.
 pub(crate) async fn for_listing<T>(
-    dir: &Path,
-    work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
+    args: &StoreArgs,
+    work: impl AsyncFnOnce(&OpenStore) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    let Some(dir) = args.dir.dir() else {
+        return for_reading(args, work).await;
+    };
     let store = Options::new().read_only(true).open(dir).await?;
     let is_pending = warn_of_pending_commits(&store, dir).await?;
     let temp = store.path().join(".temp");
@@ -46,7 +123,7 @@ pub(crate) async fn for_listing<T>(
             dir.join(".temp").display()
         ));
     }
-    close_after(store, work).await
+    close_after(OpenStore::Dir(store), work).await
 }
 
 /// Warns of commits that are under way or were interrupted, and returns whether there are any.
@@ -62,45 +139,136 @@ async fn warn_of_pending_commits(store: &FlatFs, dir: &Path) -> anyhow::Result<b
     Ok(is_pending)
 }
 
-/// Opens the store in `dir` to change it, runs `work` on it, which the user can interrupt at any time,
-/// and closes it.
+/// Opens the store to change it, runs `work` on it, which the user can interrupt at any time, and closes it.
 ///
 /// # Errors
 ///
 /// Fails if the store can't be opened or closed, or the work fails or is interrupted.
 pub(crate) async fn for_writing<T>(
-    dir: &Path,
-    work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
+    args: &StoreArgs,
+    work: impl AsyncFnOnce(&OpenStore) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let phase = ProgressBar::opening(dir);
-    let store = Options::new().open(dir).await?;
+    let phase = ProgressBar::opening(&args.dir);
+    let store = match &args.dir {
+        Location::Dir(dir) => OpenStore::Dir(Options::new().open(dir).await?),
+        Location::Url(url) => open_url(url, args, None).await?,
+    };
     drop(phase);
     close_writer_after(store, async |store| interruptible(work(store)).await).await
 }
 
-/// Opens the store in `dir` to import into it, or creates it; runs `work` on it, and closes it. The work
-/// decides where the user can interrupt it. A block that the store has with the same size is not written
-/// again, but is as durable as those that are.
+/// Opens the store to import into it, or creates it; runs `work` on it, and closes it. The work decides where
+/// the user can interrupt it. A block that the store has with the same size is not written again, but is as
+/// durable as those that are. `concurrency` is how many blocks are sent to an object store at the same time.
 ///
 /// # Errors
 ///
 /// Fails if the store can't be opened, created or closed, or the work fails.
 pub(crate) async fn for_importing<T>(
-    dir: &Path,
-    work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
+    args: &StoreArgs,
+    concurrency: Option<NonZeroUsize>,
+    work: impl AsyncFnOnce(&OpenStore) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    // Another program may have written such a block and not flushed it. Only with this policy does the
-    // open flush it, so the import must leave the choice to the store.
-    let options = Options::new().existing_block(ExistingBlock::Keep);
-    let phase = ProgressBar::opening(dir);
-    let store = options.open_or_create(dir).await?;
+    let phase = ProgressBar::opening(&args.dir);
+    let store = match &args.dir {
+        Location::Dir(dir) => {
+            // Another program may have written such a block and not flushed it. Only with this policy does the
+            // open flush it, so the import must leave the choice to the store.
+            let options = Options::new().existing_block(ExistingBlock::Keep);
+            OpenStore::Dir(options.open_or_create(dir).await?)
+        }
+        Location::Url(url) => open_url(url, args, concurrency).await?,
+    };
     drop(phase);
     close_writer_after(store, work).await
 }
 
-async fn close_after<T>(
-    store: FlatFs,
-    work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
+/// Creates an empty store. Without `shard` it gets the default of its kind.
+///
+/// # Errors
+///
+/// Fails if the store can't be created.
+pub(crate) async fn create(args: &StoreArgs, shard: Option<Shard>) -> anyhow::Result<()> {
+    match &args.dir {
+        Location::Dir(dir) => {
+            let mut options = Options::new();
+            if let Some(shard) = shard {
+                options = options.shard(shard);
+            }
+            options.create(dir).await?.close().await?;
+        }
+        #[cfg(feature = "object-store")]
+        Location::Url(url) => {
+            let mut options = object_options(args, None);
+            if let Some(shard) = shard {
+                options = options.shard(shard);
+            }
+            let created = options.create_url(url).await;
+            created.map_err(usage_or_failure)?.close().await?;
+        }
+        #[cfg(not(feature = "object-store"))]
+        Location::Url(_) => return Err(without_object_stores(args)),
+    }
+    Ok(())
+}
+
+#[cfg(feature = "object-store")]
+async fn open_url(
+    url: &str,
+    args: &StoreArgs,
+    concurrency: Option<NonZeroUsize>,
+) -> anyhow::Result<OpenStore> {
+    let options = object_options(args, concurrency);
+    let opened = options.open_url(url).await;
+    Ok(OpenStore::Url(opened.map_err(usage_or_failure)?))
+}
+
+/// A URL that names no store is wrong usage.
+#[cfg(feature = "object-store")]
+fn usage_or_failure(error: ds_flatfs::Error) -> anyhow::Error {
+    match error {
+        ds_flatfs::Error::InvalidUrl { .. } => WrongUsage(error.to_string()).into(),
+        error => error.into(),
+    }
+}
+
+#[cfg(feature = "object-store")]
+fn object_options(
+    args: &StoreArgs,
+    concurrency: Option<NonZeroUsize>,
+) -> ds_flatfs::object::ObjectOptions {
+    let mut options = ds_flatfs::object::ObjectOptions::new();
+    if let Some(concurrency) = concurrency {
+        options = options.concurrency(concurrency.get());
+    }
+    for option in &args.options.client {
+        options = options.client_option(&option.name, &option.value);
+    }
+    options
+}
+
+#[cfg(not(feature = "object-store"))]
+async fn open_url(_: &str, args: &StoreArgs, _: Option<NonZeroUsize>) -> anyhow::Result<OpenStore> {
+    Err(without_object_stores(args))
+}
+
+#[cfg(not(feature = "object-store"))]
+fn without_object_stores(args: &StoreArgs) -> anyhow::Error {
+    WrongUsage(format!(
+        "{} is a URL, and this program was built without the feature object-store",
+        args.dir
+    ))
+    .into()
+}
+
+/// Runs `work` on a store that is only read, and closes it.
+///
+/// # Errors
+///
+/// Fails if the work fails.
+pub(crate) async fn close_after<T>(
+    store: OpenStore,
+    work: impl AsyncFnOnce(&OpenStore) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let result = work(&store).await;
     both(result, store.close().await)
@@ -108,8 +276,8 @@ async fn close_after<T>(
 
 /// Closes a store that was written to, which may take some time.
 async fn close_writer_after<T>(
-    store: FlatFs,
-    work: impl AsyncFnOnce(&FlatFs) -> anyhow::Result<T>,
+    store: OpenStore,
+    work: impl AsyncFnOnce(&OpenStore) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let result = work(&store).await;
     let _phase = ProgressBar::phase("closing the store");
@@ -134,8 +302,8 @@ mod tests {
         let options = Options::new().existing_block(ExistingBlock::Keep);
         let reference = options.create(dir.path().join("reference")).await.unwrap();
         let is_possible_here = reference.keeps_existing_blocks();
-        let store = dir.path().join("store");
-        let keeps = for_importing(&store, async |store| Ok(store.keeps_existing_blocks()));
+        let args = StoreArgs::dir(&dir.path().join("store"));
+        let keeps = for_importing(&args, None, async |store| Ok(store.keeps_existing_blocks()));
         assert_eq!(keeps.await.unwrap(), is_possible_here);
     }
 }

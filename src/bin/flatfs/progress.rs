@@ -17,6 +17,7 @@ use indicatif::{BinaryBytes, HumanCount, HumanDuration, ProgressStyle};
 
 use crate::exit::Interrupted;
 use crate::interrupt::interrupted;
+use crate::location::Location;
 use crate::terminal;
 use crate::text::escape;
 
@@ -61,8 +62,8 @@ impl ProgressBar {
     }
 
     /// Shows that a store is being opened.
-    pub(crate) fn opening(store: &Path) -> Self {
-        ProgressBar::phase(opening(&[store]))
+    pub(crate) fn opening(store: &Location) -> Self {
+        ProgressBar::phase(opening(store.dir().as_slice()))
     }
 
     /// Shows a count of blocks whose number is not known. `activity` is a word for what is done with them.
@@ -123,8 +124,15 @@ impl ProgressBar {
 
     /// Sets the progress of a tool of the library.
     pub(crate) fn set(&self, progress: Progress) {
-        self.0.set_length(progress.total_shards);
-        self.0.set_position(progress.shards);
+        let (done, total) = match progress.total_blocks {
+            Some(total) => (progress.blocks, total),
+            // A bar that counts blocks.
+            None if progress.total_shards == 0 => (progress.blocks, 0),
+            None => (progress.shards, progress.total_shards),
+        };
+        // The bar stays empty until the total is known.
+        self.0.set_length(if total == 0 { u64::MAX } else { total });
+        self.0.set_position(done);
         self.0.set_message(match progress.phase {
             Phase::Marking => format!(
                 "following links, {} blocks found",
@@ -134,6 +142,7 @@ impl ProgressBar {
             Phase::Misplaced => "looking for misplaced blocks".to_owned(),
             Phase::Copies => "restoring blocks from the CARs".to_owned(),
             Phase::Closing => "flushing to disk and closing the store".to_owned(),
+            _ if total == 0 => describe(progress, self.0.elapsed()),
             _ => format!(
                 "{}, {} left",
                 describe(progress, self.0.elapsed()),
@@ -188,7 +197,17 @@ pub(crate) async fn with_progress<T, F>(
 where
     F: Future<Output = ds_flatfs::Result<T>>,
 {
-    let bar = ProgressBar::shards(activity, stores);
+    with_bar(ProgressBar::shards(activity, stores), tool).await
+}
+
+/// As [`with_progress`], with this bar.
+pub(crate) async fn with_bar<T, F>(
+    bar: ProgressBar,
+    tool: impl FnOnce(ProgressCallback) -> F,
+) -> anyhow::Result<T>
+where
+    F: Future<Output = ds_flatfs::Result<T>>,
+{
     run_until(interrupted(), bar, tool).await
 }
 

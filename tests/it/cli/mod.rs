@@ -7,6 +7,7 @@
 mod bad_cars;
 mod cars;
 mod convert;
+mod copy;
 mod dag;
 mod export;
 mod gc;
@@ -19,6 +20,8 @@ mod put_get;
 mod scrub;
 mod terminal;
 mod untrusted_data;
+#[cfg(feature = "object-store")]
+mod urls;
 mod usability;
 mod verify;
 mod whole_store;

@@ -1,39 +1,37 @@
 //! `flatfs create`
 
-use std::path::PathBuf;
-
 use clap::Args;
-use ds_flatfs::{Options, Shard};
+use ds_flatfs::Shard;
 
 use crate::exit::Outcome;
+use crate::location::{StoreArgs, URL_HELP};
+use crate::open_store;
 use crate::shard_arg::ShardParser;
 
 /// Create an empty store
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(after_long_help = format!("\
 SHARD determines how blocks are spread over directories: prefix/N, suffix/N or next-to-last/N, where N is \
 a number of characters of the key. v1/next-to-last/2 and /repo/flatfs/shard/v1/next-to-last/2 are other \
 spellings of next-to-last/2.
 
+{URL_HELP} Only a SHARD needs to be created there: it makes the block \
+PREFIX/SHARD/KEY, and go-ds-s3 can't read that. An empty PREFIX is a store without SHARD.
+
 Example:
   flatfs create blocks
-  flatfs create blocks prefix/3")]
+  flatfs create blocks prefix/3"))]
 pub(crate) struct Create {
-    /// Where to create the store: a directory that is missing or empty
-    dir: PathBuf,
-    /// The shard function [default: next-to-last/2, as in kubo]
+    #[command(flatten)]
+    store: StoreArgs,
+    /// The shard function [default: next-to-last/2, as in kubo; none for a URL, as in go-ds-s3]
     #[arg(value_parser = ShardParser, hide_possible_values = true)]
     shard: Option<Shard>,
 }
 
 impl Create {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        let mut options = Options::new();
-        if let Some(shard) = self.shard {
-            options = options.shard(shard);
-        }
-        let store = options.create(&self.dir).await?;
-        store.close().await?;
+        open_store::create(&self.store, self.shard).await?;
         Ok(Outcome::Success)
     }
 }

@@ -1,7 +1,5 @@
 //! `flatfs dag`
 
-use std::path::PathBuf;
-
 use cid::Cid;
 use clap::Args;
 use ds_flatfs::Datastore;
@@ -12,6 +10,7 @@ use serde::Serialize;
 use crate::exit::Outcome;
 use crate::interrupt::interruptible;
 use crate::key_arg::parse_cid;
+use crate::location::StoreArgs;
 use crate::progress::ProgressBar;
 use crate::text::{blocks, bytes, escape};
 use crate::{open_store, report};
@@ -36,8 +35,8 @@ Example:
   flatfs dag ~/.ipfs/blocks bafybeihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku
   flatfs dag --json blocks $(cat roots) | jq -r '.bad[].cid'")]
 pub(crate) struct Dag {
-    /// The store
-    dir: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
     /// CIDs whose DAGs to check
     #[arg(required = true, value_name = "ROOT", value_parser = parse_cid)]
     roots: Vec<Cid>,
@@ -74,8 +73,8 @@ struct BadJson {
 
 impl Dag {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        open_store::for_reading(&self.dir, async |store| {
-            interruptible(self.inspect(store)).await
+        open_store::for_reading(&self.store, async |store| {
+            interruptible(self.inspect(&**store)).await
         })
         .await
     }

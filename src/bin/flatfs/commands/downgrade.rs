@@ -7,8 +7,8 @@ use ds_flatfs::maintenance;
 
 use crate::exit::Outcome;
 use crate::kubo_args::KuboArgs;
-use crate::report;
 use crate::text::escape;
+use crate::{location, report};
 
 /// Convert a store to format version 0
 #[derive(Debug, Args)]
@@ -21,6 +21,7 @@ Example:
   flatfs downgrade blocks")]
 pub(crate) struct Downgrade {
     /// The store
+    #[arg(value_parser = location::dir_parser("it is a URL, and only a directory has a format version 0"))]
     dir: PathBuf,
     #[command(flatten)]
     kubo: KuboArgs,

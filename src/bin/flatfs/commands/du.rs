@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::exit::Outcome;
 use crate::kubo_args::KuboArgs;
+use crate::location::{self, StoreArgs};
 use crate::progress::with_progress;
 use crate::text::{bytes, escape};
 use crate::{open_store, report};
@@ -32,6 +33,7 @@ Example:
   flatfs du --write blocks")]
 pub(crate) struct Du {
     /// The store
+    #[arg(value_parser = location::dir_parser("it is a URL, and the usage of an object store is what 'flatfs stat' counts"))]
     dir: PathBuf,
     /// Save the disk usage in the store, and complete interrupted commits
     #[arg(short, long)]
@@ -63,7 +65,7 @@ impl Du {
             let counted = self.recount().await?;
             (counted, counted)
         } else {
-            open_store::for_reading(&self.dir, async |store| {
+            open_store::for_reading(&StoreArgs::dir(&self.dir), async |store| {
                 let saved = store.disk_usage().await?;
                 Ok((self.count().await?, saved))
             })

@@ -14,6 +14,7 @@ use futures::StreamExt as _;
 use crate::exit::Outcome;
 use crate::interrupt::interruptible;
 use crate::key_arg::parse_cid;
+use crate::location::StoreArgs;
 use crate::output::Output;
 use crate::progress::ProgressBar;
 use crate::{blocks, car, hash, open_store};
@@ -41,8 +42,8 @@ Example:
   flatfs export blocks bafybeihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku -o dag.car
   flatfs export blocks | zstd > all.car.zst")]
 pub(crate) struct Export {
-    /// The store
-    dir: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
     /// CIDs whose DAGs to export [default: every block of the store]
     #[arg(value_name = "ROOT", value_parser = parse_cid)]
     roots: Vec<Cid>,
@@ -56,13 +57,13 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        open_store::for_reading(&self.dir, async |store| self.export(store).await).await
+        open_store::for_reading(&self.store, async |store| self.export(&**store).await).await
     }
 
     async fn export(&self, store: &dyn Datastore) -> anyhow::Result<Outcome> {
         for root in &self.roots {
             if !blocks::has(store, root).await? {
-                bail!("the root {root} is not in the store {}", self.dir.display());
+                bail!("the root {root} is not in the store {}", self.store.dir);
             }
         }
         let mut output = Output::open(self.output.as_deref())?;

@@ -18,7 +18,7 @@ use crate::progress::with_progress;
 use crate::quantity::{parse_age, parse_size};
 use crate::roots::RootArgs;
 use crate::text::{blocks, bytes, escape};
-use crate::{report, terminal};
+use crate::{location, report, terminal};
 
 /// Remove the blocks that can't be reached from some roots
 #[derive(Debug, Args)]
@@ -54,6 +54,7 @@ Example:
   flatfs gc ~/.ipfs/blocks --roots roots --target-free 100GiB")]
 pub(crate) struct Gc {
     /// The store
+    #[arg(value_parser = location::dir_parser("it is a URL, and a collection works on the files of a directory"))]
     dir: PathBuf,
     #[command(flatten)]
     roots: RootArgs,

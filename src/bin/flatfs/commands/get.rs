@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::exit::Outcome;
 use crate::key_arg::{KEY_HELP, KeyArg};
+use crate::location::StoreArgs;
 use crate::output::Output;
 use crate::{open_store, report};
 
@@ -21,8 +22,8 @@ A block that is not text is not written to a terminal, unless '-o -' asks for it
 Example:
   flatfs get blocks bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku > block"))]
 pub(crate) struct Get {
-    /// The store
-    dir: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
     /// A CID or a key of the store
     key: KeyArg,
     /// Write to this file instead of standard output
@@ -32,9 +33,10 @@ pub(crate) struct Get {
 
 impl Get {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        let found = open_store::for_reading(&self.dir, async |store| self.key.load(store).await);
+        let found =
+            open_store::for_reading(&self.store, async |store| self.key.load(&**store).await);
         let Some(block) = found.await? else {
-            let dir = self.dir.display();
+            let dir = &self.store.dir;
             report::error(&anyhow!("{} is not in the store {dir}", self.key));
             return Ok(Outcome::Found);
         };

@@ -1,11 +1,10 @@
 //! `flatfs has`
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use crate::exit::Outcome;
 use crate::key_arg::{KEY_HELP, KeyArg};
+use crate::location::StoreArgs;
 use crate::open_store;
 
 /// Test whether blocks exist (exit status only)
@@ -18,8 +17,8 @@ Only errors are printed.
 Example:
   flatfs has blocks bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku && echo found"))]
 pub(crate) struct Has {
-    /// The store
-    dir: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
     /// CIDs or keys of the store
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<KeyArg>,
@@ -27,9 +26,9 @@ pub(crate) struct Has {
 
 impl Has {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        open_store::for_reading(&self.dir, async |store| {
+        open_store::for_reading(&self.store, async |store| {
             for key in &self.keys {
-                if !key.exists(store).await? {
+                if !key.exists(&**store).await? {
                     return Ok(Outcome::Found);
                 }
             }

@@ -1,13 +1,16 @@
 //! `flatfs import`
 
 use std::collections::HashSet;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
+use bytes::Bytes;
 use clap::Args;
 use ds_flatfs::hash::HashError;
-use ds_flatfs::{Error, FlatBatch, FlatFs, Key};
+use ds_flatfs::{Batch, Error, Key};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use indicatif::HumanCount;
 use serde::Serialize;
 use tokio::io::AsyncBufRead;
@@ -16,9 +19,11 @@ use crate::car::{Block, CarCid, CarReader};
 use crate::exit::Outcome;
 use crate::interrupt::interruptible;
 use crate::kubo_args::KuboArgs;
+use crate::location::StoreArgs;
+use crate::open_store::{self, OpenStore};
 use crate::progress::ProgressBar;
 use crate::text::escape;
-use crate::{blocking, blocks, car, hash, input, open_store, report, text};
+use crate::{blocking, blocks, car, hash, input, report, text};
 
 /// How many roots are listed, in the summary and among those that are absent.
 const MAX_LISTED_ROOTS: usize = 100;
@@ -26,7 +31,8 @@ const MAX_LISTED_ROOTS: usize = 100;
 /// Store the blocks of CARs (versions 1 and 2)
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Each CAR is imported as a whole or not at all. If one is refused, the CARs before it stay imported.
+Each CAR is imported as a whole or not at all. If one is refused, the CARs before it stay imported. An \
+object store has no transactions: if sending fails, a part of the last CAR is there. Run the command again.
 
 Every block is checked against the hash in its CID. An unknown hash function is an error; with \
 --unverified, blocks with unknown hash functions are stored without a check, and all others are still \
@@ -45,8 +51,8 @@ Example:
   flatfs import blocks backup.car
   curl -s https://example.org/dag.car | flatfs import blocks -")]
 pub(crate) struct Import {
-    /// The store
-    dir: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
     /// The CARs; '-' is standard input
     #[arg(required = true, value_name = "CAR")]
     cars: Vec<PathBuf>,
@@ -86,8 +92,8 @@ impl Import {
         };
         // Before the store is opened, so that none is created for a file that is not a CAR.
         let first = self.open(first).await?;
-        let _lock = self.kubo.lock(&[&self.dir]).await?;
-        open_store::for_importing(&self.dir, async |store| {
+        let _lock = self.kubo.lock(self.store.dir.dir().as_slice()).await?;
+        open_store::for_importing(&self.store, None, async |store| {
             let mut outcome = self.import(store, first, started).await?;
             for car in others {
                 let started = Instant::now();
@@ -147,7 +153,7 @@ struct ImportStats {
 impl Import {
     async fn import(
         &self,
-        store: &FlatFs,
+        store: &OpenStore,
         mut car: InputCar,
         started: Instant,
     ) -> anyhow::Result<Outcome> {
@@ -196,7 +202,7 @@ impl Import {
 
 /// Reports the roots that are neither in the CAR nor in the store, and returns how many these are.
 async fn report_missing(
-    store: &FlatFs,
+    store: &OpenStore,
     name: &str,
     roots: &[CarCid],
     absent: &HashSet<CarCid>,
@@ -221,9 +227,9 @@ async fn report_missing(
     Ok(missing)
 }
 
-async fn has_root(store: &FlatFs, root: &CarCid) -> anyhow::Result<bool> {
+async fn has_root(store: &OpenStore, root: &CarCid) -> anyhow::Result<bool> {
     match car::short_cid(root) {
-        Some(cid) => blocks::has(store, &cid).await,
+        Some(cid) => blocks::has(&**store, &cid).await,
         // Only a CID that carries its block itself is that long.
         None => Ok(true),
     }
@@ -241,9 +247,30 @@ fn explain_commit_error(error: Error, name: &str) -> anyhow::Error {
     anyhow::Error::from(error).context(meaning)
 }
 
+/// Blocks that are looked up at the same time, because a lookup may be a request over a network.
+#[derive(Default)]
+struct Group {
+    blocks: Vec<(Key, Bytes)>,
+    bytes: usize,
+}
+
+impl Group {
+    const MAX_BLOCKS: usize = 64;
+    const MAX_BYTES: usize = 4 << 20;
+
+    fn add(&mut self, key: Key, block: Bytes) {
+        self.bytes += block.len();
+        self.blocks.push((key, block));
+    }
+
+    fn is_full(&self) -> bool {
+        self.blocks.len() >= Group::MAX_BLOCKS || self.bytes >= Group::MAX_BYTES
+    }
+}
+
 /// Puts the blocks of a CAR into a batch.
 struct BatchFiller {
-    batch: FlatBatch,
+    batch: Box<dyn Batch>,
     /// Whether a block that the store has with the same size is durable, so that it need not be written.
     skips_present: bool,
     unverified: bool,
@@ -258,6 +285,7 @@ impl BatchFiller {
     ) -> anyhow::Result<ImportStats> {
         let bar = ProgressBar::bytes(&car.name, car.len);
         let mut stats = ImportStats::default();
+        let mut group = Group::default();
         while let Some(block) = car.reader.next_block().await? {
             let offset = block.offset;
             let checked = self.check(&block).await;
@@ -267,13 +295,16 @@ impl BatchFiller {
             stats.bytes += block.data.len() as u64;
             match block.short_cid() {
                 Some(cid) if !hash::is_identity(&cid) => {
-                    let is_new = self.put(&Key::from_cid(&cid), block).await?;
-                    stats.new += u64::from(is_new);
+                    group.add(Key::from_cid(&cid), block.data);
                 }
                 _ => stats.inline += 1,
             }
-            bar.set_bytes(car.reader.offset());
+            if group.is_full() {
+                stats.new += self.put(mem::take(&mut group)).await?;
+                bar.set_bytes(car.reader.offset());
+            }
         }
+        stats.new += self.put(group).await?;
         Ok(stats)
     }
 
@@ -291,15 +322,23 @@ impl BatchFiller {
         }
     }
 
-    /// Puts a block, and returns whether it is new. A block that the store has with another size is
-    /// damaged, and replaced.
-    async fn put(&self, key: &Key, block: Block) -> anyhow::Result<bool> {
-        let found = self.batch.get_size(key).await?;
-        let is_present = found == Some(block.data.len() as u64);
-        if !(is_present && self.skips_present) {
-            self.batch.put(key, block.data).await?;
+    /// Puts the blocks, and returns how many are new. A block that the store has with another size is damaged,
+    /// and replaced.
+    async fn put(&self, group: Group) -> anyhow::Result<u64> {
+        let lookups = group.blocks.iter();
+        let lookups = stream::iter(lookups.map(|(key, _)| self.batch.get_size(key)));
+        let found: Vec<Option<u64>> = lookups.buffered(Group::MAX_BLOCKS).try_collect().await?;
+        let mut new = HashSet::new();
+        for ((key, block), found) in group.blocks.into_iter().zip(found) {
+            let is_present = found == Some(block.len() as u64);
+            if found.is_none() {
+                new.insert(key.clone());
+            }
+            if !(is_present && self.skips_present) {
+                self.batch.put(&key, block).await?;
+            }
         }
-        Ok(found.is_none())
+        Ok(new.len() as u64)
     }
 }
 

@@ -1,16 +1,15 @@
 //! `flatfs ls`
 
-use std::path::PathBuf;
-
 use clap::Args;
-use ds_flatfs::FlatFs;
 use ds_flatfs::query::{Entry, Query};
 use futures::StreamExt as _;
 use serde::Serialize;
 
 use crate::exit::Outcome;
+use crate::location::StoreArgs;
+use crate::open_store::{self, OpenStore};
 use crate::output::Output;
-use crate::{open_store, report};
+use crate::report;
 
 /// How many entries are written together if they are ready at once.
 const MAX_CHUNK: usize = 512;
@@ -31,8 +30,8 @@ Example:
   flatfs ls --cids --sizes blocks | sort -k 2 -n | tail
   flatfs ls --json blocks | jq .size")]
 pub(crate) struct Ls {
-    /// The store
-    dir: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
     /// Print CIDs instead of keys
     #[arg(long)]
     cids: bool,
@@ -59,10 +58,10 @@ struct EntryJson<'a> {
 
 impl Ls {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        open_store::for_listing(&self.dir, async |store| self.list(store).await).await
+        open_store::for_listing(&self.store, async |store| self.list(store).await).await
     }
 
-    async fn list(&self, store: &FlatFs) -> anyhow::Result<Outcome> {
+    async fn list(&self, store: &OpenStore) -> anyhow::Result<Outcome> {
         let mut query = Query::new().keys_only();
         if self.sizes || self.json {
             query = query.returns_sizes();
@@ -117,7 +116,7 @@ mod tests {
 
     fn line(cids: bool, sizes: bool, json: bool, key: &str) -> String {
         let ls = Ls {
-            dir: PathBuf::new(),
+            store: StoreArgs::dir(".".as_ref()),
             cids,
             sizes,
             json,

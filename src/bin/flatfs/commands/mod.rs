@@ -1,8 +1,10 @@
 //! The commands of `flatfs`, one file each.
 
 mod completions;
+mod copy;
 mod create;
 mod dag;
+mod diff;
 mod downgrade;
 mod du;
 mod export;
@@ -38,6 +40,8 @@ pub(crate) enum Command {
     Stat(stat::Stat),
     Du(du::Du),
     Verify(verify::Verify),
+    Copy(copy::Copy),
+    Diff(diff::Diff),
     Dag(dag::Dag),
     Gc(gc::Gc),
     Move(move_blocks::Move),
@@ -67,6 +71,8 @@ impl Command {
             Command::Stat(command) => command.run().await,
             Command::Du(command) => command.run().await,
             Command::Verify(command) => command.run().await,
+            Command::Copy(command) => command.run().await,
+            Command::Diff(command) => command.run().await,
             Command::Dag(command) => command.run().await,
             Command::Gc(command) => command.run().await,
             Command::Move(command) => command.run().await,

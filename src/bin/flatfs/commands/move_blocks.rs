@@ -14,10 +14,10 @@ use serde::Serialize;
 use crate::exit::{Interrupted, Outcome};
 use crate::kubo_args::KuboArgs;
 use crate::progress::with_progress;
-use crate::report;
 use crate::shard_arg::ShardParser;
 use crate::skipped::{self, SkippedJson};
 use crate::text::{blocks, escape};
+use crate::{location, report};
 
 /// Move all blocks of a store to another store
 #[derive(Debug, Args)]
@@ -42,8 +42,10 @@ Example:
   flatfs move ~/.ipfs/blocks /mnt/large/blocks")]
 pub(crate) struct Move {
     /// The store to move the blocks from
+    #[arg(value_parser = location::dir_parser("it is a URL, and a move works on directories: copy the blocks with 'flatfs copy'"))]
     old: PathBuf,
     /// The store to move the blocks to
+    #[arg(value_parser = location::dir_parser("it is a URL, and a move works on directories: copy the blocks with 'flatfs copy'"))]
     new: PathBuf,
     /// The shard function of NEW: prefix/N, suffix/N or next-to-last/N
     #[arg(long, value_parser = ShardParser, hide_possible_values = true)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use ds_flatfs::{FlatFs, Key};
+use ds_flatfs::Key;
 use serde::Serialize;
 
 use crate::batch_writer::BatchWriter;
@@ -12,10 +12,12 @@ use crate::exit::Outcome;
 use crate::file_reader::{FileReader, HashedFile, ReadOptions};
 use crate::interrupt::interruptible;
 use crate::kubo_args::KuboArgs;
+use crate::location::StoreArgs;
+use crate::open_store::{self, OpenStore};
 use crate::output::Output;
 use crate::progress::ProgressBar;
 use crate::text::escape;
-use crate::{input, open_store, report};
+use crate::{input, report};
 
 /// Store each file as one raw block
 #[derive(Debug, Args)]
@@ -39,8 +41,8 @@ Example:
   flatfs put -r blocks photos
   echo hello | flatfs put blocks -")]
 pub(crate) struct Put {
-    /// The store
-    dir: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
     /// The files; '-' is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -68,7 +70,7 @@ struct PutJson<'a> {
 impl Put {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         input::check_stdin(&self.files)?;
-        let _lock = self.kubo.lock(&[&self.dir]).await?;
+        let _lock = self.kubo.lock(self.store.dir.dir().as_slice()).await?;
         let options = ReadOptions {
             recursive: self.recursive,
             big_blocks: self.allow_big_block,
@@ -76,7 +78,7 @@ impl Put {
         let mut files = FileReader::start(self.files.clone(), options)?;
         // Before the store is opened, so that none is created for a file that can't be read.
         let first = interruptible(files.next()).await?;
-        open_store::for_importing(&self.dir, async |store| {
+        open_store::for_importing(&self.store, None, async |store| {
             interruptible(self.put_all(store, first, files)).await
         })
         .await
@@ -84,7 +86,7 @@ impl Put {
 
     async fn put_all(
         &self,
-        store: &FlatFs,
+        store: &OpenStore,
         first: Option<Vec<HashedFile>>,
         mut files: FileReader,
     ) -> anyhow::Result<Outcome> {

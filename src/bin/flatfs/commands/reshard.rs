@@ -11,10 +11,10 @@ use serde::Serialize;
 use crate::exit::Outcome;
 use crate::kubo_args::KuboArgs;
 use crate::progress::with_progress;
-use crate::report;
 use crate::shard_arg::ShardParser;
 use crate::skipped::{self, SkippedJson};
 use crate::text::{blocks, escape};
+use crate::{location, report};
 
 /// Change the shard function of a store, in place
 #[derive(Debug, Args)]
@@ -39,6 +39,7 @@ Example:
   flatfs reshard ~/.ipfs/blocks next-to-last/3")]
 pub(crate) struct Reshard {
     /// The store
+    #[arg(value_parser = location::dir_parser("it is a URL, and an object store is not re-sharded in place: copy it to a new store"))]
     dir: PathBuf,
     /// The new shard function
     #[arg(value_parser = ShardParser, hide_possible_values = true)]

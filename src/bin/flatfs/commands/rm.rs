@@ -1,6 +1,5 @@
 //! `flatfs rm`
 
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -11,6 +10,7 @@ use crate::batch_writer::BatchWriter;
 use crate::exit::{Outcome, WrongUsage};
 use crate::key_arg::{KEY_HELP, KeyArg};
 use crate::kubo_args::KuboArgs;
+use crate::location::StoreArgs;
 use crate::progress::ProgressBar;
 use crate::text::quote;
 use crate::{input, open_store, report};
@@ -31,8 +31,8 @@ Example:
   flatfs rm blocks bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku
   flatfs rm blocks - < keys"))]
 pub(crate) struct Rm {
-    /// The store
-    dir: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
     /// CIDs or keys of the store; '-' reads them from standard input
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<KeySource>,
@@ -68,8 +68,8 @@ impl Rm {
             let message = "standard input can be read only once".to_owned();
             return Err(WrongUsage(message).into());
         }
-        let _lock = self.kubo.lock(&[&self.dir]).await?;
-        open_store::for_writing(&self.dir, async |store| {
+        let _lock = self.kubo.lock(self.store.dir.dir().as_slice()).await?;
+        open_store::for_writing(&self.store, async |store| {
             let mut removal = Removal {
                 rm: &self,
                 writer: BatchWriter::new(store),
@@ -115,13 +115,13 @@ impl Removal<'_> {
     async fn remove(&mut self, key_arg: &KeyArg) -> anyhow::Result<()> {
         let mut existed = false;
         for key in key_arg.keys() {
-            existed |= self.writer.delete(&key).await?;
+            existed |= self.writer.delete(&key, !self.rm.force).await?;
         }
         if existed {
             self.removed += 1;
             self.bar.set_count(self.removed);
         } else if !self.rm.force {
-            let dir = self.rm.dir.display();
+            let dir = &self.rm.store.dir;
             report::error(&anyhow!("{key_arg} is not in the store {dir}"));
             self.outcome = Outcome::Found;
         }

@@ -1,21 +1,21 @@
 //! `flatfs stat`
 
-use std::path::PathBuf;
-
 use clap::Args;
 use console::Term;
 use ds_flatfs::query::Query;
-use ds_flatfs::{DiskUsage, FlatFs};
+use ds_flatfs::{Accuracy, DiskUsage};
 use futures::StreamExt as _;
 use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::exit::Outcome;
+use crate::location::StoreArgs;
+use crate::open_store::{self, OpenStore};
 use crate::output::Output;
 use crate::progress::ProgressBar;
 use crate::stats::{self, Bin, Spread, Stats};
 use crate::text::{bytes, escape};
-use crate::{logging, open_store, report};
+use crate::{logging, report};
 
 /// The width of the drawings if that of the terminal is not known.
 const DEFAULT_WIDTH: usize = 80;
@@ -23,7 +23,8 @@ const DEFAULT_WIDTH: usize = 80;
 /// Show what is in a store and how it is distributed
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-The disk usage is the figure that the store keeps, with its accuracy ('flatfs du' counts it). The bytes \
+The disk usage is the figure that the store keeps, with its accuracy ('flatfs du' counts it); for an object \
+store it is the sum of the sizes of the blocks. The bytes \
 are the sum of the sizes of the blocks. \"of 1,024\" is the number of shards that base32 keys can have.
 
 Files that are not blocks are ignored, and so are blocks in the wrong shard, where no program finds them. \
@@ -34,8 +35,8 @@ Example:
   flatfs stat blocks
   flatfs stat --json blocks | jq .blocks")]
 pub(crate) struct Stat {
-    /// The store
-    dir: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
     /// Print a JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -44,13 +45,14 @@ pub(crate) struct Stat {
 #[derive(Serialize)]
 struct StatJson {
     path: String,
-    shard: String,
+    /// `None` for an object store without a shard function.
+    shard: Option<String>,
     blocks: u64,
     bytes: u64,
     disk_usage: UsageJson,
     block_size: Option<Spread>,
     size_histogram: Vec<Bin>,
-    shards: ShardsJson,
+    shards: Option<ShardsJson>,
     /// The number of files that are not blocks, and of blocks in the wrong shard.
     ignored: u64,
 }
@@ -71,11 +73,16 @@ struct ShardsJson {
 
 impl Stat {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        open_store::for_listing(&self.dir, async |store| {
+        open_store::for_listing(&self.store, async |store| {
             let before = logging::warnings();
             let (stats, outcome) = collect(store).await?;
             let ignored = logging::warnings() - before;
-            let report = self.to_json(store, &stats, store.disk_usage().await?, ignored);
+            // The usage of an object store is counted by the same listing.
+            let usage = match store.is_remote() {
+                true => DiskUsage::new(stats.bytes(), Accuracy::Exact),
+                false => store.disk_usage().await?,
+            };
+            let report = self.to_json(store, &stats, usage, ignored);
             if self.json {
                 report::json(&report)?;
             } else {
@@ -91,11 +98,17 @@ impl Stat {
         .await
     }
 
-    fn to_json(&self, store: &FlatFs, stats: &Stats, usage: DiskUsage, ignored: u64) -> StatJson {
+    fn to_json(
+        &self,
+        store: &OpenStore,
+        stats: &Stats,
+        usage: DiskUsage,
+        ignored: u64,
+    ) -> StatJson {
         let shard = store.shard();
         StatJson {
-            path: report::absolute(&self.dir),
-            shard: shard.to_string(),
+            path: self.store.dir.absolute(),
+            shard: shard.map(|shard| shard.to_string()),
             blocks: stats.blocks(),
             bytes: stats.bytes(),
             disk_usage: UsageJson {
@@ -104,17 +117,17 @@ impl Stat {
             },
             block_size: stats.size_spread(),
             size_histogram: stats.size_bins(),
-            shards: ShardsJson {
+            shards: shard.map(|shard| ShardsJson {
                 used: stats.shards_used(),
                 possible: stats::shards_possible(shard.length()),
                 blocks: stats.shard_spread(),
-            },
+            }),
             ignored,
         }
     }
 }
 
-async fn collect(store: &FlatFs) -> anyhow::Result<(Stats, Outcome)> {
+async fn collect(store: &OpenStore) -> anyhow::Result<(Stats, Outcome)> {
     let shard = store.shard();
     let mut stats = Stats::default();
     let mut outcome = Outcome::Success;
@@ -125,7 +138,8 @@ async fn collect(store: &FlatFs) -> anyhow::Result<(Stats, Outcome)> {
         match entry {
             Ok(entry) => {
                 let name = entry.key.as_str().trim_start_matches('/');
-                stats.add(shard.dir(name), entry.size.unwrap_or(0));
+                let shard = shard.map(|shard| shard.dir(name));
+                stats.add(shard, entry.size.unwrap_or(0));
                 bar.one_more();
             }
             Err(error) => outcome = outcome.and(report::unlisted(error, false)),
@@ -137,7 +151,7 @@ async fn collect(store: &FlatFs) -> anyhow::Result<(Stats, Outcome)> {
 fn text(report: &StatJson) -> String {
     let mut lines = vec![
         format!("path        {}", escape(&report.path)),
-        format!("shard       {}", report.shard),
+        format!("shard       {}", report.shard.as_deref().unwrap_or("none")),
         format!("blocks      {}", HumanCount(report.blocks)),
         format!("bytes       {}", bytes(report.bytes)),
         format!(
@@ -154,21 +168,22 @@ fn text(report: &StatJson) -> String {
             bytes(size.largest)
         ));
     }
-    let shards = &report.shards;
-    let used = format!(
-        "shards      {} of {} used",
-        HumanCount(shards.used),
-        HumanCount(shards.possible)
-    );
-    lines.push(match shards.blocks {
-        Some(fill) => format!(
-            "{used}, blocks in each: fewest {}, median {}, most {}",
-            HumanCount(fill.smallest),
-            HumanCount(fill.median),
-            HumanCount(fill.largest)
-        ),
-        None => used,
-    });
+    if let Some(shards) = &report.shards {
+        let used = format!(
+            "shards      {} of {} used",
+            HumanCount(shards.used),
+            HumanCount(shards.possible)
+        );
+        lines.push(match shards.blocks {
+            Some(fill) => format!(
+                "{used}, blocks in each: fewest {}, median {}, most {}",
+                HumanCount(fill.smallest),
+                HumanCount(fill.median),
+                HumanCount(fill.largest)
+            ),
+            None => used,
+        });
+    }
     if report.ignored > 0 {
         lines.push(format!(
             "ignored     {}, which are not blocks or are in the wrong shard; -v names them",

@@ -7,8 +7,8 @@ use ds_flatfs::{Shard, maintenance};
 
 use crate::exit::Outcome;
 use crate::kubo_args::KuboArgs;
-use crate::report;
 use crate::text::escape;
+use crate::{location, report};
 
 /// Convert a directory of format version 0 to a store
 #[derive(Debug, Args)]
@@ -21,6 +21,7 @@ Example:
   flatfs upgrade blocks 5")]
 pub(crate) struct Upgrade {
     /// The directory
+    #[arg(value_parser = location::dir_parser("it is a URL, and only a directory has a format version 0"))]
     dir: PathBuf,
     /// How many characters of a key name its shard directory
     #[arg(value_name = "PREFIXLEN", value_parser = prefix_len)]

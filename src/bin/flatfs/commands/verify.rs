@@ -18,15 +18,16 @@ use serde::Serialize;
 use tokio::io::AsyncBufRead;
 
 use crate::car::CarReader;
-use crate::exit::{ClosedPipe, Outcome};
+use crate::exit::{ClosedPipe, Outcome, WrongUsage};
 use crate::interrupt::interruptible;
 use crate::kubo_args::KuboArgs;
+use crate::location::{Location, StoreArgs};
 use crate::output::Output;
 use crate::progress::ProgressBar;
 use crate::quantity::parse_rate;
 use crate::scrub::{ScrubState, Subset};
 use crate::text::escape;
-use crate::{input, report, terminal, text};
+use crate::{input, open_store, report, terminal, text};
 
 /// Check every block against its hash, and repair the store
 #[derive(Debug, Args)]
@@ -47,6 +48,8 @@ damaged or are lost are restored from the CARs that --from names, each checked a
 blocks of a CAR are not taken: the store may have removed them on purpose since the backup was made. With \
 --all every block that is in a CAR and not in the store is restored: use it if files of the store are gone, \
 for example after the file system was repaired. The restored blocks are counted on one line.
+
+A URL has no files to repair: there every block is read and checked, and \"path\" is its key.
 
 If SHARDING is missing or not valid, write the line that the store had into it. The names of the \
 directories show which one that is: if they are the two characters before the last one of the keys in \
@@ -73,8 +76,8 @@ Example:
   flatfs verify --json blocks | jq -r 'select(.wrong).cid'
   flatfs verify --repair --from backup.car --all blocks")]
 pub(crate) struct Verify {
-    /// The store
-    dir: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
     /// Check only names and sizes, without reading the blocks
     #[arg(long)]
     quick: bool,
@@ -109,8 +112,15 @@ pub(crate) struct Verify {
 impl Verify {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         input::check_stdin(&self.from)?;
-        let stores: &[&Path] = if self.repair { &[&self.dir] } else { &[] };
-        let _lock = self.kubo.lock(stores).await?;
+        let needs_files =
+            self.repair || self.quick || self.subset.is_some() || self.limit_rate.is_some();
+        if self.store.dir.is_url() && needs_files {
+            let why = "--repair, --quick, --subset and --limit-rate work on the files of a directory, and this is a \
+                       URL: to repair it, 'flatfs rm' removes damaged blocks and 'flatfs copy' brings good ones";
+            return Err(WrongUsage(why.to_owned()).into());
+        }
+        let dir = self.store.dir.dir().filter(|_| self.repair);
+        let _lock = self.kubo.lock(dir.as_slice()).await?;
         // The library is not asked to stop: a repair may be waiting for standard input.
         interruptible(self.verify()).await
     }
@@ -161,13 +171,16 @@ impl Verify {
     }
 
     async fn start(&self, subset: Option<Subset>) -> anyhow::Result<Findings> {
-        let bar = ProgressBar::shards("verifying", &[&self.dir]);
+        let Location::Dir(dir) = &self.store.dir else {
+            return self.start_on_url().await;
+        };
+        let bar = ProgressBar::shards("verifying", &[dir]);
         let callback = move |progress: Progress| {
             bar.set(progress);
             ControlFlow::Continue(())
         };
         if !self.repair {
-            let mut verify = maintenance::Verify::new(&self.dir).quick(self.quick);
+            let mut verify = maintenance::Verify::new(dir).quick(self.quick);
             if let Some(Subset { share, of }) = subset {
                 verify = verify.share(share, of);
             }
@@ -181,9 +194,20 @@ impl Verify {
             cars.push(BackupCar::open(path).await?);
         }
         let copies = stream::iter(cars).flat_map(BackupCar::blocks);
-        let repair = Repair::new(&self.dir).quick(self.quick);
+        let repair = Repair::new(dir).quick(self.quick);
         let repair = repair.copies(copies).lost_only(!self.all);
         Ok(repair.on_progress(callback).start().await?)
+    }
+
+    async fn start_on_url(&self) -> anyhow::Result<Findings> {
+        let bar = ProgressBar::count("verifying");
+        let store = open_store::open_reader(&self.store, None).await?;
+        let verify = maintenance::VerifyBlocks::new(store.into_datastore());
+        let verify = verify.on_progress(move |progress| {
+            bar.set_count(progress.blocks);
+            ControlFlow::Continue(())
+        });
+        Ok(verify.start().await?)
     }
 
     fn line(&self, finding: &Finding) -> anyhow::Result<String> {

@@ -18,6 +18,8 @@ pub(crate) fn draw(stats: &Stats, width: usize) -> String {
     if !bins.is_empty() {
         text.push_str("\nblock sizes\n");
         text.push_str(&histogram(&bins, width));
+    }
+    if stats.shards_used() > 0 {
         text.push_str("\nblocks per shard, over the shards in order\n");
         text.push_str(&format!("  {}\n", skyline(stats, width.saturating_sub(2))));
     }

@@ -42,10 +42,12 @@ pub(crate) struct Spread {
 }
 
 impl Stats {
-    /// Counts a block of this size, in this shard.
-    pub(crate) fn add(&mut self, shard: String, size: u64) {
+    /// Counts a block of this size, in this shard if the store has shards.
+    pub(crate) fn add(&mut self, shard: impl Into<Option<String>>, size: u64) {
         *self.sizes.entry(size).or_default() += 1;
-        *self.shards.entry(shard).or_default() += 1;
+        if let Some(shard) = shard.into() {
+            *self.shards.entry(shard).or_default() += 1;
+        }
     }
 
     pub(crate) fn blocks(&self) -> u64 {

@@ -1,0 +1,255 @@
+//! `flatfs copy`
+
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use cid::Cid;
+use clap::Args;
+use ds_flatfs::dag::UnknownCodec;
+use ds_flatfs::maintenance::{self, Copied, CopyFailure};
+use ds_flatfs::{Error, Key};
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use crate::exit::Outcome;
+use crate::key_arg::parse_cid;
+use crate::kubo_args::KuboArgs;
+use crate::location::{self, ClientOption, Location, StoreOptions};
+use crate::open_store::{self, OpenStore};
+use crate::progress::{ProgressBar, with_bar};
+use crate::report;
+use crate::text::{blocks, escape};
+
+/// Copy the blocks that another store lacks
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Copies every block of SRC that DST does not have. Both may be directories or URLs. A directory DST is \
+created, with next-to-last/2, if it is missing or empty. SRC is only read. A block that DST has stays as it \
+is: 'flatfs diff' finds blocks of another size, and 'flatfs verify' damaged ones.
+
+Each block is checked against the hash in its key, unless --unverified is given. A block that is damaged or \
+missing is reported and not copied, all others are, and the exit status is 1. It is 3 if a block could not be \
+read. Blocks whose keys are no hashes of a known function are copied and counted.
+
+With ROOTs, only the DAGs below them are copied, parents before children. A block that SRC lacks is reported. \
+A root that is in DST is no proof of a complete DAG, exit status 0 is. Links are followed as 'flatfs export' \
+does, and blocks of unknown codecs are not copied unless --opaque is given.
+
+It can be interrupted or killed at any time: the same command copies the rest. If DST is a directory, the \
+blocks are stored in batches of some thousand, which are durable once they are committed.
+
+What a remote DST has is listed, a thousand keys in a request; in a directory each block is looked up. SRC \
+is listed twice, the second time to show how much is left.
+
+With --json it prints one object with \"src\", \"dst\", \"blocks\", \"bytes\", \"present\" (blocks that DST had), \
+\"unchecked\", \"failed\" (each with \"key\" and \"reason\"), \"failed_count\" and \"seconds\".
+
+Example:
+  flatfs copy ~/.ipfs/blocks s3://bucket/blocks
+  flatfs copy --store-option endpoint=http://localhost:3900 s3://bucket/blocks blocks")]
+pub(crate) struct Copy {
+    /// The store to copy from: a directory or a URL
+    #[arg(value_parser = location::parser())]
+    src: Location,
+    /// The store to copy to: a directory or a URL
+    #[arg(value_parser = location::parser())]
+    dst: Location,
+    /// CIDs whose DAGs to copy [default: every block of SRC]
+    #[arg(value_name = "ROOT", value_parser = parse_cid)]
+    roots: Vec<Cid>,
+    /// Copy blocks of unknown codecs without following their links
+    #[arg(long, requires = "roots")]
+    opaque: bool,
+    /// The number of blocks to read, and to send, at the same time
+    #[arg(long, value_name = "N", default_value_t = maintenance::Copy::DEFAULT_CONCURRENCY)]
+    concurrency: NonZeroUsize,
+    /// Copy blocks without checking their hashes
+    #[arg(long)]
+    unverified: bool,
+    /// Print a JSON object instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    options: StoreOptions,
+    /// Set an option of the client of SRC alone
+    #[arg(long = "src-option", value_name = "KEY=VALUE")]
+    src_options: Vec<ClientOption>,
+    /// Set an option of the client of DST alone
+    #[arg(long = "dst-option", value_name = "KEY=VALUE")]
+    dst_options: Vec<ClientOption>,
+    #[command(flatten)]
+    kubo: KuboArgs,
+}
+
+#[derive(Serialize)]
+struct CopyJson {
+    src: String,
+    dst: String,
+    blocks: u64,
+    bytes: u64,
+    present: u64,
+    unchecked: u64,
+    failed: Vec<FailureJson>,
+    failed_count: u64,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct FailureJson {
+    key: Option<String>,
+    reason: String,
+}
+
+impl Copy {
+    pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        let started = Instant::now();
+        let src = self.options.for_store(&self.src, &self.src_options);
+        let dst = self.options.for_store(&self.dst, &self.dst_options);
+        let _lock = self.kubo.lock(self.dst.dir().as_slice()).await?;
+        let concurrency = Some(self.concurrency);
+        // Before DST is opened, so that none is created for a SRC that does not exist.
+        let src = open_store::open_reader(&src, concurrency).await?;
+        let copied = open_store::close_after(src, async |src| {
+            let copy = async |dst: &OpenStore| self.copy(src, dst).await;
+            open_store::for_importing(&dst, concurrency, copy).await
+        });
+        let copied = copied.await?;
+        for CopyFailure { key, error, .. } in &copied.failed {
+            report::error(&failure(key.as_ref(), error));
+        }
+        let unlisted = copied.failed_count - copied.failed.len() as u64;
+        if unlisted > 0 {
+            report::error(&anyhow!("{} more were not copied", blocks(unlisted)));
+        }
+        if self.json {
+            report::json(&self.to_json(&copied, started.elapsed()))?;
+        } else {
+            report::summary(&self.summary(&copied, started.elapsed()))?;
+        }
+        Ok(outcome(&copied))
+    }
+
+    async fn copy(&self, src: &OpenStore, dst: &OpenStore) -> anyhow::Result<Copied> {
+        let mut copy = maintenance::Copy::new(&**src, &**dst)
+            .concurrency(self.concurrency)
+            .compare_listings(dst.is_remote())
+            .verified(!self.unverified);
+        if self.opaque {
+            copy = copy.unknown_codec(UnknownCodec::TakeAsLeaf);
+        }
+        let bar = if self.roots.is_empty() {
+            ProgressBar::shards("copying", &[])
+        } else {
+            copy = copy.roots(self.roots.iter().copied());
+            ProgressBar::count("copying")
+        };
+        with_bar(bar, |callback| copy.on_progress(callback).run()).await
+    }
+
+    fn to_json(&self, copied: &Copied, time: Duration) -> CopyJson {
+        let failed = copied.failed.iter().map(|failed| FailureJson {
+            key: failed.key.as_ref().map(ToString::to_string),
+            reason: error_chain(&failed.error),
+        });
+        CopyJson {
+            src: self.src.absolute(),
+            dst: self.dst.absolute(),
+            blocks: copied.blocks,
+            bytes: copied.bytes,
+            present: copied.present,
+            unchecked: copied.unchecked,
+            failed: failed.collect(),
+            failed_count: copied.failed_count,
+            seconds: time.as_secs_f64(),
+        }
+    }
+
+    fn summary(&self, copied: &Copied, time: Duration) -> String {
+        let (src, dst) = (escape(&self.src), escape(&self.dst));
+        let (done, bytes) = (blocks(copied.blocks), HumanCount(copied.bytes));
+        let present = match copied.present {
+            0 => String::new(),
+            present => format!(", {} already there", HumanCount(present)),
+        };
+        let unchecked = match copied.unchecked {
+            0 => String::new(),
+            unchecked => format!(", {} could not be checked", HumanCount(unchecked)),
+        };
+        let failed = match copied.failed_count {
+            0 => String::new(),
+            1 => "; 1 was not copied".to_owned(),
+            failed => format!("; {} were not copied", HumanCount(failed)),
+        };
+        let seconds = time.as_secs_f64();
+        format!(
+            "{src}: {done} copied to {dst}, {bytes} bytes{present}{unchecked}, {seconds:.2} s{failed}\n"
+        )
+    }
+}
+
+/// Returns the error to print for a block that was not copied.
+fn failure(key: Option<&Key>, error: &Error) -> anyhow::Error {
+    let reason = error_chain(error);
+    match key {
+        Some(key) => anyhow!("{key} was not copied: {reason}"),
+        None => anyhow!("a part of the source was not copied: {reason}"),
+    }
+}
+
+fn error_chain(error: &Error) -> String {
+    let mut sources = vec![error.to_string()];
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        sources.push(source.to_string());
+        next = source.source();
+    }
+    sources.join(": ")
+}
+
+/// A damaged or missing block was found; anything else could not be read.
+fn outcome(copied: &Copied) -> Outcome {
+    let outcomes = copied.failed.iter().map(|failed| match failed.error {
+        Error::Corrupt { .. }
+        | Error::MissingBlock { .. }
+        | Error::InvalidBlock { .. }
+        | Error::UnknownCodec { .. } => Outcome::Found,
+        _ => Outcome::Failed,
+    });
+    outcomes.fold(Outcome::Success, Outcome::and)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_names_what_is_not_copied() {
+        let copy = Copy {
+            src: Location::Dir("a".into()),
+            dst: Location::Url("s3://b/p?token=secret".to_owned()),
+            roots: Vec::new(),
+            opaque: false,
+            concurrency: NonZeroUsize::MIN,
+            unverified: false,
+            json: false,
+            options: StoreOptions::default(),
+            src_options: Vec::new(),
+            dst_options: Vec::new(),
+            kubo: KuboArgs::default(),
+        };
+        let mut copied = Copied::default();
+        (copied.blocks, copied.bytes) = (7, 1_234);
+        let time = Duration::from_millis(120);
+        assert_eq!(
+            copy.summary(&copied, time),
+            "a: 7 blocks copied to s3://b/p, 1,234 bytes, 0.12 s\n"
+        );
+        (copied.present, copied.unchecked, copied.failed_count) = (3, 2, 1_000);
+        assert_eq!(
+            copy.summary(&copied, time),
+            "a: 7 blocks copied to s3://b/p, 1,234 bytes, 3 already there, 2 could not be checked, \
+             0.12 s; 1,000 were not copied\n"
+        );
+    }
+}
