@@ -1,9 +1,7 @@
 //! [`Copy`]: copies the blocks that another datastore lacks.
 //!
-//! A pipeline of streams, which ends in bulk puts of the destination: find the keys that the destination lacks,
-//! read and check their blocks, several at a time, and write them in portions. Each portion is acknowledged before
-//! the next one begins. Nothing else is written down, so a copy that was killed continues from what the destination
-//! has.
+//! A pipeline of streams: find the keys that the destination lacks, read and check their blocks, several at a time,
+//! and write them. Nothing else is written down, so a copy that was killed continues from what the destination has.
 
 #[cfg(feature = "dag")]
 mod dag;
@@ -31,11 +29,10 @@ use crate::error::Result;
 /// [checked](crate::hash::check) against the hash in its key before it is written. Blocks that are damaged or cannot
 /// be read are left out and reported, and all others are copied.
 ///
-/// Blocks are read one by one, [many at a time](Copy::concurrency), and written by
-/// [`put_many`](Datastore::put_many), in portions of at most 8,192 blocks or 256 MiB. So the destination decides how
-/// to write them: a [`FlatFs`](crate::FlatFs) stores each portion as one batch, an
-/// object store sends many blocks at a time. Memory holds the blocks that are being read and
-/// those that are being written, for any number of blocks.
+/// Blocks are read one by one, [many at a time](Copy::concurrency). They are written by
+/// [`put_many`](Datastore::put_many), in portions of at most 8,192 blocks or 256 MiB, or
+/// [one by one](Copy::batches). Memory holds the blocks that are being read and those that are being written, for any
+/// number of blocks.
 ///
 /// ```
 /// use ds_flatfs::maintenance::Copy;
@@ -56,6 +53,7 @@ pub struct Copy<'a> {
     destination: &'a dyn Datastore,
     concurrency: NonZeroUsize,
     compares_listings: bool,
+    uses_batches: bool,
     #[cfg(feature = "verify")]
     verified: bool,
     #[cfg(feature = "dag")]
@@ -76,6 +74,7 @@ impl<'a> Copy<'a> {
             destination,
             concurrency: Copy::DEFAULT_CONCURRENCY,
             compares_listings: false,
+            uses_batches: true,
             #[cfg(feature = "verify")]
             verified: true,
             #[cfg(feature = "dag")]
@@ -86,8 +85,8 @@ impl<'a> Copy<'a> {
         }
     }
 
-    /// Sets how many blocks are read at the same time, by default
-    /// [64](Copy::DEFAULT_CONCURRENCY). How many are written at the same time is up to the destination.
+    /// Sets how many blocks are read at the same time, and without [batches](Copy::batches) how many are written, by
+    /// default [64](Copy::DEFAULT_CONCURRENCY).
     pub fn concurrency(self, concurrency: NonZeroUsize) -> Self {
         Copy {
             concurrency,
@@ -104,6 +103,18 @@ impl<'a> Copy<'a> {
     pub fn compare_listings(self, compares_listings: bool) -> Self {
         Copy {
             compares_listings,
+            ..self
+        }
+    }
+
+    /// Sets whether blocks are written in batches, which is the default, or by a put for each,
+    /// [many at a time](Copy::concurrency).
+    ///
+    /// Batches are for destinations that publish or flush many blocks at once, such as a [`FlatFs`](crate::FlatFs). In
+    /// an object store a batch is sent only when it is complete.
+    pub fn batches(self, uses_batches: bool) -> Self {
+        Copy {
+            uses_batches,
             ..self
         }
     }
@@ -177,6 +188,7 @@ impl<'a> Copy<'a> {
             destination: self.destination,
             concurrency: self.concurrency.get(),
             compares_listings: self.compares_listings,
+            uses_batches: self.uses_batches,
             #[cfg(feature = "verify")]
             verified: self.verified,
             #[cfg(feature = "dag")]

@@ -27,6 +27,7 @@ pub(super) struct Run<'a> {
     pub(super) destination: &'a dyn Datastore,
     pub(super) concurrency: usize,
     pub(super) compares_listings: bool,
+    pub(super) uses_batches: bool,
     #[cfg(feature = "verify")]
     pub(super) verified: bool,
     #[cfg(feature = "dag")]
@@ -223,8 +224,31 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// Writes the blocks in portions.
     async fn write(&self, blocks: Blocks<'_>) -> Result<()> {
+        match self.uses_batches {
+            true => self.write_portions(blocks).await,
+            false => self.write_each(blocks).await,
+        }
+    }
+
+    /// Writes the blocks one by one, several at a time.
+    async fn write_each(&self, blocks: Blocks<'_>) -> Result<()> {
+        let writes = blocks.map(|block| async {
+            let (key, value) = block?;
+            let bytes = value.len() as u64;
+            self.destination.put(&key, value).await?;
+            self.count_copied(1, bytes);
+            Ok(())
+        });
+        let mut writes = writes.buffer_unordered(self.concurrency);
+        while let Some(written) = writes.next().await {
+            written?;
+        }
+        Ok(())
+    }
+
+    /// Writes the blocks in portions.
+    async fn write_portions(&self, blocks: Blocks<'_>) -> Result<()> {
         let mut blocks = blocks.peekable();
         while Pin::new(&mut blocks).peek().await.is_some() {
             let mut portion = Portion::default();
@@ -233,12 +257,16 @@ impl Run<'_> {
                 Some((put, (blocks, portion)))
             });
             self.destination.put_many(puts.boxed()).await?;
-            self.tally.count(|copied| {
-                copied.blocks += portion.blocks;
-                copied.bytes += portion.bytes;
-            });
+            self.count_copied(portion.blocks, portion.bytes);
         }
         Ok(())
+    }
+
+    fn count_copied(&self, blocks: u64, bytes: u64) {
+        self.tally.count(|copied| {
+            copied.blocks += blocks;
+            copied.bytes += bytes;
+        });
     }
 }
 

@@ -35,6 +35,7 @@ proptest! {
         damaged in prop::collection::btree_set(0_u64..60, 0..4),
         concurrency in 1_usize..5,
         compares_listings: bool,
+        batches: bool,
     ) {
         let value = |seed: &u64| match damaged.contains(seed) {
             true => (block(*seed).0, Bytes::from_static(b"damaged")),
@@ -49,7 +50,7 @@ proptest! {
         let (copied, result) = runtime.block_on(async {
             let (source, destination) = (datastore_of(&offered).await, datastore_of(&present).await);
             let copy = Copy::new(&source, &destination).compare_listings(compares_listings);
-            let copied = copy.concurrency(concurrency.try_into().unwrap()).run().await.unwrap();
+            let copied = copy.batches(batches).concurrency(concurrency.try_into().unwrap()).run().await.unwrap();
             (copied, contents(&destination).await)
         });
         prop_assert_eq!(copied.blocks, good.len() as u64);

@@ -134,6 +134,7 @@ impl Copy {
         let mut copy = maintenance::Copy::new(&**src, &**dst)
             .concurrency(self.concurrency)
             .compare_listings(dst.is_remote())
+            .batches(!dst.is_remote())
             .verified(!self.unverified);
         if self.opaque {
             copy = copy.unknown_codec(UnknownCodec::TakeAsLeaf);
