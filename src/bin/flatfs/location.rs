@@ -96,7 +96,9 @@ impl Location {
     fn new(text: &OsStr) -> Self {
         let scheme = |url: &str| {
             let (scheme, _) = url.split_once("://")?;
-            let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            // One letter is a drive of Windows.
+            let is_scheme = scheme.len() > 1
+                && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
                 && scheme
                     .chars()
                     .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
@@ -178,7 +180,9 @@ mod tests {
         for url in ["s3://b/p", "file:///tmp/x", "gs://b", "http://h/"] {
             assert!(Location::new(url.as_ref()).is_url(), "{url}");
         }
-        for dir in ["blocks", "./s3://b", "a/s3://b", "://b", "1s://b", "s3:/b"] {
+        for dir in [
+            "blocks", "./s3://b", "a/s3://b", "://b", "1s://b", "s3:/b", "c://b",
+        ] {
             let expected = Location::Dir(dir.into());
             assert_eq!(Location::new(dir.as_ref()), expected, "{dir}");
         }
