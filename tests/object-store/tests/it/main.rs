@@ -4,5 +4,6 @@ mod errors;
 mod faults;
 mod garage;
 mod listing;
+mod program;
 mod suites;
 mod writers;
