@@ -61,8 +61,10 @@ fn key(i: usize) -> Key {
 #[async_trait]
 impl Datastore for Endless {
     async fn get(&self, _: &Key) -> Result<Option<Bytes>> {
+        // The block is in memory while it is being read.
+        let value = Bytes::from_owner(Counted::new(&self.alive));
         tokio::task::yield_now().await;
-        Ok(Some(Bytes::from_owner(Counted::new(&self.alive))))
+        Ok(Some(value))
     }
 
     async fn has(&self, key: &Key) -> Result<bool> {
