@@ -122,7 +122,7 @@ impl Datastore for ObjectDatastore {
 
     /// Returns at once: every write is durable when it is acknowledged, because object stores do so.
     async fn sync(&self) -> Result<()> {
-        self.shared.check_open()
+        Operation::begin("sync").end(self.shared.check_open())
     }
 
     async fn batch(&self) -> Result<Box<dyn Batch>> {
@@ -135,9 +135,11 @@ impl Datastore for ObjectDatastore {
     }
 
     async fn close(&self) -> Result<()> {
-        if self.shared.close().await {
-            tracing::debug!(target: target::STORE, location = self.location(), "closed");
+        let operation = Operation::begin("close");
+        if !self.shared.close().await {
+            return Ok(());
         }
-        Ok(())
+        tracing::debug!(target: target::STORE, location = self.location(), "closed");
+        operation.end(Ok(()))
     }
 }

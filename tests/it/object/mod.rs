@@ -2,6 +2,8 @@
 
 mod batches;
 mod layout;
+#[cfg(feature = "metrics")]
+mod reports;
 mod rigged;
 #[cfg(feature = "conformance")]
 mod suites;
