@@ -2,8 +2,9 @@
 //!
 //! A tool that takes the path of a store locks the store, so that no writer can have it open at the same
 //! time. Only `Verify` and [`count_disk_usage`] change nothing and take no lock. [`Copy`] and [`Diff`] work with any
-//! two open [datastores](crate::Datastore). The tools print nothing: pass a callback to get their [`Progress`], which can also stop them. A tool that was stopped,
-//! whose future was dropped, or whose process was killed loses no block; the same call completes the work.
+//! two open [datastores](crate::Datastore). The tools print nothing: pass a callback to get their [`Progress`], which
+//! can also stop them. A tool that was stopped, whose future was dropped, or whose process was killed loses no block;
+//! the same call completes the work.
 //!
 //! | tool | job |
 //! | --- | --- |
@@ -20,6 +21,8 @@
 //!
 //! The program `flatfs` has a command for each; [recipes](crate::guide::operators) show how to use
 //! them on the repo of a kubo node.
+//!
+//! [`Copy`]: struct@Copy
 
 mod compare;
 pub(crate) mod convert;

@@ -2,6 +2,8 @@
 //!
 //! A pipeline of streams: find the keys that the destination lacks, read and check their blocks, several at a time,
 //! and write them. Nothing else is written down, so a copy that was killed continues from what the destination has.
+//!
+//! [`Copy`]: struct@Copy
 
 #[cfg(feature = "dag")]
 mod dag;
