@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use crate::commands::Command;
 use crate::exit::{self, WrongUsage};
 use crate::location::URL_HELP;
+use crate::platform;
 use crate::verbosity::Verbosity;
 
 /// Works with flatfs block stores, which keep each block in a file, as kubo and go-ds-flatfs do.
@@ -61,7 +62,7 @@ impl Cli {
     ///
     /// Returns [`WrongUsage`] if the arguments are not valid.
     pub(crate) fn parse_args() -> anyhow::Result<ControlFlow<ExitCode, Self>> {
-        let error = match Cli::try_parse() {
+        let error = match Cli::try_parse_from(platform::args()) {
             Ok(cli) => return Ok(ControlFlow::Continue(cli)),
             Err(error) => error,
         };

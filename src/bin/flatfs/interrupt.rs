@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first one asks a command to clean up, the second one ends the program.
+//! Ctrl-C and SIGTERM (on Windows also Ctrl-Break and the end of the console): the first one asks a command to clean up, the second one ends the program.
 //!
 //! A command that has nothing to clean up never calls this module, and the operating system ends it at
 //! once. A command that has calls [`interrupted`], which also installs the signal handlers. A store stays
@@ -11,10 +11,10 @@ use std::thread;
 
 use anyhow::anyhow;
 use tokio::runtime::Builder;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::exit::Interrupted;
+use crate::platform::Signals;
 use crate::report;
 
 type FirstSignal = watch::Receiver<Option<Interrupted>>;
@@ -59,10 +59,7 @@ fn listen() -> io::Result<FirstSignal> {
     let runtime = Builder::new_current_thread().enable_io().build()?;
     let signals = {
         let _guard = runtime.enter();
-        Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        }
+        Signals::new()?
     };
     let (sender, receiver) = watch::channel(None);
     thread::Builder::new()
@@ -77,19 +74,4 @@ async fn handle(mut signals: Signals, sender: &watch::Sender<Option<Interrupted>
     sender.send_replace(Some(first));
     let second = signals.next().await;
     process::exit(second.status().into());
-}
-
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    async fn next(&mut self) -> Interrupted {
-        tokio::select! {
-            Some(()) = self.interrupt.recv() => Interrupted::Interrupt,
-            Some(()) = self.terminate.recv() => Interrupted::Terminate,
-            else => std::future::pending().await,
-        }
-    }
 }

@@ -31,7 +31,11 @@ mod skipped;
 mod stats;
 mod terminal;
 mod text;
+#[cfg(unix)]
+mod unix;
 mod verbosity;
+#[cfg(windows)]
+mod windows;
 
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -41,6 +45,10 @@ use clap::CommandFactory as _;
 
 use crate::cli::Cli;
 use crate::exit::Failure;
+#[cfg(unix)]
+use crate::unix as platform;
+#[cfg(windows)]
+use crate::windows as platform;
 
 fn main() -> ExitCode {
     run().unwrap_or_else(|failure| report::failure(&failure))

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tempfile::TempPath;
 
 use crate::exit::{ClosedPipe, WrongUsage};
+use crate::platform;
 
 /// The size of the write buffer.
 const BUFFER: usize = 64 << 10;
@@ -129,7 +130,8 @@ fn create(path: &Path) -> io::Result<Output> {
     let target = match fs::metadata(path) {
         Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         // A link stays, and the file that it names is replaced.
-        Ok(found) if found.is_file() => fs::canonicalize(path)?,
+        Ok(found) if found.is_file() && path.is_symlink() => fs::canonicalize(path)?,
+        Ok(found) if found.is_file() => path.to_owned(),
         Ok(_) => {
             let file = File::options().write(true).open(path)?;
             let writer = BufWriter::with_capacity(BUFFER, file);
@@ -148,10 +150,6 @@ fn create(path: &Path) -> io::Result<Output> {
     Ok(Output::File(writer, temp, target))
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the program writes the user's own files"
-)]
 fn publish(writer: BufWriter<File>, temp: TempPath, path: &Path) -> io::Result<()> {
     let file = writer
         .into_inner()
@@ -160,7 +158,7 @@ fn publish(writer: BufWriter<File>, temp: TempPath, path: &Path) -> io::Result<(
     file.sync_all()?;
     temp.persist(path).map_err(|error| error.error)?;
     // After the rename: else a power cut could take the name away again, and a backup with it.
-    File::open(dir_of(path))?.sync_all()
+    platform::sync_dir(dir_of(path))
 }
 
 /// Returns the directory that the file is in.
