@@ -96,6 +96,13 @@ impl Error {
         matches!(self, Error::Locked { .. } | Error::KuboRunning { .. })
     }
 
+    /// Returns whether another program had a file open in a way that prevented the operation, for longer than
+    /// it is retried: two seconds. Only Windows lets programs do that. The operation can be tried again.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        self.has_io_kind(io::ErrorKind::ResourceBusy)
+    }
+
     /// Returns whether the disk or the quota is full, here or in the write that made a batch fail.
     #[must_use]
     pub fn is_full(&self) -> bool {

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::ops::ControlFlow;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use ds_flatfs::maintenance::{Progress, downgrade, recount, upgrade};
 use ds_flatfs::{Accuracy, Error};
+
+use crate::platform::symlink;
 
 use super::support::{
     Home, assert_clear, blocks, contents, exact_usage, fill, names, options, tree, true_usage,
@@ -137,6 +138,10 @@ async fn a_store_with_another_function_and_without_sharding_is_not_upgraded() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
 async fn a_symlink_at_the_path_of_a_shard_is_not_upgraded() {
     let home = home_of_version_0(1).await;
     fs::create_dir(home.beside("elsewhere")).unwrap();

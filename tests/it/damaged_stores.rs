@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::future::Future;
-use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use ds_flatfs::{Error, FlatFs, Key, Query, Result};
 use futures::StreamExt;
-use nix::sys::stat::Mode;
 
+use crate::platform::{OBSTACLES, become_other_user, set_mode, symlink};
 use crate::support::{Home, assert_clear, block, contents, exact_usage, options, tree, true_usage};
 
 /// Returns the errors of opening the store for reading and for writing.
@@ -99,22 +98,35 @@ async fn a_store_without_its_sharding_is_not_treated_as_an_empty_directory() {
 
 #[tokio::test]
 async fn a_sharding_that_is_not_a_file_is_refused() {
-    for make in [
-        |path: &Path| fs::create_dir(path).unwrap(),
-        |path: &Path| symlink("_README", path).unwrap(),
-        |path: &Path| nix::unistd::mkfifo(path, Mode::S_IRWXU).unwrap(),
-    ] {
-        let home = Home::with_closed_store().await;
-        let path = home.in_store("SHARDING");
-        fs::remove_file(&path).unwrap();
-        make(&path);
-        for error in open_errors(&home).await {
-            assert_clear(&error, path.to_str().unwrap());
-        }
+    for (make, _) in OBSTACLES {
+        sharding_is_refused(make).await;
     }
 }
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
+async fn a_sharding_that_is_a_symbolic_link_is_refused() {
+    sharding_is_refused(|path| symlink("_README", path).unwrap()).await;
+}
+
+async fn sharding_is_refused(make: impl Fn(&Path)) {
+    let home = Home::with_closed_store().await;
+    let path = home.in_store("SHARDING");
+    fs::remove_file(&path).unwrap();
+    make(&path);
+    for error in open_errors(&home).await {
+        assert_clear(&error, path.to_str().unwrap());
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
 async fn the_root_can_be_a_symbolic_link() {
     let home = Home::with_closed_store().await;
     let link = home.beside("link");
@@ -134,6 +146,10 @@ async fn the_root_can_be_a_symbolic_link() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
 async fn a_symlink_at_the_path_of_a_block_is_neither_followed_nor_replaced() {
     for is_dangling in [false, true] {
         let home = Home::with_closed_store().await;
@@ -160,12 +176,7 @@ async fn a_symlink_at_the_path_of_a_block_is_neither_followed_nor_replaced() {
 
 #[tokio::test]
 async fn a_directory_or_fifo_at_the_path_of_a_block_is_neither_read_nor_replaced() {
-    let fifo = |path: &Path| nix::unistd::mkfifo(path, Mode::S_IRWXU).unwrap();
-    let dir = |path: &Path| fs::create_dir(path).unwrap();
-    for (make, name) in [
-        (&fifo as &dyn Fn(&Path), "special file"),
-        (&dir as &dyn Fn(&Path), "directory"),
-    ] {
+    for (make, name) in OBSTACLES {
         let home = Home::with_closed_store().await;
         let (key, block_path, _) = move_block_outside(&home);
         make(&block_path);
@@ -182,6 +193,10 @@ async fn a_directory_or_fifo_at_the_path_of_a_block_is_neither_read_nor_replaced
 }
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
 async fn a_symlink_at_the_path_of_a_shard_directory_is_not_followed() {
     for is_dangling in [false, true] {
         let home = Home::with_closed_store().await;
@@ -223,6 +238,10 @@ async fn a_file_at_the_path_of_a_shard_directory_is_an_error_only_for_its_keys()
 }
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
 async fn a_symlink_at_the_path_of_temp_is_not_followed() {
     let home = Home::with_closed_store().await;
     let (temp, outside) = (home.in_store(".temp"), home.beside("outside"));
@@ -248,6 +267,10 @@ async fn a_symlink_at_the_path_of_temp_is_not_followed() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
 async fn a_symlink_in_temp_is_removed_and_not_followed() {
     let home = Home::with_closed_store().await;
     let outside = home.beside("outside");
@@ -290,11 +313,7 @@ async fn a_directory_at_the_path_of_the_disk_usage_is_an_error_that_names_it() {
 fn run_unprivileged<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
     std::thread::scope(|scope| {
         let run = || {
-            #[cfg(target_os = "linux")]
-            if rustix::process::geteuid().is_root() {
-                let nobody = rustix::process::Uid::from_raw(65534);
-                rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
-            }
+            become_other_user();
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .build()
                 .unwrap();
@@ -304,11 +323,8 @@ fn run_unprivileged<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
     });
 }
 
-fn allow(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
 #[test]
+#[cfg_attr(windows, ignore = "files on Windows have no mode")]
 fn a_directory_without_write_permission_is_an_error_that_names_it() {
     let home = Home::new();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -323,9 +339,9 @@ fn a_directory_without_write_permission_is_an_error_that_names_it() {
     drop(runtime);
     let (key, value) = block(0);
     let path = home.block(&key);
-    allow(&home.beside(""), 0o755);
-    allow(&path, 0o644);
-    allow(&home.store(), 0o555);
+    set_mode(&home.beside(""), 0o755);
+    set_mode(&path, 0o644);
+    set_mode(&home.store(), 0o555);
     let denied = |result: Result<FlatFs>, path: &Path| {
         let error = result.unwrap_err();
         let source = error.io_error().unwrap();
@@ -343,15 +359,16 @@ fn a_directory_without_write_permission_is_an_error_that_names_it() {
         assert_eq!(reader.get(&key).await.unwrap(), Some(value));
         reader.close().await.unwrap();
     });
-    allow(&home.store(), 0o000);
+    set_mode(&home.store(), 0o000);
     run_unprivileged(async || {
         let reader = options().read_only(true);
         denied(reader.open(home.store()).await, &home.store());
     });
-    allow(&home.store(), 0o755);
+    set_mode(&home.store(), 0o755);
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "files on Windows have no mode")]
 fn a_block_without_read_permission_is_an_error_and_a_query_returns_the_others() {
     let home = Home::new();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -372,8 +389,8 @@ fn a_block_without_read_permission_is_an_error_and_a_query_returns_the_others() 
     drop(runtime);
     let (key, _) = block(0);
     let path = home.block(&key);
-    allow(&home.beside(""), 0o755);
-    allow(&path, 0o000);
+    set_mode(&home.beside(""), 0o755);
+    set_mode(&path, 0o000);
     run_unprivileged(async || {
         let store = options().read_only(true).open(home.store()).await.unwrap();
         let error = store.get(&key).await.unwrap_err();

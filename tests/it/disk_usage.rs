@@ -215,6 +215,7 @@ async fn foreign_files_count_as_in_go_ds_flatfs() {
 
 /// xfs and btrfs make a directory larger with each entry.
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 async fn the_growth_of_directories_is_in_the_disk_usage_and_in_that_of_a_resharded_store() {
     for mount in Mount::with_growing_dirs() {
         let root = mount.path().join("store");

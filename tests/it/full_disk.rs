@@ -88,6 +88,7 @@ async fn close_and_check(store: FlatFs) -> PathBuf {
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 async fn a_put_on_a_full_disk_reports_that_and_loses_nothing() {
     for mount in Mount::small_ones() {
         let store = new_store(&mount).await;
@@ -104,6 +105,7 @@ async fn a_put_on_a_full_disk_reports_that_and_loses_nothing() {
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 async fn an_overwrite_on_a_full_disk_does_not_change_the_block() {
     for mount in Mount::small_ones() {
         let store = new_store(&mount).await;
@@ -115,6 +117,7 @@ async fn an_overwrite_on_a_full_disk_does_not_change_the_block() {
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 async fn deletes_on_a_full_disk_free_space_for_puts() {
     for mount in Mount::small_ones() {
         let store = new_store(&mount).await;
@@ -133,6 +136,7 @@ async fn deletes_on_a_full_disk_free_space_for_puts() {
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 async fn a_batch_that_does_not_fit_fails_and_does_not_change_the_store() {
     for mount in Mount::small_ones() {
         let store = new_store(&mount).await;
@@ -170,6 +174,7 @@ async fn a_batch_that_does_not_fit_fails_and_does_not_change_the_store() {
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 async fn a_commit_on_a_full_disk_is_complete_or_reports_that_and_changes_nothing() {
     for mount in Mount::small_ones() {
         let store = new_store(&mount).await;
@@ -198,6 +203,7 @@ async fn a_commit_on_a_full_disk_is_complete_or_reports_that_and_changes_nothing
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 async fn without_free_inodes_a_put_reports_a_full_disk_and_a_delete_works() {
     let Some(mount) = Mount::tmpfs("size=8m,nr_inodes=60") else {
         return;
@@ -216,6 +222,7 @@ async fn without_free_inodes_a_put_reports_a_full_disk_and_a_delete_works() {
 
 /// The commit lacks an inode for its record, or for a shard directory after the record is written.
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 async fn a_commit_that_runs_out_of_inodes_is_completed_later_or_changes_nothing() {
     for free in 0..12 {
         let Some(mount) = Mount::tmpfs("size=8m,nr_inodes=100") else {

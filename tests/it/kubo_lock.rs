@@ -1,13 +1,13 @@
 //! The lock of a kubo repo excludes kubo, which another process stands for here.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use ds_flatfs::{Error, FlatFs, KuboLock};
-use rustix::fs::{FlockOperation, fcntl_lock};
 use tempfile::TempDir;
 
 use crate::child::{self, Child};
+use crate::platform::lock_as_kubo_does;
 use crate::several_processes::assert_names;
 
 /// A directory with the files that make it a kubo repo, and the path of its store.
@@ -20,20 +20,6 @@ fn repo() -> (TempDir, PathBuf) {
     (dir, blocks)
 }
 
-/// Takes the lock as kubo does, and returns whether it was free.
-fn lock_as_kubo_does(repo: &Path) -> Option<File> {
-    let file = File::options()
-        .create(true)
-        .truncate(true)
-        .read(true)
-        .write(true)
-        .open(repo.join("repo.lock"))
-        .unwrap();
-    fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)
-        .is_ok()
-        .then_some(file)
-}
-
 /// Stands for kubo: tries to take the lock at each line, and keeps it.
 #[test]
 #[ignore = "runs as a child process of other tests"]
@@ -43,7 +29,7 @@ fn kubo() {
     };
     let mut lock = None;
     while child::receive().is_some() {
-        lock = lock.or_else(|| lock_as_kubo_does(Path::new(&arguments[0])));
+        lock = lock.or_else(|| lock_as_kubo_does(&Path::new(&arguments[0]).join("repo.lock")));
         child::send(if lock.is_some() { "locked" } else { "refused" });
     }
 }

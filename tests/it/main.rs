@@ -19,6 +19,7 @@ mod cli;
 mod conformance;
 #[cfg(feature = "conformance")]
 mod conformance_faults;
+mod contention;
 mod convert;
 mod copying;
 mod create_open;
@@ -45,6 +46,9 @@ mod move_and_reshard;
 mod object;
 mod open_file_limit;
 mod planted_files;
+#[cfg_attr(unix, path = "platform/unix.rs")]
+#[cfg_attr(windows, path = "platform/windows.rs")]
+mod platform;
 mod public_types;
 mod queries;
 mod read_only;

@@ -14,13 +14,13 @@ use bytes::Bytes;
 use ds_flatfs::query::Query;
 use ds_flatfs::{FlatFs, Key, Result};
 use futures::{StreamExt, TryStreamExt};
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::task::JoinSet;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::child::{self, Child};
+use crate::platform::limit_files;
 
 const FILES: u64 = 64;
 const BLOCKS: usize = 400;
@@ -31,12 +31,6 @@ fn key(name: &str, number: usize) -> Key {
 
 fn value(number: usize) -> Bytes {
     Bytes::from(number.to_string())
-}
-
-fn limit_files() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = Some(FILES);
-    setrlimit(Resource::Nofile, limit).expect("the limit must be lowered");
 }
 
 /// Counts how often the store finds no free file descriptor, by its log messages, and then closes the
@@ -106,6 +100,10 @@ impl Visit for Message {
 }
 
 #[test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows has no limit of open files that a process can lower"
+)]
 fn a_thousand_reads_and_eight_batches_need_at_most_64_files() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("store");
@@ -118,7 +116,7 @@ fn busy() {
     let Some(arguments) = child::arguments() else {
         return;
     };
-    limit_files();
+    limit_files(FILES);
     let shortages = Shortages::watch();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(use_a_store(Path::new(&arguments[0])));
@@ -174,6 +172,10 @@ async fn put_batch(store: FlatFs, name: &str, blocks: usize) {
 }
 
 #[test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows has no limit of open files that a process can lower"
+)]
 fn an_operation_waits_for_a_free_file_descriptor() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("store");
@@ -199,7 +201,7 @@ fn starved() {
     let Some(arguments) = child::arguments() else {
         return;
     };
-    limit_files();
+    limit_files(FILES);
     let shortages = Shortages::watch();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {

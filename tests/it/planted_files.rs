@@ -5,11 +5,11 @@
 )]
 
 use std::fs::{self, File};
-use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use ds_flatfs::{Accuracy, Error, FlatFs};
 
+use crate::platform::{set_mode, symlink};
 use crate::support::{Home, block, block_path, options, permissions};
 
 /// The text of a commit record with these lines.
@@ -26,6 +26,10 @@ fn record(lines: &str) -> String {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
 async fn a_commit_record_does_not_lead_out_of_the_store_by_a_symbolic_link() {
     let home = Home::with_closed_store().await;
     let (outside, batch) = (home.beside("outside"), home.in_store(".temp/batch-x"));
@@ -146,11 +150,12 @@ async fn sizes_that_no_sum_can_hold_are_added_up_without_an_overflow() {
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "files on Windows have no mode")]
 async fn a_lock_file_that_other_users_may_open_is_restricted_to_its_owner() {
     let home = Home::with_closed_store().await;
     let lock = home.in_store(".lock");
     assert_eq!(permissions(&lock), 0o600);
-    fs::set_permissions(&lock, fs::Permissions::from_mode(0o644)).unwrap();
+    set_mode(&lock, 0o644);
     let store = options().open(home.store()).await.unwrap();
     assert_eq!(permissions(&lock), 0o600);
     store.close().await.unwrap();

@@ -1,9 +1,6 @@
 //! Stores that cannot be written: on a read-only file system, and by a user without write permission.
 
-use std::fs::{self, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -11,10 +8,8 @@ use ds_flatfs::{Error, FlatFs, Key};
 
 use crate::child::{self, Child};
 use crate::mounts::Mount;
+use crate::platform::{as_other_user, set_mode};
 use crate::support::{self, Contents};
-
-/// The user and group `nobody`, or at least one that owns nothing here.
-const NOBODY: u32 = 65534;
 
 fn blocks() -> Contents {
     let block = |number| (Key::new(format!("A{number}")), Bytes::from(vec![1; number]));
@@ -78,6 +73,7 @@ async fn writer_fails_to_open(path: &Path) -> ErrorKind {
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 async fn a_store_on_a_read_only_file_system_can_be_read_and_not_written() {
     for mount in Mount::small_ones() {
         let path = mount.path().join("store");
@@ -106,9 +102,10 @@ async fn reads_change_nothing_on_disk() {
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "files on Windows have no mode")]
 async fn a_process_without_write_permission_can_read() {
     let dir = tempfile::tempdir().expect("a directory");
-    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("own directory");
+    set_mode(dir.path(), 0o755);
     let path = dir.path().join("store");
     let usage = make_store(&path).await;
     let before = support::tree(&path);
@@ -117,7 +114,7 @@ async fn a_process_without_write_permission_can_read() {
         "read_only::unprivileged",
         &arguments.each_ref().map(|a| &**a),
     );
-    match Child::spawn(command.uid(NOBODY).gid(NOBODY)) {
+    match Child::spawn(as_other_user(&mut command)) {
         Ok(child) => child.wait_for_success(),
         Err(error) => eprintln!("skipped: no process of another user: {error}"),
     }

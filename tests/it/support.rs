@@ -1,8 +1,7 @@
 //! Shared helpers: stores to test with, and functions that examine a store's directory.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +13,8 @@ use ds_flatfs::{
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+
+use crate::platform::{create_dir_with_mode, create_with_mode, mode_and_time};
 
 /// A temporary directory of a test, with the path for a store in it.
 pub(crate) struct Home {
@@ -213,9 +214,10 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, FileState> {
             let entries = fs::read_dir(&path).unwrap();
             pending.extend(entries.map(|entry| entry.unwrap().path()));
         }
+        let (mode, modified) = mode_and_time(&metadata);
         let state = FileState {
-            mode: metadata.mode(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            mode,
+            modified,
             contents: metadata.is_file().then(|| fs::read(&path).unwrap()),
         };
         states.insert(path.strip_prefix(root).unwrap().to_owned(), state);
@@ -272,15 +274,13 @@ pub(crate) async fn wait_until_staged(store: &Path, blocks: usize) {
 
 /// Returns the permissions of a file or directory.
 pub(crate) fn permissions(path: &Path) -> u32 {
-    fs::symlink_metadata(path).unwrap().mode() & 0o777
+    mode_and_time(&fs::symlink_metadata(path).unwrap()).0 & 0o777
 }
 
 /// Returns the permissions of a file that is created with this mode under the umask of the tests.
 pub(crate) fn file_permissions(home: &Home, mode: u32) -> u32 {
     let path = home.beside("file-with-a-mode");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).mode(mode);
-    drop(options.open(&path).unwrap());
+    create_with_mode(&path, mode);
     let found = permissions(&path);
     fs::remove_file(path).unwrap();
     found
@@ -289,7 +289,7 @@ pub(crate) fn file_permissions(home: &Home, mode: u32) -> u32 {
 /// Returns the permissions and the size of a directory that is created with mode 0755.
 pub(crate) fn new_dir(home: &Home) -> (u32, u64) {
     let path = home.beside("new-directory");
-    DirBuilder::new().mode(0o755).create(&path).unwrap();
+    create_dir_with_mode(&path, 0o755);
     let found = (permissions(&path), fs::metadata(&path).unwrap().len());
     fs::remove_dir(path).unwrap();
     found

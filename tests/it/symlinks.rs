@@ -5,14 +5,18 @@
 )]
 
 use std::fs;
-use std::os::unix::fs::symlink;
 
 use bytes::Bytes;
 use ds_flatfs::{Error, FlatFs, Key};
 
+use crate::platform::symlink;
 use crate::support;
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
 async fn a_store_can_be_used_through_a_symlink() {
     let dir = tempfile::tempdir().unwrap();
     let (real, link) = (dir.path().join("real"), dir.path().join("link"));
@@ -35,6 +39,10 @@ async fn a_store_can_be_used_through_a_symlink() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
 async fn a_create_does_not_follow_a_symlink_at_the_path_of_temp() {
     let dir = tempfile::tempdir().unwrap();
     let (foreign, store) = (dir.path().join("foreign"), dir.path().join("store"));
@@ -50,6 +58,10 @@ async fn a_create_does_not_follow_a_symlink_at_the_path_of_temp() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
 async fn a_symlink_at_the_path_of_a_shard_directory_or_block_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let (foreign, path) = (dir.path().join("foreign"), dir.path().join("store"));

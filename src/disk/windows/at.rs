@@ -114,14 +114,13 @@ impl<'a> At<'a> {
 
     pub(in crate::disk) fn rename(&self, to: At<'_>) -> io::Result<()> {
         to.change(|| {
-            // Windows has an error of its own for a missing file only if the directory of `to` exists.
-            to.writable(|| fs::rename(&self.path, &to.path))
-                .map_err(|error| self.explain_missing(error))
+            let renamed = to.writable(|| fs::rename(&self.path, &to.path));
+            renamed.map_err(|error| self.if_exists(error))
         })
     }
 
     pub(in crate::disk) fn link(&self, to: At<'_>) -> io::Result<()> {
-        to.change(|| fs::hard_link(&self.path, &to.path))
+        to.change(|| fs::hard_link(&self.path, &to.path).map_err(|error| self.if_exists(error)))
     }
 
     pub(in crate::disk) fn remove_file(&self) -> io::Result<()> {
@@ -167,6 +166,15 @@ impl<'a> At<'a> {
     fn is_link_to_dir(&self) -> bool {
         let found = fs::symlink_metadata(&self.path);
         found.is_ok_and(|found| found.file_type().is_symlink_dir())
+    }
+
+    /// Returns the error of a step with two paths, or that this one does not exist: Windows does not tell which
+    /// path it has not found.
+    fn if_exists(&self, error: io::Error) -> io::Error {
+        match self.metadata() {
+            Err(absent) if is_error(&error, &[ERROR_PATH_NOT_FOUND]) => absent,
+            _ => error,
+        }
     }
 
     /// Makes a change, and retries it while another program prevents it.

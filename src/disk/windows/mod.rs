@@ -12,6 +12,8 @@ mod listing;
 mod repo_lock;
 mod retry;
 mod root;
+#[cfg(test)]
+mod tests;
 mod verbatim;
 
 use std::fs::{File, Metadata};

@@ -99,6 +99,7 @@ fn du_counts_beside_a_writer_and_changes_nothing_unless_it_is_to_write() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "a test cannot be the other side of a console")]
 fn du_draws_a_bar_in_a_terminal_and_erases_it() {
     let tmp = TestDir::new();
     let store = store(&tmp);

@@ -171,6 +171,7 @@ fn a_car_of_an_export_that_failed_is_refused_as_cut_short() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 fn an_export_to_a_full_disk_names_the_file_that_was_asked_for() {
     let Some(mount) = Mount::tmpfs("size=300k") else {
         return;

@@ -3,9 +3,8 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use super::{Finished, TestDir, program, run};
+use crate::platform::interrupt;
 
 /// Starts an export that blocks because nothing more is read from its output.
 fn stuck_export(tmp: &TestDir) -> (Child, ChildStdout) {
@@ -21,11 +20,11 @@ fn stuck_export(tmp: &TestDir) -> (Child, ChildStdout) {
     (child, stdout)
 }
 
-fn interrupt(child: &Child) {
-    kill_process(Pid::from_child(child), Signal::INT).expect("a signal");
-}
-
 #[test]
+#[cfg_attr(
+    windows,
+    ignore = "the standard library of Rust has no call that sends Ctrl-C to a process"
+)]
 fn an_interrupted_export_leaves_a_car_that_does_not_read_to_its_end() {
     let tmp = TestDir::new();
     let (mut child, mut stdout) = stuck_export(&tmp);
@@ -45,6 +44,10 @@ fn an_interrupted_export_leaves_a_car_that_does_not_read_to_its_end() {
 }
 
 #[test]
+#[cfg_attr(
+    windows,
+    ignore = "the standard library of Rust has no call that sends Ctrl-C to a process"
+)]
 fn a_second_interrupt_ends_the_program_even_if_it_is_blocked() {
     let tmp = TestDir::new();
     let (mut child, stdout) = stuck_export(&tmp);

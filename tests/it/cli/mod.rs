@@ -18,6 +18,7 @@ mod lost_sharding;
 mod move_reshard;
 mod put_get;
 mod scrub;
+#[cfg_attr(windows, path = "no_terminal.rs")]
 mod terminal;
 mod untrusted_data;
 #[cfg(feature = "object-store")]

@@ -102,6 +102,7 @@ fn the_quarantine_of_a_repair_stays_where_it_is_and_a_move_reports_it() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 fn a_move_onto_a_full_disk_says_what_is_moved_and_what_to_do() {
     let Some(mount) = Mount::tmpfs("size=512k") else {
         return;
@@ -239,6 +240,7 @@ fn help_has_an_example() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "a test cannot be the other side of a console")]
 fn a_terminal_shows_a_bar_and_quiet_hides_all_but_what_was_skipped() {
     let tmp = TestDir::new();
     let (old, new) = (tmp.store_of("small.car"), tmp.path("new"));
@@ -260,6 +262,10 @@ fn a_terminal_shows_a_bar_and_quiet_hides_all_but_what_was_skipped() {
 
 /// The program stops after its current step, and the same command completes the work.
 #[test]
+#[cfg_attr(
+    windows,
+    ignore = "the standard library of Rust has no call that sends Ctrl-C to a process"
+)]
 fn an_interrupted_command_says_that_nothing_is_lost_and_is_completed_by_the_same_one() {
     let tmp = TestDir::new();
     let store = tmp.store();
@@ -290,8 +296,7 @@ fn an_interrupted_command_says_that_nothing_is_lost_and_is_completed_by_the_same
             "it is interrupted before its end"
         );
     }
-    let id = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    crate::platform::interrupt(&child);
     let done = Finished::of(child.wait_with_output().unwrap());
     let complete = format!("no program can open {store} until 'flatfs reshard {store} prefix/1'");
     done.was_interrupted(&[&complete, "interrupted: ", "run the same command again"]);

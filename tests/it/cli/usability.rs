@@ -163,6 +163,7 @@ fn stat_counts_ignored_files() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "a test cannot be the other side of a console")]
 fn colors_are_for_terminals_unless_the_environment_says_otherwise() {
     let tmp = TestDir::new();
     let missing = tmp.path("missing");
@@ -179,6 +180,7 @@ fn colors_are_for_terminals_unless_the_environment_says_otherwise() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "a test cannot be the other side of a console")]
 fn help_fits_the_width_of_the_terminal() {
     for command in commands() {
         let seen = run_in_terminal(program(&[&command, "--help"]), 60);
@@ -191,6 +193,7 @@ fn help_fits_the_width_of_the_terminal() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "a test cannot be the other side of a console")]
 fn get_writes_only_text_to_a_terminal() {
     let tmp = TestDir::new();
     let (text, binary) = (

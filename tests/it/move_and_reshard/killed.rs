@@ -174,6 +174,7 @@ async fn a_killed_move_neither_loses_nor_duplicates_blocks_and_can_be_completed(
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 async fn a_killed_move_to_another_file_system_loses_no_blocks_and_can_be_completed() {
     let Some(mount) = Mount::tmpfs("size=32m") else {
         return;

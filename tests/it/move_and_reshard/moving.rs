@@ -1,7 +1,6 @@
 //! Moving all blocks of a store into another one.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use ds_flatfs::maintenance::{Move, SkipReason};
@@ -10,6 +9,7 @@ use ds_flatfs::{Error, Key};
 use super::{block_files, check, shard};
 use crate::fixtures::FIXTURES;
 use crate::mounts::Mount;
+use crate::platform::{set_mode, symlink};
 use crate::support::{Home, blocks, contents, fill, names, options, permissions, tree};
 
 /// Returns a home with a closed store with this shard function and this number of blocks.
@@ -199,6 +199,10 @@ async fn a_stray_copy_does_not_replace_the_block() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
 async fn a_store_inside_the_other_is_refused_even_through_a_symlink() {
     let home = home_with("next-to-last/2", 3).await;
     let link = home.beside("link");
@@ -260,6 +264,7 @@ async fn a_directory_that_is_not_a_store_is_not_moved_and_no_target_is_created()
 
 /// Each shard has one block or few blocks.
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 async fn a_move_to_another_file_system_flushes_many_shards_together() {
     let Some(mount) = Mount::tmpfs("size=16m") else {
         return;
@@ -281,13 +286,14 @@ async fn a_move_to_another_file_system_flushes_many_shards_together() {
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "files on Windows have no mode")]
 async fn blocks_move_to_another_file_system_and_back() {
     let Some(mount) = Mount::tmpfs("size=16m") else {
         return;
     };
     let home = home_with("next-to-last/2", 1500).await;
     let (key, _) = blocks(1500).pop_first().unwrap();
-    fs::set_permissions(home.block(&key), fs::Permissions::from_mode(0o664)).unwrap();
+    set_mode(&home.block(&key), 0o664);
     let new = mount.path().join("new");
     let done = Move::new(home.store(), &new)
         .shard(shard("prefix/6"))
@@ -312,6 +318,7 @@ async fn blocks_move_to_another_file_system_and_back() {
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 async fn a_move_stops_on_a_full_file_system_and_can_be_completed_with_more_space() {
     let Some(mount) = Mount::tmpfs("size=2m") else {
         return;

@@ -1,7 +1,6 @@
 //! Changing the shard function of a store.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use ds_flatfs::maintenance::{Move, Phase, Reshard, SkipReason, Skipped};
@@ -9,6 +8,7 @@ use ds_flatfs::{Error, FlatFs, Key};
 
 use super::{SHARDS, check, has_readme, shard};
 use crate::fixtures::FIXTURES;
+use crate::platform::symlink;
 use crate::support::{Home, assert_clear, block, blocks, contents, fill, options, tree};
 
 const INTERRUPTED: &str =
@@ -160,6 +160,10 @@ async fn a_directory_that_is_not_a_store_is_refused() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
 async fn a_foreign_file_stays_and_is_reported() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let expected = blocks(20);

@@ -5,7 +5,6 @@ mod findings;
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use futures::StreamExt;
 
 use crate::fixtures::FIXTURES;
 use crate::mounts::Mount;
+use crate::platform::symlink;
 use crate::support::{
     Home, block, block_path, blocks, contents, fill, key_of, options, random_bytes, tree,
 };
@@ -294,6 +294,7 @@ async fn a_directory_that_is_not_a_store_is_an_error() {
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine and Windows mount no file systems for a test")]
 async fn a_store_on_a_read_only_file_system_can_be_verified() {
     let Some(mount) = Mount::tmpfs("size=1m") else {
         return;

@@ -1,0 +1,76 @@
+//! What tests do to files and processes on Windows. Tests of what Windows does not have are ignored there.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::windows::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::process::{Child, Command};
+
+use windows_sys::Win32::Storage::FileSystem::{
+    FILE_ATTRIBUTE_TEMPORARY, FILE_FLAG_DELETE_ON_CLOSE, FILE_SHARE_DELETE, FILE_SHARE_READ,
+};
+
+/// Functions that create something that is neither a file nor a link, and its name in errors.
+pub(crate) const OBSTACLES: &[(fn(&Path), &str)] =
+    &[(|path| fs::create_dir(path).unwrap(), "directory")];
+
+pub(crate) fn symlink(_: impl AsRef<Path>, _: impl AsRef<Path>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Returns 0, and when the file was modified.
+pub(crate) fn mode_and_time(found: &Metadata) -> (u32, (i64, i64)) {
+    let time = i64::try_from(found.last_write_time()).unwrap();
+    (0, (time, 0))
+}
+
+pub(crate) fn set_mode(_: &Path, _: u32) {
+    panic!("files have no mode");
+}
+
+pub(crate) fn create_with_mode(file: &Path, _: u32) {
+    File::create(file).unwrap();
+}
+
+pub(crate) fn create_dir_with_mode(dir: &Path, _: u32) {
+    fs::create_dir(dir).unwrap();
+}
+
+/// Returns a number that differs if the file was replaced.
+pub(crate) fn file_id(file: &Path) -> u64 {
+    fs::metadata(file).unwrap().last_write_time()
+}
+
+/// Opens a file in a way that keeps others from it.
+pub(crate) fn open_exclusively(file: &Path) -> io::Result<File> {
+    File::options().read(true).share_mode(0).open(file)
+}
+
+/// Takes the lock of a repo as kubo does, and returns whether it was free.
+pub(crate) fn lock_as_kubo_does(lock: &Path) -> Option<File> {
+    let mut options = File::options();
+    options
+        .write(true)
+        .create(true)
+        .share_mode(FILE_SHARE_READ | FILE_SHARE_DELETE)
+        .attributes(FILE_ATTRIBUTE_TEMPORARY)
+        .custom_flags(FILE_FLAG_DELETE_ON_CLOSE);
+    options.open(lock).ok()
+}
+
+pub(crate) fn limit_files(_: u64) {
+    panic!("the number of open files has no limit");
+}
+
+pub(crate) fn as_other_user(_: &mut Command) -> &mut Command {
+    panic!("there is no call for it");
+}
+
+pub(crate) fn become_other_user() {
+    panic!("there is no call for it");
+}
+
+#[cfg(feature = "cli")]
+pub(crate) fn interrupt(_: &Child) {
+    panic!("the standard library has no call for it");
+}
