@@ -16,8 +16,11 @@ use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit}
 /// The user and group `nobody`, or at least one that owns nothing here.
 const NOBODY: u32 = 65534;
 
-/// Functions that create something that is neither a file nor a link, and its name in errors.
-pub(crate) const OBSTACLES: &[(fn(&Path), &str)] = &[
+/// A function that creates something, and its name in errors.
+type Obstacle = (fn(&Path), &'static str);
+
+/// What is neither a file nor a link.
+pub(crate) const OBSTACLES: &[Obstacle] = &[
     (|path| fs::create_dir(path).unwrap(), "directory"),
     (
         |path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap(),

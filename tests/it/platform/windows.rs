@@ -10,9 +10,11 @@ use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_TEMPORARY, FILE_FLAG_DELETE_ON_CLOSE, FILE_SHARE_DELETE, FILE_SHARE_READ,
 };
 
-/// Functions that create something that is neither a file nor a link, and its name in errors.
-pub(crate) const OBSTACLES: &[(fn(&Path), &str)] =
-    &[(|path| fs::create_dir(path).unwrap(), "directory")];
+/// A function that creates something, and its name in errors.
+type Obstacle = (fn(&Path), &'static str);
+
+/// What is neither a file nor a link.
+pub(crate) const OBSTACLES: &[Obstacle] = &[(|path| fs::create_dir(path).unwrap(), "directory")];
 
 pub(crate) fn symlink(_: impl AsRef<Path>, _: impl AsRef<Path>) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
