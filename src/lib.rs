@@ -108,8 +108,28 @@
 //! The minimum supported Rust version is 1.89, and only a new minor version raises it. Before 1.0 a minor version
 //! may change the API. Enums and structs that can grow are `#[non_exhaustive]`.
 //!
-//! It runs on Unix and is tested on Linux. On other systems it works without `syncfs`, cached reads and
-//! unnamed files.
+//! # Operating systems
+//!
+//! | system | tested by | what is different |
+//! | --- | --- | --- |
+//! | Linux | all tests | `syncfs`, reads without another thread, and unnamed files: see the [design](guide::design) |
+//! | Windows | all tests that apply, under Wine 8 with the target `x86_64-pc-windows-gnu`; not on Windows itself | see below |
+//! | macOS | compilation for `aarch64-apple-darwin` only | a flush is `F_FULLFSYNC`, which flushes the cache of the device |
+//! | other Unix | nothing | |
+//!
+//! The stores are the same on all systems. On Windows:
+//!
+//! - What survives a power cut is in the table of [`Durability`].
+//! - Paths are passed to the system in verbatim form (`\\?\`), so that long keys, and shard directories and keys
+//!   with the names of devices, such as `CON`, work. Errors and [`FlatFs::path`] show paths without it.
+//! - Another program, such as a virus scanner, can have a file open in a way that prevents a step. Steps are then
+//!   retried for up to two seconds; a read that is denied access, for a tenth of a second. After that the error
+//!   [says so](Error::is_in_use), and the operation can be tried again. Files that this crate has open do not prevent
+//!   others from reading, replacing or removing them.
+//! - Files have no mode: they inherit their permissions from their directory, and [`Options::file_mode`] has no
+//!   effect. The attribute read-only does not protect a block from being replaced or removed.
+//! - Directories have no size, so the disk usage is that of the files, as in go-ds-flatfs on Windows.
+//! - A directory that is locked cannot be moved by another program.
 //!
 //! # On disk
 //!

@@ -36,17 +36,24 @@ pub struct Options {
 /// Which acknowledged writes survive a power cut. If only the process dies, by a panic, `kill -9` or the OOM
 /// killer, no acknowledged write is lost in any mode.
 ///
-/// | survives a power cut | [`EveryWrite`](Self::EveryWrite) | [`Commits`](Self::Commits) | [`OnSync`](Self::OnSync) |
-/// | --- | --- | --- | --- |
-/// | an acknowledged put or delete | yes | after the next `sync` | after the next `sync` |
-/// | an acknowledged batch commit | yes | yes | after the next `sync` |
-/// | an unacknowledged batch is whole or absent | yes | yes | no; yes if only the process dies |
-/// | everything before an acknowledged `sync` | yes | yes | yes |
-/// | a durable block that is overwritten is the old one or the new one | yes | yes | yes |
-/// | a new block is whole if it exists | yes | batches only, until the next `sync` | not until the next `sync` |
+/// | survives a power cut | [`EveryWrite`](Self::EveryWrite) | [`Commits`](Self::Commits) | [`OnSync`](Self::OnSync) | Windows |
+/// | --- | --- | --- | --- | --- |
+/// | an acknowledged put or delete | yes | after the next `sync` | after the next `sync` | if names do |
+/// | an acknowledged batch commit | yes | yes | after the next `sync` | if names do |
+/// | an unacknowledged batch is whole or absent | yes | yes | no; yes if only the process dies | if names do; yes if only the process dies |
+/// | everything before an acknowledged `sync` | yes | yes | yes | if names do |
+/// | a durable block that is overwritten is the old one or the new one | yes | yes | yes | yes, on NTFS and ReFS |
+/// | a new block is whole if it exists | yes | batches only, until the next `sync` | not until the next `sync` | as on the left |
 ///
 /// In the less durable modes a power cut can lose the writes of about the last half minute: the kernel writes
 /// older ones back by itself.
+///
+/// On Windows, files and directories are flushed by `FlushFileBuffers` at the same points. For a file on NTFS, ReFS,
+/// FAT or exFAT, Microsoft documents that this writes the contents and the metadata of the file and flushes the cache
+/// of the device ([`NtFlushBuffersFileEx`](https://learn.microsoft.com/windows-hardware/drivers/ddi/ntifs/nf-ntifs-ntflushbuffersfileex)).
+/// It does not document what the flush of a directory does to the names in it, so the table does not promise that
+/// they are durable: after a power cut a new name may be missing, and a removed one may be back. On FAT, and where
+/// else directories cannot be flushed, they are not.
 ///
 /// All of this requires that the disk and the file system carry out every flush, and report data that they could
 /// not write.
@@ -168,7 +175,7 @@ impl Options {
     }
 
     /// Sets the permissions of block files, before the umask is applied. The default is 0600, since blocks may be
-    /// private.
+    /// private. On Windows it has no effect: files inherit the permissions of their directory.
     pub fn file_mode(mut self, mode: u32) -> Self {
         self.file_mode = mode;
         self

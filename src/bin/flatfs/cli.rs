@@ -26,7 +26,7 @@ Exit status, the same for every command:
   1    done, and something was found: a block is wrong or absent, or a file was skipped; or no
   2    wrong usage; or 'flatfs diff' can't tell
   3    the command could not do its work, or not all of it
-  130  interrupted by Ctrl-C (143: terminated by SIGTERM)
+  130  interrupted by Ctrl-C (143: terminated by SIGTERM, on Windows by the end of the console)
 
 Every command that changes a store can be interrupted at any time; run it again to complete the work. \
 Where there is something to clean up, the first Ctrl-C starts that and says so. A second one ends the \
