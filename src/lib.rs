@@ -126,6 +126,8 @@
 //!   retried for up to two seconds; a read that is denied access, for a tenth of a second. After that the error
 //!   [says so](Error::is_in_use), and the operation can be tried again. Files that this crate has open do not prevent
 //!   others from reading, replacing or removing them.
+//! - Microsoft does not document that a file is replaced in one step for those who open it at this moment. A read of a
+//!   block that is being overwritten with other contents may find it absent.
 //! - Files have no mode: they inherit their permissions from their directory, and [`Options::file_mode`] has no
 //!   effect. The attribute read-only does not protect a block from being replaced or removed.
 //! - Directories have no size, so the disk usage is that of the files, as in go-ds-flatfs on Windows.

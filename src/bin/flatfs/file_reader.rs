@@ -166,11 +166,12 @@ impl Group {
             read.with_context(cannot_read)?;
         } else {
             let cannot_open = || format!("cannot open {}", name());
-            let file = File::open(path).with_context(cannot_open)?;
-            let metadata = file.metadata().with_context(cannot_open)?;
-            if metadata.is_dir() {
+            // Before the open, which Windows refuses.
+            if path.is_dir() {
                 bail!("{} is a directory: -r puts the files in it", name());
             }
+            let file = File::open(path).with_context(cannot_open)?;
+            let metadata = file.metadata().with_context(cannot_open)?;
             self.check_len(metadata.len(), name)?;
             // One byte more, so that the end is found without another growth of the buffer.
             block.reserve(

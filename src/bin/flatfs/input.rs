@@ -76,12 +76,13 @@ pub(crate) async fn open(path: &Path) -> anyhow::Result<Input> {
         reason = "an input is one file, which is only read, outside of any store"
     )]
     let open = async {
+        // Before the open, which Windows refuses.
+        if tokio::fs::metadata(path).await?.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        }
         let mut file = File::open(path).await?;
         file.set_max_buf_size(BUFFER);
         let metadata = file.metadata().await?;
-        if metadata.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
-        }
         Ok(Input {
             reader: Box::new(BufReader::with_capacity(BUFFER, file)),
             len: metadata.is_file().then_some(metadata.len()),

@@ -119,7 +119,7 @@ pub(super) fn restrict_to_owner(_: &File, _: &Metadata) {}
 
 /// Returns whether an open file is still the one at the path.
 pub(super) fn is_at(file: &File, at: &At<'_>) -> io::Result<bool> {
-    let found = match if_there(at.open_now()) {
+    let found = match if_there(at.open_file()) {
         // The file is being removed, which ends when its last handle is closed: this one.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
         found => found?,

@@ -194,6 +194,7 @@ fn an_unknown_codec_is_an_error_that_names_it() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "devices of Windows are not files")]
 fn a_device_is_written_to_and_not_replaced() {
     let tmp = TestDir::new();
     let store = tmp.store_of("hello.car");

@@ -138,8 +138,15 @@ impl TestDir {
         TestDir(tempfile::tempdir().expect("a directory"))
     }
 
+    /// Returns a path with the separators of the system.
     fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().expect("UTF-8").to_owned()
+        let path = self
+            .0
+            .path()
+            .components()
+            .chain(Path::new(name).components());
+        let path: PathBuf = path.collect();
+        path.to_str().expect("UTF-8").to_owned()
     }
 
     /// Returns the path of the store, which a test has to create.

@@ -244,7 +244,7 @@ fn get_writes_the_whole_block_to_a_file() {
     assert_eq!(fs::read(&file).unwrap(), HELLO);
     let nowhere = tmp.path("no/dir");
     let done = run(&["get", &store, &cid, "-o", &nowhere]);
-    done.failed(3, &[&nowhere, "No such file or directory"]);
+    done.failed(3, &[&nowhere, crate::platform::NOT_FOUND]);
     assert!(!done.stderr.contains(".flatfs-"), "{done:?}");
 }
 

@@ -189,6 +189,10 @@ fn a_block_of_an_unknown_codec_is_a_leaf_if_that_is_allowed() {
 }
 
 #[test]
+#[cfg_attr(
+    windows,
+    ignore = "names of files on Windows have no control characters"
+)]
 fn file_names_in_json_can_not_control_the_terminal() {
     let tmp = TestDir::new();
     let store = tmp.store_of("hello.car");

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{MAIN_SEPARATOR, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
 
 use super::cars::{car, header, parse, section};
 use super::{Finished, TestDir, files, fixture, program, run, run_with_input, succeed};
-use crate::platform::interrupt;
+use crate::platform::{ODD_NAME, interrupt};
 
 /// Creates a store with the blocks of `small.car`, of which the first is damaged, the second is empty, and
 /// the third is in the wrong place, and with a foreign file.
@@ -20,7 +20,7 @@ fn damaged_store(tmp: &TestDir) -> (String, Vec<PathBuf>) {
     fs::write(&blocks[1], b"").unwrap();
     let stray = PathBuf::from(&store).join(blocks[2].file_name().unwrap());
     fs::rename(&blocks[2], stray).unwrap();
-    tmp.file("store/note\n.txt", b"mine");
+    tmp.file(&format!("store/{}", ODD_NAME.0), b"mine");
     (store, blocks)
 }
 
@@ -36,12 +36,13 @@ fn has_lines(done: &Finished, beginnings: &[&str]) {
 #[test]
 fn nothing_is_wrong_with_a_healthy_store() {
     let tmp = TestDir::new();
+    let store = tmp.kubo_store();
     for args in [
         &["verify"][..],
         &["verify", "--quick"],
         &["verify", "--repair"],
     ] {
-        let done = succeed(&[args, &[&tmp.kubo_store()]].concat());
+        let done = succeed(&[args, &[&store]].concat());
         has_lines(&done, &["7 blocks, 1,048,930 bytes, "]);
         let end = "s: nothing found; nothing is wrong";
         assert!(done.lines()[0].ends_with(end), "{done:?}");
@@ -62,8 +63,8 @@ fn each_finding_is_a_line_and_damage_makes_the_exit_status_1() {
         &[
             &format!("corrupt: {corrupt}: its 7 bytes"),
             &format!("empty: {empty}: "),
-            &format!("misplaced: {store}/{stray}: "),
-            &format!("foreign: {store}/note\\n.txt: "),
+            &format!("misplaced: {store}{MAIN_SEPARATOR}{stray}: "),
+            &format!("foreign: {store}{MAIN_SEPARATOR}{}: ", ODD_NAME.1),
             "51 blocks, ",
         ],
     );

@@ -28,6 +28,14 @@ pub(crate) const OBSTACLES: &[Obstacle] = &[
     ),
 ];
 
+/// The name of a file that is shown in another form where the system allows such names, and that form.
+#[cfg(feature = "cli")]
+pub(crate) const ODD_NAME: (&str, &str) = ("note\n.txt", "note\\n.txt");
+
+/// The text of the error that a directory does not exist.
+#[cfg(feature = "cli")]
+pub(crate) const NOT_FOUND: &str = "No such file or directory";
+
 /// Returns the type and permissions of a file, and when it was modified.
 pub(crate) fn mode_and_time(found: &Metadata) -> (u32, (i64, i64)) {
     (found.mode(), (found.mtime(), found.mtime_nsec()))

@@ -16,6 +16,14 @@ type Obstacle = (fn(&Path), &'static str);
 /// What is neither a file nor a link.
 pub(crate) const OBSTACLES: &[Obstacle] = &[(|path| fs::create_dir(path).unwrap(), "directory")];
 
+/// The name of a file that is shown in another form where the system allows such names, and that form.
+#[cfg(feature = "cli")]
+pub(crate) const ODD_NAME: (&str, &str) = ("note .txt", "note .txt");
+
+/// The text of the error that a directory does not exist.
+#[cfg(feature = "cli")]
+pub(crate) const NOT_FOUND: &str = "(os error 3)";
+
 pub(crate) fn symlink(_: impl AsRef<Path>, _: impl AsRef<Path>) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
