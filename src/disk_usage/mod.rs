@@ -218,6 +218,8 @@ impl UsageTracker {
     ) -> Result<()> {
         // Held until the count has the change: a group of files that is added before that may have been examined
         // after the step, and the change would be counted twice.
+        // Locked from before the step until its change is entered: a count that began or settled a file in between
+        // could see the file after the step, and then add the change a second time.
         let counting = read(&self.count);
         let change = step()?;
         // Marked even if the figure does not change: a new directory may have the size 0, and its parent
@@ -249,6 +251,7 @@ impl UsageTracker {
     /// Begins a count, and returns the directories that are to be counted with [`count_dir`]. Until
     /// [`finish_count`](UsageTracker::finish_count) the figure continues from what it was.
     pub(crate) fn begin_count(&self, disk: &dyn Disk, layout: &Layout) -> Result<Vec<String>> {
+        // Waits for steps in progress: they do not know the count that begins here, and would not enter their change.
         let mut counting = write(&self.count);
         let count = RunningCount::begin(disk, layout)?;
         let dirs = count.pending();

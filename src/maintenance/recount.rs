@@ -53,13 +53,13 @@ pub async fn recount(
 /// Counts the disk usage of a store and returns it, without the store's lock: nothing in the store changes, and
 /// the figure is exact unless another program writes to the store meanwhile.
 ///
-/// `watch` is called with the progress now and then, and stops the count by returning
+/// `watch` is called with the progress from time to time, and stops the count by returning
 /// [`Break`](ControlFlow::Break). The number of bytes is not known before the end.
 ///
 /// # Errors
 ///
-/// [`Error::Stopped`] if `watch` stopped it; as for [`open`](crate::Options::open) with
-/// [`read_only`](crate::Options::read_only); and [`Error::Io`] if something can't be listed or sized.
+/// Returns [`Error::Stopped`] if `watch` stopped the count; the errors of [`open`](crate::Options::open) with
+/// [`read_only`](crate::Options::read_only); and [`Error::Io`] if an entry can't be listed or its size can't be read.
 ///
 /// # Cancel safety
 ///

@@ -47,6 +47,11 @@ fn clearer_text(error: &Error) -> Option<String> {
                  now, complete it with 'flatfs reshard {path} {to}'"
             ))
         }
+        // The library's advice is to open it.
+        Error::Exists { path } => Some(format!(
+            "there is already a datastore at {}",
+            path.display()
+        )),
         _ => None,
     }
 }

@@ -75,7 +75,7 @@ impl FromStr for KeyArg {
         match parse_cid(text) {
             Ok(cid) => Ok(KeyArg::Cid(cid)),
             Err(_) if is_key_name(text) => Ok(KeyArg::Key(Key::new(text))),
-            Err(error) => Err(format!("neither a key nor a CID ({error})")),
+            Err(error) => Err(format!("it is not a key, and {error}")),
         }
     }
 }
@@ -93,7 +93,7 @@ pub(crate) fn parse_cid(text: &str) -> Result<Cid, String> {
     if text.len() > MAX_CID_TEXT {
         return Err("it is longer than a CID can be".to_owned());
     }
-    let cid = Cid::try_from(text).map_err(|error| error.to_string())?;
+    let cid = Cid::try_from(text).map_err(|_| "it is not a CID".to_owned())?;
     if decoded_len(text) == Some(cid.encoded_len()) {
         Ok(cid)
     } else {
@@ -206,5 +206,7 @@ mod tests {
         ] {
             assert!(text.parse::<KeyArg>().is_err(), "{text:?}");
         }
+        let neither = "it is not a key, and it is not a CID".to_owned();
+        assert_eq!("no key".parse::<KeyArg>(), Err(neither));
     }
 }

@@ -57,6 +57,8 @@ impl Mover {
                 return Err(error);
             }
         };
+        // Before the walk, which sees only what is in shard directories: a block that is still staged would be lost
+        // when the old store is torn down.
         old.commit_log.roll_forward()?;
         new.commit_log.roll_forward()?;
         Ok(Some(Mover {

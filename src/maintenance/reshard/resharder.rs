@@ -70,6 +70,8 @@ impl Resharder {
 
     pub(super) fn finish(&self) -> Result<Resharded> {
         self.state.report_closing();
+        // While the marker keeps other programs out: kubo takes no lock, and could be about to create a block in one
+        // of these directories.
         remove_empty_shards(self.store.blocks.disk(), self.store.blocks.layout().root())?;
         self.store.finish_resharding(&self.resharding)?;
         self.close()?;

@@ -154,11 +154,12 @@ fn text(report: &StatJson) -> String {
         format!("shard       {}", report.shard.as_deref().unwrap_or("none")),
         format!("blocks      {}", HumanCount(report.blocks)),
         format!("bytes       {}", bytes(report.bytes)),
-        format!(
-            "disk usage  {}, {}",
-            bytes(report.disk_usage.bytes),
-            report.disk_usage.accuracy
-        ),
+        match &report.disk_usage {
+            UsageJson { bytes: 0, accuracy } => {
+                format!("disk usage  {accuracy}; 'flatfs du' counts it")
+            }
+            usage => format!("disk usage  {}, {}", bytes(usage.bytes), usage.accuracy),
+        },
     ];
     if let Some(size) = report.block_size {
         lines.push(format!(
