@@ -9,8 +9,8 @@ use crate::hash::{self, HashError};
 use crate::key::Key;
 
 /// Returns the keys under which a store may have the block of `cid`: that of its multihash, which today's
-/// repos use, and that of the bytes of the CID, which go-ipfs used before version 0.12. A CID that carries
-/// its block itself has no keys.
+/// repos use, and that of the bytes of the CID, which go-ipfs used before version 0.12. A CID that contains
+/// its block, by the identity hash, has no keys.
 ///
 /// ```
 /// use ds_flatfs::Key;
@@ -35,7 +35,7 @@ pub fn keys(cid: &Cid) -> Vec<Key> {
 ///
 /// # Errors
 ///
-/// As [`Datastore::get`].
+/// As for [`Datastore::get`].
 pub async fn load(store: &dyn Datastore, cid: &Cid) -> Result<Option<Bytes>> {
     if let Some(block) = hash::inline(cid.hash()) {
         return Ok(Some(Bytes::copy_from_slice(block)));

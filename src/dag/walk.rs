@@ -65,14 +65,17 @@ impl<'a> DagWalk<'a> {
         }
     }
 
-    /// Returns the next block, or `None` after the last one. A block that its CID carries itself is returned
+    /// Returns the next block, or `None` after the last one. A block that is contained in its CID is returned
     /// too.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::MissingBlock`]; [`Error::Corrupt`] for a block that does not have the hash of its CID;
-    /// [`Error::InvalidBlock`], [`Error::UnknownCodec`], and the errors of [`Datastore::get`]. The block that
-    /// failed is not visited again.
+    /// - [`Error::MissingBlock`]: the datastore does not have the block.
+    /// - [`Error::Corrupt`]: the block does not have the hash of its CID.
+    /// - [`Error::InvalidBlock`] or [`Error::UnknownCodec`]: the links of the block can't be found.
+    /// - The errors of [`Datastore::get`].
+    ///
+    /// The block that failed is not visited again.
     ///
     /// # Cancel safety
     ///
@@ -108,7 +111,7 @@ async fn find_links(cid: Cid, block: &Bytes, unknown: UnknownCodec) -> Result<Ve
 
 /// The links that a walk has still to follow, last in, first out, and the nodes that it has visited.
 ///
-/// A node is in the queue once, however many blocks link to it: else a few blocks of many equal links
+/// A node is in the queue once, however many blocks link to it: otherwise a few blocks of many equal links
 /// would fill the memory. The last block that links to it determines its position, which makes the walk
 /// depth first.
 #[derive(Debug, Default)]

@@ -53,7 +53,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// Creates a file that must not exist and writes `contents` to it; with `sync` it also flushes
     /// the file before it closes it. openat(2) with `O_CREAT | O_EXCL`, write(2), fsync(2), close(2).
     ///
-    /// After an error the file may remain, empty or cut short.
+    /// After an error the file may remain, empty or truncated.
     fn write_new(&self, file: &Path, contents: &[u8], mode: u32, sync: bool) -> io::Result<()>;
 
     /// Creates a file with `contents`, which other processes see whole or not at all. openat(2) with
@@ -64,8 +64,8 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Returns [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `file` exists, with the same restriction
-    /// for the caller as [`rename_new`](Disk::rename_new) has.
+    /// Returns [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `file` exists. As for
+    /// [`rename_new`](Disk::rename_new), the caller must keep other writers away from it.
     fn create_whole(&self, file: &Path, temp: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
         create_by_temp(self, file, temp, contents, mode)
     }
@@ -105,13 +105,13 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// Any other kind of file is an error.
     fn read(&self, file: &Path) -> io::Result<Bytes>;
 
-    /// Returns the contents of a regular file of at most `max_len` bytes: for the small files of a
-    /// store, in whose place anything may have been put.
+    /// Returns the contents of a regular file of at most `max_len` bytes. This is for the small files of a
+    /// store, because another program may have put anything in their place.
     ///
     /// # Errors
     ///
-    /// Returns [`FileTooLarge`](io::ErrorKind::FileTooLarge) if the file is longer, of which at most one byte
-    /// more than `max_len` is read. Any other kind of file is an error.
+    /// Returns [`FileTooLarge`](io::ErrorKind::FileTooLarge) if the file is longer. At most `max_len + 1` bytes
+    /// are read. Any other kind of file is an error.
     fn read_at_most(&self, file: &Path, max_len: u64) -> io::Result<Bytes> {
         let contents = self.read(file)?;
         if contents.len() as u64 > max_len {
@@ -123,7 +123,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// Creates a file that must not exist, with the contents and the permissions of another one, and
     /// returns its length. copy_file_range(2) or sendfile(2) on Linux, otherwise read(2) and write(2).
     ///
-    /// Nothing is flushed. After an error the file may remain, cut short.
+    /// Nothing is flushed. After an error the file may remain, truncated.
     fn copy_new(&self, from: &Path, to: &Path) -> io::Result<u64>;
 
     /// Returns whether two regular files have the same contents.
@@ -185,8 +185,8 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn sync_all(&self, root: &Path) -> io::Result<()>;
 
     /// Returns whether [`sync_all`](Disk::sync_all) is one step of the file system, and not a walk
-    /// through every file. It is `false` until a lock has been taken, which tells what the file system
-    /// is.
+    /// through every file. It is `false` until a lock has been taken, because the file system is not
+    /// known before that.
     fn syncs_all_at_once(&self) -> bool;
 
     /// Creates the lock file if it does not exist, and takes an exclusive advisory lock on it. openat(2)
@@ -196,7 +196,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// released when the guard is dropped or the process ends.
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn LockGuard>>>;
 
-    /// Returns the id of the process that holds a lock on this file, if the system tells.
+    /// Returns the id of the process that holds a lock on this file, if the system reports it.
     fn lock_owner(&self, file: &Path) -> Option<u32> {
         let _ = file;
         None
@@ -209,7 +209,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     }
 }
 
-/// Creates a file that others see whole or not at all, by means that every file system has.
+/// Creates a file that others see whole or not at all, in a way that works on every file system.
 fn create_by_temp<D: Disk + ?Sized>(
     disk: &D,
     file: &Path,
@@ -229,8 +229,8 @@ fn create_by_temp<D: Disk + ?Sized>(
 /// Reads below one root that the kernel serves from its caches. They do not block, so they need no blocking
 /// pool.
 ///
-/// `None` means that memory does not have the result: the same read through the [`Disk`] has it. An
-/// error is always [`NotFound`](io::ErrorKind::NotFound). Paths are relative to the root.
+/// `None` means that the caches do not have the result, and that the caller must read through the
+/// [`Disk`]. An error is always [`NotFound`](io::ErrorKind::NotFound). Paths are relative to the root.
 pub(crate) trait CachedReads: fmt::Debug + Send + Sync {
     /// Returns the contents of a regular file.
     fn read(&self, path: &str) -> Option<io::Result<Bytes>>;
@@ -248,7 +248,7 @@ pub(crate) fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// The error of a flush that did not begin, since what it was to flush could not be opened.
+/// The error of a flush that did not begin, because the file or the directory could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 struct NotOpened(io::Error);
@@ -260,8 +260,8 @@ impl NotOpened {
     }
 }
 
-/// Returns whether the error of a flush means that it did not begin: the file system has said nothing
-/// about the data. A later flush of the same can succeed.
+/// Returns whether the error of a flush means that it did not begin. It says nothing about the data, and
+/// a later flush can succeed.
 pub(crate) fn is_not_opened(error: &io::Error) -> bool {
     // fsync(2) never returns ENOENT.
     let is_missing = error.kind() == io::ErrorKind::NotFound;
@@ -300,7 +300,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The name of the kind in error messages.
+    /// Returns the name of the kind for error messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::File => "file",
@@ -310,8 +310,7 @@ impl Kind {
         }
     }
 
-    /// The error for an entry of this kind at the path of a block, a directory or whatever else was
-    /// expected.
+    /// Returns the error for an entry of this kind at a path where the store needs another kind.
     pub(crate) fn unexpected(self, path: impl Into<PathBuf>, expected: &'static str) -> Error {
         Error::Unexpected {
             path: path.into(),

@@ -25,7 +25,7 @@ use crate::query::{Entry, EntryStream, Needs, Query, apply};
 ///
 /// Blocks are staged in memory up to [`batch_memory`](super::ObjectOptions::batch_memory), and beyond that in an
 /// anonymous temp file in the [directory for temp files](std::env::temp_dir). Nothing is sent before the commit, so
-/// discarding a batch costs no request. Reads of the batch see its own writes. Of two puts of a key the last value
+/// discarding a batch costs no request. Reads of the batch see its own writes. If a key is put twice, the last value
 /// takes effect.
 #[must_use = "a batch that is dropped is discarded"]
 pub struct ObjectBatch {
@@ -43,12 +43,13 @@ impl ObjectBatch {
     ///
     /// An object store has no transactions, so readers see some writes before others, and a crash or an error can
     /// leave a part of them. Because the puts come first, an interrupted commit has deleted nothing that it should
-    /// have replaced. **Call it again after an error**: the batch keeps its writes, and to send a write twice is safe.
+    /// have replaced. **Call it again after an error**: the batch keeps its writes, and sending a write twice is safe.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::PartlyStored`] with the number of writes that took effect; [`Error::Closed`];
-    /// [`Error::Runtime`].
+    /// - [`Error::PartlyStored`]: a request failed. The error has the number of writes that took effect.
+    /// - [`Error::Closed`]: the datastore is closed.
+    /// - [`Error::Runtime`]: there is no tokio runtime, or it is shutting down.
     ///
     /// # Cancel safety
     ///
@@ -141,8 +142,8 @@ impl Batch for ObjectBatch {
 }
 
 async fn own_entry(key: Key, write: StagedWrite, needs: Needs) -> Result<Option<Entry>> {
-    // Most of them wait for nothing. Without this, a task that reads only such entries would never yield to
-    // other tasks.
+    // Most entries are ready at once. Without this, a task that reads only such entries would never yield to other
+    // tasks.
     tokio::task::consume_budget().await;
     if needs == Needs::Value {
         let value = write.value().await?;

@@ -64,7 +64,7 @@ impl Bucket {
         let size = object.meta.size;
         let value = object.bytes().await;
         let value = value.map_err(|error| self.error("read", path, error))?;
-        // A body that ends early must not pass for a block.
+        // A truncated body must not be returned as a block.
         if value.len() as u64 != size {
             return Err(Error::ObjectStore {
                 action: "read",
@@ -89,14 +89,14 @@ impl Bucket {
         }
     }
 
-    /// Deletes an object. That it does not exist is not an error.
+    /// Deletes an object. It is not an error if the object does not exist.
     pub(super) async fn delete(&self, path: &Path) -> Result<()> {
         let deleted = self.store.delete(path).await;
         self.found("delete", path, deleted).map(|_| ())
     }
 
-    /// Deletes objects, with a request for up to 1,000 of them where the store has such requests. Returns an item for
-    /// each of them. That one does not exist is not an error.
+    /// Deletes objects, with one request for up to 1,000 of them if the store supports that. Returns an item for each
+    /// of them. It is not an error if one does not exist.
     pub(super) fn delete_all(
         &self,
         paths: impl Iterator<Item = Path> + Send + 'static,

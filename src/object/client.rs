@@ -1,4 +1,4 @@
-//! [`ClientConfig`]: makes the client for a URL.
+//! [`ClientConfig`]: creates the client for a URL.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::bucket::Bucket;
 use super::http::ReportingConnector;
 use crate::error::{Error, Result};
 
-/// How the client for a URL is configured, besides by the environment.
+/// The configuration of the client for a URL, in addition to the environment.
 #[derive(Clone, Default)]
 pub(super) struct ClientConfig {
     /// Names and values of object_store. Values can be secrets.
@@ -90,7 +90,7 @@ macro_rules! build {
 ///
 /// # Errors
 ///
-/// Returns the reason why there is none.
+/// Returns the reason why there is no client.
 fn client(
     scheme: &ObjectStoreScheme,
     url: &Url,

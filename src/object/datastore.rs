@@ -1,4 +1,4 @@
-//! [`ObjectDatastore`]: the verbs.
+//! [`ObjectDatastore`]: the methods of [`Datastore`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl ObjectDatastore {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Closed`].
+    /// Returns [`Error::Closed`] if the datastore is closed.
     pub async fn batch(&self) -> Result<ObjectBatch> {
         self.shared.check_open()?;
         Ok(ObjectBatch::new(Arc::clone(&self.shared)))
@@ -120,7 +120,7 @@ impl Datastore for ObjectDatastore {
         keys.map(has).buffered(self.shared.concurrency).boxed()
     }
 
-    /// Returns at once: every write is durable when it is acknowledged, because object stores do so.
+    /// Returns at once: object stores acknowledge a write only when it is durable.
     async fn sync(&self) -> Result<()> {
         Operation::begin("sync").end(self.shared.check_open())
     }

@@ -66,8 +66,9 @@ pub(super) fn error(action: &'static str, location: String, source: object_store
 
 /// Returns whether an error says that the object does not exist.
 ///
-/// A server also responds 404 if the bucket does not exist, or if it is not an object store. Then a block is not
-/// known to be absent. Only the response to a HEAD request has no body that tells.
+/// A server also responds with 404 if the bucket does not exist, or if it is not an object store. Then it is not known
+/// whether the block is absent. The body of the response distinguishes these cases, but the response to a HEAD request
+/// has no body.
 pub(super) fn is_absent(error: &object_store::Error) -> bool {
     let not_found = matches!(error, object_store::Error::NotFound { .. });
     has_file_as_parent(error)
@@ -140,7 +141,8 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     Some(text.trim())
 }
 
-/// Returns whether a local directory that the name of the object has is a file. A bucket can have both `a` and `a/b`.
+/// Returns whether a local file is in the place of a directory in the name of the object. A bucket can have both `a`
+/// and `a/b`.
 pub(super) fn has_file_as_parent(error: &object_store::Error) -> bool {
     let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
     causes.any(|cause| {

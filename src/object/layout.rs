@@ -1,4 +1,4 @@
-//! [`ObjectLayout`]: which object has the block of which key. No requests.
+//! [`ObjectLayout`]: maps keys to the objects of their blocks. No requests.
 
 use object_store::path::Path;
 

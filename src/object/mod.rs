@@ -29,13 +29,13 @@
 //! | --- | --- |
 //! | an acknowledged put, delete or commit | is durable: the stores acknowledge what is [stored], and the client for directories flushes |
 //! | an unacknowledged put | is the old block or the new one, never a part of one |
-//! | an unacknowledged or failed commit | can be there in part: [`Error::PartlyStored`](crate::Error::PartlyStored) |
+//! | an unacknowledged or failed commit | can be stored in part: [`Error::PartlyStored`](crate::Error::PartlyStored) |
 //! | everything before a `sync` | is durable already, so `sync` makes no request |
 //!
 //! A commit sends its puts before its deletes, and can be [repeated](ObjectBatch::commit) after an error.
 //!
 //! Several processes can write to one bucket if the keys are hashes of the blocks: to store a block twice changes
-//! nothing. For other keys the last put wins. No process has a lock.
+//! nothing. For other keys the last put wins. No process takes a lock.
 //!
 //! [stored]: https://docs.aws.amazon.com/AmazonS3/latest/userguide/DataDurability.html
 //!
@@ -58,8 +58,8 @@
 //!
 //! # Limits
 //!
-//! A server that responds 404 to a HEAD request cannot say whether the object or the bucket is missing, so the
-//! bucket is checked by `open` only. A block is one PUT request, and is in memory as a whole.
+//! The 404 response to a HEAD request does not say whether the object or the bucket is missing, so only `open`
+//! checks the bucket. A block is sent in one PUT request, and is in memory as a whole.
 
 mod batch;
 mod bucket;

@@ -69,17 +69,17 @@ impl ObjectOptions {
     /// Requires this shard function, and uses it for a new datastore. The default is that of an existing datastore, or
     /// the layout of go-ds-s3, which has none.
     ///
-    /// S3 has limits for the requests to one prefix, and raises them where the load is. Blocks named by a hash are
+    /// S3 limits the requests to one prefix, and raises the limit for prefixes under load. Blocks named by a hash are
     /// spread evenly over any prefix, so few buckets need this option. With it, only the keys that
-    /// [`FlatFs`](crate::FlatFs) takes can be stored, and go-ds-s3 cannot read the blocks.
+    /// [`FlatFs`](crate::FlatFs) accepts can be stored, and go-ds-s3 cannot read the blocks.
     #[must_use]
     pub fn shard(mut self, shard: Shard) -> Self {
         self.shard = Some(shard);
         self
     }
 
-    /// Sets what a put does if its key has a block. [`ExistingBlock::Keep`] sends a HEAD request first, and the block
-    /// only if there is none with its size.
+    /// Sets what a put does if its key has a block. [`ExistingBlock::Keep`] sends a HEAD request first, and sends the
+    /// block only if no block of the same size exists.
     #[must_use]
     pub fn existing_block(mut self, existing: ExistingBlock) -> Self {
         self.existing = existing;
@@ -114,8 +114,8 @@ impl ObjectOptions {
         self
     }
 
-    /// Sets how often and how long the client that [`open_url`](ObjectOptions::open_url) makes retries a request. The
-    /// default is ten times within three minutes. Features `s3`, `gcs`, `azure`.
+    /// Sets how often and for how long the client that [`open_url`](ObjectOptions::open_url) makes retries a request.
+    /// The default is ten times within three minutes. Features `s3`, `gcs`, `azure`.
     #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
     #[must_use]
     pub fn retry(mut self, retry: object_store::RetryConfig) -> Self {
@@ -130,8 +130,10 @@ impl ObjectOptions {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::ShardMismatch`] if the datastore does not have the requested shard function;
-    /// [`Error::InvalidShard`] if its marker cannot be read; [`Error::InvalidOption`]; [`Error::ObjectStore`].
+    /// - [`Error::ShardMismatch`]: the datastore does not have the requested shard function.
+    /// - [`Error::InvalidShard`]: its `SHARDING` object does not name a shard function.
+    /// - [`Error::InvalidOption`]: an option has an invalid value.
+    /// - [`Error::ObjectStore`]: a request failed.
     pub async fn open(&self, store: Arc<dyn ObjectStore>) -> Result<ObjectDatastore> {
         self.opener(store)?.open().await
     }
@@ -141,11 +143,12 @@ impl ObjectOptions {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Exists`] if there are objects below the prefix; the rest as for [`open`](ObjectOptions::open).
+    /// Returns [`Error::Exists`] if there are objects below the prefix, and the errors of
+    /// [`open`](ObjectOptions::open).
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the datastore exists or not.
+    /// If the future is dropped, the datastore may or may not exist.
     pub async fn create(&self, store: Arc<dyn ObjectStore>) -> Result<ObjectDatastore> {
         self.opener(store)?.create().await
     }
@@ -159,8 +162,8 @@ impl ObjectOptions {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::InvalidUrl`] if the URL or an option is wrong, or the crate was built without the feature for
-    /// the URL; the rest as for [`open`](ObjectOptions::open).
+    /// Returns [`Error::InvalidUrl`] if the URL or an option is invalid, or if the crate was built without the feature
+    /// for the URL, and the errors of [`open`](ObjectOptions::open).
     pub async fn open_url(&self, url: &str) -> Result<ObjectDatastore> {
         self.url_opener(url)?.open().await
     }
@@ -267,7 +270,8 @@ impl<'a> Opener<'a> {
     async fn read_marker(&self) -> Result<Option<Shard>> {
         let marker = ObjectLayout::marker(&self.root);
         let Some(text) = self.bucket.get(&marker).await? else {
-            // Some servers do not tell a missing bucket from a missing object. Of a listing they do.
+            // For a GET request some servers do not distinguish a missing bucket from a missing object. For a LIST
+            // request they do.
             let first = self.bucket.list(&self.root).next().await;
             return first.transpose().map(|_| None);
         };

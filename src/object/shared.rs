@@ -29,7 +29,7 @@ pub(super) struct Shared {
     pub(super) existing: ExistingBlock,
     usage: UsageCache,
     closed: AtomicBool,
-    /// Calls that run. The close waits for them.
+    /// The running calls. A close waits for them.
     work: TaskTracker,
 }
 

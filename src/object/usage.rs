@@ -1,4 +1,4 @@
-//! [`UsageCache`]: the sum of the sizes of all objects, which is known from a listing only.
+//! [`UsageCache`]: the sum of the sizes of all objects, which only a listing shows.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -39,7 +39,8 @@ impl UsageCache {
         self.put_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Returns the sum of the last listing and the puts since, and lists the objects if that is too old.
+    /// Returns the sum of the last listing and of the puts since then. Lists the objects again if that listing is too
+    /// old.
     pub(super) async fn get<S>(&self, list: impl FnOnce() -> S) -> Result<DiskUsage>
     where
         S: Stream<Item = Result<ObjectMeta>>,

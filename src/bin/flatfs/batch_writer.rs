@@ -7,9 +7,9 @@ use ds_flatfs::{Batch, Key};
 use crate::open_store::OpenStore;
 use crate::progress::ProgressBar;
 
-/// The largest number of writes in a batch, which has some hundred bytes of each in memory,
+/// The maximum number of writes in a batch, which has a few hundred bytes of each in memory.
 const MAX_WRITES: u64 = 8192;
-/// and of bytes, so that an interrupted command has not done much for nothing.
+/// The maximum number of bytes in a batch, so that an interrupted command loses little work.
 const MAX_BYTES: u64 = 256 << 20;
 
 /// Collects puts and deletes in a batch. The caller commits it when it [is full](BatchWriter::is_full), and at

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-/// The exit status of a command that did its work and found something, or whose answer is no.
+/// The exit status of a command that did its work and found a problem, or whose result is no.
 const FOUND: u8 = 1;
 
-/// The exit status for wrong usage.
+/// The exit status for invalid usage.
 pub(crate) const WRONG_USAGE: u8 = 2;
 
 /// The exit status of a comparison that has failed.
@@ -18,9 +18,9 @@ const FAILED: u8 = 3;
 /// The result of a command that ran to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// All is well, or the answer is yes.
+    /// No problem was found, or the result is yes.
     Success,
-    /// Something is wrong, absent or was skipped, and was reported; or the answer is no.
+    /// Something is wrong or absent, or was skipped, and was reported; or the result is no.
     Found,
     /// A part of the work could not be done, and was reported.
     Failed,
@@ -78,7 +78,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// Arguments that can be parsed, but make no sense together or here.
+/// Arguments that can be parsed, but are not valid together or here.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct WrongUsage(pub(crate) String);

@@ -15,9 +15,9 @@ use crate::{blocks, hash, input, report};
 /// The largest block that other nodes accept, in bytes.
 const MAX_SHARED_BLOCK: u64 = 2 << 20;
 
-/// How many files are read ahead at most,
+/// The maximum number of files that are read ahead.
 const MAX_GROUP_FILES: usize = 64;
-/// and how many of their bytes. The last file of a group may exceed it.
+/// The maximum number of bytes that are read ahead. The last file of a group may exceed it.
 const MAX_GROUP_BYTES: usize = 4 << 20;
 
 /// A file as a block.

@@ -1,4 +1,4 @@
-//! Text for people: counts, sizes, and foreign text made short and safe for a terminal.
+//! Text for users: counts, sizes, and foreign text made short and safe for a terminal.
 
 use std::fmt::{self, Display, Write as _};
 

@@ -67,8 +67,8 @@ impl OsDisk {
                     return root.sync_file_system();
                 }
             }
-            // Elsewhere only time helps. An error would leave the caller with a change that it can
-            // neither acknowledge nor take back.
+            // Otherwise this waits for a free descriptor: after an error the caller would have a change that it can
+            // neither acknowledge nor undo.
             if !is_out_of_files {
                 return Err(NotOpened::wrap(error));
             }
@@ -222,9 +222,9 @@ impl Disk for OsDisk {
 
 /// Returns the result of a link, or moves the file instead where the link was refused.
 ///
-/// File systems without hard links refuse them by many different errors, so only those are final that
-/// say why no name can be created at all. Every other error has the move tried, which fails by itself
-/// if it cannot be done either.
+/// File systems without hard links refuse them with many different errors. So only errors that say why no
+/// name can be created at all are final. After any other error the move is tried, and fails with its own
+/// error if it does not work either.
 fn link_or(linked: io::Result<()>, rename: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     match linked {
         Ok(()) => Ok(()),

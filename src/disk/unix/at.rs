@@ -24,7 +24,7 @@ pub(in crate::disk) struct At<'a> {
 }
 
 impl<'a> At<'a> {
-    /// Resolves the path against the current directory, if it is relative at all.
+    /// Resolves the path against the current directory, if it is relative.
     pub(in crate::disk) fn cwd(path: &'a Path) -> Self {
         At { dir: CWD, path }
     }
@@ -127,7 +127,7 @@ impl At<'_> {
     }
 }
 
-/// The permission bits of a mode. Not every system has 32-bit modes.
+/// Returns the permission bits of a mode. Not every system has 32-bit modes.
 fn permissions(mode: u32) -> Mode {
     let bits = RawMode::try_from(mode & 0o7777);
     Mode::from_raw_mode(bits.unwrap_or_default())

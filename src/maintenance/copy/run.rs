@@ -16,9 +16,9 @@ use crate::maintenance::compare::{Compared, ListingError, compare};
 use crate::maintenance::reporter::Reporter;
 use crate::query::Query;
 
-/// The maximum number of blocks in a portion, each of which takes some hundred bytes in the batch of a store,
+/// The maximum number of blocks in a portion. Each takes a few hundred bytes in the batch of a store.
 const MAX_BLOCKS: u64 = 8192;
-/// and of bytes, so that an interrupted copy has not done much for nothing.
+/// The maximum number of bytes in a portion, so that an interrupted copy loses little work.
 const MAX_BYTES: u64 = 256 << 20;
 
 #[derive(Debug)]
@@ -143,7 +143,7 @@ impl Run<'_> {
                         self.tally.fail(None, error);
                         None
                     }
-                    // What the destination has isn't known then.
+                    // It is not known what the destination has.
                     Err(ListingError::Second(error)) => Some(Err(error)),
                 }
             })

@@ -21,7 +21,7 @@ pub(crate) use self::write::{BROKEN_END, header, section_head};
 
 use crate::blocks;
 
-/// A CID in a CAR. One with the identity hash carries up to 128 bytes, as in kubo; the digest of a hash
+/// A CID in a CAR. With the identity hash it contains up to 128 bytes, as in kubo; the digest of a hash
 /// function has at most 64.
 pub(crate) type CarCid = CidGeneric<128>;
 
