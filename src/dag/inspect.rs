@@ -61,7 +61,7 @@ pub struct Inspect<'a> {
 pub struct DagReport {
     /// The root.
     pub root: Cid,
-    /// The number of blocks of the DAG that the datastore has, without those that their CIDs carry themselves.
+    /// The number of blocks of the DAG that the datastore has, without those that are contained in their CIDs.
     pub blocks: u64,
     /// Their bytes.
     pub bytes: u64,

@@ -6,18 +6,18 @@
 //! can also stop them. A tool that was stopped, whose future was dropped, or whose process was killed loses no block;
 //! the same call completes the work.
 //!
-//! | tool | job |
+//! | tool | what it does |
 //! | --- | --- |
-//! | [`Move`] | all blocks into another store, also on another file system |
-//! | [`Copy`] | the blocks that another datastore lacks, into any datastore |
-//! | [`Diff`] | the keys in which two datastores differ |
-//! | [`Reshard`] | another shard function, in place |
-//! | [`recount()`] | the disk usage, counted exactly and written down |
-//! | [`count_disk_usage`] | the disk usage, counted beside a writer |
-//! | [`upgrade`], [`downgrade`] | from format version 0 to 1, and back |
-//! | `VerifyBlocks` (feature `verify`) | checks of every block of any datastore against its hash |
-//! | `Gc` (feature `dag`) | garbage collection: the blocks that can't be reached from some roots are removed |
-//! | `Verify`, `Repair` (feature `verify`) | checks of every block against its hash, and repairs |
+//! | [`Move`] | moves all blocks into another store, even on another file system |
+//! | [`Copy`] | copies the blocks that a datastore lacks from another one |
+//! | [`Diff`] | lists the keys in which two datastores differ |
+//! | [`Reshard`] | changes the shard function in place |
+//! | [`recount()`] | counts the disk usage exactly, and saves it |
+//! | [`count_disk_usage`] | counts the disk usage without a lock, even while a writer has the store open |
+//! | [`upgrade`], [`downgrade`] | convert from format version 0 to 1, and back |
+//! | `VerifyBlocks` (feature `verify`) | checks every block of any datastore against its hash |
+//! | `Gc` (feature `dag`) | collects garbage: removes the blocks that can't be reached from some roots |
+//! | `Verify`, `Repair` (feature `verify`) | check every block against its hash, and repair the store |
 //!
 //! The program `flatfs` has a command for each; [recipes](crate::guide::operators) show how to use
 //! them on the repo of a kubo node.

@@ -203,7 +203,7 @@ pub(super) fn remove_empty_shards(disk: &dyn Disk, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes a directory if it is empty. Returns whether it does not exist any more.
+/// Removes a directory if it is empty. Returns `true` if the directory no longer exists.
 pub(super) fn remove_if_empty(disk: &dyn Disk, dir: &Path) -> Result<bool> {
     match if_there(disk.remove_dir(dir)) {
         Err(error) if is_in_use(&error) => Ok(false),

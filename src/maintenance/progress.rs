@@ -39,7 +39,7 @@ pub enum Phase {
     Misplaced,
     /// A repair reads copies, and restores blocks from them.
     Copies,
-    /// It flushes what it changed, removes empty directories, and closes the store. It can't be stopped any more.
+    /// It flushes what it changed, removes empty directories, and closes the store. It can no longer be stopped.
     Closing,
 }
 

@@ -58,8 +58,9 @@ pub async fn recount(
 ///
 /// # Errors
 ///
-/// Returns [`Error::Stopped`] if `watch` stopped the count; the errors of [`open`](crate::Options::open) with
-/// [`read_only`](crate::Options::read_only); and [`Error::Io`] if an entry can't be listed or its size can't be read.
+/// Returns [`Error::Stopped`] if `watch` stopped the count; the errors of [`open`](crate::Options::open) for a store
+/// that is opened [read-only](crate::Options::read_only); and [`Error::Io`] if an entry can't be listed or its size
+/// can't be read.
 ///
 /// # Cancel safety
 ///

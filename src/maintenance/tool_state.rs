@@ -33,7 +33,7 @@ impl ToolState {
         })
     }
 
-    /// Lets all jobs end at their next step.
+    /// Makes all jobs stop at their next step.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
@@ -52,7 +52,7 @@ impl ToolState {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Stopped`] if the callback asks the tool to stop. The change is made nevertheless.
+    /// Returns [`Error::Stopped`] if the callback asks the tool to stop. The change is made anyway.
     pub(super) fn advance(&self, change: impl FnOnce(&mut Progress)) -> Result<()> {
         let mut reported = lock(&self.progress);
         change(&mut reported.progress);

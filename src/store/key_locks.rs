@@ -23,11 +23,11 @@ pub(crate) struct KeyLocks {
 #[derive(Debug, Default)]
 struct Locks {
     slots: HashMap<BlockKey, Slot>,
-    /// The keys that were locked while somebody watched.
+    /// The keys that were locked during a watch.
     watched: WatchedKeys,
 }
 
-/// The hashes of keys. A key with the hash of another one is taken for it.
+/// The hashes of keys. Two keys with the same hash are not distinguished.
 #[derive(Debug, Default)]
 struct WatchedKeys {
     watches: usize,

@@ -1,4 +1,4 @@
-//! [`Garbage`]: tells the blocks of a store that can be removed from the others.
+//! [`Garbage`]: decides which blocks of a store can be removed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,11 +20,11 @@ pub(super) enum Verdict {
     TooNew,
     /// It is garbage, and was written at this second, if that was asked for.
     Garbage { modified: Option<u64> },
-    /// It is not where readers look for it, or does not exist any more.
+    /// It is not where readers look for it, or no longer exists.
     NotABlock,
 }
 
-/// Tells garbage from other blocks.
+/// Distinguishes garbage from other blocks.
 #[derive(Clone, Debug)]
 pub(super) struct Garbage {
     pub(super) flatfs: FlatFs,
@@ -68,8 +68,8 @@ impl Garbage {
     }
 }
 
-/// Returns the second at which a file was too new, if it has to be of this age. Rounded so that a file which is
-/// younger is never too old.
+/// Returns the first second at which a file is too new if it has to be of this age. It is rounded so that no younger
+/// file counts as old enough.
 pub(super) fn written_before(age: Duration) -> u64 {
     SystemTime::now()
         .checked_sub(age)

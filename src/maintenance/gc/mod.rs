@@ -68,7 +68,7 @@ use crate::store::{FlatFs, locate};
 /// digest of 32 bytes; the links that are still to be followed, which are those of the blocks on one path; and
 /// about 128 blocks while they are read. For 60 million blocks of usual files that is 0.8 GiB.
 ///
-/// Of a block with links the whole digest is compared. Of a block without links a keyed hash of 64 bits is: a
+/// A block with links is recognized by its whole digest, and a block without links by a keyed hash of 64 bits: a
 /// block whose hash is equal by chance is kept.
 #[must_use = "a garbage collection does nothing until it is run"]
 pub struct Gc {
@@ -203,7 +203,7 @@ impl Gc {
     }
 
     /// Sets whether keys that encode neither a multihash nor a CID are removed too. By default they are kept: they
-    /// may be of another program.
+    /// may belong to another program.
     pub fn foreign(mut self, foreign: bool) -> Self {
         self.options.foreign = foreign;
         self
@@ -236,11 +236,19 @@ impl Gc {
     ///
     /// # Errors
     ///
-    /// Before anything is removed: [`Error::MissingBlock`], [`Error::Corrupt`] and [`Error::InvalidBlock`], unless
-    /// that is [allowed](Gc::allow_missing); [`Error::UnknownCodec`]; an error of the roots;
-    /// [`Error::InvalidOption`] if there are no roots, or an option is not available for the datastore or on the
-    /// system; the errors of [`Options::open`](crate::Options::open) and [`Error::CommitIncomplete`]. At any time:
-    /// [`Error::Stopped`], [`Error::Closed`] and [`Error::Io`]. After an error the same call removes the rest.
+    /// Before anything is removed:
+    ///
+    /// - [`Error::MissingBlock`], [`Error::Corrupt`] and [`Error::InvalidBlock`], unless that is
+    ///   [allowed](Gc::allow_missing).
+    /// - [`Error::UnknownCodec`]: the links of a block can't be found.
+    /// - [`Error::InvalidOption`]: there are no roots, or an option is not available for the datastore or on this
+    ///   system.
+    /// - The first error of the roots, the errors of [`Options::open`](crate::Options::open), and
+    ///   [`Error::CommitIncomplete`].
+    ///
+    /// At any time: [`Error::Stopped`], [`Error::Closed`] and [`Error::Io`].
+    ///
+    /// After an error the same call removes the rest.
     ///
     /// # Cancel safety
     ///
@@ -249,7 +257,7 @@ impl Gc {
     /// # Durability
     ///
     /// When the call has returned, what was removed stays removed after a power cut. A power cut during the call
-    /// may bring garbage back, and takes no other block away.
+    /// may bring garbage back, and loses no other block.
     pub async fn run(mut self) -> Result<Collected> {
         match std::mem::replace(&mut self.subject, Subject::Path(PathBuf::new())) {
             Subject::Path(path) => {

@@ -1,8 +1,8 @@
-//! [`Ages`] and [`Oldest`]: the oldest garbage that is enough, found without a list of all garbage.
+//! [`Ages`] and [`Oldest`] find the oldest garbage that is enough, without a list of all garbage.
 //!
-//! A first pass adds up the garbage of every 18 hours, and a second one that of each second of the 18 hours in
-//! which it becomes enough. So memory has some ten thousand sums, whatever the number of blocks, and the choice
-//! is exact to the second.
+//! A first pass adds up the garbage of each period of 18 hours, and a second pass the garbage of each second of the
+//! period in which there is enough. So memory holds some ten thousand sums, whatever the number of blocks, and the
+//! choice is exact to the second.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -58,9 +58,9 @@ pub(super) struct Ages {
 /// The garbage that is removed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Oldest {
-    /// All of it that was written before this second,
+    /// All garbage that was written before this second is removed.
     pub(super) before: u64,
-    /// and this much of what was written in it.
+    /// How much of the garbage that was written in that second is removed.
     pub(super) rest: Wanted,
 }
 

@@ -109,8 +109,8 @@ impl Sweep {
         Ok(taken.is_ok())
     }
 
-    /// Removes a block, and returns its size unless it was gone. `None` if the block was written since the mark
-    /// began.
+    /// Removes a block, and returns its size, or `Some(None)` if it no longer exists. Returns `None` and leaves the
+    /// block if it was written since the mark began.
     fn remove(&self, watch: &WriteWatch, block: &BlockKey) -> Result<Option<Option<u64>>> {
         // The watch began before the mark. So it knows every write that the mark may have missed, and a write
         // that begins now waits for this lock: it finds the block gone, and writes it again.
