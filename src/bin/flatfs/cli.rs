@@ -22,10 +22,10 @@ use crate::verbosity::Verbosity;
     arg_required_else_help = true,
     after_long_help = format!("\
 Exit status, the same for every command:
-  0    done, and nothing is wrong; or yes
-  1    done, and something was found: a block is wrong or absent, or a file was skipped; or no
-  2    wrong usage; or 'flatfs diff' can't tell
-  3    the command could not do its work, or not all of it
+  0    success, and no problem was found; or yes
+  1    done, but a problem was found: a damaged, misplaced or absent block, or a file that was skipped; or no
+  2    invalid usage; or 'flatfs diff' can't tell
+  3    the command failed, or did only a part of its work
   130  interrupted by Ctrl-C (143: terminated by SIGTERM, on Windows by the end of the console)
 
 Every command that changes a store can be interrupted at any time; run it again to complete the work. \

@@ -12,8 +12,8 @@ use crate::report;
 
 /// The part of the help that explains URLs.
 pub(crate) const URL_HELP: &str = "\
-Of most commands DIR may also be the URL of an object store: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or \
-file:///PATH. A block is the object PREFIX/KEY there, as go-ds-s3 stores it. Credentials, region and endpoint \
+For most commands DIR may also be the URL of an object store: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or \
+file:///PATH. There a block is the object PREFIX/KEY, as go-ds-s3 stores it. Credentials, region and endpoint \
 are read from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT, \
 AWS_ALLOW_HTTP, …; GOOGLE_…, AZURE_…). --store-option KEY=VALUE sets them too, under the names of the crate \
 object_store, such as region=eu-west-1 or endpoint=https://host:3900.";

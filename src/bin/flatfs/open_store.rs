@@ -223,7 +223,7 @@ async fn open_url(
     Ok(OpenStore::Url(opened.map_err(usage_or_failure)?))
 }
 
-/// A URL that names no store is wrong usage.
+/// A URL that names no store is invalid usage.
 #[cfg(feature = "object-store")]
 fn usage_or_failure(error: ds_flatfs::Error) -> anyhow::Error {
     match error {

@@ -65,7 +65,7 @@ With --json, each line is a finding or a restored block, and has \"finding\" (th
 \"done\" and \"to\". Missing values are null. The last line has \"summary\" and \"seconds\".
 
 Exit status: 0 if nothing is wrong or everything was repaired; 1 if something is wrong, lost or unchecked; \
-2 for wrong usage; 3 if it could not check or repair the store; 130 if interrupted. So a script that \
+2 for invalid usage; 3 if it could not check or repair the store; 130 if interrupted. So a script that \
 repairs on 1 does not repair because the check has failed. It can be interrupted at any time; run it again \
 to complete the work.
 
