@@ -1,7 +1,7 @@
 //! [`Layout`]: the paths of one store. No I/O.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR_STR, Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -48,7 +48,13 @@ impl Layout {
 
     /// Returns the path of the block's file relative to the root.
     pub(crate) fn below_root(&self, block: &BlockKey) -> String {
-        [&self.shard_of(block), "/", block.name(), EXTENSION].concat()
+        [
+            &self.shard_of(block),
+            MAIN_SEPARATOR_STR,
+            block.name(),
+            EXTENSION,
+        ]
+        .concat()
     }
 
     pub(crate) fn temp(&self) -> PathBuf {

@@ -192,6 +192,10 @@ async fn writes_during_a_count_are_counted_once() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Wine takes longer than the second that a close has for a count"
+)]
 async fn a_close_completes_a_count_that_is_still_running() {
     let (home, expected) = with_usage_to_count().await;
     let store = options().open(home.store()).await.unwrap();

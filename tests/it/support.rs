@@ -52,12 +52,12 @@ impl Home {
 
     /// Returns a path in the store's directory.
     pub(crate) fn in_store(&self, relative: impl AsRef<Path>) -> PathBuf {
-        self.store().join(relative)
+        components(&self.store().join(relative))
     }
 
     /// Returns a path next to the store's directory.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        components(&self.dir.path().join(name))
     }
 
     /// Returns the path of a block in a store with `next-to-last/2`.
@@ -87,6 +87,11 @@ impl Home {
         })
         .await;
     }
+}
+
+/// Returns a path with the separators of the system.
+fn components(path: &Path) -> PathBuf {
+    path.components().collect()
 }
 
 /// Returns options without durability, because these tests do not cut the power.

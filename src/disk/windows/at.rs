@@ -169,10 +169,10 @@ impl<'a> At<'a> {
     }
 
     /// Returns the error of a step with two paths, or that this one does not exist: Windows does not tell which
-    /// path it has not found.
+    /// path it has not found. The result has no code, so that nothing else explains it.
     fn if_exists(&self, error: io::Error) -> io::Error {
         match self.metadata() {
-            Err(absent) if is_error(&error, &[ERROR_PATH_NOT_FOUND]) => absent,
+            Err(absent) if is_error(&error, &[ERROR_PATH_NOT_FOUND]) => absent.kind().into(),
             _ => error,
         }
     }

@@ -261,9 +261,19 @@ impl FlushFailure {
         self.target == FlushTarget::All || targets.contains(&self.target)
     }
 
-    /// Returns whether the flush failed because the file or the directory doesn't exist.
+    /// Returns whether the flush failed because the file or the directory doesn't exist, or because a file is at
+    /// the path of the directory. No flush returns these errors: they are of the open before it.
     fn is_of_missing(&self) -> bool {
-        self.target != FlushTarget::All && self.error.kind() == io::ErrorKind::NotFound
+        match self.target {
+            FlushTarget::All => false,
+            FlushTarget::Dir(_) => matches!(
+                self.error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ),
+            FlushTarget::File(_) | FlushTarget::Block(_) => {
+                self.error.kind() == io::ErrorKind::NotFound
+            }
+        }
     }
 
     fn to_error(&self) -> Error {
