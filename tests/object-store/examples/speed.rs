@@ -57,9 +57,9 @@ async fn measure(count: usize, size: usize) -> Result<()> {
         best(&mut down[0], plain_download(&client, &target)).await?;
 
         let blocks = server.open("copy").await;
-        best(&mut up[1], copy(&source, &blocks)).await?;
+        best(&mut up[1], copy(&source, &blocks, true)).await?;
         let target = create(&path("copy")).await?;
-        best(&mut down[1], copy(&blocks, &target)).await?;
+        best(&mut down[1], copy(&blocks, &target, false)).await?;
 
         let remote = format!("s3:{BUCKET}/rclone");
         let source = dir.path().join("source").display().to_string();
@@ -144,8 +144,10 @@ async fn plain_download(client: &Arc<dyn ObjectStore>, target: &FlatFs) -> Resul
     Ok(target.put_many(blocks.boxed()).await?)
 }
 
-async fn copy(source: &dyn Datastore, target: &dyn Datastore) -> Result<()> {
-    let report = Copy::new(source, target).run().await?;
+/// Copies as the program does.
+async fn copy(source: &dyn Datastore, target: &dyn Datastore, to_s3: bool) -> Result<()> {
+    let copy = Copy::new(source, target).compare_listings(to_s3);
+    let report = copy.batches(!to_s3).run().await?;
     if report.failed_count > 0 {
         return Err(format!("{} blocks were not copied", report.failed_count).into());
     }
