@@ -51,7 +51,7 @@ async fn measure(count: usize, size: usize) -> Result<()> {
         let path = |name: &str| dir.path().join(format!("{name}{round}"));
 
         let client: Arc<dyn ObjectStore> = Arc::new(client(&server)?);
-        let [up, down] = [&mut times[0], &mut times[1]].map(|times| times.as_mut_slice());
+        let [up, down] = &mut times;
         best(&mut up[0], plain_upload(&source, &client)).await?;
         let target = create(&path("plain")).await?;
         best(&mut down[0], plain_download(&client, &target)).await?;
