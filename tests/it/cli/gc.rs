@@ -141,3 +141,25 @@ fn a_block_that_is_in_no_dag_is_kept_as_raw() {
     assert_eq!(files(&store).len(), 1);
     assert!(fs::exists(&store).unwrap());
 }
+
+#[cfg(feature = "object-store")]
+#[test]
+fn an_object_store_is_collected_by_its_url() {
+    let tmp = TestDir::new();
+    fs::create_dir(tmp.path("bucket")).unwrap();
+    let url = format!("file://{}", tmp.path("bucket"));
+    for car in ["small.car", "hello.car"] {
+        succeed(&["import", &url, &fixture(car)]);
+    }
+    let args = ["gc", &url, "--root", SMALL_ROOT];
+    run(&[&args[..], &["--target-size", "0"]].concat()).failed(3, &["target_size"]);
+    assert_eq!(keys(&url).len(), 52);
+    let done = succeed(&args);
+    assert!(
+        done.text().contains("1 block removed, 13 bytes"),
+        "{done:?}"
+    );
+    assert_eq!(keys(&url).len(), 51);
+    let dag = succeed(&["dag", &url, SMALL_ROOT]);
+    assert!(dag.text().contains("complete, 51 blocks"), "{dag:?}");
+}

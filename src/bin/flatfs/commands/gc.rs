@@ -1,24 +1,24 @@
 //! `flatfs gc`
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use ds_flatfs::dag::UnknownCodec;
 use ds_flatfs::maintenance::{self, Collected};
-use ds_flatfs::{Error, Key};
+use ds_flatfs::{Datastore, Error, Key};
 use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::exit::Outcome;
 use crate::kubo_args::KuboArgs;
+use crate::location::StoreArgs;
 use crate::output::Output;
 use crate::progress::with_progress;
 use crate::quantity::{parse_age, parse_size};
 use crate::roots::RootArgs;
 use crate::text::{blocks, bytes, escape};
-use crate::{location, report, terminal};
+use crate::{open_store, report, terminal};
 
 /// Remove the blocks that can't be reached from some roots
 #[derive(Debug, Args)]
@@ -42,6 +42,9 @@ or --target-free the oldest garbage is removed first, and only as much as is nee
 that of its file, in seconds. Keys that are neither a multihash nor a CID stay unless --foreign is given, and \
 so do files that are not blocks.
 
+In an object store nothing else may write meanwhile, and --keep-newer, --target-size and --target-free are not \
+available.
+
 A run that was interrupted has removed only garbage; run it again to remove the rest. The exit status is 1 if \
 --allow-missing has found something.
 
@@ -53,9 +56,8 @@ Example:
   flatfs gc ~/.ipfs/blocks --roots roots --keep-newer 1d
   flatfs gc ~/.ipfs/blocks --roots roots --target-free 100GiB")]
 pub(crate) struct Gc {
-    /// The store
-    #[arg(value_parser = location::dir_parser("it is a URL, and a collection works on the files of a directory"))]
-    dir: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
     #[command(flatten)]
     roots: RootArgs,
     /// Change nothing, and print what would be removed
@@ -125,12 +127,21 @@ struct List {
 
 impl Gc {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        let _lock = match self.dry_run {
-            true => Vec::new(),
-            false => self.kubo.lock(&[&self.dir]).await?,
-        };
+        let dir = self.store.dir.dir();
+        let _lock = self
+            .kubo
+            .lock(dir.filter(|_| !self.dry_run).as_slice())
+            .await?;
         let started = Instant::now();
-        let mut gc = self.prepare(maintenance::Gc::new(&self.dir)).await?;
+        let (gc, url_store) = match dir {
+            Some(dir) => (maintenance::Gc::new(dir), None),
+            None => {
+                let store = open_store::open_reader(&self.store, None).await?;
+                let store: Arc<dyn Datastore> = Arc::from(store.into_datastore());
+                (maintenance::Gc::over(Arc::clone(&store)), Some(store))
+            }
+        };
+        let mut gc = self.prepare(gc).await?;
         let list = Arc::new(List {
             json: self.json,
             output: Mutex::new(self.list.then(Output::stdout)),
@@ -139,12 +150,14 @@ impl Gc {
             let list = Arc::clone(&list);
             gc = gc.on_garbage(move |key, bytes| list.print(key, bytes));
         }
-        let stores = &[self.dir.as_path()];
         let collect = |callback| gc.on_progress(callback).run();
-        let collected = with_progress("collecting", stores, collect).await;
+        let collected = with_progress("collecting", dir.as_slice(), collect).await;
         // After an error too: these blocks are gone.
         list.finish();
         let collected = collected.map_err(|error| self.explain(error))?;
+        if let Some(store) = url_store {
+            store.close().await?;
+        }
         self.report(&collected, started.elapsed())?;
         Ok(Outcome::success_if(collected.missing_count == 0))
     }
@@ -194,7 +207,7 @@ impl Gc {
         let missing: Vec<String> = done.missing.iter().map(ToString::to_string).collect();
         if self.json {
             return report::json(&GcJson {
-                path: report::absolute(&self.dir),
+                path: self.store.dir.absolute(),
                 dry_run: self.dry_run,
                 kept: done.kept,
                 removed: done.removed,
@@ -217,7 +230,7 @@ impl Gc {
     }
 
     fn summary(&self, done: &Collected, time: Duration) -> String {
-        let dir = escape(self.dir.display());
+        let dir = escape(&self.store.dir);
         let would = if self.dry_run { "would be " } else { "" };
         let (removed, size) = (blocks(done.removed), bytes(done.removed_bytes));
         let mut parts = vec![
