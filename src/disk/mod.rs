@@ -144,12 +144,20 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn stat(&self, path: &Path) -> io::Result<Stat>;
 
     /// Returns when the contents of the file were last changed. fstatat(2).
+    #[cfg_attr(
+        not(feature = "dag"),
+        expect(dead_code, reason = "only a garbage collection uses it")
+    )]
     fn modified(&self, file: &Path) -> io::Result<SystemTime> {
         let _ = file;
         Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Returns the free space of the file system. fstatvfs(3).
+    #[cfg_attr(
+        not(feature = "dag"),
+        expect(dead_code, reason = "only a garbage collection uses it")
+    )]
     fn free_space(&self, dir: &Path) -> io::Result<FreeSpace> {
         let _ = dir;
         Err(io::ErrorKind::Unsupported.into())

@@ -86,6 +86,10 @@ impl KeyLocks {
     }
 
     /// Notes every key that is written from now on, until the watch is dropped. It takes about 16 bytes for each.
+    #[cfg_attr(
+        not(any(test, feature = "dag")),
+        expect(dead_code, reason = "only a garbage collection uses it")
+    )]
     pub(crate) fn watch(self: &Arc<Self>) -> WriteWatch {
         let mut locks = lock(&self.locks);
         let Locks { slots, watched } = &mut *locks;
@@ -104,6 +108,10 @@ pub(crate) struct WriteWatch(Arc<KeyLocks>);
 impl WriteWatch {
     /// Locks a key that no write has locked since the watch began. A write that begins while the lock is held
     /// waits for it. The lock itself is not noted.
+    #[cfg_attr(
+        not(any(test, feature = "dag")),
+        expect(dead_code, reason = "only a garbage collection uses it")
+    )]
     pub(crate) fn lock_unwritten(&self, block: &BlockKey) -> Option<KeyLock> {
         let mut locks = lock(&self.0.locks);
         if locks.watched.has(block) || locks.slots.contains_key(block) {

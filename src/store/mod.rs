@@ -36,7 +36,9 @@ mod write;
 pub(crate) use self::blocks::{FlushTarget, MAX_SINGLE_FLUSHES};
 pub(crate) use self::commit_log::CommittedBatch;
 pub use self::flatfs::FlatFs;
-pub(crate) use self::key_locks::{KeyLock, WriteWatch};
+pub(crate) use self::key_locks::KeyLock;
+#[cfg(feature = "dag")]
+pub(crate) use self::key_locks::WriteWatch;
 pub use self::kubo_lock::KuboLock;
 pub(crate) use self::open::Purpose;
 pub(crate) use self::opener::{DirState, Opener, locate};
