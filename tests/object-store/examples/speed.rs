@@ -158,6 +158,8 @@ async fn rclone(server: &Server, from: &str, to: &str) -> Result<()> {
     let mut command = Command::new("rclone");
     command
         .args(["copy", from, to, "--transfers", "64", "--checkers", "64"])
+        // rclone refuses to start with it, and the server speaks HTTP.
+        .env_remove("AWS_CA_BUNDLE")
         .env("RCLONE_CONFIG_S3_TYPE", "s3")
         .env("RCLONE_CONFIG_S3_PROVIDER", "Other")
         .env("RCLONE_CONFIG_S3_ENDPOINT", &server.endpoint)
