@@ -137,7 +137,6 @@ fn a_command_for_directories_refuses_a_url_in_one_line() {
         &["upgrade", url, "3"],
         &["downgrade", url],
         &["du", url],
-        &["gc", url, "--roots", "-"],
         &["verify", "--subset", "1/2", url],
         &["verify", "--repair", url],
         &["verify", "--quick", url],
