@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ds_flatfs::object::ObjectDatastore;
+use ds_flatfs::object_store::RetryConfig;
 use ds_flatfs::{Batch, Datastore, Error, Key, Query};
-use ds_flatfs_object_store::Server;
+use ds_flatfs_object_store::{Server, WRITER};
 use futures::TryStreamExt;
 use futures::stream::{self, StreamExt};
 
@@ -86,6 +87,30 @@ async fn every_acknowledged_write_is_there_and_right_and_nothing_is_wrongly_abse
     let faults = server.faults.end();
     assert!(faults > 100, "there were {faults} faults");
     assert_eq!(list(&datastore).await, expected.collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_that_the_client_does_not_retry_are_errors_and_never_absence_or_a_part_of_a_block()
+{
+    let server = Server::start().await;
+    let never = RetryConfig {
+        max_retries: 0,
+        ..RetryConfig::default()
+    };
+    let options = server.options(WRITER).retry(never);
+    let datastore = options.open_url("s3://bucket/blocks").await.unwrap();
+    server.faults.begin();
+    for (key, value) in (0..60).map(block) {
+        succeed(async || datastore.put(&key, value.clone()).await).await;
+        assert!(succeed(async || datastore.get(&key).await).await == Some(value));
+        assert!(succeed(async || datastore.has(&key).await).await);
+    }
+    assert_eq!(list(&datastore).await.len(), 60);
+    for (key, _) in (0..60).map(block) {
+        succeed(async || datastore.delete(&key).await).await;
+        assert!(!succeed(async || datastore.has(&key).await).await);
+    }
+    assert!(server.faults.end() > 60);
 }
 
 #[tokio::test(flavor = "multi_thread")]
