@@ -157,7 +157,7 @@ fn connection_error(error: &object_store::Error) -> Option<String> {
     let texts: Vec<String> = causes.map(ToString::to_string).collect();
     let http = texts
         .iter()
-        .position(|text| text.starts_with("HTTP error: "))?;
+        .rposition(|text| text.starts_with("HTTP error: "))?;
     let mut texts = texts.into_iter().skip(http + 1).peekable();
     texts.peek()?;
     Some(itertools::join(texts, ": "))
