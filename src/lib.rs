@@ -114,7 +114,7 @@
 //! | system | tested by | what is different |
 //! | --- | --- | --- |
 //! | Linux | all tests | `syncfs`, reads without another thread, and unnamed files: see the [design](guide::design) |
-//! | Windows | all tests that apply, under Wine 8 with the target `x86_64-pc-windows-gnu`; not on Windows itself | see below |
+//! | Windows | the unit and crash tests and a part of the integration tests, under Wine 8 with the target `x86_64-pc-windows-gnu`; not on Windows itself | see below |
 //! | macOS | compilation for `aarch64-apple-darwin` only | a flush is `F_FULLFSYNC`, which flushes the cache of the device |
 //! | other Unix | nothing | |
 //!
@@ -129,6 +129,8 @@
 //!   others from reading, replacing or removing them.
 //! - Microsoft does not document that a file is replaced in one step for those who open it at this moment. A read of a
 //!   block that is being overwritten with other contents may find it absent.
+//! - Where the system cannot remove a file that is open at once, as Windows before version 10 and Wine, a deleted
+//!   block can be found until the last program closes its file.
 //! - Files have no mode: they inherit their permissions from their directory, and [`Options::file_mode`] has no
 //!   effect. The attribute read-only does not protect a block from being replaced or removed.
 //! - Directories have no size, so the disk usage is that of the files, as in go-ds-flatfs on Windows.

@@ -132,6 +132,10 @@ impl Model {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[cfg_attr(
+    windows,
+    ignore = "under Wine 8 a removed file keeps its name while it is open, so a read after a delete finds it"
+)]
 async fn no_block_is_lost_while_another_program_opens_the_files() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let mut opener = Child::start("contention::opener", &[home.store().to_str().unwrap()]);
