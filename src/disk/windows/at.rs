@@ -7,7 +7,9 @@ use std::os::windows::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_PATH_NOT_FOUND};
+use windows_sys::Win32::Foundation::{
+    ERROR_ACCESS_DENIED, ERROR_FILE_NOT_FOUND, ERROR_PATH_NOT_FOUND,
+};
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_REPARSE_POINT, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT,
 };
@@ -168,11 +170,16 @@ impl<'a> At<'a> {
         found.is_ok_and(|found| found.file_type().is_symlink_dir())
     }
 
-    /// Returns the error of a step with two paths, or that this one does not exist: Windows does not tell which
-    /// path it has not found. The result has no code, so that nothing else explains it.
+    /// Returns the error of a step with two paths, or that the directory of this one does not exist: Windows does
+    /// not tell which path it has not found. The result has no code, so that nothing else explains it.
     fn if_exists(&self, error: io::Error) -> io::Error {
         match self.metadata() {
-            Err(absent) if is_error(&error, &[ERROR_PATH_NOT_FOUND]) => absent.kind().into(),
+            Err(absent)
+                if is_error(&error, &[ERROR_PATH_NOT_FOUND])
+                    && !is_error(&absent, &[ERROR_FILE_NOT_FOUND]) =>
+            {
+                absent.kind().into()
+            }
             _ => error,
         }
     }
