@@ -125,6 +125,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..proptest_config() })]
 
     #[test]
+    #[cfg_attr(windows, ignore = "where both paths of a step are wrong, Windows reports the other one")]
     fn the_same_operations_have_the_same_results(
         calls in prop::collection::vec(disk_call(), 0..40),
         is_locked: bool,
