@@ -6,12 +6,12 @@ use std::os::unix::fs::{
 };
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 
 pub(crate) use std::os::unix::fs::symlink;
 
 use rustix::fs::{FlockOperation, fcntl_lock};
-use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// The user and group `nobody`, or at least one that owns nothing here.
 const NOBODY: u32 = 65534;
@@ -98,6 +98,8 @@ pub(crate) fn become_other_user() {
 
 /// Does what Ctrl-C does.
 #[cfg(feature = "cli")]
-pub(crate) fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &std::process::Child) {
+    use rustix::process::{Pid, Signal, kill_process};
+
     kill_process(Pid::from_child(child), Signal::INT).expect("a signal");
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::windows::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_TEMPORARY, FILE_FLAG_DELETE_ON_CLOSE, FILE_SHARE_DELETE, FILE_SHARE_READ,
@@ -81,6 +81,6 @@ pub(crate) fn become_other_user() {
 }
 
 #[cfg(feature = "cli")]
-pub(crate) fn interrupt(_: &Child) {
+pub(crate) fn interrupt(_: &std::process::Child) {
     panic!("the standard library has no call for it");
 }
