@@ -1,8 +1,8 @@
 //! [`SavedUsage`]: the disk usage as the next session will find it.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::blocks::{Blocks, FlushTarget};
@@ -12,6 +12,7 @@ use crate::disk_usage::{self, cache};
 use crate::error::{Error, Result};
 use crate::format::UNCLEAN;
 use crate::observe::target;
+use crate::sync::lock;
 
 /// The permissions of the mark that the store was not closed.
 pub(super) const UNCLEAN_MODE: u32 = 0o644;
@@ -23,7 +24,7 @@ pub(crate) struct SavedUsage {
     blocks: Arc<Blocks>,
     is_stale: AtomicBool,
     /// Whether the mark that the store was not closed is known to be on the disk.
-    is_marked: AtomicBool,
+    is_marked: Mutex<bool>,
 }
 
 impl SavedUsage {
@@ -31,7 +32,7 @@ impl SavedUsage {
         SavedUsage {
             blocks,
             is_stale: AtomicBool::new(is_stale),
-            is_marked: AtomicBool::new(false),
+            is_marked: Mutex::new(false),
         }
     }
 
@@ -67,7 +68,9 @@ impl SavedUsage {
     }
 
     fn ensure_unclean_mark(&self) -> Result<()> {
-        if self.is_marked.load(Ordering::SeqCst) {
+        // Held until the mark is durable: another checkpoint that finds the file must not save its figure before.
+        let mut is_marked = lock(&self.is_marked);
+        if *is_marked {
             return Ok(());
         }
         let blocks = &self.blocks;
@@ -86,7 +89,7 @@ impl SavedUsage {
                 // The next checkpoint must not regard the mark as durable.
                 .inspect_err(|_| clean_up(blocks.disk(), &mark)),
         };
-        self.is_marked.store(marked.is_ok(), Ordering::SeqCst);
+        *is_marked = marked.is_ok();
         marked
     }
 
