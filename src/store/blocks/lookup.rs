@@ -9,7 +9,7 @@ use super::Blocks;
 use super::cached::Lookup;
 use crate::disk::{Kind, Stat, if_there};
 use crate::error::{Error, Result};
-use crate::format::BlockKey;
+use crate::format::{BlockKey, SHARDING};
 use crate::walk::ShardDir;
 
 impl Blocks {
@@ -29,15 +29,22 @@ impl Blocks {
         let Some(mut fill) = self.presence.begin_fill(&shard) else {
             return Ok(());
         };
-        if let Some(mut dir) = ShardDir::open(&*self.disk, self.layout.root(), &shard)? {
-            while let Some(entry) = dir.next_entry()? {
-                if stop() {
-                    return Ok(());
+        match ShardDir::open(&*self.disk, self.layout.root(), &shard)? {
+            Some(mut dir) => {
+                while let Some(entry) = dir.next_entry()? {
+                    // Of any kind: a directory with the name of a block makes reads fail, so the block is not
+                    // absent.
+                    let block = BlockKey::of_file(entry.name());
+                    if stop() || block.is_some_and(|block| !fill.add(&block)) {
+                        return Ok(());
+                    }
                 }
-                // Of any kind: a directory with the name of a block makes reads fail, so the block is not absent.
-                if let Some(block) = BlockKey::of_file(entry.name()) {
-                    fill.add(&block);
-                }
+            }
+            // A file system that is unmounted for a moment has no shard directories either.
+            None => {
+                let sharding = self.layout.at_root(SHARDING);
+                let found = self.disk.stat(&sharding);
+                found.map_err(|error| Error::io("stat", sharding, error))?;
             }
         }
         fill.finish();

@@ -9,8 +9,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
-use std::mem;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use fastbloom::BloomFilter;
@@ -40,7 +39,9 @@ pub(crate) struct PresenceFilter {
     /// The hashes of the blocks that are being published. Locked before the contents of a shard.
     publishing: Mutex<Vec<u64>>,
     bytes: AtomicUsize,
+    /// How many shards are being listed.
     fills: AtomicUsize,
+    fills_begun: AtomicU64,
 }
 
 struct ShardFilter {
@@ -55,8 +56,14 @@ enum Contents {
     #[default]
     Unknown,
     /// The directory is being listed. The listing may miss these blocks, which are published meanwhile.
-    Listing(Vec<u64>),
+    Listing {
+        /// The number of the fill that lists it.
+        fill: u64,
+        added: Vec<u64>,
+    },
     Known(KnownBlocks),
+    /// The filter of this shard alone would be larger than all filters may be.
+    TooLarge,
 }
 
 struct KnownBlocks {
@@ -74,6 +81,7 @@ impl PresenceFilter {
             publishing: Mutex::default(),
             bytes: AtomicUsize::new(0),
             fills: AtomicUsize::new(0),
+            fills_begun: AtomicU64::new(0),
         }
     }
 
@@ -89,7 +97,7 @@ impl PresenceFilter {
         shard.asked.fetch_add(1, Ordering::Relaxed);
         match &*read(&shard.contents) {
             Contents::Known(known) => !known.filter.contains_hash(self.hash(block)),
-            Contents::Unknown | Contents::Listing(_) => false,
+            Contents::Unknown | Contents::Listing { .. } | Contents::TooLarge => false,
         }
     }
 
@@ -114,11 +122,10 @@ impl PresenceFilter {
 
     fn add(&self, contents: &mut Contents, hash: u64) {
         match contents {
-            Contents::Unknown => {}
-            Contents::Listing(added) => added.push(hash),
+            Contents::Unknown | Contents::TooLarge => {}
+            Contents::Listing { added, .. } => added.push(hash),
             Contents::Known(known) => {
-                let is_new = !known.filter.insert_hash(hash);
-                known.room = known.room.saturating_sub(usize::from(is_new));
+                known.insert(hash);
                 if known.room == 0 {
                     // The next read of an absent block lists the directory again.
                     self.forget(contents);
@@ -173,10 +180,15 @@ impl PresenceFilter {
             self.fills.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        *contents = Contents::Listing(publishing.clone());
+        let number = self.fills_begun.fetch_add(1, Ordering::Relaxed);
+        *contents = Contents::Listing {
+            fill: number,
+            added: publishing.clone(),
+        };
         drop(contents);
         Some(Fill {
             filter: self,
+            number,
             shard,
             listed: Vec::new(),
         })
@@ -194,6 +206,8 @@ impl PresenceFilter {
             .values()
             .filter(|shard| matches!(&*read(&shard.contents), Contents::Known(_)));
         let least = known.min_by_key(|shard| shard.asked.load(Ordering::Relaxed));
+        let least = least.map(Arc::clone);
+        drop(shards);
         match least {
             Some(shard) if shard.asked.load(Ordering::Relaxed) < asked / 2 => {
                 self.forget(&mut write(&shard.contents));
@@ -204,9 +218,13 @@ impl PresenceFilter {
     }
 
     fn forget(&self, contents: &mut Contents) {
-        if let Contents::Known(known) = mem::take(contents) {
-            self.bytes.fetch_sub(known.bytes(), Ordering::Relaxed);
-            observe::presence_filter_shrank(known.bytes());
+        // The shard may have been forgotten meanwhile and be listed again. That listing must not lose the blocks
+        // that are published beside it.
+        if let Contents::Known(known) = contents {
+            let bytes = known.bytes();
+            *contents = Contents::Unknown;
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            observe::presence_filter_shrank(bytes);
         }
     }
 
@@ -246,6 +264,11 @@ impl KnownBlocks {
         KnownBlocks { filter, room }
     }
 
+    fn insert(&mut self, hash: u64) {
+        let is_new = !self.filter.insert_hash(hash);
+        self.room = self.room.saturating_sub(usize::from(is_new));
+    }
+
     fn bytes(&self) -> usize {
         self.filter.num_bits() / 8 + SHARD_OVERHEAD
     }
@@ -273,27 +296,45 @@ impl Drop for Publishing<'_> {
 #[must_use = "the filter of a shard is filled by finish"]
 pub(super) struct Fill<'a> {
     filter: &'a PresenceFilter,
+    number: u64,
     shard: Arc<ShardFilter>,
     listed: Vec<u64>,
 }
 
 impl Fill<'_> {
-    /// Adds a block that was listed.
-    pub(super) fn add(&mut self, block: &BlockKey) {
+    /// Adds a block that was listed. Returns `false` if the filter would become too large, so that the listing can
+    /// end.
+    pub(super) fn add(&mut self, block: &BlockKey) -> bool {
         self.listed.push(self.filter.hash(block));
+        if self.listed.len() * BITS_PER_BLOCK / 8 <= self.filter.max_bytes {
+            return true;
+        }
+        let mut contents = write(&self.shard.contents);
+        if self.is_listed(&contents) {
+            *contents = Contents::TooLarge;
+        }
+        false
     }
 
     /// Puts the filter into use, after the whole directory was listed.
-    pub(super) fn finish(mut self) {
+    pub(super) fn finish(self) {
+        // Made before the lock is taken, for which reads on the runtime's workers wait.
+        let mut known = KnownBlocks::new(&self.listed);
         let mut contents = write(&self.shard.contents);
-        if let Contents::Listing(published) = mem::take(&mut *contents) {
-            self.listed.extend(published);
-            let known = KnownBlocks::new(&self.listed);
+        if let Contents::Listing { fill, added } = &*contents
+            && *fill == self.number
+        {
+            added.iter().for_each(|hash| known.insert(*hash));
             let bytes = known.bytes();
+            *contents = Contents::Known(known);
             self.filter.bytes.fetch_add(bytes, Ordering::Relaxed);
             observe::presence_filter_grew(bytes);
-            *contents = Contents::Known(known);
         }
+    }
+
+    /// Returns whether the shard is being listed by this fill.
+    fn is_listed(&self, contents: &Contents) -> bool {
+        matches!(contents, Contents::Listing { fill, .. } if *fill == self.number)
     }
 }
 
@@ -301,7 +342,7 @@ impl Drop for Fill<'_> {
     fn drop(&mut self) {
         self.filter.fills.fetch_sub(1, Ordering::Relaxed);
         let mut contents = write(&self.shard.contents);
-        if matches!(*contents, Contents::Listing(_)) {
+        if self.is_listed(&contents) {
             *contents = Contents::Unknown;
         }
     }

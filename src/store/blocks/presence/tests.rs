@@ -16,7 +16,7 @@ fn fill(filter: &PresenceFilter, shard: &str, found: impl Iterator<Item = BlockK
     let Some(mut fill) = filter.begin_fill(shard) else {
         return false;
     };
-    found.for_each(|block| fill.add(&block));
+    found.for_each(|block| assert!(fill.add(&block)));
     fill.finish();
     true
 }
@@ -80,6 +80,37 @@ fn one_shard_is_listed_once_at_a_time_and_few_are_listed_together() {
     assert!(filter.begin_fill("C").is_none());
     drop((first, second));
     assert!(filter.begin_fill("C").is_some());
+}
+
+#[test]
+fn a_fill_does_not_touch_the_listing_of_a_later_one() {
+    let filter = PresenceFilter::new(1 << 20);
+    let first = filter.begin_fill("AB").unwrap();
+    // As if the shard had been forgotten meanwhile.
+    *write(&first.shard.contents) = Contents::Unknown;
+    let mut second = filter.begin_fill("AB").unwrap();
+    drop(filter.publishing("AB", &block("DURING")));
+    first.finish();
+    assert!(
+        !filter.excludes("AB", &block("NONE")),
+        "the listing is not complete"
+    );
+    assert!(second.add(&block("LISTED")));
+    second.finish();
+    assert!(!filter.excludes("AB", &block("DURING")) && !filter.excludes("AB", &block("LISTED")));
+    assert!(filter.excludes("AB", &block("NONE")));
+}
+
+#[test]
+fn a_shard_that_is_larger_than_the_limit_is_listed_once_and_not_to_its_end() {
+    let filter = PresenceFilter::new(1000);
+    let mut fill = filter.begin_fill("AB").unwrap();
+    let listed = blocks(0..10_000)
+        .take_while(|block| fill.add(block))
+        .count();
+    assert!(listed < 600, "{listed}");
+    drop(fill);
+    assert!(!filter.is_fill_due("AB") && !filter.excludes("AB", &block("NONE")));
 }
 
 #[test]
