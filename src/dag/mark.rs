@@ -61,7 +61,7 @@ impl<'a> Mark<'a> {
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < MAX_BATCHES {
-                let batch = self.waiting.take(BATCH);
+                let batch = self.waiting.take(BATCH)?;
                 if !batch.is_empty() {
                     let (reachable, unknown) = (Arc::clone(&self.reachable), self.unknown);
                     let visit = move |wanted: Wanted, node: Result<Node>| match node {
@@ -117,8 +117,11 @@ impl<'a> Mark<'a> {
         for root in roots {
             // No other leaf is looked up. A root that is missing may be a mistake, and then everything is garbage
             // that should be kept.
-            let is_new_leaf = is_leaf(root, self.unknown)? && self.reachable.insert_leaf(root);
-            if is_new_leaf && !has(self.store, root).await? {
+            if !is_leaf(root, self.unknown)? {
+                continue;
+            }
+            self.reachable.insert_leaf(root);
+            if !has(self.store, root).await? {
                 skip(Error::MissingBlock {
                     cid: root.to_string(),
                     parent: None,
@@ -164,16 +167,18 @@ impl Links {
         })
     }
 
-    fn next(&mut self) -> Option<Wanted> {
-        let mut rest = self
-            .cids
-            .get(self.taken..)
-            .filter(|rest| !rest.is_empty())?;
-        // The bytes are those of CIDs, so they can be read again.
-        let cid = Cid::read_bytes(&mut rest).ok()?;
+    fn next(&mut self) -> Result<Option<Wanted>> {
+        let Some(mut rest) = self.cids.get(self.taken..).filter(|rest| !rest.is_empty()) else {
+            return Ok(None);
+        };
+        // The bytes are those of CIDs. If that were wrong, the rest of the links must not be forgotten.
+        let cid = Cid::read_bytes(&mut rest).map_err(|error| Error::Backend {
+            message: "cannot read a link again".to_owned(),
+            source: Some(error.into()),
+        })?;
         self.taken = self.cids.len() - rest.len();
         let parent = self.parent.clone();
-        Some(Wanted { cid, parent })
+        Ok(Some(Wanted { cid, parent }))
     }
 }
 
@@ -188,16 +193,16 @@ impl Waiting {
         }
     }
 
-    fn take(&mut self, max: usize) -> Vec<Wanted> {
+    fn take(&mut self, max: usize) -> Result<Vec<Wanted>> {
         let mut taken = Vec::new();
         while taken.len() < max
             && let Some(last) = self.0.last_mut()
         {
-            match last.next() {
+            match last.next()? {
                 Some(wanted) => taken.push(wanted),
                 None => _ = self.0.pop(),
             }
         }
-        taken
+        Ok(taken)
     }
 }

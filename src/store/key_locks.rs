@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -18,6 +19,8 @@ use crate::sync::lock;
 #[derive(Debug, Default)]
 pub(crate) struct KeyLocks {
     locks: Mutex<Locks>,
+    /// The number of watches that have begun.
+    watches_begun: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +88,12 @@ impl KeyLocks {
         locks.watched.watches > 0 || locks.slots.contains_key(block)
     }
 
+    /// Returns how many [watches](KeyLocks::watch) have begun. If the number changes during a write, the watch may
+    /// have missed it.
+    pub(crate) fn watches_begun(&self) -> u64 {
+        self.watches_begun.load(Ordering::SeqCst)
+    }
+
     /// Notes every key that is written from now on, until the watch is dropped. It takes about 16 bytes for each.
     #[cfg_attr(
         not(any(test, feature = "dag")),
@@ -94,6 +103,7 @@ impl KeyLocks {
         let mut locks = lock(&self.locks);
         let Locks { slots, watched } = &mut *locks;
         watched.watches += 1;
+        self.watches_begun.fetch_add(1, Ordering::SeqCst);
         // The writes that are running now end during the watch.
         slots.keys().for_each(|block| watched.add(block));
         WriteWatch(Arc::clone(self))

@@ -44,12 +44,19 @@ impl FlatFs {
     /// As the store's [`Durability`](crate::Durability) says.
     pub async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         let block = BlockKey::new(key)?;
-        if self.store.is_put_unneeded(&block, &value) {
-            tokio::task::consume_budget().await;
+        // Without this, a task whose puts all find their blocks would never yield to other tasks.
+        tokio::task::consume_budget().await;
+        let key_locks = &self.store.key_locks;
+        let watches = key_locks.watches_begun();
+        if self.store.is_put_unneeded(&block, &value) && key_locks.watches_begun() == watches {
             return Operation::begin("put").end_write(key, 0, Ok(()));
         }
         let (operation, bytes) = (Operation::begin("put"), value.len());
-        let put = self.write(block, WriteOp::Put(value)).await;
+        let mut put = self.write(block.clone(), WriteOp::Put(value.clone())).await;
+        // A garbage collection that began meanwhile may not have noted this put, and remove the block.
+        if put.is_ok() && key_locks.watches_begun() != watches {
+            put = self.write(block, WriteOp::Put(value)).await;
+        }
         operation.end_write(key, bytes, put)
     }
 

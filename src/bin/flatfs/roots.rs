@@ -30,6 +30,8 @@ pub(crate) struct RootArgs {
 struct RootFile {
     name: String,
     line: u64,
+    /// Whether a root was found in the file.
+    has_roots: bool,
     reader: Box<dyn AsyncBufRead + Send + Unpin>,
 }
 
@@ -57,6 +59,7 @@ impl RootFile {
         Ok(RootFile {
             name: input::name(path),
             line: 0,
+            has_roots: false,
             reader: input::open(path).await?.reader,
         })
     }
@@ -85,9 +88,17 @@ impl RootFile {
             })?;
             let text = String::from_utf8_lossy(&line);
             match text.trim() {
+                // A list of pins that could not be made is empty, and must not be taken for all pins.
+                "" if read == 0 && !self.has_roots => {
+                    return Err(Error::Backend {
+                        message: format!("{} has no roots", self.name),
+                        source: None,
+                    });
+                }
                 "" if read == 0 => return Ok(None),
                 "" => {}
                 text => {
+                    self.has_roots = true;
                     return parse_cid(text).map(Some).map_err(|reason| Error::Backend {
                         message: format!(
                             "line {} of {} is not a CID: '{}': {reason}",

@@ -80,7 +80,9 @@ impl ScrubState {
             began: now(),
             whole: None,
         };
-        if !path.exists() {
+        let exists = path.try_exists();
+        let exists = exists.with_context(|| format!("cannot look up {}", path.display()))?;
+        if !exists {
             return Ok(new);
         }
         let text = input::read_text(path, MAX_STATE).await?;

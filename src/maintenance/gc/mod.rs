@@ -66,7 +66,8 @@ use crate::store::{FlatFs, locate};
 ///
 /// Up to 13.4 bytes for each block without links that is reachable, and up to 39.2 for each other one with a
 /// digest of 32 bytes; the links that are still to be followed, which are those of the blocks on one path; and
-/// about 128 blocks while they are read. For 60 million blocks of usual files that is 0.8 GiB.
+/// about 128 blocks while they are read. For 60 million blocks of files with raw leaves that is 0.8 GiB. If
+/// the leaves are dag-pb, as with CIDs of version 0, all blocks may have links, and it is 2.2 GiB.
 ///
 /// A block with links is recognized by its whole digest, and a block without links by a keyed hash of 64 bits: a
 /// block whose hash is equal by chance is kept.
@@ -125,7 +126,11 @@ impl Gc {
     /// removed and then writes it again.
     ///
     /// A block that another task only looked up, and did not put, is garbage unless a root leads to it. To keep
-    /// it, put it again.
+    /// it, put it again. So do not run a [`Copy`](struct@super::Copy) into the store meanwhile, nor anything else that
+    /// leaves out blocks that it finds.
+    ///
+    /// A [batch](FlatFs::batch) or a bulk put that is committed before the collection begins is not noted, even if the
+    /// call returns later: its blocks need a root.
     pub fn open(store: &FlatFs) -> Self {
         Gc::of(Subject::Open(store.clone()))
     }

@@ -22,7 +22,7 @@ use crate::maintenance::parallel_walk::visit_blocks_once;
 use crate::maintenance::progress::{Phase, ProgressCallback};
 use crate::maintenance::recount::count;
 use crate::maintenance::tool_state::{StopOnDrop, ToolState};
-use crate::store::{FlatFs, Options, Purpose, WriteWatch};
+use crate::store::{FlatFs, Opener, Options, Purpose, WriteWatch};
 use crate::walk::shard_dirs;
 
 /// The maximum number of errors that are listed.
@@ -31,8 +31,16 @@ const MAX_LISTED: usize = 1000;
 impl Gc {
     /// Opens the store, runs the collection, and closes the store.
     pub(crate) async fn run_on(self, disk: Arc<dyn Disk>, root: PathBuf) -> Result<Collected> {
-        let options = Options::new().read_only(self.options.dry_run);
-        let flatfs = options.begin_on(disk, root, Purpose::Open).await?;
+        let opener = Opener {
+            disk,
+            root,
+            options: Options::new().read_only(self.options.dry_run),
+        };
+        // Without the tasks of an open store: a count in the background would disturb the one below.
+        let store = blocking::run(move || opener.run(Purpose::Open)).await?;
+        let flatfs = FlatFs {
+            store: Arc::new(store),
+        };
         let needs_usage = matches!(self.options.room, Some(Room::Size(_)));
         let collected = async {
             if needs_usage && flatfs.disk_usage().await?.accuracy != Accuracy::Exact {
@@ -159,7 +167,7 @@ impl Run {
         }
         let allow = self.options.allow_missing;
         let skip = |error: Error| {
-            if !allow || !is_about_a_block(&error) {
+            if !allow || !is_lost_block(&error) {
                 return Err(error);
             }
             missing.missing_count += 1;
@@ -266,6 +274,12 @@ async fn needed(room: Room, flatfs: &FlatFs) -> Result<(u64, u64)> {
     match room {
         Room::Size(target) => {
             let usage = flatfs.disk_usage().await?;
+            if usage.accuracy == Accuracy::Unknown {
+                return Err(Error::InvalidOption {
+                    option: "target_size",
+                    reason: "the disk usage of the store is not known yet",
+                });
+            }
             Ok((usage.bytes.saturating_sub(target), 1))
         }
         Room::Free(target) => {
@@ -281,14 +295,19 @@ async fn needed(room: Room, flatfs: &FlatFs) -> Result<(u64, u64)> {
     }
 }
 
-/// Returns whether an error is about one block, so that a collection can go on without it.
-fn is_about_a_block(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::MissingBlock { .. }
-            | Error::Corrupt { .. }
-            | Error::InvalidBlock { .. }
-            | Error::Unexpected { .. }
-            | Error::Io { .. }
-    )
+/// Returns whether an error says that one block is lost, so that a collection can go on without it. A block that
+/// can't be read for another reason, such as its permissions, may be there with all that it links to, and so is one
+/// that has its hash but can't be decoded.
+fn is_lost_block(error: &Error) -> bool {
+    match error {
+        Error::MissingBlock { .. } | Error::Corrupt { .. } | Error::Unexpected { .. } => true,
+        Error::Io { source, .. } => is_media_error(source),
+        _ => false,
+    }
+}
+
+/// Returns whether an error is what Unix systems report for a sector that can't be read.
+fn is_media_error(error: &std::io::Error) -> bool {
+    const EIO: i32 = 5;
+    cfg!(unix) && error.raw_os_error() == Some(EIO)
 }

@@ -39,8 +39,8 @@ fn the_dags_of_a_kubo_store_are_kept_and_everything_else_is_removed() {
 fn roots_come_from_files_from_standard_input_and_from_arguments() {
     let hello = raw(HELLO).to_string();
     for (file, input) in [
-        (format!("\n/ipfs/{SMALL_ROOT}\r\n"), ""),
-        (String::new(), SMALL_ROOT),
+        (format!("\n/ipfs/{SMALL_ROOT}\r\n"), &*hello),
+        (format!("{hello}\n"), SMALL_ROOT),
     ] {
         let tmp = TestDir::new();
         let store = store(&tmp);
@@ -53,6 +53,16 @@ fn roots_come_from_files_from_standard_input_and_from_arguments() {
         assert_eq!(done.code, 0);
         assert_eq!(keys(&store).len(), 51);
     }
+}
+
+#[test]
+fn a_list_without_roots_removes_nothing_even_beside_other_roots() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    let list = tmp.file("pins", b"\n");
+    let refused = run(&["gc", &store, "--roots", &list, "--root", SMALL_ROOT]);
+    refused.failed(3, &[&list, "has no roots"]);
+    assert_eq!(keys(&store).len(), 52);
 }
 
 #[test]

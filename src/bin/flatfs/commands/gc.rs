@@ -25,9 +25,9 @@ use crate::{open_store, report, terminal};
 #[command(after_long_help = "\
 Follows all links from the roots, which are CIDs, and removes every other block. Stop kubo first, and give \
 its pins and the root of its files:
-  (ipfs pin ls --type=recursive -q; ipfs files stat --hash /) > roots
-  ipfs pin ls --type=direct -q | ipfs cid format -v 1 --mc raw >> roots
-As raw, a block that is pinned directly is kept without what it links to.
+  ipfs pin ls --type=recursive -q > roots && ipfs files stat --hash / >> roots &&
+    ipfs pin ls --type=direct -q > direct && ipfs cid format -v 1 --mc raw < direct >> roots || rm roots
+Without the last part, a list that was cut short by an error would be taken for all roots. As raw, a block that is pinned directly is kept without what it links to.
 
 If a block with links is missing, damaged or can't be read, or a root is missing, nothing is removed: what \
 that block links to is not known. --allow-missing reports such blocks, and removes what is reachable only \
@@ -166,7 +166,7 @@ impl Gc {
     fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let is_about_a_block = matches!(
             error.downcast_ref(),
-            Some(Error::MissingBlock { .. } | Error::Corrupt { .. } | Error::InvalidBlock { .. })
+            Some(Error::MissingBlock { .. } | Error::Corrupt { .. } | Error::Unexpected { .. })
         );
         match is_about_a_block && !self.allow_missing {
             true => {

@@ -88,7 +88,12 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "BYTES", value_parser = parse_rate, conflicts_with = "repair")]
     limit_rate: Option<NonZeroU64>,
     /// Check the share that is next according to FILE, and note in FILE that it was checked
-    #[arg(long, value_name = "FILE", requires = "subset")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "subset",
+        conflicts_with = "quick"
+    )]
     state: Option<PathBuf>,
     /// Print a JSON object for each finding, and one for the summary
     #[arg(long)]
