@@ -24,7 +24,13 @@ pub(super) struct ClientConfig {
 
 /// Makes the client for a URL, and returns it with the prefix that the URL names.
 pub(super) fn connect(text: &str, config: &ClientConfig) -> Result<(Bucket, Path)> {
-    let url = Url::parse(text).map_err(|error| invalid(text, error))?;
+    let url = Url::parse(text).map_err(|error| {
+        // What follows the scheme may have a password, wherever it ends.
+        let scheme = text
+            .split_once("://")
+            .map(|(scheme, _)| format!("{scheme}://…"));
+        invalid(scheme.as_deref().unwrap_or(text), error)
+    })?;
     let shown = without_secrets(url.clone());
     let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|_| {
         let forms = "it must be s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///path";
@@ -73,7 +79,8 @@ fn without_secrets(mut url: Url) -> String {
 macro_rules! build {
     ($builder:ty, $url:ident, $config:ident) => {{
         let mut builder = <$builder>::from_env()
-            .with_url($url.as_str())
+            // The error of an unknown form has the URL.
+            .with_url(without_secrets($url.clone()))
             .with_retry($config.retry.clone())
             .with_http_connector(ReportingConnector::default());
         for (name, value) in &$config.options {
@@ -177,7 +184,7 @@ mod tests {
     #[cfg(not(feature = "s3"))]
     #[test]
     fn a_missing_feature_is_named() {
-        let message = refused("s3://bucket/blocks", &ClientConfig::new());
+        let message = refused("s3://bucket/blocks", &ClientConfig::default());
         assert!(
             message.ends_with("this program was built without the feature `s3`"),
             "{message}"

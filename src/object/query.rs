@@ -66,7 +66,8 @@ pub(super) fn entries(shared: &Arc<Shared>, query: &Query) -> EntryStream {
 /// Returns the entry with its value, or `None` if the object was deleted after it was listed.
 async fn with_value(shared: Arc<Shared>, entry: Result<Entry>) -> Result<Option<Entry>> {
     let entry = entry?;
-    let _token = shared.begin()?;
+    // Without a token: the stream may no longer be polled, and a close would wait for it.
+    shared.check_open()?;
     let value = shared.get(&entry.key).await?;
     Ok(value.map(|value| Entry::with_value(entry.key, value)))
 }

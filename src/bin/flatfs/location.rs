@@ -143,8 +143,8 @@ impl fmt::Display for Location {
 fn without_secrets(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or(url);
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let authority = rest.split('/').next().unwrap_or(rest);
-    match authority.rsplit_once('@') {
+    // A password may have any character.
+    match rest.rsplit_once('@') {
         Some((user, _)) if user.contains(':') => {
             let rest = rest.get(user.len() + 1..).unwrap_or_default();
             format!("{scheme}://{rest}")

@@ -5,12 +5,12 @@ use std::pin::{Pin, pin};
 
 use bytes::Bytes;
 use futures::future::{Either, select};
-use futures::stream::{self, BoxStream, Peekable, StreamExt};
+use futures::stream::{BoxStream, Peekable, StreamExt};
 use tokio::task::consume_budget;
 
 use super::report::{Copied, Tally};
 use crate::datastore::Datastore;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::maintenance::compare::{Compared, ListingError, compare};
 use crate::maintenance::reporter::Reporter;
@@ -236,8 +236,14 @@ impl Run<'_> {
         let writes = blocks.map(|block| async {
             let (key, value) = block?;
             let bytes = value.len() as u64;
-            self.destination.put(&key, value).await?;
-            self.count_copied(1, bytes);
+            match self.destination.put(&key, value).await {
+                // The key can't be one of the destination's. The others are copied.
+                Err(error @ Error::InvalidKey { .. }) => self.tally.fail(Some(key), error),
+                put => {
+                    put?;
+                    self.count_copied(1, bytes);
+                }
+            }
             Ok(())
         });
         let mut writes = writes.buffer_unordered(self.concurrency);
@@ -252,11 +258,21 @@ impl Run<'_> {
         let mut blocks = blocks.peekable();
         while Pin::new(&mut blocks).peek().await.is_some() {
             let mut portion = Portion::default();
-            let puts = stream::unfold((&mut blocks, &mut portion), |(blocks, portion)| async {
-                let put = portion.next(blocks).await?;
-                Some((put, (blocks, portion)))
-            });
-            self.destination.put_many(puts.boxed()).await?;
+            let batch = self.destination.batch().await?;
+            while let Some(put) = portion.next(&mut blocks).await {
+                let (key, value) = put?;
+                let bytes = value.len() as u64;
+                match batch.put(&key, value).await {
+                    // The key can't be one of the destination's. The others are copied.
+                    Err(error @ Error::InvalidKey { .. }) => {
+                        self.tally.fail(Some(key), error);
+                        portion.blocks -= 1;
+                        portion.bytes -= bytes;
+                    }
+                    put => put?,
+                }
+            }
+            batch.commit().await?;
             self.count_copied(portion.blocks, portion.bytes);
         }
         Ok(())

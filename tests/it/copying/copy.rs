@@ -101,6 +101,26 @@ async fn a_block_that_cannot_be_read_is_reported_and_the_others_are_copied() {
 }
 
 #[tokio::test]
+async fn a_key_that_the_destination_cannot_have_is_reported_and_the_others_are_copied() {
+    let source = MemoryDatastore::new();
+    let (key, value) = block(0);
+    source.put(&key, value.clone()).await.unwrap();
+    let foreign = Key::new("/local/filesroot");
+    source.put(&foreign, "text".into()).await.unwrap();
+    for batches in [true, false] {
+        let (_home, store) = Home::with_store("next-to-last/2").await;
+        let copied = Copy::new(&source, &store)
+            .batches(batches)
+            .run()
+            .await
+            .unwrap();
+        assert_eq!(failed(&copied), [Some(foreign.clone())]);
+        assert_eq!((copied.blocks, copied.failed_count), (1, 1));
+        assert_eq!(store.get(&key).await.unwrap(), Some(value.clone()));
+    }
+}
+
+#[tokio::test]
 async fn a_source_of_which_nothing_can_be_read_ends_the_copy() {
     let all = blocks(1500);
     let source = Faulty::over(datastore_of(&all).await);

@@ -242,6 +242,9 @@ fn explain_commit_error(error: Error, name: &str) -> anyhow::Error {
             "all of {name} is imported, but not all of it can be read before the next command that writes \
              to the store"
         ),
+        Error::PartlyStored { .. } => {
+            format!("only a part of {name} is imported; run the command again")
+        }
         _ => nothing_imported(name),
     };
     anyhow::Error::from(error).context(meaning)
