@@ -143,9 +143,10 @@ impl fmt::Display for Location {
 fn without_secrets(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or(url);
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    // A password may have any character.
+    // A password may have a slash, so the text up to the last `@` can be one. It begins before the first slash.
+    let begins_with_user = |user: &str| user.split('/').next().is_some_and(|it| it.contains(':'));
     match rest.rsplit_once('@') {
-        Some((user, _)) if user.contains(':') => {
+        Some((user, _)) if begins_with_user(user) => {
             let rest = rest.get(user.len() + 1..).unwrap_or_default();
             format!("{scheme}://{rest}")
         }
@@ -192,6 +193,7 @@ mod tests {
     fn a_url_is_shown_without_secrets() {
         let shown = |url: &str| Location::Url(url.to_owned()).to_string();
         assert_eq!(shown("s3://id:secret@b/p?token=secret#x"), "s3://b/p");
+        assert_eq!(shown("s3://id:sec/ret@b/p"), "s3://b/p");
         let container = "abfss://container@account.dfs.core.windows.net/p";
         assert_eq!(shown(container), container);
         assert_eq!(shown("s3://b/a:b@c"), "s3://b/a:b@c");
