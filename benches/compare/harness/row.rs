@@ -36,7 +36,7 @@ pub(super) enum Unit {
 /// The upper limit of our figure.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Goal {
-    /// A multiple of the floor.
+    /// A multiple of the floor. Infinity means that there is no goal.
     Ratio(f64),
     /// An absolute figure.
     AtMost(f64),
@@ -106,6 +106,7 @@ impl Row {
 
     pub(super) fn is_met(&self) -> Option<bool> {
         match self.goal {
+            Goal::Ratio(goal) if goal.is_infinite() => None,
             Goal::Ratio(goal) => self.ratio().map(|ratio| ratio <= goal),
             Goal::AtMost(goal) => self.ours.map(|ours| ours <= goal),
         }

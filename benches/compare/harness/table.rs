@@ -120,6 +120,7 @@ impl Table {
 
 fn goal(row: &Row) -> String {
     match row.goal {
+        Goal::Ratio(goal) if goal.is_infinite() => "–".to_owned(),
         Goal::Ratio(goal) => format!("≤ {goal:.2} ×"),
         Goal::AtMost(_) if row.ours.is_none() => "–".to_owned(),
         Goal::AtMost(goal) => format!("≤ {}", show(goal, row.unit)),

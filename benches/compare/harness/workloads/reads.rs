@@ -227,7 +227,7 @@ pub(super) fn get_forgotten(context: &Context, title: &str) -> Vec<Row> {
 
 /// Reads blocks that are not in the kernel's caches.
 fn forgotten(context: &Context, title: &str, operation: Operation) -> Vec<Row> {
-    // The figures show what such a read costs: a job on the blocking pool. There is no goal for it.
+    // Such a read takes a job on the blocking pool, and then the disk.
     const GOAL: Goal = Goal::Ratio(f64::INFINITY);
     if !empty_caches() {
         return vec![Row::skipped(

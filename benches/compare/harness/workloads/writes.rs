@@ -32,7 +32,7 @@ fn puts(context: &Context, title: &str, runtime: &Runtime) -> Vec<Row> {
         .map(|_| time_hop(runtime))
         .collect();
     let note = format!(
-        "an empty access on the blocking pool and back: {:.2} µs",
+        "an empty job on the blocking pool and back: {:.2} µs",
         median(&hops) * 1e6
     );
     rows.iter_mut().for_each(|row| row.add_note(&note));
@@ -45,7 +45,7 @@ fn time_hop(runtime: &Runtime) -> f64 {
     let task = runtime.spawn(async {
         let begin = Instant::now();
         for _ in 0..HOPS {
-            tokio::task::spawn_blocking(|| ()).await.expect("a access");
+            tokio::task::spawn_blocking(|| ()).await.expect("a job");
         }
         begin.elapsed()
     });
