@@ -7,6 +7,7 @@ mod batch_writer;
 mod blocking;
 mod blocks;
 mod car;
+mod car_import;
 mod cli;
 mod commands;
 mod error_text;

@@ -1,21 +1,17 @@
 //! `flatfs import`
 
 use std::collections::HashSet;
-use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow};
-use bytes::Bytes;
+use anyhow::anyhow;
 use clap::Args;
-use ds_flatfs::hash::HashError;
-use ds_flatfs::{Batch, Error, Key};
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use ds_flatfs::Error;
 use indicatif::HumanCount;
 use serde::Serialize;
-use tokio::io::AsyncBufRead;
 
-use crate::car::{Block, CarCid, CarReader};
+use crate::car::CarCid;
+use crate::car_import::{BatchFiller, ImportStats, InputCar, nothing_imported};
 use crate::exit::Outcome;
 use crate::interrupt::interruptible;
 use crate::kubo_args::KuboArgs;
@@ -23,7 +19,7 @@ use crate::location::StoreArgs;
 use crate::open_store::{self, OpenStore};
 use crate::progress::ProgressBar;
 use crate::text::escape;
-use crate::{blocking, blocks, car, hash, input, report, text};
+use crate::{blocks, car, input, report, text};
 
 /// How many roots are listed, in the summary and among those that are absent.
 const MAX_LISTED_ROOTS: usize = 100;
@@ -112,42 +108,6 @@ impl Import {
         }
         Ok(car)
     }
-}
-
-/// A CAR whose header has been read.
-struct InputCar {
-    /// `None` for standard input.
-    path: Option<String>,
-    name: String,
-    reader: CarReader<Box<dyn AsyncBufRead + Send + Unpin>>,
-    len: Option<u64>,
-}
-
-impl InputCar {
-    async fn open(path: &Path) -> anyhow::Result<Self> {
-        let name = input::name(path);
-        let file = input::open(path).await?;
-        let reader = CarReader::open(file.reader).await;
-        Ok(InputCar {
-            path: (!input::is_stdin(path)).then(|| report::absolute(path)),
-            reader: reader.with_context(|| nothing_imported(&name))?,
-            name,
-            len: file.len,
-        })
-    }
-}
-
-fn nothing_imported(name: &str) -> String {
-    format!("nothing of {name} was imported")
-}
-
-/// Counts of the blocks of a CAR.
-#[derive(Debug, Default, Serialize)]
-struct ImportStats {
-    blocks: u64,
-    new: u64,
-    inline: u64,
-    bytes: u64,
 }
 
 impl Import {
@@ -248,101 +208,6 @@ fn explain_commit_error(error: Error, name: &str) -> anyhow::Error {
         _ => nothing_imported(name),
     };
     anyhow::Error::from(error).context(meaning)
-}
-
-/// Blocks that are looked up at the same time, because a lookup may be a request over a network.
-#[derive(Default)]
-struct Group {
-    blocks: Vec<(Key, Bytes)>,
-    bytes: usize,
-}
-
-impl Group {
-    const MAX_BLOCKS: usize = 64;
-    const MAX_BYTES: usize = 4 << 20;
-
-    fn add(&mut self, key: Key, block: Bytes) {
-        self.bytes += block.len();
-        self.blocks.push((key, block));
-    }
-
-    fn is_full(&self) -> bool {
-        self.blocks.len() >= Group::MAX_BLOCKS || self.bytes >= Group::MAX_BYTES
-    }
-}
-
-/// Puts the blocks of a CAR into a batch.
-struct BatchFiller {
-    batch: Box<dyn Batch>,
-    /// Whether a block that the store has with the same size is durable, so that it need not be written.
-    skips_present: bool,
-    unverified: bool,
-}
-
-impl BatchFiller {
-    /// Puts all blocks into the batch, and removes the CIDs of these blocks from `absent`.
-    async fn fill(
-        &self,
-        car: &mut InputCar,
-        absent: &mut HashSet<CarCid>,
-    ) -> anyhow::Result<ImportStats> {
-        let bar = ProgressBar::bytes(&car.name, car.len);
-        let mut stats = ImportStats::default();
-        let mut group = Group::default();
-        while let Some(block) = car.reader.next_block().await? {
-            let offset = block.offset;
-            let checked = self.check(&block).await;
-            checked.with_context(|| format!("at byte {offset}"))?;
-            absent.remove(&block.cid);
-            stats.blocks += 1;
-            stats.bytes += block.data.len() as u64;
-            match block.short_cid() {
-                Some(cid) if !hash::is_identity(&cid) => {
-                    group.add(Key::from_cid(&cid), block.data);
-                }
-                _ => stats.inline += 1,
-            }
-            if group.is_full() {
-                stats.new += self.put(mem::take(&mut group)).await?;
-                bar.set_bytes(car.reader.offset());
-            }
-        }
-        stats.new += self.put(group).await?;
-        Ok(stats)
-    }
-
-    async fn check(&self, block: &Block) -> anyhow::Result<()> {
-        let (cid, data) = (block.cid, block.data.clone());
-        let verified = blocking::compute(data.len(), move || hash::verify(&cid, &data)).await?;
-        match verified {
-            Ok(()) => Ok(()),
-            Err(error) => match error.reason {
-                HashError::Unknown(_) if self.unverified => Ok(()),
-                HashError::Unknown(_) => Err(anyhow::Error::from(error)
-                    .context("--unverified stores blocks with unknown hash functions")),
-                _ => Err(error.into()),
-            },
-        }
-    }
-
-    /// Puts the blocks, and returns how many are new. A block that the store has with another size is damaged,
-    /// and replaced.
-    async fn put(&self, group: Group) -> anyhow::Result<u64> {
-        let lookups = group.blocks.iter();
-        let lookups = stream::iter(lookups.map(|(key, _)| self.batch.get_size(key)));
-        let found: Vec<Option<u64>> = lookups.buffered(Group::MAX_BLOCKS).try_collect().await?;
-        let mut new = HashSet::new();
-        for ((key, block), found) in group.blocks.into_iter().zip(found) {
-            let is_present = found == Some(block.len() as u64);
-            if found.is_none() {
-                new.insert(key.clone());
-            }
-            if !(is_present && self.skips_present) {
-                self.batch.put(&key, block).await?;
-            }
-        }
-        Ok(new.len() as u64)
-    }
 }
 
 fn print(name: &str, roots: &[CarCid], stats: &ImportStats, time: Duration) -> anyhow::Result<()> {
