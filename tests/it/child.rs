@@ -7,6 +7,8 @@ use std::env;
 use std::io::{self, BufRead, BufReader, Lines, Write};
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
 
+use tokio::runtime::Builder;
+
 const ARGUMENTS: &str = "DS_FLATFS_TEST_CHILD";
 const BETWEEN_ARGUMENTS: char = '\n';
 /// Distinguishes the lines of the child from those of the test harness on the same standard output.
@@ -102,6 +104,16 @@ pub(crate) fn arguments() -> Option<Vec<String>> {
             .map(str::to_owned)
             .collect(),
     )
+}
+
+/// Runs the code of a child on a runtime with two workers. Does nothing in other processes.
+pub(crate) fn run(work: impl AsyncFnOnce(Vec<String>)) {
+    let Some(arguments) = arguments() else {
+        return;
+    };
+    let mut runtime = Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).build().expect("a runtime");
+    runtime.block_on(work(arguments));
 }
 
 /// Sends a line from a child, in a single write.

@@ -103,12 +103,7 @@ async fn repair(store: &Path, report: impl Fn()) {
 #[test]
 #[ignore = "a process that the test above kills"]
 fn child() {
-    let Some(arguments) = child::arguments() else {
-        return;
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = { runtime }.worker_threads(2).build().unwrap();
-    runtime.block_on(async {
+    child::run(async |arguments| {
         repair(Path::new(&arguments[0]), || child::send("finding")).await;
         child::send("done");
         // Wait until the process is killed.

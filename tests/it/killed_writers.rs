@@ -221,12 +221,7 @@ fn changes(writer: u32, step: u32) -> Vec<KeyWrite> {
 #[test]
 #[ignore = "a process that the tests above kill"]
 fn child() {
-    let Some(arguments) = child::arguments() else {
-        return;
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = { runtime }.worker_threads(2).build().expect("a runtime");
-    runtime.block_on(async {
+    child::run(async |arguments| {
         let durability = match arguments[1].as_str() {
             "EveryWrite" => Durability::EveryWrite,
             _ => Durability::OnSync,

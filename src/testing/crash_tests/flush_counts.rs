@@ -12,6 +12,13 @@ use crate::key::Key;
 use crate::store::{Durability, ExistingBlock};
 use crate::testing::fault_disk::{Capabilities, DataLoss, DiskOp, FaultDisk};
 
+/// A store that flushes nothing by itself, where each file has to be flushed.
+const LAZY: StoreSetup = StoreSetup {
+    durability: Durability::OnSync,
+    capabilities: WITHOUT_SYNCFS,
+    ..DURABLE
+};
+
 /// The number of flushes of single files and directories, and of everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FlushCounts {
@@ -147,29 +154,19 @@ async fn a_sync_flushes_a_block_that_was_found_and_left_as_it_is() {
 
 #[tokio::test]
 async fn writes_whose_flush_did_not_begin_are_flushed_by_the_next_sync() {
-    let setup = StoreSetup {
-        durability: Durability::OnSync,
-        capabilities: WITHOUT_SYNCFS,
-        ..DURABLE
-    };
-    let (disk, store) = setup.store_with(&[]).await;
+    let (disk, store) = LAZY.store_with(&[]).await;
     StoreCall::Put("AA1", "one").run(&store).await.unwrap();
     let refusal = disk.refuse(|op, _| (op == DiskOp::List).then_some(ErrorKind::Other));
     store.sync().await.unwrap_err();
     drop(refusal);
     store.sync().await.unwrap();
     let cut = disk.reboot(DataLoss::AllUnflushed);
-    assert_eq!(blocks(&setup.open(&cut).await).await["AA1"], "one");
+    assert_eq!(blocks(&LAZY.open(&cut).await).await["AA1"], "one");
 }
 
 #[tokio::test]
 async fn after_more_writes_than_are_remembered_a_sync_flushes_every_block() {
-    let setup = StoreSetup {
-        durability: Durability::OnSync,
-        capabilities: WITHOUT_SYNCFS,
-        ..DURABLE
-    };
-    let (disk, store) = setup.store_with(&[]).await;
+    let (disk, store) = LAZY.store_with(&[]).await;
     for number in 0..300 {
         let key = Key::new(format!("N{number:04}"));
         store.put(&key, "a block".into()).await.unwrap();
@@ -179,34 +176,24 @@ async fn after_more_writes_than_are_remembered_a_sync_flushes_every_block() {
     let counts = flushes_of(&disk, store.sync()).await.1;
     assert_eq!(counts.everything, 0);
     let cut = disk.reboot(DataLoss::AllUnflushed);
-    assert_eq!(blocks(&setup.open(&cut).await).await.len(), 300);
+    assert_eq!(blocks(&LAZY.open(&cut).await).await.len(), 300);
 }
 
 #[tokio::test]
 async fn a_sync_flushes_nothing_of_a_block_that_was_put_and_deleted() {
-    let setup = StoreSetup {
-        durability: Durability::OnSync,
-        capabilities: WITHOUT_SYNCFS,
-        ..DURABLE
-    };
-    let (disk, store) = setup.store_with(&[("AA1", "one")]).await;
+    let (disk, store) = LAZY.store_with(&[("AA1", "one")]).await;
     StoreCall::Put("AA2", "two").run(&store).await.unwrap();
     for key in ["AA1", "AA2"] {
         StoreCall::Delete(key).run(&store).await.unwrap();
     }
     store.sync().await.unwrap();
     let cut = disk.reboot(DataLoss::AllUnflushed);
-    assert!(blocks(&setup.open(&cut).await).await.is_empty());
+    assert!(blocks(&LAZY.open(&cut).await).await.is_empty());
 }
 
 #[tokio::test]
 async fn a_failed_flush_of_an_acknowledged_block_poisons_the_store() {
-    let setup = StoreSetup {
-        durability: Durability::OnSync,
-        capabilities: WITHOUT_SYNCFS,
-        ..DURABLE
-    };
-    let (disk, store) = setup.store_with(&[]).await;
+    let (disk, store) = LAZY.store_with(&[]).await;
     StoreCall::Put("AA1", "one").run(&store).await.unwrap();
     let refusal = disk.refuse(|op, _| (op == DiskOp::SyncFile).then_some(ErrorKind::Other));
     store.sync().await.unwrap_err();

@@ -75,12 +75,7 @@ async fn collect(store: &Path, report: impl Fn() + Send + 'static) {
 #[test]
 #[ignore = "a process that the test above kills"]
 fn child() {
-    let Some(arguments) = child::arguments() else {
-        return;
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = { runtime }.worker_threads(2).build().unwrap();
-    runtime.block_on(async {
+    child::run(async |arguments| {
         collect(Path::new(&arguments[0]), || child::send("removed")).await;
         child::send("done");
         // Wait until the process is killed.

@@ -187,26 +187,19 @@ async fn a_killed_move_to_another_file_system_loses_no_blocks_and_can_be_complet
 #[test]
 #[ignore = "a process that the tests above kill"]
 fn child() {
-    let Some(arguments) = child::arguments() else {
-        return;
-    };
     let tell = |progress: Progress| {
         let is_through = progress.shards > 0 && progress.shards == progress.total_shards;
         child::send(if is_through { PROCESSED_ALL } else { "on" });
         ControlFlow::Continue(())
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = { runtime }.worker_threads(2).build().expect("a runtime");
-    runtime.block_on(async {
-        match arguments[0].as_str() {
-            "reshard" => {
-                let reshard = Reshard::new(&arguments[1], shard(&arguments[2])).on_progress(tell);
-                let _ = reshard.run().await.expect("a re-sharding");
-            }
-            _ => {
-                let moving = Move::new(&arguments[1], &arguments[2]).on_progress(tell);
-                let _ = moving.run().await.expect("a move");
-            }
+    child::run(async |arguments| match arguments[0].as_str() {
+        "reshard" => {
+            let reshard = Reshard::new(&arguments[1], shard(&arguments[2])).on_progress(tell);
+            let _ = reshard.run().await.expect("a re-sharding");
+        }
+        _ => {
+            let moving = Move::new(&arguments[1], &arguments[2]).on_progress(tell);
+            let _ = moving.run().await.expect("a move");
         }
     });
 }
