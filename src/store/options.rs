@@ -55,7 +55,7 @@ pub struct Options {
 /// they are durable: after a power cut a new name may be missing, and a removed one may be back. On FAT, and where
 /// else directories cannot be flushed, they are not.
 ///
-/// All of this requires that the disk and the file system carry out every flush, and report data that they could
+/// All of this requires that the disk and the file system perform every flush, and report data that they could
 /// not write.
 ///
 /// With serde the values are `every-write`, `commits` and `on-sync`.

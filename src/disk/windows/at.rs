@@ -1,7 +1,7 @@
 //! [`At`]: a path, and the calls that take it.
 
 use std::borrow::Cow;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ impl<'a> At<'a> {
     /// Opens a regular file to flush it, which takes write access.
     pub(in crate::disk) fn open_file_to_sync(&self) -> io::Result<File> {
         let file = self.open_to_sync()?;
-        let kind = kind(&file.metadata()?);
+        let kind = kind(file.metadata()?.file_type());
         match kind {
             Kind::File => Ok(file),
             _ => Err(io::ErrorKind::InvalidInput.into()),
@@ -86,7 +86,7 @@ impl<'a> At<'a> {
     /// Opens a directory to flush it, which takes write access.
     pub(in crate::disk) fn open_dir_to_sync(&self) -> io::Result<File> {
         let dir = self.open_to_sync()?;
-        match kind(&dir.metadata()?) {
+        match kind(dir.metadata()?.file_type()) {
             Kind::Dir => Ok(dir),
             _ => Err(io::ErrorKind::NotADirectory.into()),
         }
@@ -143,7 +143,7 @@ impl<'a> At<'a> {
     pub(in crate::disk) fn stat(&self) -> io::Result<Stat> {
         let found = retry_read(|| self.metadata())?;
         Ok(Stat {
-            kind: kind(&found),
+            kind: kind(found.file_type()),
             len: found.len(),
         })
     }
@@ -233,8 +233,7 @@ impl<'a> At<'a> {
     }
 }
 
-fn kind(found: &Metadata) -> Kind {
-    let file_type = found.file_type();
+pub(super) fn kind(file_type: FileType) -> Kind {
     if file_type.is_symlink() {
         Kind::Symlink
     } else if file_type.is_dir() {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use super::at::At;
+use super::at::{At, kind};
 use super::read_once;
 use super::retry::retry_read;
 use crate::disk::listing::{Entries, Listing};
@@ -46,16 +46,7 @@ impl Entries for OpenDir {
             return Ok(None);
         };
         self.name = entry.file_name();
-        let file_type = entry.file_type()?;
-        Ok(Some(if file_type.is_symlink() {
-            Kind::Symlink
-        } else if file_type.is_dir() {
-            Kind::Dir
-        } else if file_type.is_file() {
-            Kind::File
-        } else {
-            Kind::Other
-        }))
+        Ok(Some(kind(entry.file_type()?)))
     }
 
     fn name(&self) -> &OsStr {

@@ -54,7 +54,7 @@ impl VerifyBlocks {
     pub fn new(datastore: impl Datastore + 'static) -> Self {
         VerifyBlocks {
             datastore: Arc::new(datastore),
-            concurrency: NonZeroUsize::MIN.saturating_add(63),
+            concurrency: crate::maintenance::Copy::DEFAULT_CONCURRENCY,
             callback: ProgressCallback::none(),
         }
     }
