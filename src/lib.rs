@@ -28,10 +28,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! It is for nodes that exchange blocks named by their hash, for tools that work on kubo repos, and for everyone
-//! who wants blocks as files that other tools can read. It is not for arbitrary keys, for values that change
-//! often, or for very many values of a few hundred bytes: a database that packs values is faster for those, and
-//! takes less space.
+//! It is for nodes that exchange blocks named by their hash, for tools that work on kubo repos, and for anyone who
+//! wants blocks as files that other tools can read. It is not for arbitrary keys, for values that change often, or for
+//! very many values of a few hundred bytes: a database that packs values is faster for those, and takes less space.
 //!
 //! # Where to look
 //!
@@ -127,10 +126,10 @@
 //!   retried for up to two seconds; a read that is denied access, for a tenth of a second. After that the error
 //!   [says so](Error::is_in_use), and the operation can be tried again. Files that this crate has open do not prevent
 //!   others from reading, replacing or removing them.
-//! - Microsoft does not document that a file is replaced in one step for those who open it at this moment. A read of a
-//!   block that is being overwritten with other contents may find it absent.
-//! - Where the system cannot remove a file that is open at once, as Windows before version 10 and Wine, a deleted
-//!   block can be found until the last program closes its file.
+//! - Microsoft does not document that a file is replaced in one step for a program that opens it at that moment. A read
+//!   of a block that is being overwritten with other contents may find it absent.
+//! - Some systems, such as Windows before version 10 and Wine, cannot remove the name of a file while the file is open.
+//!   There a deleted block can be found until the last program closes its file.
 //! - Files have no mode: they inherit their permissions from their directory, and [`Options::file_mode`] has no
 //!   effect. The attribute read-only does not protect a block from being replaced or removed.
 //! - Directories have no size, so the disk usage is that of the files, as in go-ds-flatfs on Windows.

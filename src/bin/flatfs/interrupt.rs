@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM (on Windows also Ctrl-Break and the end of the console): the first one asks a command to clean up, the second one ends the program.
+//! Ctrl-C and SIGTERM (on Windows also Ctrl-Break and the end of the console): the first one asks a command to clean
+//! up, the second one ends the program.
 //!
 //! A command that has nothing to clean up never calls this module, and the operating system ends it at
 //! once. A command that has calls [`interrupted`], which also installs the signal handlers. A store stays
