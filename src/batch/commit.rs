@@ -113,6 +113,7 @@ impl Stage {
             }
             return Err(error);
         }
+        // From here on the record names the blocks in the directory: a drop of the stage must not remove them.
         self.disown_dir();
         let puts = batch.record.puts.len();
         let bytes = batch.record.puts.iter().map(|put| put.size).sum();

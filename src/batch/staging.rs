@@ -82,7 +82,7 @@ impl Stage {
         self.dir.clone()
     }
 
-    /// Gives up the directory: it was removed, or belongs to the commit log now.
+    /// Gives up the directory: it was removed, or it belongs to the commit log now.
     pub(super) fn disown_dir(&self) {
         self.owns_dir.store(false, Ordering::SeqCst);
     }
@@ -291,7 +291,7 @@ impl BlockWrite {
     }
 }
 
-/// Fails the batch if its write is dropped before it runs, because the runtime shuts down.
+/// If the write is dropped before it runs, because the runtime shuts down, the batch fails.
 impl Drop for BlockWrite {
     fn drop(&mut self) {
         if self.permits.is_some() {

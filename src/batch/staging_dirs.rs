@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn of_very_many_parallel_writes_some_share_the_first_directory() {
+    fn some_of_very_many_parallel_writes_share_the_first_directory() {
         let mut dirs = StagingDirs::default();
         let taken: Vec<_> = (0..40).map(|_| dirs.acquire().0).collect();
         assert!(

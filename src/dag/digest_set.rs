@@ -40,7 +40,7 @@ struct Part {
 }
 
 impl DigestSet {
-    /// Creates an empty set of random numbers.
+    /// Creates an empty set of random numbers of 8 bytes.
     pub(super) fn of_random_numbers() -> Self {
         DigestSet::new(size_of::<u64>(), Order::Random)
     }
@@ -71,7 +71,7 @@ impl DigestSet {
             Order::Hashed(_) => (900, 1100),
         };
         if (part.len + 1) * 1000 > capacity * load {
-            // A few more: rounding would keep small tables as they are.
+            // A few slots more, because rounding would leave small tables as they are.
             self.grow(&mut part, capacity * growth / 1000 + 4);
         }
         part.insert(hash, digest)

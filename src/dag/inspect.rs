@@ -30,8 +30,8 @@ const MAX_PATH: usize = 64;
 /// Each DAG is visited level by level. Blocks with links are read and checked against their hashes. The others are
 /// only looked up, unless [their hashes](Inspect::check_hashes) are to be checked too.
 ///
-/// Memory holds up to 14 bytes for each block without links and about 200 for each other one, of one DAG; with more
-/// than one root, about 40 more for each block of all DAGs.
+/// It takes up to 14 bytes of memory for each block without links and about 200 for each other block, for one DAG at a
+/// time; with more than one root, about 40 bytes more for each block of all DAGs.
 ///
 /// ```
 /// use ds_flatfs::cid::Cid;
@@ -84,7 +84,7 @@ pub struct BadBlock {
     /// The block.
     pub cid: Cid,
     /// The blocks whose links lead to it, from the root to the block that links to it. Of a path of more than 64
-    /// blocks, the root and the last 63.
+    /// blocks, only the root and the last 63 are listed.
     pub path: Vec<Cid>,
     /// What is wrong with it.
     pub error: Error,

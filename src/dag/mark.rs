@@ -115,8 +115,8 @@ impl<'a> Mark<'a> {
         skip: &mut impl FnMut(Error) -> Result<()>,
     ) -> Result<()> {
         for root in roots {
-            // No other leaf is looked up. A root that is missing may be a mistake, and then everything is garbage
-            // that should be kept.
+            // Other leaves are not looked up. But a root that is missing may be a mistake, and then blocks that should
+            // be kept would be garbage.
             if !is_leaf(root, self.unknown)? {
                 continue;
             }
@@ -134,7 +134,7 @@ impl<'a> Mark<'a> {
     }
 }
 
-/// The blocks that one block links to, were not found before, and have to be read.
+/// The blocks that one block links to, that were not found before, and that have to be read.
 #[derive(Debug)]
 struct Links {
     parent: Option<Arc<Cid>>,
@@ -182,7 +182,7 @@ impl Links {
     }
 }
 
-/// The blocks that have still to be read, last in, first out.
+/// The blocks that still have to be read, last in, first out.
 #[derive(Debug, Default)]
 struct Waiting(Vec<Links>);
 

@@ -15,10 +15,10 @@ use crate::sync::{lock, read, write};
 
 /// The blocks that can be reached from some roots.
 ///
-/// For a block that may have links, the set has the whole digest and the codec: a block that was mistaken for
-/// another one would not be read, and what it links to would be lost. For a leaf it has 64 bits of a hash whose
-/// key is random and differs in every run. If two leaves have the same 64 bits, the only effect is that a block
-/// that is not reachable counts as reachable: with 60 million leaves, that is one block in 300 thousand million.
+/// For a block that may have links, the set has the whole digest and the codec: a block that was mistaken for another
+/// one would not be read, and what it links to would be lost. For a leaf it has 64 bits of a hash whose key is random
+/// and differs in every run. If two leaves have the same 64 bits, the only effect is that a block that is not reachable
+/// counts as reachable: with 60 million leaves, that is one block in 300 billion.
 #[derive(Debug)]
 pub(crate) struct Reachable {
     leaves: DigestSet,

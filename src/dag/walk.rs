@@ -18,7 +18,7 @@ const INLINE_THRESHOLD: usize = 16 * 1024;
 /// Visits the blocks of the DAGs below some roots depth first, parents before children, each block once,
 /// and checks each block against its CID.
 ///
-/// Memory holds one block and its links, and each CID of the DAGs that was met, once.
+/// It keeps in memory one block with its links, and each CID that it has met, once.
 ///
 /// ```
 /// use ds_flatfs::cid::Cid;
@@ -109,7 +109,7 @@ async fn find_links(cid: Cid, block: &Bytes, unknown: UnknownCodec) -> Result<Ve
     blocking::run(move || links(&cid, &block, unknown)).await
 }
 
-/// The links that a walk has still to follow, last in, first out, and the nodes that it has visited.
+/// The links that a walk still has to follow, last in, first out, and the nodes that it has visited.
 ///
 /// A node is in the queue once, however many blocks link to it: otherwise a few blocks of many equal links
 /// would fill the memory. The last block that links to it determines its position, which makes the walk

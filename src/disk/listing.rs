@@ -25,7 +25,7 @@ pub(super) trait Entries: Send {
     /// Returns the name of the current entry.
     fn name(&self) -> &OsStr;
 
-    /// Returns what that name leads to now.
+    /// Stats what the name leads to now.
     fn stat(&self) -> io::Result<Stat>;
 
     /// Returns the contents of the regular file that the name leads to now.

@@ -46,7 +46,7 @@ pub(super) fn sync_all(disk: &dyn Disk, root: &Path) -> io::Result<()> {
 pub(super) enum NotUnnamed {
     /// The kernel or the file system has no unnamed files, or does not let this process link them.
     Unsupported,
-    /// The file system refused this one with an error of its own: a temp file may work.
+    /// The file system failed with another error: a temp file may work.
     Refused,
     /// A temp file would fail as well.
     Failed(io::Error),

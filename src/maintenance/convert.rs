@@ -85,6 +85,7 @@ pub(crate) fn to_version_1(opener: &Opener, shard: Shard) -> Result<()> {
     // Checked before the lock is taken, which creates a file: a directory that is refused stays unchanged.
     check_version_0(opener, shard)?;
     let _lock = opener.lock()?;
+    // Checked again: another process may have changed the directory before the lock was taken.
     check_version_0(opener, shard)?;
     opener.mark_as_store(shard)
 }
@@ -92,8 +93,11 @@ pub(crate) fn to_version_1(opener: &Opener, shard: Shard) -> Result<()> {
 pub(crate) fn to_version_0(opener: &Opener) -> Result<()> {
     check_version_1(opener)?;
     let _lock = opener.lock()?;
+    // Checked again: another process may have changed the directory before the lock was taken.
     check_version_1(opener)?;
     check_nothing_in_flight(opener)?;
+    // Removed durably before the mark of an unclean session: after a power cut the directory may still be a store, and
+    // without the mark it would trust a figure that a crash has made stale.
     opener.forget_disk_usage()?;
     opener.remove_file(UNCLEAN)?;
     // `.temp` is removed before `SHARDING`: if another program has created something in it since the check,

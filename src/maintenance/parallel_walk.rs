@@ -1,9 +1,9 @@
 //! A walk over all shard directories of a store by several jobs at once.
 //!
-//! The jobs share one listing and take some hundred entries at a time. So memory doesn't grow with the store,
-//! and all jobs have work even if all blocks are in one directory. A tool may move entries during the walk,
-//! even into directories that the walk has not reached yet. The next pass finds what a listing has missed
-//! because of that: the walk ends when a whole pass has changed nothing.
+//! The jobs share one listing and take several hundred entries at a time. So memory doesn't grow with the store, and
+//! all jobs have work even if all blocks are in one directory. A tool may move entries during the walk, even into
+//! directories that the walk has not reached yet. The next pass finds what a listing has missed because of that: the
+//! walk ends when a whole pass has changed nothing.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -39,7 +39,7 @@ impl Reporter {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Stopped`] from the moment on when the callback asks the tool to stop.
+    /// Returns [`Error::Stopped`] once the callback has asked the tool to stop.
     pub(super) async fn advance(&self, change: impl FnOnce(&mut Progress)) -> Result<()> {
         const INTERVAL: Duration = Duration::from_millis(50);
         change(&mut lock(&self.progress));

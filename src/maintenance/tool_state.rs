@@ -71,7 +71,8 @@ impl ToolState {
         })
     }
 
-    /// Reports that the tool has processed all blocks. It completes its work even if the callback asks it to stop.
+    /// Reports that the tool has processed all blocks. From here on it completes its work even if the callback asks it
+    /// to stop.
     pub(super) fn report_closing(&self) {
         let _ = self.advance(|progress| progress.phase = Phase::Closing);
     }

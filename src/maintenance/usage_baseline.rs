@@ -14,8 +14,8 @@ pub(super) struct UsageBaseline {
 
 impl UsageBaseline {
     pub(super) fn before(store: &Store) -> Result<Self> {
-        // The recovery at open may have made directories larger. Their sizes must be in the figure, because
-        // they are subtracted from it.
+        // The recovery at open may have made directories larger. Their sizes must be in the figure, because the
+        // overhead that is subtracted from it includes them.
         store.blocks.refresh_usage()?;
         Ok(UsageBaseline {
             figure: store.blocks.usage().figure(),

@@ -17,7 +17,7 @@ pub(super) struct Bucket {
     store: Arc<dyn ObjectStore>,
     /// The URL of the bucket, or the name of the store.
     name: String,
-    /// Whether objects are listed in the order of the bytes of their names.
+    /// Whether a listing returns objects in the byte order of their names.
     is_ordered: bool,
 }
 

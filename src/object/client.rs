@@ -22,10 +22,10 @@ pub(super) struct ClientConfig {
     pub(super) retry: object_store::RetryConfig,
 }
 
-/// Makes the client for a URL, and returns it with the prefix that the URL names.
+/// Creates the client for a URL, and returns it with the prefix in the URL.
 pub(super) fn connect(text: &str, config: &ClientConfig) -> Result<(Bucket, Path)> {
     let url = Url::parse(text).map_err(|error| {
-        // What follows the scheme may have a password, wherever it ends.
+        // The text after the scheme may contain a password, and where that ends is not known.
         let scheme = text
             .split_once("://")
             .map(|(scheme, _)| format!("{scheme}://…"));
@@ -45,8 +45,8 @@ pub(super) fn connect(text: &str, config: &ClientConfig) -> Result<(Bucket, Path
     Ok((bucket, prefix))
 }
 
-/// Returns whether a store lists objects in the order of the bytes of their names. [S3] does, except for directory
-/// buckets, whose names end with `--x-s3`, and so does [Google Cloud Storage]. Azure has kinds of accounts that don't.
+/// Returns whether a store lists objects in the byte order of their names. [S3] does, except for directory buckets,
+/// whose names end with `--x-s3`, and so does [Google Cloud Storage]. Azure has kinds of accounts that don't.
 ///
 /// [S3]: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 /// [Google Cloud Storage]: https://cloud.google.com/storage/docs/json_api/v1/objects/list
@@ -67,19 +67,19 @@ fn invalid(url: &str, reason: impl Display) -> Error {
 
 /// Returns the text of a URL without its password and its query, which can be a token.
 fn without_secrets(mut url: Url) -> String {
-    // It fails only for URLs that cannot have a password.
+    // This fails only for URLs that cannot have a password.
     let _ = url.set_password(None);
     url.set_query(None);
     url.set_fragment(None);
     url.into()
 }
 
-/// Makes a client from the environment and the options.
+/// Creates a client from the environment and the options.
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 macro_rules! build {
     ($builder:ty, $url:ident, $config:ident) => {{
         let mut builder = <$builder>::from_env()
-            // The error of an unknown form has the URL.
+            // The error for a URL of an unknown form contains the URL, which may have a password.
             .with_url(without_secrets($url.clone()))
             .with_retry($config.retry.clone())
             .with_http_connector(ReportingConnector::default());
@@ -93,7 +93,7 @@ macro_rules! build {
     }};
 }
 
-/// Makes the client for a scheme.
+/// Creates the client for a scheme.
 ///
 /// # Errors
 ///

@@ -26,7 +26,7 @@ pub(super) async fn commit(shared: &Arc<Shared>, writes: Arc<Writes>) -> Result<
     let deletes = writes.len() - puts;
     let done = Done::default();
     let result = match put_all(shared, &writes, &done).await {
-        // Deletes come last: until all blocks are stored, nothing is lost that others may refer to.
+        // The deletes come last: if a put fails, nothing that other blocks may refer to has been deleted.
         Ok(()) => delete_all(shared, &writes, &done).await,
         Err(error) => Err(error),
     };

@@ -1,8 +1,8 @@
 //! What the errors of object_store mean.
 //!
 //! object_store keeps the type of its HTTP errors private, so the status and the response are taken from their text.
-//! The response is shortened to its code and message: that of a wrong signature repeats the headers of the request,
-//! with a session token.
+//! The response is shortened to its code and message: the response to a wrong signature repeats the headers of the
+//! request, with a session token.
 
 use std::error::Error as StdError;
 use std::io;
@@ -66,9 +66,9 @@ pub(super) fn error(action: &'static str, location: String, source: object_store
 
 /// Returns whether an error says that the object does not exist.
 ///
-/// A server also responds with 404 if the bucket does not exist, or if it is not an object store. Then it is not known
-/// whether the block is absent. The body of the response distinguishes these cases, but the response to a HEAD request
-/// has no body.
+/// A server also responds with 404 if the bucket does not exist, or if it is not an object store. In these cases it is
+/// not known whether the block is absent. The body of the response distinguishes these cases, but the response to a
+/// HEAD request has no body.
 pub(super) fn is_absent(error: &object_store::Error) -> bool {
     let not_found = matches!(error, object_store::Error::NotFound { .. });
     has_file_as_parent(error)
@@ -78,7 +78,7 @@ pub(super) fn is_absent(error: &object_store::Error) -> bool {
             })
 }
 
-/// The response of a server that a request failed with.
+/// The response of the server to a request that failed.
 struct Response {
     /// The status, such as `404 Not Found`.
     status: String,
@@ -141,8 +141,8 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     Some(text.trim())
 }
 
-/// Returns whether a local file is in the place of a directory in the name of the object. A bucket can have both `a`
-/// and `a/b`.
+/// Returns whether there is a local file where the name of the object has a directory. A bucket can have both `a` and
+/// `a/b`.
 pub(super) fn has_file_as_parent(error: &object_store::Error) -> bool {
     let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
     causes.any(|cause| {

@@ -34,7 +34,7 @@
 //!
 //! A commit sends its puts before its deletes, and can be [repeated](ObjectBatch::commit) after an error.
 //!
-//! Several processes can write to one bucket if the keys are hashes of the blocks: to store a block twice changes
+//! Several processes can write to one bucket if the keys are hashes of the blocks: storing a block twice changes
 //! nothing. For other keys the last put wins. No process takes a lock.
 //!
 //! [stored]: https://docs.aws.amazon.com/AmazonS3/latest/userguide/DataDurability.html
@@ -50,11 +50,11 @@
 //! | `delete` | a DELETE |
 //! | `query` for keys or sizes | a LIST for each 1,000 objects below the prefix of the query |
 //! | `query` for values | these, and a GET for each block |
-//! | `disk_usage` | a LIST for each 1,000 objects, at most once an hour; own puts are added meanwhile, and the figure is [approximate](crate::Accuracy::Approximate) then |
+//! | `disk_usage` | a LIST for each 1,000 objects, at most once an hour; in between, the puts of this handle are added, and the figure is [approximate](crate::Accuracy::Approximate) |
 //! | batch | none before the commit; then a PUT for each put, and in S3 a request for each 1,000 deletes |
 //!
 //! A query [by key](crate::query::Order::by_key) keeps nothing in memory on S3 and Google Cloud Storage, whose listings
-//! have this order. Requests that fail are repeated as [`retry`](ObjectOptions) says.
+//! have this order. Requests that fail are retried, as set by [`retry`](ObjectOptions).
 //!
 //! # Limits
 //!

@@ -70,7 +70,7 @@ impl ObjectOptions {
     /// the layout of go-ds-s3, which has none.
     ///
     /// S3 limits the requests to one prefix, and raises the limit for prefixes under load. Blocks named by a hash are
-    /// spread evenly over any prefix, so few buckets need this option. With it, only the keys that
+    /// spread evenly over any prefix, so few buckets need this option. With a shard function, only the keys that
     /// [`FlatFs`](crate::FlatFs) accepts can be stored, and go-ds-s3 cannot read the blocks.
     #[must_use]
     pub fn shard(mut self, shard: Shard) -> Self {

@@ -21,7 +21,7 @@ pub(super) fn run(shared: &Arc<Shared>, mut query: Query) -> EntryStream {
     apply(query, entries)
 }
 
-/// Passes on entries that are in the order of their keys, and fails at one that is not.
+/// Passes on entries in the order of their keys, and fails at an entry that is out of order.
 fn check_order(entries: EntryStream) -> impl Stream<Item = Result<Entry>> + Send {
     let mut last: Option<Key> = None;
     entries.map(move |entry| {
@@ -66,7 +66,7 @@ pub(super) fn entries(shared: &Arc<Shared>, query: &Query) -> EntryStream {
 /// Returns the entry with its value, or `None` if the object was deleted after it was listed.
 async fn with_value(shared: Arc<Shared>, entry: Result<Entry>) -> Result<Option<Entry>> {
     let entry = entry?;
-    // Without a token: the stream may no longer be polled, and a close would wait for it.
+    // No token is taken: the stream may no longer be polled, and a close would wait for it.
     shared.check_open()?;
     let value = shared.get(&entry.key).await?;
     Ok(value.map(|value| Entry::with_value(entry.key, value)))

@@ -47,7 +47,7 @@ impl Shared {
         }
     }
 
-    /// Refuses new calls, and waits for those that run.
+    /// Refuses new calls, and waits for the running ones.
     ///
     /// Returns whether this is the first close.
     pub(super) async fn close(&self) -> bool {

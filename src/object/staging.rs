@@ -116,6 +116,7 @@ impl Staging {
         file.write_at(offset, value)?;
         let len = value.len();
         let write = StagedWrite::InFile { file, offset, len };
+        // Only now may a read or a commit see the write: its bytes are in the file.
         lock(&self.staged).insert(key, write);
         Ok(())
     }

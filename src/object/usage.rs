@@ -33,7 +33,7 @@ struct Listed {
 }
 
 impl UsageCache {
-    /// Counts a put, or a delete of unknown size as 0 bytes.
+    /// Counts a write. A delete counts as 0 bytes, because the size of the object is not known.
     pub(super) fn add_write(&self, bytes: usize) {
         self.writes.fetch_add(1, Ordering::Relaxed);
         self.put_bytes.fetch_add(bytes as u64, Ordering::Relaxed);

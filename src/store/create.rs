@@ -34,8 +34,8 @@ impl Opener {
         if is_missing {
             self.create_root()?;
         }
-        // This is needed even if the directory existed: its name may not be durable, and the store would be
-        // lost with it.
+        // The parent is flushed even if the directory existed: its name may not be durable yet, and a power cut would
+        // take the store away with it.
         if let Some(parent) = self.root.parent() {
             match self.sync_dir(parent) {
                 Err(error) if !is_missing && is_denied(&error) => {}

@@ -103,6 +103,7 @@ impl<G: Send + Sync + 'static> GroupCommit<G> {
 
     /// Writes a group, and returns a result for each write.
     fn write_group(&self, group: &mut [DurableWrite<G>]) -> Vec<Result<()>> {
+        // These writes may change their blocks and then fail, so waiting writes that equal earlier ones must still run.
         group
             .iter_mut()
             .for_each(|write| write.key_lock.forget_last_write());
@@ -148,7 +149,7 @@ impl<G: Send + Sync + 'static> GroupCommit<G> {
             return Ok(Step::Applied);
         };
         if blocks.keeps(&write.block, value.len() as u64)? {
-            // The existing block may be one whose flush has failed.
+            // The flush of the existing block may have failed.
             return blocks.flusher().check().map(|()| Step::Unneeded);
         }
         let path = blocks.temp_files().next();
@@ -183,7 +184,7 @@ impl<G: Send + Sync + 'static> GroupCommit<G> {
         }
     }
 
-    /// Makes the names of the blocks, or their absence, durable.
+    /// Makes the names of the published blocks, and the absence of the deleted ones, durable.
     fn flush_applied(&self, group: &[DurableWrite<G>], steps: &mut [Result<Step>]) {
         let mut dirs = BTreeSet::new();
         for (write, step) in group.iter().zip(steps.iter_mut()) {

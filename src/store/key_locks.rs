@@ -13,9 +13,9 @@ use crate::sync::lock;
 
 /// The keys that are locked or waited for.
 ///
-/// Calls get the lock of a key in their order. A write does not have to run if the previous holder of the lock has
-/// successfully made the same write: both calls were running at the same time, so no caller can tell the
-/// difference. After a failed or a different write it must run.
+/// Calls get the lock of a key in the order in which they asked for it. A write does not have to run if the previous
+/// holder of the lock has successfully made the same write: both calls were running at the same time, so no caller can
+/// tell the difference. After a failed or a different write it must run.
 #[derive(Debug, Default)]
 pub(crate) struct KeyLocks {
     locks: Mutex<Locks>,
@@ -104,7 +104,7 @@ impl KeyLocks {
         let Locks { slots, watched } = &mut *locks;
         watched.watches += 1;
         self.watches_begun.fetch_add(1, Ordering::SeqCst);
-        // The writes that are running now end during the watch.
+        // Writes that are already running may still change their blocks during the watch.
         slots.keys().for_each(|block| watched.add(block));
         WriteWatch(Arc::clone(self))
     }

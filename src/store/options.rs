@@ -50,10 +50,11 @@ pub struct Options {
 ///
 /// On Windows, files and directories are flushed by `FlushFileBuffers` at the same points. For a file on NTFS, ReFS,
 /// FAT or exFAT, Microsoft documents that this writes the contents and the metadata of the file and flushes the cache
-/// of the device ([`NtFlushBuffersFileEx`](https://learn.microsoft.com/windows-hardware/drivers/ddi/ntifs/nf-ntifs-ntflushbuffersfileex)).
-/// It does not document what the flush of a directory does to the names in it, so the table does not promise that
-/// they are durable: after a power cut a new name may be missing, and a removed one may be back. On FAT, and where
-/// else directories cannot be flushed, they are not.
+/// of the device
+/// ([`NtFlushBuffersFileEx`](https://learn.microsoft.com/windows-hardware/drivers/ddi/ntifs/nf-ntifs-ntflushbuffersfileex)).
+/// It does not document what the flush of a directory does to the names in it, so the table does not promise that they
+/// are durable: after a power cut a new name may be missing, and a removed one may be back. On FAT, and on other file
+/// systems whose directories cannot be flushed, they are not durable.
 ///
 /// All of this requires that the disk and the file system perform every flush, and report data that they could
 /// not write.
@@ -187,8 +188,8 @@ impl Options {
         self
     }
 
-    /// Sets how much memory, in bytes, a writer may use to know which blocks are absent. The default is 64 MiB,
-    /// which is enough for some 30 million blocks; 0 turns this off.
+    /// Sets how much memory, in bytes, a writer may use to know which blocks are absent. The default is 64 MiB, which
+    /// is enough for about 30 million blocks; 0 turns this off.
     ///
     /// The first read that doesn't find its block lists the shard directory in the background. From then on most
     /// reads of absent blocks in that directory need neither the disk nor another thread. It takes 1.75 bytes per

@@ -162,7 +162,7 @@ impl<T> BlockRead<T> {
 }
 
 /// Fills the presence filters of the shards of absent blocks, in the background. The reads that found these blocks
-/// absent do not wait for it.
+/// absent do not wait for that.
 pub(super) fn fill_filters(guard: StoreGuard, mut absent: Vec<BlockKey>) {
     absent.retain(|block| guard.blocks.is_listing_due(block));
     if absent.is_empty() {

@@ -54,6 +54,7 @@ impl Store {
     /// Writes the new function to `SHARDING`, after all moves are durable: a power cut must not leave blocks where
     /// the function in `SHARDING` does not find them.
     pub(crate) fn finish_resharding(&self, resharding: &ReshardMarker) -> Result<()> {
+        // Before the function is written: a power cut may undo renames that are not durable.
         self.blocks.flusher().flush_all()?;
         let (from, to) = (resharding.from, resharding.to);
         let default = Shard::default();

@@ -1,5 +1,5 @@
-//! [`StaleCheck`]: detects that a store that is open read-only was re-sharded or moved away. No lock prevents
-//! that, and the blocks are then at other paths, so that "absent" would be wrong.
+//! [`StaleCheck`]: detects that a store that is open read-only was re-sharded or moved away. No lock prevents that, and
+//! afterwards the blocks are at other paths, so that "absent" would be wrong.
 //!
 //! Both operations rewrite or remove `SHARDING` before the last of these blocks is at another path; a
 //! re-sharding does so before the first one.

@@ -15,6 +15,7 @@ impl Opener {
         if !matches!(self.probe()?, DirState::Empty) {
             return self.run(Purpose::Open).map(Some);
         }
+        // Probed again under the lock: another process may have put blocks here in the meantime.
         let lock = self.lock()?;
         match self.probe()? {
             DirState::Empty => {
@@ -22,7 +23,6 @@ impl Opener {
                 drop(lock);
                 Ok(None)
             }
-            // Another process has changed the directory in the meantime.
             state => Err(self.refusal(&state)),
         }
     }

@@ -53,7 +53,7 @@ impl FlatFs {
         }
         let (operation, bytes) = (Operation::begin("put"), value.len());
         let mut put = self.write(block.clone(), WriteOp::Put(value.clone())).await;
-        // A garbage collection that began meanwhile may not have noted this put, and remove the block.
+        // A garbage collection that has begun in the meantime may have missed this put, and would remove the block.
         if put.is_ok() && key_locks.watches_begun() != watches {
             put = self.write(block, WriteOp::Put(value)).await;
         }
@@ -101,6 +101,8 @@ impl FlatFs {
         }
         let guard = store.begin_write().await?;
         let job = move || {
+            // This write may change the block and then fail, so a waiting write that equals an earlier one must still
+            // run.
             key_lock.forget_last_write();
             // A pending commit that was applied later would undo this write.
             guard.commit_log.roll_forward_key(&block)?;
@@ -108,6 +110,7 @@ impl FlatFs {
                 WriteOp::Put(value) => guard.put_lazily(&block, value)?,
                 WriteOp::Delete => _ = guard.blocks.remove(&block)?,
             }
+            // Released only now that the write is done: the next holder of the lock may skip the same write.
             key_lock.succeeded(op);
             Ok(())
         };

@@ -15,8 +15,8 @@ use crate::query::{Entry, EntryStream, Query};
 /// A datastore that checks values against the hash in their key, when they are written and when they are read. A
 /// value with another hash is neither written nor returned: the call fails with [`Error::Corrupt`].
 ///
-/// Keys are expected as [`Key::from_cid`] makes them. Therefore the wrapper belongs directly above the store of
-/// blocks, where keys have no prefix.
+/// It expects keys in the form that [`Key::from_cid`] returns, so it belongs directly above the store of blocks, where
+/// keys have no prefix.
 ///
 /// The wrapper checks the values that are put, got and returned by queries, also through batches. In the stream of a
 /// query a corrupt entry is an error, and counts towards the offset and the limit of the query.

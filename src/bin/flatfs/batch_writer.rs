@@ -35,7 +35,7 @@ impl<'a> BatchWriter<'a> {
         }
     }
 
-    /// Puts a block. One that the store has with another size is damaged, and replaced.
+    /// Puts a block. A block that the store has with another size is damaged, so it is replaced.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl<'a> BatchWriter<'a> {
         Ok(())
     }
 
-    /// Deletes a block, and returns whether it existed. Without `look` that is not known, and `true`.
+    /// Deletes a block, and returns whether it existed. Without `look` it is not looked up, and the result is `true`.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl<'a> BatchWriter<'a> {
         Ok(true)
     }
 
-    /// Whether it is time to commit.
+    /// Returns whether it is time to commit.
     pub(crate) fn is_full(&self) -> bool {
         self.writes >= MAX_WRITES || self.bytes >= MAX_BYTES
     }

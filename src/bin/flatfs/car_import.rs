@@ -127,8 +127,8 @@ impl BatchFiller {
         }
     }
 
-    /// Puts the blocks, and returns how many are new. A block that the store has with another size is damaged,
-    /// and replaced.
+    /// Puts the blocks, and returns how many are new. A block that the store has with another size is damaged, so it is
+    /// replaced.
     async fn put(&self, group: Group) -> anyhow::Result<u64> {
         let lookups = group.blocks.iter();
         let lookups = stream::iter(lookups.map(|(key, _)| self.batch.get_size(key)));

@@ -33,7 +33,7 @@ Where there is something to clean up, the first Ctrl-C starts that and says so. 
 program at once, and the next command that writes to the store cleans up.
 
 kubo does not know the lock of a store. So if a store is in a kubo repo, a command that changes it also locks \
-the repo: it fails while kubo is running, and kubo refuses to start meanwhile. --ignore-kubo skips that.
+the repo: it fails while kubo is running, and kubo refuses to start while it runs. --ignore-kubo skips that.
 
 Every command that prints results takes --json: import, put, ls, stat, du, verify, copy, diff, dag, gc, move and reshard. Each \
 object is one line, and its paths are absolute.

@@ -18,7 +18,7 @@ pub(crate) fn line(error: &anyhow::Error) -> String {
         let library_error = library_error(source);
         let is_last = sources.peek().is_none();
         if matches!(library_error, Some(Error::BatchFailed { .. })) && !is_last {
-            // Its source says what failed, and the part before it what that means for the user.
+            // The source says what failed, and the part before this error says what that means for the user.
             continue;
         }
         let text = library_error.and_then(clearer_text);
@@ -26,7 +26,7 @@ pub(crate) fn line(error: &anyhow::Error) -> String {
         hint = hint.or(library_error.and_then(hint_for));
         if matches!(library_error, Some(Error::Full { source, .. }) if source.kind() == io::ErrorKind::StorageFull)
         {
-            // Its source would say the same again.
+            // The source would say the same again.
             break;
         }
     }

@@ -38,7 +38,7 @@ impl Outcome {
         }
     }
 
-    /// Returns the worse one of both.
+    /// Returns the worse of the two outcomes.
     pub(crate) fn and(self, other: Outcome) -> Outcome {
         match (self, other) {
             (Outcome::CannotTell, _) | (_, Outcome::CannotTell) => Outcome::CannotTell,

@@ -83,10 +83,10 @@ struct Group {
 impl Group {
     fn run(mut self, paths: &[PathBuf]) {
         let read = paths.iter().try_for_each(|path| self.visit(path));
-        // Also after an error: these files come before it.
+        // Also after an error: these files were read before it.
         let sent = self.send();
         if let (Err(error), Ok(())) = (read, sent) {
-            // Fails only if the reader was dropped, and so does `send`.
+            // This fails only if the reader was dropped; there is nobody to report that to.
             let _ = self.sender.blocking_send(Err(error));
         }
     }
@@ -166,14 +166,14 @@ impl Group {
             read.with_context(cannot_read)?;
         } else {
             let cannot_open = || format!("cannot open {}", name());
-            // Before the open, which Windows refuses.
+            // Checked before the open, because Windows refuses to open a directory as a file.
             if path.is_dir() {
                 bail!("{} is a directory: -r puts the files in it", name());
             }
             let file = File::open(path).with_context(cannot_open)?;
             let metadata = file.metadata().with_context(cannot_open)?;
             self.check_len(metadata.len(), name)?;
-            // One byte more, so that the end is found without another growth of the buffer.
+            // With room for one more byte, the end of the file is found without growing the buffer again.
             block.reserve(
                 usize::try_from(metadata.len())
                     .unwrap_or(0)

@@ -28,7 +28,7 @@ pub(crate) fn verify<const S: usize>(cid: &CidGeneric<S>, block: &[u8]) -> Resul
     })
 }
 
-/// Whether the CID carries its block itself.
+/// Returns whether the CID contains its block.
 pub(crate) fn is_identity<const S: usize>(cid: &CidGeneric<S>) -> bool {
     inline(cid.hash()).is_some()
 }

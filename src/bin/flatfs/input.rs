@@ -76,7 +76,7 @@ pub(crate) async fn open(path: &Path) -> anyhow::Result<Input> {
         reason = "an input is one file, which is only read, outside of any store"
     )]
     let open = async {
-        // Before the open, which Windows refuses.
+        // Checked before the open, because Windows refuses to open a directory as a file.
         if tokio::fs::metadata(path).await?.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }

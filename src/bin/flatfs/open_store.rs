@@ -96,8 +96,8 @@ pub(crate) async fn open_reader(
     }
 }
 
-/// Opens the store to describe what is in it: as [`for_reading`], and also warns of files that an
-/// interrupted command has left behind.
+/// Opens the store to describe what is in it: like [`for_reading`], and also warns about files that an interrupted
+/// command has left behind.
 ///
 /// # Errors
 ///
@@ -112,7 +112,7 @@ pub(crate) async fn for_listing<T>(
     let store = Options::new().read_only(true).open(dir).await?;
     let is_pending = warn_of_pending_commits(&store, dir).await?;
     let temp = store.path().join(".temp");
-    // What can't be listed is for the commands that write to report.
+    // A `.temp` that can't be listed is reported by the commands that write.
     let has_left_overs = temp
         .read_dir()
         .is_ok_and(|mut entries| entries.next().is_some());
@@ -126,7 +126,7 @@ pub(crate) async fn for_listing<T>(
     close_after(OpenStore::Dir(store), work).await
 }
 
-/// Warns of commits that are under way or were interrupted, and returns whether there are any.
+/// Warns about commits that are running or were interrupted, and returns whether there are any.
 async fn warn_of_pending_commits(store: &FlatFs, dir: &Path) -> anyhow::Result<bool> {
     let is_pending = store.has_pending_commits().await?;
     if is_pending {
@@ -223,7 +223,7 @@ async fn open_url(
     Ok(OpenStore::Url(opened.map_err(usage_or_failure)?))
 }
 
-/// A URL that names no store is invalid usage.
+/// Returns the error as invalid usage if the URL does not name a store.
 #[cfg(feature = "object-store")]
 fn usage_or_failure(error: ds_flatfs::Error) -> anyhow::Error {
     match error {

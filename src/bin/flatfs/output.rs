@@ -129,7 +129,7 @@ impl Output {
 fn create(path: &Path) -> io::Result<Output> {
     let target = match fs::metadata(path) {
         Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        // A link stays, and the file that it names is replaced.
+        // A symbolic link stays as it is, and the file that it leads to is replaced.
         Ok(found) if found.is_file() && path.is_symlink() => fs::canonicalize(path)?,
         Ok(found) if found.is_file() => path.to_owned(),
         Ok(_) => {
@@ -154,10 +154,10 @@ fn publish(writer: BufWriter<File>, temp: TempPath, path: &Path) -> io::Result<(
     let file = writer
         .into_inner()
         .map_err(io::IntoInnerError::into_error)?;
-    // Before the rename: else a power cut could leave the name with a part of the contents.
+    // Before the rename: otherwise a power cut could leave the name with a part of the contents.
     file.sync_all()?;
     temp.persist(path).map_err(|error| error.error)?;
-    // After the rename: else a power cut could take the name away again, and a backup with it.
+    // After the rename: otherwise a power cut could take the name away again, and a backup with it.
     platform::sync_dir(dir_of(path))
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     parse(text, SIZE_UNITS, Some(1)).ok_or_else(|| help.to_owned())
 }
 
-/// Parses a size that is not 0, for a second.
+/// Parses a number of bytes per second, which is a size that is not 0.
 ///
 /// # Errors
 ///

@@ -26,8 +26,8 @@ pub(crate) fn error(error: &anyhow::Error) {
     message(&error_text::line(error));
 }
 
-/// Reports something in a store that can't be listed as a block, and returns what that means for the listing.
-/// Something that is not a file is no block, and only a warning unless `strict`.
+/// Reports something in a store that can't be listed as a block, and returns what that means for the listing. Something
+/// that is not a file is not a block: it causes only a warning, unless `strict` is set.
 pub(crate) fn unlisted(error: ds_flatfs::Error, strict: bool) -> Outcome {
     let is_no_block = matches!(error, ds_flatfs::Error::Unexpected { .. });
     let error = error.into();

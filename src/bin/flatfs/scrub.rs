@@ -24,7 +24,7 @@ pub(crate) struct Subset {
 impl FromStr for Subset {
     type Err = String;
 
-    /// Parses `N/T`, or `P%`, which is the first one of as many shares as it takes.
+    /// Parses `N/T`, or `P%`: the first of so many equal shares that none is larger than `P%`.
     fn from_str(text: &str) -> Result<Self, String> {
         let invalid = || "a subset is N/T with N from 1 to T, such as 1/30, or P%, such as 2.5%";
         if let Some(percent) = text.strip_suffix('%') {

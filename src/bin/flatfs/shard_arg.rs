@@ -1,4 +1,4 @@
-//! [`ShardParser`]: the argument SHARD, any shard function, of which shells complete the usual ones.
+//! [`ShardParser`]: the argument SHARD, which is any shard function. Shells complete the usual ones.
 
 use std::ffi::OsStr;
 

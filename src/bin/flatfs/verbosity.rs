@@ -31,7 +31,7 @@ impl Verbosity {
             terminal::set_quiet();
         }
         if env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
-            // Without this, CLICOLOR_FORCE would win over NO_COLOR here, unlike in what clap prints.
+            // Without this, CLICOLOR_FORCE would take precedence over NO_COLOR here, unlike in what clap prints.
             console::set_colors_enabled(false);
             console::set_colors_enabled_stderr(false);
         }

@@ -67,8 +67,8 @@ impl OsDisk {
                     return root.sync_file_system();
                 }
             }
-            // Otherwise this waits for a free descriptor: after an error the caller would have a change that it can
-            // neither acknowledge nor undo.
+            // Otherwise this waits for a free descriptor: after an error the caller would be left with a change that it
+            // can neither acknowledge nor undo.
             if !is_out_of_files {
                 return Err(NotOpened::wrap(error));
             }

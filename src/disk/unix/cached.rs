@@ -21,8 +21,8 @@ use rustix::io::{Errno, ReadWriteFlags};
 use super::file_systems;
 use crate::disk::{CachedReads, Kind, Stat};
 
-/// Longer files are read on the blocking pool: a worker should not copy for much longer than the hop
-/// takes. kubo's usual blocks, of 256 KiB and a few bytes, are copied in some 20 µs.
+/// Longer files are read on the blocking pool: a worker should not copy for much longer than the hop takes. kubo's
+/// usual blocks, of 256 KiB and a few bytes, are copied in about 20 µs.
 const MAX_READ_LEN: u64 = 512 * 1024;
 
 /// Cached reads below one root.
@@ -163,7 +163,7 @@ mod tests {
         Some((dir, reads))
     }
 
-    /// `None` is right, too: the kernel or the file system may lack these calls.
+    /// `None` is also correct: the kernel or the file system may lack these calls.
     fn is_or_unknown<T: PartialEq>(result: Option<io::Result<T>>, right: &T) -> bool {
         result.is_none_or(|found| found.is_ok_and(|found| found == *right))
     }

@@ -35,8 +35,8 @@ pub(super) fn opens_at_once(file: impl AsFd) -> io::Result<bool> {
 ///   flushes it, so one follows, of the root directory. It also follows where a journal cannot be
 ///   found.
 /// - F2FS returns success once a checkpoint has failed. An fsync(2) reports that, so one follows.
-/// - overlayfs writes through the file system of its upper directory, but does not report the failed
-///   write-backs of that one.
+/// - overlayfs writes through the file system of its upper directory, but does not report the failed write-backs of
+///   that file system.
 /// - FUSE writes to its server and does not tell it to flush. FAT and exFAT leave the writes in the
 ///   cache of the device. Nothing is known about other file systems.
 pub(super) fn sync_method(dir: &File) -> io::Result<SyncMethod> {
@@ -82,7 +82,7 @@ fn has_journal(file: &File) -> io::Result<bool> {
 
 fn number(file: impl AsFd) -> io::Result<u32> {
     let number = rustix::fs::fstatfs(file)?.f_type;
-    // No number that is known has more than 32 bits.
+    // All known numbers fit into 32 bits.
     Ok(u32::try_from(number).unwrap_or(0))
 }
 
@@ -111,7 +111,7 @@ mod tests {
         status.is_ok_and(|status| status.success())
     }
 
-    /// Returns `None` where this process cannot mount, which takes root.
+    /// Returns `None` if this process cannot mount, which only root can.
     fn mount(arguments: &[&str], source: &Path, at: PathBuf) -> Option<Mount> {
         fs::create_dir(&at).unwrap();
         let mut command = Command::new("mount");

@@ -27,7 +27,7 @@ pub(in crate::disk) fn list(dir: At<'_>) -> io::Result<Listing> {
     list_with::<PlatformNames>(dir.open_dir()?)
 }
 
-/// Lists an open directory by this reader.
+/// Lists an open directory with the reader `N`.
 pub(in crate::disk) fn list_with<N: ReadNames + 'static>(dir: File) -> io::Result<Listing> {
     Ok(Listing::new(OpenDir {
         reader: N::new(dir.into())?,
@@ -43,7 +43,7 @@ pub(in crate::disk) trait ReadNames: Send + Sized {
 
     fn dir(&self) -> rustix::io::Result<BorrowedFd<'_>>;
 
-    /// Reads the next names; none at the end.
+    /// Reads the next names. At the end it reads none.
     fn read_names(&mut self, names: &mut NameBuffer) -> rustix::io::Result<()>;
 }
 
@@ -56,7 +56,7 @@ pub(in crate::disk) struct NameBuffer {
 }
 
 impl NameBuffer {
-    /// Creates a buffer with room for the names of some twenty blocks, so that it rarely grows.
+    /// Creates a buffer with room for the names of about twenty blocks, so that it rarely grows.
     fn new() -> Self {
         NameBuffer {
             text: Vec::with_capacity(2048),

@@ -77,10 +77,10 @@ pub(super) fn full_sync_or(
     }
 }
 
-/// Returns whether a file system does not have what it was asked for. What it says about data, such as
-/// `EIO`, is not among these errors.
+/// Returns whether the error says that the file system does not support the call. Errors about the data, such as `EIO`,
+/// are not among these.
 fn is_unsupported(error: &io::Error) -> bool {
-    // Not a pattern: on some systems two of these are one number.
+    // Not a pattern, because on some systems two of these constants are equal.
     let unsupported = [
         Errno::NOTSUP,
         Errno::OPNOTSUPP,
@@ -91,7 +91,7 @@ fn is_unsupported(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|error| unsupported.contains(&error))
 }
 
-/// Reads a file by one call, after the contents that are there.
+/// Reads from a file with one call, and appends to `contents`.
 pub(super) fn read_once(file: &File, contents: &mut Vec<u8>) -> io::Result<usize> {
     Ok(rustix::io::read(file, spare_capacity(contents))?)
 }
@@ -102,8 +102,8 @@ pub(super) fn copy_permissions(from: &Metadata, to: &File) -> io::Result<()> {
     to.set_permissions(Permissions::from_mode(mode))
 }
 
-/// Takes the rights of other users away from a lock file that an earlier version created. It stays as
-/// it is if it belongs to another user, or the file system does not have permissions.
+/// Takes the permissions of other users away from a lock file that an earlier version created. It stays as it is if it
+/// belongs to another user, or the file system does not have permissions.
 pub(super) fn restrict_to_owner(file: &File, metadata: &Metadata) {
     let mode = metadata.permissions().mode();
     if mode & 0o077 != 0
@@ -127,7 +127,7 @@ pub(crate) fn open_file_limit() -> u64 {
     limit.current.unwrap_or(u64::MAX)
 }
 
-/// Paths have one form only.
+/// Does nothing, because paths have only one form on Unix.
 pub(super) fn without_verbatim(path: PathBuf) -> PathBuf {
     path
 }

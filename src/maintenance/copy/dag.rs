@@ -16,14 +16,14 @@ use crate::error::{Error, Result};
 use crate::hash::INLINE_THRESHOLD;
 use crate::key::Key;
 
-/// A walk over DAGs that reads many blocks at the same time. Each block is visited once.
+/// A walk over DAGs that reads many blocks at the same time and visits each block once.
 ///
-/// Parents come before their children, so what is found first can be written first. Nothing relies on the order: a
-/// copy that continues walks over the whole DAGs again, and does not take a block that the destination has for a
-/// complete DAG.
+/// Parents come before their children, so what is found first can be written first. Nothing relies on the order: a copy
+/// that continues walks over the whole DAGs again, and does not conclude from a block in the destination that the DAG
+/// below it is complete.
 struct DagBlocks<'a> {
     run: &'a Run<'a>,
-    /// The blocks that have still to be visited, last in, first out: few wait, because the walk is depth first.
+    /// The blocks that still have to be visited, last in, first out. They are few, because the walk is depth first.
     waiting: Vec<Wanted>,
     /// The bytes of the CIDs of all blocks that were found. A `Cid` takes 96 bytes, whatever its length.
     found: HashSet<Box<[u8]>>,
@@ -85,7 +85,7 @@ impl<'a> Run<'a> {
         key: Option<&Key>,
     ) -> Result<Visited> {
         let is_leaf = dag::is_leaf(cid, self.unknown_codec)?;
-        // A CID that carries its block itself has no key.
+        // A CID that contains its block has no key.
         let mut is_present = key.is_none();
         for key in dag::keys(cid) {
             is_present = is_present || self.destination.has(&key).await?;

@@ -1,7 +1,8 @@
 //! [`Copy`]: copies the blocks that another datastore lacks.
 //!
-//! A pipeline of streams: find the keys that the destination lacks, read and check their blocks, several at a time,
-//! and write them. Nothing else is written down, so a copy that was killed continues from what the destination has.
+//! A pipeline of streams: find the keys that the destination lacks, read and check their blocks, several at a time, and
+//! write them. A copy records no progress anywhere else, so one that was killed continues from what the destination
+//! has.
 //!
 //! [`Copy`]: struct@Copy
 
@@ -32,9 +33,8 @@ use crate::error::Result;
 /// be read are left out and reported, and all others are copied.
 ///
 /// Blocks are read one by one, [many at a time](Copy::concurrency). They are written by
-/// [`put_many`](Datastore::put_many), in portions of at most 8,192 blocks or 256 MiB, or
-/// [one by one](Copy::batches). Memory holds the blocks that are being read and those that are being written, for any
-/// number of blocks.
+/// [`put_many`](Datastore::put_many), in portions of at most 8,192 blocks or 256 MiB, or [one by one](Copy::batches).
+/// Only the blocks that are being read or written are in memory, whatever the number of blocks is.
 ///
 /// ```
 /// use ds_flatfs::maintenance::Copy;
@@ -99,9 +99,9 @@ impl<'a> Copy<'a> {
     /// Sets how the copy finds out what the destination lacks: by comparing its listing with that of the source, or,
     /// by default, by a lookup of each key.
     ///
-    /// A listing is for destinations that take a request for each lookup, and list a thousand keys by one
-    /// request: an object store. Both listings are read in the order of the keys, which costs
-    /// memory as for a [`Diff`](super::Diff).
+    /// A listing is for destinations that make a request for each lookup but list a thousand keys per request, such as
+    /// an object store. Both listings are read in the order of the keys, which costs memory as for a
+    /// [`Diff`](super::Diff).
     pub fn compare_listings(self, compares_listings: bool) -> Self {
         Copy {
             compares_listings,
@@ -132,11 +132,12 @@ impl<'a> Copy<'a> {
 
     /// Copies only the blocks of the DAGs below these roots. Feature `dag`.
     ///
-    /// The copy reads all blocks of the source that may have links, and those others that the destination lacks,
-    /// which it looks up one by one. A block that the source lacks is a [failure](Copied::failed), and so is one whose
-    /// links cannot be found. Parents are copied before their children, so a root in the destination does not mean
-    /// that its DAG is complete: a report without failures does. The number of blocks is not known before the end. The
-    /// CIDs of all blocks of the DAGs are in memory, about 100 bytes for each.
+    /// The copy reads all blocks of the source that may have links. Of the blocks without links, it reads those that
+    /// the destination lacks, and looks each of them up there. A block that the source lacks is a
+    /// [failure](Copied::failed), and so is one whose links cannot be found. Parents are copied before their children,
+    /// so a root in the destination does not mean that its DAG is complete; a report without failures does. The number
+    /// of blocks is not known before the end. The CIDs of all blocks of the DAGs are in memory, about 100 bytes for
+    /// each.
     #[cfg(feature = "dag")]
     pub fn roots(self, roots: impl IntoIterator<Item = Cid>) -> Self {
         let roots = Some(roots.into_iter().collect());

@@ -61,7 +61,7 @@ impl Tally {
     ///
     /// # Errors
     ///
-    /// Returns the error if it is not about this block alone.
+    /// Returns the error if it is not about this block alone, or too many blocks in a row could not be read.
     pub(super) fn could_not_read(&self, key: Option<Key>, error: Error) -> Result<()> {
         let failures = {
             let mut failures = lock(&self.failures_in_a_row);

@@ -70,7 +70,7 @@ impl Run<'_> {
             count += u64::from(key.is_ok());
             consume_budget().await;
         }
-        // The copy checks whether it is to stop.
+        // If the callback asks for a stop, the copy notices that itself.
         let known = self
             .reporter
             .advance(|progress| progress.total_blocks = Some(count));
@@ -97,7 +97,7 @@ impl Run<'_> {
             false => self.missing_by_lookup().await?,
         };
         let blocks = missing
-            // A portion that was begun is written when the copy is to stop.
+            // A portion that was begun is still written if the copy is to stop.
             .take_while(|_| ready(self.reporter.check().is_ok()))
             .map(|key| async { self.read(key?).await })
             .buffer_unordered(self.concurrency)
@@ -143,7 +143,7 @@ impl Run<'_> {
                         self.tally.fail(None, error);
                         None
                     }
-                    // It is not known what the destination has.
+                    // Whether the destination has the following keys is not known.
                     Err(ListingError::Second(error)) => Some(Err(error)),
                 }
             })
@@ -171,7 +171,7 @@ impl Run<'_> {
     async fn read(&self, key: Key) -> Result<Option<(Key, Bytes)>> {
         let value = match self.source.get(&key).await {
             Ok(Some(value)) => value,
-            // It was deleted after it was listed.
+            // The block was deleted after it was listed.
             Ok(None) => return Ok(None),
             Err(error) => {
                 self.tally.could_not_read(Some(key), error)?;

@@ -1,10 +1,10 @@
 //! [`Move`]: moves all blocks of a store into another one.
 //!
-//! On one file system each block is renamed, never over another file. Across file systems some thousand blocks at a
-//! time, of any shards, are copied to temp files of the new store, flushed together, renamed to their final names and
+//! On one file system each block is renamed, never over another file. Across file systems several thousand blocks at a
+//! time, from any shards, are copied to temp files of the new store, flushed together, renamed to their final names and
 //! flushed again, and only then removed from the old store. So at every moment each block is complete in at least one
-//! of the two stores, and an interrupted move can be repeated and finds what is left to do. A block of the new store
-//! is regarded as the copy of an old one only if both are equal byte for byte.
+//! of the two stores, and an interrupted move can be repeated and finds what is left to do. A block of the new store is
+//! regarded as the copy of an old one only if both are equal byte for byte.
 
 mod mover;
 mod pending_copies;

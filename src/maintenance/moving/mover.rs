@@ -157,7 +157,7 @@ impl Mover {
         }: &BlockMove,
     ) -> Result<MoveOutcome> {
         match move_to_shard(&self.new, from, shard, to)? {
-            // The system reports this before it looks for a file at the new path.
+            // The system reports that the paths are on two file systems before it looks for a file at the new path.
             MoveOutcome::Elsewhere if self.new.blocks.stat_at(to)?.is_some() => {
                 Ok(MoveOutcome::Taken)
             }

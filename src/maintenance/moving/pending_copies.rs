@@ -66,6 +66,7 @@ impl<'a> PendingCopies<'a> {
     /// Copies a block to a temp file of the new store. A block that no longer exists is left out.
     pub(super) fn copy(&mut self, block_move: BlockMove) -> Result<()> {
         let temp = self.new.blocks.temp_files().next();
+        // Listed before it is written: after an error, the drop also removes the truncated copy.
         self.staged.push(StagedCopy { block_move, temp });
         let Some(StagedCopy { block_move, temp }) = self.staged.last_mut() else {
             return Ok(());

@@ -63,8 +63,8 @@ pub(super) struct BlockChecker {
 }
 
 impl BlockChecker {
-    /// Returns the worst problem of a block: that its bytes are damaged, that it is in the wrong directory, that
-    /// it can't be checked. A block that no longer exists has none.
+    /// Returns the worst problem of a block: that its bytes are damaged, that it is in the wrong directory, or that it
+    /// can't be checked. A block that no longer exists has no problem.
     pub(super) fn check(&self, file: &BlockFile, buffer: &mut [u8]) -> Option<Finding> {
         if self.share.is_some_and(|share| !share.has(file.key())) {
             return None;
@@ -94,7 +94,7 @@ impl BlockChecker {
     }
 
     fn misplaced(&self, belongs: &Path) -> Problem {
-        // An entry whose lookup fails exists.
+        // An entry that can't be looked up counts as existing.
         if matches!(if_there(self.disk.stat(belongs)), Ok(None)) {
             Problem::Misplaced {
                 belongs: belongs.to_owned(),

@@ -13,9 +13,9 @@ use crate::key::Key;
 
 /// Something in a store that is not as it should be, or that can't be checked.
 ///
-/// `Display` is one line; a path in it may hold any character. As JSON it is an object of `finding`, the
-/// [name](Problem::name) of the problem, `wrong`, `path` (with `�` for what is not UTF-8), `key`, `cid`
-/// (of [`Key::to_cid`]), `detail`, and what was done about it: `done` and `to`. Missing values are `null`.
+/// `Display` writes one line; a path in it may contain any character. As JSON it is an object of `finding`, the
+/// [name](Problem::name) of the problem, `wrong`, `path` (with `�` for what is not UTF-8), `key`, `cid` (of
+/// [`Key::to_cid`]), `detail`, and what was done about it: `done` and `to`. Missing values are `null`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Finding {
@@ -43,7 +43,7 @@ pub enum Problem {
         /// How many bytes there are.
         size: u64,
     },
-    /// A block has no bytes, and its key is not the hash of nothing.
+    /// A block is empty, and its key is not the hash of the empty block.
     Empty,
     /// A block, a directory or a commit record can't be read.
     Unreadable(Arc<Error>),
@@ -52,13 +52,13 @@ pub enum Problem {
         /// Where it belongs.
         belongs: PathBuf,
     },
-    /// A block is where it belongs, and another file of its key is here.
+    /// A block is where it belongs, and another file with the same key is here.
     Duplicate {
         /// Where it belongs.
         original: PathBuf,
     },
-    /// A block is where it belongs, and a file of its key with other bytes is here. It is not known which of
-    /// the two is right. Only a repair compares them.
+    /// A block is where it belongs, and a file with the same key and other bytes is here. It is not known which of the
+    /// two is right. Only a repair compares them.
     Conflict {
         /// Where it belongs.
         original: PathBuf,
@@ -277,7 +277,7 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// Writes the error and its sources in one line, without the path, which is that of the finding.
+/// Writes the error and its sources in one line, without the path, because the finding has that already.
 fn write_why(f: &mut fmt::Formatter<'_>, error: &Error) -> fmt::Result {
     match error {
         Error::Io { action, source, .. } => write!(f, "cannot {action} it: {source}"),

@@ -72,9 +72,8 @@ use crate::store::locate;
 ///
 /// # What is in memory
 ///
-/// A part of each block that is being checked, at most 128 KiB; the names of some dozens of blocks; findings
-/// that were not taken from the stream yet, at most some thousands; and the entries of `.temp`, one for each
-/// batch.
+/// A part of each block that is being checked, at most 128 KiB; the names of a few dozen blocks; findings that were not
+/// taken from the stream yet, at most a few thousand; and the entries of `.temp`, one for each batch.
 #[derive(Debug)]
 #[must_use = "a verification does nothing until it is started"]
 pub struct Verify {
@@ -110,7 +109,7 @@ impl Verify {
     /// keys. A share is about as large as the others, has the same blocks in every store and at any time, and all
     /// shares together have all blocks. What is not a block is checked with every share.
     ///
-    /// A share of 0 is taken for 1, and one above `of` for `of`.
+    /// A share of 0 counts as 1, and a share above `of` counts as `of`.
     pub fn share(mut self, share: u32, of: NonZeroU32) -> Self {
         self.options.share = Some(KeyShare::new(share, of));
         self

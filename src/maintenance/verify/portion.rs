@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crate::key::Key;
 use crate::sync::lock;
 
-/// One of several equal shares of all keys, by their CRC-32: keys are not spread evenly by their characters,
-/// because the first and the last ones are alike.
+/// One of several equal shares of all keys, by their CRC-32: keys are not spread evenly by their characters, because
+/// many keys begin or end with the same ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KeyShare {
     /// From 0.
@@ -31,11 +31,11 @@ impl KeyShare {
     }
 }
 
-/// Delays reads so that no more bytes are read in a second, by all jobs together.
+/// Delays reads so that all jobs together read at most this number of bytes per second.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     bytes_per_second: NonZeroU64,
-    /// When the bytes that were read until now may have been read.
+    /// The earliest time at which the reads so far are within the rate.
     due: Mutex<Instant>,
 }
 
@@ -47,7 +47,7 @@ impl RateLimiter {
         })
     }
 
-    /// Waits until these bytes may have been read, or it is to stop.
+    /// Waits until the rate allows these bytes, or until `stopped` is set.
     pub(super) fn wait(&self, bytes: usize, stopped: &AtomicBool) {
         const MAX_SLEEP: Duration = Duration::from_millis(100);
         let due = self.reserve(bytes, Instant::now());
@@ -64,7 +64,7 @@ impl RateLimiter {
         let nanos = bytes as u128 * 1_000_000_000 / u128::from(self.bytes_per_second.get());
         let time = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         let mut due = lock(&self.due);
-        // Time in which nothing was read is lost, so that no burst follows it.
+        // A time in which nothing was read is not made up for, so that no burst follows a pause.
         let begin = (*due).max(now);
         *due = begin.checked_add(time).unwrap_or(begin);
         *due

@@ -35,8 +35,8 @@ use crate::store::{Options, Purpose, locate};
 /// It opens the store for writing, so it takes the lock, applies pending commits, and removes what is left in
 /// `.temp`. Then
 ///
-/// - damaged blocks are moved to `.quarantine/` in the store, which neither this crate nor kubo reads:
-///   `<KEY>.data`, or `2/<KEY>.data` and so on if that exists;
+/// - damaged blocks are moved to `.quarantine/` in the store, which neither this crate nor kubo reads: `<KEY>.data`, or
+///   `2/<KEY>.data` and so on if that name is taken;
 /// - so are temp files that an old version of go-ds-flatfs left in shard directories: `put-` and a number;
 /// - misplaced blocks are moved to their shard directories, if their hash is right or can't be checked. If an
 ///   equal block is there already, they are moved into quarantine; if a different one is, both stay;
@@ -151,7 +151,7 @@ impl Repair {
             .chain(restore::restore(mover, self.copies, self.lost_only))
             .chain(lost);
         let close = stream::once(async move {
-            // It is too late to stop.
+            // At this point it is too late to stop.
             let _ = progress.begin_phase(Phase::Closing).await;
             flatfs.close().await
         });

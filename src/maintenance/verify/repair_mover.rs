@@ -123,8 +123,8 @@ impl RepairMover {
                 ),
             }
         }
-        // The contents are flushed, too: a misplaced block may never have been, and a remedy that is reported has to
-        // survive a power cut.
+        // The contents are flushed, too: a misplaced block may never have been flushed, and a remedy that is reported
+        // has to survive a power cut.
         store.blocks.flusher().flush(&blocks)?;
         store
             .blocks

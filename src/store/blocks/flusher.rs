@@ -183,8 +183,7 @@ impl Flusher {
             let flush = Flush::begin();
             let failures = self.flush_round(&lock(&round.targets));
             flush.end(!failures.is_empty());
-            // This comes before the end of the round: none of its callers may find a flusher that is not
-            // poisoned.
+            // Poisoned before the round ends: a caller that sees the failure must also see a poisoned flusher.
             self.poison_by_shared(&failures);
             let _ = round.failures.set(failures);
             drop(running);
@@ -261,8 +260,8 @@ impl FlushFailure {
         self.target == FlushTarget::All || targets.contains(&self.target)
     }
 
-    /// Returns whether the flush failed because the file or the directory doesn't exist, or because a file is at
-    /// the path of the directory. No flush returns these errors: they are of the open before it.
+    /// Returns whether the flush failed because the file or the directory doesn't exist, or because a file is at the
+    /// path of the directory. A flush never returns these errors; they come from the open before it.
     fn is_of_missing(&self) -> bool {
         match self.target {
             FlushTarget::All => false,

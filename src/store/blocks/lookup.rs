@@ -32,15 +32,16 @@ impl Blocks {
         match ShardDir::open(&*self.disk, self.layout.root(), &shard)? {
             Some(mut dir) => {
                 while let Some(entry) = dir.next_entry()? {
-                    // Of any kind: a directory with the name of a block makes reads fail, so the block is not
-                    // absent.
+                    // Entries of every kind are added: a directory with the name of a block makes reads fail, so the
+                    // block is not absent.
                     let block = BlockKey::of_file(entry.name());
                     if stop() || block.is_some_and(|block| !fill.add(&block)) {
                         return Ok(());
                     }
                 }
             }
-            // A file system that is unmounted for a moment has no shard directories either.
+            // The shard directory may also be missing because the file system is not mounted at the moment. Then
+            // `SHARDING` is missing too, and nothing is known about the blocks.
             None => {
                 let sharding = self.layout.at_root(SHARDING);
                 let found = self.disk.stat(&sharding);
@@ -59,7 +60,7 @@ impl Blocks {
         self.read_at(self.layout.block(block))
     }
 
-    /// Reads the file of a block or of a staged one, or returns `None` if it doesn't exist.
+    /// Reads the file of a block or of a staged block, or returns `None` if it doesn't exist.
     pub(crate) fn read_at(&self, path: PathBuf) -> Result<Option<Bytes>> {
         if_there(self.disk.read(&path)).map_err(|error| self.read_error(path, error))
     }
@@ -117,8 +118,8 @@ impl Blocks {
         keeps
     }
 
-    /// Returns whether the file at this path has exactly this value, as is usual if keys are hashes and a
-    /// block is put again.
+    /// Returns whether the file at this path has exactly this value. It usually does if a block is put again and keys
+    /// are hashes.
     pub(super) fn has_value(&self, path: &Path, value: &[u8]) -> Result<bool> {
         if self.stat_at(path)?.map(|stat| stat.len) != Some(value.len() as u64) {
             return Ok(false);

@@ -150,9 +150,9 @@ impl Blocks {
         self.unflushed.note_everything();
     }
 
-    /// Returns the store's directories that are not shards. Those of batches are among them: a commit record
-    /// whose removal is not durable could be applied over later writes. And a batch whose removal has failed may
-    /// have a second name of a block: both names have to be durable, or neither.
+    /// Returns the store's directories that are not shards. The directories of batches are among them: a commit record
+    /// whose removal is not durable could be applied over later writes. And a batch whose removal has failed may have a
+    /// second name of a block: either both names have to be durable, or neither.
     fn own_dirs(&self) -> Result<Vec<PathBuf>> {
         let mut dirs = vec![self.layout.root().to_owned()];
         let mut unlisted = vec![self.layout.temp()];

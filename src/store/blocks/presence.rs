@@ -101,15 +101,15 @@ impl PresenceFilter {
         }
     }
 
-    /// Adds a block that is about to be published. The guard must be held until it has its name, or the publish
+    /// Adds a block that is about to be published. The guard must be held until the block has its name, or the publish
     /// has failed.
     pub(super) fn publishing(&self, shard: &str, block: &BlockKey) -> Publishing<'_> {
         if self.max_bytes == 0 {
             return Publishing { entry: None };
         }
         let hash = self.hash(block);
-        // A listing that begins after this takes the block from the list, since it may not see its name yet. One
-        // that began before gets it here.
+        // A listing that begins after this takes the block from the list, since it may not see the block's name yet. A
+        // listing that has already begun gets the block here.
         let mut publishing = lock(&self.publishing);
         publishing.push(hash);
         if let Some(shard) = read(&self.shards).get(shard) {
@@ -144,7 +144,7 @@ impl PresenceFilter {
             None => shards.len() < MAX_SHARDS,
             Some(shard) => {
                 matches!(&*read(&shard.contents), Contents::Unknown)
-                    // The search for a shard that is read less often takes time, so it is made rarely.
+                    // Searching for a shard that is read less often takes time, so it is done rarely.
                     && (self.has_memory() || shard.asked.load(Ordering::Relaxed).is_power_of_two())
             }
         }
@@ -218,8 +218,8 @@ impl PresenceFilter {
     }
 
     fn forget(&self, contents: &mut Contents) {
-        // The shard may have been forgotten meanwhile and be listed again. That listing must not lose the blocks
-        // that are published beside it.
+        // The shard may have been forgotten in the meantime and be listed again. The new listing must not lose the
+        // blocks that are published while it runs.
         if let Contents::Known(known) = contents {
             let bytes = known.bytes();
             *contents = Contents::Unknown;
@@ -318,7 +318,7 @@ impl Fill<'_> {
 
     /// Puts the filter into use, after the whole directory was listed.
     pub(super) fn finish(self) {
-        // Made before the lock is taken, for which reads on the runtime's workers wait.
+        // Built before the lock is taken, because reads wait for that lock on workers of the runtime.
         let mut known = KnownBlocks::new(&self.listed);
         let mut contents = write(&self.shard.contents);
         if let Contents::Listing { fill, added } = &*contents

@@ -142,7 +142,7 @@ impl Blocks {
         let changed = self
             .shards
             .with_dir(&shard, || self.usage.track(&shard, block, &step));
-        // Noted after a failure too: if the block exists, the put may leave it as it is.
+        // Noted even after a failure: if the block exists already, the put may succeed by leaving it as it is.
         self.unflushed.note_put(block);
         changed
     }

@@ -25,7 +25,7 @@ pub(super) struct UnflushedWrites {
 /// A set of writes.
 #[derive(Debug, Default)]
 pub(super) struct WriteSet {
-    /// Whether it is all that the store has, and the other fields are empty.
+    /// Whether the set is everything in the store. The other fields are then empty.
     is_everything: bool,
     puts: HashSet<BlockKey>,
     /// The shards of the blocks that were deleted.
@@ -140,7 +140,7 @@ struct TakenWrites<'a> {
     writes: WriteSet,
 }
 
-/// Notes the writes again that were not flushed.
+/// Notes the writes again if they were not flushed.
 impl Drop for TakenWrites<'_> {
     fn drop(&mut self) {
         let writes = mem::take(&mut self.writes);

@@ -89,7 +89,7 @@ impl<'a> Application<'a> {
         if self.durability != Durability::Commits && self.blocks.keeps(block, put.size)? {
             return Ok(());
         }
-        // If it replaces a block, the commit has flushed it before the record.
+        // If this replaces a block, the commit has flushed the staged contents before it wrote the record.
         let published = self.blocks.publish(
             block,
             NewBlock::Staged {

@@ -1,9 +1,8 @@
 //! [`CommitLog`]: commits, from the commit record to the last published block, at once or after a crash.
 //!
-//! A batch whose directory has a valid record is committed: it is applied, even if that is interrupted
-//! several times. A batch without a record is not committed: it is removed. Each step can be repeated: a
-//! block that has both of its names, or only its final one, is published, and a delete whose file is gone has
-//! been done.
+//! A batch whose directory has a valid record is committed: it is applied, even if that is interrupted several times. A
+//! batch without a record is not committed: it is removed. Each step can be repeated: a block that has both of its
+//! names, or only its final one, counts as published, and a delete whose file is gone counts as done.
 //!
 //! No write of one of its keys may come between the record and the removal of the record, or applying the
 //! batch again would undo that write. So a commit holds the locks of its keys. If it could not be applied,

@@ -30,6 +30,8 @@ impl CommitLog {
                 committed.push(batch);
             }
         }
+        // Flushed before the first batch is applied: a power cut may otherwise take away a record that has been applied
+        // in part.
         let mut pending = Vec::new();
         if !self.blocks.disk().syncs_all_at_once() {
             self.flush_found(&committed)?;

@@ -28,8 +28,8 @@ const MAX_ENTRIES_PER_JOB: usize = 1024;
 const MAX_BYTES_PER_JOB: u64 = 1 << 20;
 /// The time after which a job ends: a disk may take 10 ms for each entry that is not cached.
 const MAX_TIME_PER_JOB: Duration = Duration::from_millis(5);
-/// The number of entries that a query in the order of the keys returns from one walk over the store. About twice
-/// as many are in memory, with some 150 bytes for each.
+/// The number of entries that a query in the order of the keys returns from one walk over the store. About twice as
+/// many are in memory, with about 150 bytes for each.
 const MAX_SORTED: usize = 1 << 20;
 /// The number of jobs of one query that run at the same time.
 const MAX_CONCURRENT_JOBS: usize = 2;

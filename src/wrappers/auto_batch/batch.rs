@@ -83,7 +83,7 @@ impl Batch for OrderedBatch {
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         self.committer.check_open()?;
         self.inner.put(key, value).await?;
-        // Noted after the put: a read in between would find neither the buffered value nor this one.
+        // Noted after the put: otherwise a read in between would find neither the buffered value nor this one.
         self.written_keys().insert(key.clone());
         Ok(())
     }

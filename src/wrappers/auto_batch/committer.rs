@@ -118,11 +118,12 @@ impl Committer {
     pub(super) fn start(self: Arc<Self>, when: CommitWhen) -> Result<CommitHandle> {
         let runtime = Handle::try_current().map_err(|_| Error::Runtime)?;
         let (sender, receiver) = oneshot::channel();
+        // A task of its own: a caller that stops waiting must not stop the commit between its writes.
         runtime.spawn(async move {
             let _lock = self.commit_lock.lock().await;
             let outcome = self.commit(when).await;
             let outcome = outcome.and_then(FirstRejected::into_result);
-            // The handle may be gone. Then the next caller gets the error.
+            // If the handle was dropped, the next caller gets the error.
             if let Err(Err(error)) = sender.send(outcome) {
                 tracing::warn!(target: target::WRAPPERS, %error, "a commit failed that no caller waited for");
                 self.buffer().set_unreported(error);
@@ -161,6 +162,7 @@ impl Committer {
             CommitWhen::Any => None,
             CommitWhen::Full(limits) => Some(limits),
         };
+        // The writes stay in the buffer until the commit has succeeded: reads must find them meanwhile.
         let Some(writes) = self.buffer().begin_commit(if_full) else {
             return Ok(FirstRejected(None));
         };

@@ -24,10 +24,10 @@ use crate::wrappers::bulk::{self, Route};
 /// `autobatch`, for imports and for nodes that write many blocks one by one. It commits when a batch is full, and at
 /// [`flush`](AutoBatch::flush), [`sync`](Datastore::sync) and [`close`](Datastore::close).
 ///
-/// A put or a delete returns at once, with the write in memory. The write that fills a batch starts the commit and
-/// does not wait for it, so that more writes can be collected while it runs. If the next batch is also full before
-/// the commit ends, writes wait for the commit. Therefore the values in memory are at most those of two batches, and
-/// one for each write that waits.
+/// A put or a delete returns at once, with the write in memory. The write that fills a batch starts the commit and does
+/// not wait for it, so that more writes can be collected while it runs. If the next batch is also full before the
+/// commit ends, writes wait for the commit. So at most the values of two batches are in memory, and one for each write
+/// that waits.
 ///
 /// All reads and queries of this handle and its clones see every write at once. The inner datastore has a write after
 /// its commit. Write to the inner datastore through this wrapper only, or the order of writes is lost.
@@ -153,8 +153,8 @@ impl AutoBatch {
             match self.committer.add(key, value, self.limits)? {
                 Added::WithRoomLeft => return Ok(()),
                 Added::NowFull => {
-                    // This fails if there is no runtime. The write was accepted, so the error is left to the next
-                    // write that needs room.
+                    // This fails if there is no runtime. The write was accepted, so the next write that needs room
+                    // reports that.
                     let _ = Arc::clone(&self.committer).start(CommitWhen::Full(self.limits));
                     return Ok(());
                 }

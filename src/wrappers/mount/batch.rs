@@ -163,7 +163,7 @@ async fn commit_in_order(batches: Vec<(Arc<MountPoint>, Box<dyn Batch>)>) -> Res
     for (mount, batch) in batches {
         match mount.map_error(batch.commit().await) {
             Ok(()) => {}
-            // The batch is committed; its datastore applies the rest of it when it is opened again.
+            // The batch is committed; its datastore applies the rest of it later.
             Err(error @ Error::CommitIncomplete { .. }) => incomplete = incomplete.and(Err(error)),
             Err(error) if committed.is_empty() => return Err(error),
             Err(error) => {

@@ -29,8 +29,8 @@ use crate::wrappers::bulk;
 /// A key under no mount has no value. Putting it returns [`Error::InvalidKey`](crate::Error::InvalidKey).
 ///
 /// A query runs on all datastores that it concerns, and their results are merged. Without orders the datastores are
-/// read one after another, in the order in which they were mounted. A bulk read makes one call to each datastore for
-/// all of its keys that are taken together.
+/// read one after another, in the order in which they were mounted. A bulk read takes many keys at a time, and makes
+/// one call to each datastore for its keys among them.
 ///
 /// [`sync`](Datastore::sync) and [`close`](Datastore::close) call all datastores and return the first error.
 /// [`disk_usage`](Datastore::disk_usage) is the sum, and as accurate as the least accurate of them.

@@ -78,11 +78,11 @@ impl MountPoint {
     }
 }
 
-/// The mounted datastores, each as an `M`, which may add something to the [`MountPoint`].
+/// The mounted datastores. `M` is the [`MountPoint`], or something that contains it.
 #[derive(Debug)]
 pub(super) struct MountTable<M> {
     mounts: Vec<M>,
-    /// Checked for keys and queries that concern no datastore, which would report that it is closed.
+    /// Whether the mount is closed. Checked for keys and queries that concern no datastore, since none reports it then.
     closed: Arc<AtomicBool>,
 }
 

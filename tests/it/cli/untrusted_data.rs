@@ -79,7 +79,7 @@ fn a_long_field_name_in_a_car_header_is_not_printed_whole() {
 }
 
 #[test]
-fn equal_roots_that_are_absent_are_reported_once_and_of_many_only_some() {
+fn equal_absent_roots_are_reported_once_and_only_some_of_many() {
     let tmp = TestDir::new();
     let equal = tmp.file("equal.car", &header(&vec![raw(b"absent"); 20_000]));
     let done = run(&["import", &tmp.store(), &equal]);

@@ -68,7 +68,7 @@ async fn the_oldest_garbage_is_removed_until_the_store_is_small_enough() {
 }
 
 #[tokio::test]
-async fn of_garbage_of_the_same_second_no_more_is_removed_than_needed() {
+async fn no_more_garbage_of_the_same_second_is_removed_than_needed() {
     let (_home, store, _) = store_with_ages(&[500; 9]).await;
     let usage = store.disk_usage().await.unwrap().bytes;
     let gc = gc(&store).target_size(usage - 3 * SIZE - 1);

@@ -320,7 +320,7 @@ async fn an_old_reader_reports_the_resharding_and_a_new_one_finds_all_blocks() {
 /// Each block may be where any of the functions says that the store was on its way to, and where a copying
 /// tool has put another one.
 #[tokio::test]
-async fn of_stray_copies_none_replaces_the_block_when_a_resharding_goes_on_to_another_function() {
+async fn no_stray_copy_replaces_the_block_when_a_resharding_continues_to_another_function() {
     const DIRS: [&str; 3] = ["D5", "MO", "56"];
     const KEY: &str = "MOVED56";
     // Which of the directories have a file of that name. The block is in the first of them: what a store

@@ -7,7 +7,7 @@ use unsigned_varint::{decode, encode};
 
 use super::error::Fault;
 
-/// The most bytes that are allocated on the strength of a length in a file.
+/// The maximum number of bytes that are allocated only because a length in a file says so.
 const MAX_TRUSTED_LEN: u64 = 1 << 20;
 
 /// A reader that counts bytes and can be limited.

@@ -7,13 +7,13 @@ use super::CarCid;
 use super::error::Fault;
 use crate::text::quote;
 
-/// The length of the first part of a CARv2: a header of version 1 that says "version 2".
+/// The length of the first part of a CARv2: a header of the same form as in version 1, with the version 2.
 const PRAGMA_LEN: u64 = 11;
 
 /// The length of the fixed header after the pragma.
 pub(super) const V2_LEN: u64 = 40;
 
-/// The CBOR header. That of a CARv2 has no roots.
+/// The CBOR header. The header of a CARv2 has no roots.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Header {

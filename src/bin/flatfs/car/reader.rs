@@ -23,13 +23,13 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// Returns the CID, or `None` if it is too long to be stored: it has the identity hash then.
+    /// Returns the CID, or `None` if it is too long to be stored. A CID that long has the identity hash.
     pub(crate) fn short_cid(&self) -> Option<Cid> {
         short_cid(&self.cid)
     }
 }
 
-/// Returns the CID if its digest has at most 64 bytes, as that of every hash function but the identity.
+/// Returns the CID if its digest has at most 64 bytes, as the digests of all hash functions except the identity have.
 pub(crate) fn short_cid(cid: &CarCid) -> Option<Cid> {
     let hash = cid.hash().resize().ok()?;
     Cid::new(cid.version(), cid.codec(), hash).ok()
@@ -148,7 +148,7 @@ impl<R: AsyncBufRead + Unpin> CarReader<R> {
     }
 }
 
-/// Refuses a digest of more than 64 bytes, unless it is a block that the CID carries itself.
+/// Refuses a digest of more than 64 bytes, unless the CID contains its block (identity hash).
 fn check_len(cid: CarCid) -> cid::Result<CarCid> {
     if short_cid(&cid).is_some() || hash::is_identity(&cid) {
         Ok(cid)

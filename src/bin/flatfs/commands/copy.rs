@@ -29,18 +29,18 @@ created, with next-to-last/2, if it is missing or empty. SRC is only read. A blo
 is: 'flatfs diff' finds blocks of another size, and 'flatfs verify' damaged ones.
 
 Each block is checked against the hash in its key, unless --unverified is given. A block that is damaged or \
-missing is reported and not copied, all others are, and the exit status is 1. It is 3 if a block could not be \
-read. Blocks whose keys are no hashes of a known function are copied and counted.
+missing is reported and not copied; all others are copied, and the exit status is 1. It is 3 if a block could \
+not be read. Blocks whose keys are not hashes of a known function are copied and counted.
 
 With ROOTs, only the DAGs below them are copied, parents before children. A block that SRC lacks is reported. \
-A root that is in DST is no proof of a complete DAG, exit status 0 is. Links are followed as 'flatfs export' \
-does, and blocks of unknown codecs are not copied unless --opaque is given.
+That DST has a root does not prove that its DAG is complete; exit status 0 does. Links are followed as 'flatfs \
+export' does, and blocks of unknown codecs are not copied unless --opaque is given.
 
 It can be interrupted or killed at any time: the same command copies the rest. If DST is a directory, the \
-blocks are stored in batches of some thousand, which are durable once they are committed.
+blocks are stored in batches of several thousand, which are durable once they are committed.
 
-What a remote DST has is listed, a thousand keys in a request; in a directory each block is looked up. SRC \
-is listed twice, the second time to show how much is left.
+If DST is remote, its keys are listed, a thousand per request; in a directory each block is looked up. SRC is \
+listed twice, the second time to show how much is left.
 
 With --json it prints one object with \"src\", \"dst\", \"blocks\", \"bytes\", \"present\" (blocks that DST had), \
 \"unchecked\", \"failed\" (each with \"key\" and \"reason\"), \"failed_count\" and \"seconds\".
@@ -108,7 +108,7 @@ impl Copy {
         let dst = self.options.for_store(&self.dst, &self.dst_options);
         let _lock = self.kubo.lock(self.dst.dir().as_slice()).await?;
         let concurrency = Some(self.concurrency);
-        // Before DST is opened, so that none is created for a SRC that does not exist.
+        // SRC is opened first, so that no DST is created if SRC does not exist.
         let src = open_store::open_reader(&src, concurrency).await?;
         let copied = open_store::close_after(src, async |src| {
             let copy = async |dst: &OpenStore| self.copy(src, dst).await;
@@ -208,7 +208,8 @@ fn error_chain(error: &Error) -> String {
     sources.join(": ")
 }
 
-/// A damaged or missing block was found; anything else could not be read.
+/// Returns `Found` if some blocks are missing, damaged or of an unknown codec, and `Failed` if something could not be
+/// read.
 fn outcome(copied: &Copied) -> Outcome {
     let outcomes = copied.failed.iter().map(|failed| match failed.error {
         Error::Corrupt { .. }

@@ -18,9 +18,9 @@ use crate::{open_store, report};
 /// Check whether DAGs are complete
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Follows all links from each ROOT, and prints how many blocks and bytes the DAG has, its depth, which is the \
-number of links to the farthest block, and, if there are several ROOTs, how many blocks only this one leads \
-to. Each block that is missing or damaged is printed with the CIDs of the blocks that lead to it.
+Follows all links from each ROOT, and prints how many blocks and bytes the DAG has, and its depth: the number \
+of links to the farthest block. If there are several ROOTs, it also prints how many blocks only this ROOT \
+leads to. Each block that is missing or damaged is printed with the CIDs of the blocks that lead to it.
 
 Blocks with links are read and checked against their CIDs; the others are only looked up, unless --hash is \
 given. Links are followed in the codecs that 'flatfs export' knows. Nothing is changed and no lock is taken.

@@ -13,9 +13,9 @@ use crate::{location, report};
 /// Convert a store to format version 0
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-This is for programs that don't know the SHARDING file, which it removes. It works only for stores of \
-prefix/N, and only if no crashed writer has left temporary files ('flatfs du --write' removes those). No block is \
-moved, and 'flatfs upgrade' with the same N reverts it.
+Removes the SHARDING file, for programs that don't know it. This works only for stores of prefix/N, and only \
+if no crashed writer has left temporary files ('flatfs du --write' removes those). No block is moved, and \
+'flatfs upgrade' with the same N reverts it.
 
 Example:
   flatfs downgrade blocks")]

@@ -18,8 +18,8 @@ use crate::{open_store, report};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Adds up the sizes of all files and directories. Nothing is changed and no lock is taken, so it works while \
-another program writes. If the figure that is saved in the store, which 'flatfs stat', kubo and \
-go-ds-flatfs show, is a different one, it is printed too.
+another program writes. If the figure that is saved in the store, which 'flatfs stat', kubo and go-ds-flatfs \
+show, is different, it is printed too.
 
 With --write, the sum is saved in the store. No other program may have the store open for writing. Commits \
 that a crash interrupted are completed, and what it left behind is removed.

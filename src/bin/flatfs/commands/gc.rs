@@ -27,7 +27,8 @@ Follows all links from the roots, which are CIDs, and removes every other block.
 its pins and the root of its files:
   ipfs pin ls --type=recursive -q > roots && ipfs files stat --hash / >> roots &&
     ipfs pin ls --type=direct -q > direct && ipfs cid format -v 1 --mc raw < direct >> roots || rm roots
-Without the last part, a list that was cut short by an error would be taken for all roots. As raw, a block that is pinned directly is kept without what it links to.
+Without '|| rm roots', a list that an error cut short would be used as if it were complete. A direct pin keeps \
+one block only: with the codec raw it is kept without what it links to.
 
 If a block with links is missing, damaged or can't be read, or a root is missing, nothing is removed: what \
 that block links to is not known. --allow-missing reports such blocks, and removes what is reachable only \
@@ -152,7 +153,7 @@ impl Gc {
         }
         let collect = |callback| gc.on_progress(callback).run();
         let collected = with_progress("collecting", dir.as_slice(), collect).await;
-        // After an error too: these blocks are gone.
+        // Also after an error: the blocks that were printed are gone.
         list.finish();
         let collected = collected.map_err(|error| self.explain(error))?;
         if let Some(store) = url_store {
@@ -162,7 +163,7 @@ impl Gc {
         Ok(Outcome::success_if(collected.missing_count == 0))
     }
 
-    /// Adds to the error of a block what it means, and what goes on without the block.
+    /// Adds to an error about a block that nothing was removed, and which option ignores such blocks.
     fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let is_about_a_block = matches!(
             error.downcast_ref(),

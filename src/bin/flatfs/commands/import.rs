@@ -27,16 +27,17 @@ const MAX_LISTED_ROOTS: usize = 100;
 /// Store the blocks of CARs (versions 1 and 2)
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Each CAR is imported as a whole or not at all. If one is refused, the CARs before it stay imported. An \
-object store has no transactions: if sending fails, a part of the last CAR is there. Run the command again.
+Each CAR is imported as a whole or not at all. If one is refused, the CARs before it stay imported. An object \
+store has no transactions: if sending fails, some blocks of the last CAR are stored. Run the command again.
 
 Every block is checked against the hash in its CID. An unknown hash function is an error; with \
 --unverified, blocks with unknown hash functions are stored without a check, and all others are still \
 checked. Blocks that their CIDs carry themselves (identity hash) are checked and counted, but not stored.
 
-A CAR that was cut off between two blocks looks complete, except that roots may be missing. So a root that \
-is neither in the CAR nor in the store is reported and makes the exit status 1; the blocks are imported in \
-any case. Use --allow-missing-roots for CARs that are meant to be partial. A header has at most 1 MiB.
+A CAR that was cut off between two blocks looks complete, except that roots may be missing. So a root that is \
+neither in the CAR nor in the store is reported and makes the exit status 1; the blocks are imported in any \
+case. Use --allow-missing-roots for CARs that are meant to be partial. The header of a CAR may have at most 1 \
+MiB.
 
 With --json it prints an object for each CAR, with \"path\" (null for standard input), \"blocks\", \"new\", \
 \"inline\", \"bytes\", \"roots\", \"missing_roots\" and \"seconds\".
@@ -80,13 +81,13 @@ struct ImportJson<'a> {
 
 impl Import {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        // The first CAR's time includes the open, which may have to clean up first.
+        // The time of the first CAR includes the open, which may have to clean up.
         let started = Instant::now();
         input::check_stdin(&self.cars)?;
         let Some((first, others)) = self.cars.split_first() else {
             return Ok(Outcome::Success);
         };
-        // Before the store is opened, so that none is created for a file that is not a CAR.
+        // The CAR is opened before the store, so that no store is created for a file that is not a CAR.
         let first = self.open(first).await?;
         let _lock = self.kubo.lock(self.store.dir.dir().as_slice()).await?;
         open_store::for_importing(&self.store, None, async |store| {

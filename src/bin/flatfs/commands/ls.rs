@@ -21,9 +21,9 @@ Prints each block on a line of its own, as it is found. With --cids, a key that 
 as its CID (version 1, raw), and a key that is a CID as that CID; other keys are printed as they are. With \
 --json, each line is an object with \"key\", \"cid\" and \"size\" (in bytes). Missing values are null.
 
-A link, or anything else that is not a file where a block should be, is not listed, with a warning. With \
---strict it makes the exit status 1. A block or directory that can't be read is reported and makes the exit \
-status 3; the others are listed.
+If there is a link where a block should be, or anything else that is not a file, it is not listed and causes a \
+warning. With --strict it makes the exit status 1. A block or directory that can't be read is reported and \
+makes the exit status 3; the others are listed.
 
 Example:
   flatfs ls blocks

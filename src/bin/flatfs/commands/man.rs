@@ -68,7 +68,7 @@ fn page(mut command: clap::Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Returns the usage line of the help. That of clap_mangen does not say which arguments can be repeated.
+/// Returns the usage line of the help. The one of clap_mangen does not say which arguments can be repeated.
 fn synopsis(usage: &str) -> Roff {
     let usage = usage.strip_prefix("Usage: ").unwrap_or(usage).trim();
     let (name, arguments) = usage.split_at(usage.find(['[', '<']).unwrap_or(usage.len()));

@@ -103,7 +103,7 @@ impl Move {
         Ok(Outcome::success_if(done.skipped_count == 0))
     }
 
-    /// Adds to the error how far the move has come, and what to do.
+    /// Adds to the error how many blocks were moved, and what to do.
     fn explain(&self, error: anyhow::Error, progress: Progress) -> anyhow::Error {
         let full = match error.downcast_ref() {
             Some(Error::Full { action, path, .. }) => {

@@ -29,7 +29,7 @@ With --allow-big-block a block may have up to 1 GiB, the limit of all commands.
 With -r, a directory stands for the files in it and in its directories, in no particular order, and each \
 CID is followed by a tab and the path of its file. Links in a directory are skipped with a warning.
 
-The blocks are stored in batches of some thousand. If a file can't be read, the files before it are stored. \
+The blocks are stored in batches of several thousand. If a file can't be read, the files before it are stored. \
 If the command is interrupted, the blocks whose CIDs were printed are stored. DIR is created, with \
 next-to-last/2, if it is missing or empty.
 
@@ -76,7 +76,7 @@ impl Put {
             big_blocks: self.allow_big_block,
         };
         let mut files = FileReader::start(self.files.clone(), options)?;
-        // Before the store is opened, so that none is created for a file that can't be read.
+        // The file is read before the store is opened, so that no store is created for a file that can't be read.
         let first = interruptible(files.next()).await?;
         open_store::for_importing(&self.store, None, async |store| {
             interruptible(self.put_all(store, first, files)).await
@@ -99,7 +99,7 @@ impl Put {
             let group = match next {
                 Ok(Some(group)) => group,
                 end => {
-                    // After an error too: the files before it were read.
+                    // Also after an error: the files before it were read.
                     writer.commit().await?;
                     output.write(lines.as_bytes())?;
                     output.finish()?;

@@ -23,9 +23,9 @@ const MAX_LINE: u64 = 64 << 10;
 #[command(after_long_help = format!("{KEY_HELP} With '-', keys are read from standard input, one on each line; \
 '/-' is the key.
 
-A block that does not exist is reported and makes the exit status 1, unless --force is given. The other \
-blocks are removed in any case. They are removed in batches of some thousand. A line that is not a KEY ends \
-the command; the blocks before it are removed.
+A block that does not exist is reported and makes the exit status 1, unless --force is given. The other blocks \
+are removed in any case. They are removed in batches of several thousand. A line that is not a KEY ends the \
+command; the blocks before it are removed.
 
 Example:
   flatfs rm blocks bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku
@@ -78,7 +78,7 @@ impl Rm {
                 outcome: Outcome::Success,
             };
             let removed = removal.remove_all().await;
-            // After an error too: the keys before it were valid.
+            // Also after an error: the keys before it were valid.
             let committed = removal.writer.commit().await;
             removed.and(committed).map(|()| removal.outcome)
         })

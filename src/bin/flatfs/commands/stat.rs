@@ -27,9 +27,10 @@ The disk usage is the figure that the store keeps, with its accuracy ('flatfs du
 store it is the sum of the sizes of the blocks. The bytes \
 are the sum of the sizes of the blocks. \"of 1,024\" is the number of shards that base32 keys can have.
 
-Files that are not blocks are ignored, and so are blocks in the wrong shard, where no program finds them. \
-They are counted as ignored, and -v names them. A link where a block should be is not counted, with a \
-warning. A block whose size can't be read is reported and makes the exit status 3; the others are counted. With --json, missing values are null.
+Files that are not blocks are ignored, and so are blocks in the wrong shard, where no program finds them. They \
+are counted as ignored, and -v names them. A link where a block should be is not counted and causes a warning. \
+A block whose size can't be read is reported and makes the exit status 3; the others are counted. With --json, \
+missing values are null.
 
 Example:
   flatfs stat blocks

@@ -13,9 +13,9 @@ use crate::{location, report};
 /// Convert a directory of format version 0 to a store
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Version 0 has no SHARDING file: its shard directories are named after the first PREFIXLEN characters of \
-the keys. This command writes the file, and moves no block. If a directory has a name of another length, \
-it fails, names that directory, and changes nothing. No program may write to the directory meanwhile.
+Version 0 has no SHARDING file: its shard directories are named after the first PREFIXLEN characters of the \
+keys. This command writes the file, and moves no block. If a directory has a name of another length, the \
+command fails, names that directory, and changes nothing. No program may write to the directory meanwhile.
 
 Example:
   flatfs upgrade blocks 5")]

@@ -32,15 +32,18 @@ use crate::{input, open_store, report, terminal, text};
 /// Check every block against its hash, and repair the store
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Prints a line for each finding, and a summary. These are wrong: blocks that don't have the hash in their \
-key, can't be read, or are in the wrong place; a link where a block should be; a SHARDING that is not \
-valid; and a commit that was not applied. Files that are foreign or left over are reported, but not wrong. \
-Without --repair nothing is changed and no lock is taken, so it works while another program writes.
+Prints a line for each finding, and a summary. These are wrong: blocks that don't have the hash in their key, \
+can't be read, or are in the wrong place; a link where a block should be; a SHARDING that is not valid; and a \
+commit that was not applied. Files that are foreign or left over are reported, but they are not wrong. Without \
+--repair nothing is changed and no lock is taken, so it works while another program writes.
 
 A block whose key is not a hash, or has a hash function that is not known, can't be checked. The summary \
 counts these blocks by hash function, and the exit status is 1 unless --allow-unchecked is given.
 
-A large store can be checked in shares: --subset 1/30, 2/30 and so on. A share has the same blocks each time, and all shares together have all blocks. With --state the share is the one after the last that was checked, so that the same command, run every night, checks the whole store in a month; the file also has the time when all shares were last checked. --limit-rate leaves the disk to others.
+A large store can be checked in shares: --subset 1/30, 2/30 and so on. A share has the same blocks each time, \
+and all shares together have all blocks. With --state the share is the one after the last that was checked, so \
+that the same command, run every night, checks the whole store in a month; the file also records when all \
+shares were last checked. --limit-rate keeps the disk usable for other programs.
 
 With --repair, damaged blocks are moved to DIR/.quarantine, blocks in the wrong place to the right one, \
 and interrupted commits are completed. Nothing is overwritten or deleted. Then the blocks that were \
@@ -51,9 +54,9 @@ for example after the file system was repaired. The restored blocks are counted 
 
 A URL has no files to repair: there every block is read and checked, and \"path\" is its key.
 
-If SHARDING is missing or not valid, write the line that the store had into it. The names of the \
-directories show which one that is: if they are the two characters before the last one of the keys in \
-them, as UO has CIQ…CUOX.data, it is next-to-last/2, kubo's default:
+If SHARDING is missing or not valid, write the line that the store had into it. The names of the directories \
+show which one that is: if they are the two characters before the last one of the keys in them, as in \
+UO/CIQ…CUOX.data, it is next-to-last/2, kubo's default:
   echo /repo/flatfs/shard/v1/next-to-last/2 > DIR/SHARDING
 With the right line, 'flatfs verify --quick DIR' finds no block misplaced.
 
@@ -64,10 +67,10 @@ With --json, each line is a finding or a restored block, and has \"finding\" (th
 \"key\", \"cid\" (version 1, raw, as 'flatfs ls --cids' prints it), \"detail\", and what a repair did: \
 \"done\" and \"to\". Missing values are null. The last line has \"summary\" and \"seconds\".
 
-Exit status: 0 if nothing is wrong or everything was repaired; 1 if something is wrong, lost or unchecked; \
-2 for invalid usage; 3 if it could not check or repair the store; 130 if interrupted. So a script that \
-repairs on 1 does not repair because the check has failed. It can be interrupted at any time; run it again \
-to complete the work.
+Exit status: 0 if nothing is wrong or everything was repaired; 1 if something is wrong, lost or unchecked; 2 \
+for invalid usage; 3 if it could not check or repair the store; 130 if interrupted. So a script that repairs \
+on exit status 1 does not start a repair because a check has failed. It can be interrupted at any time; run it \
+again to complete the work.
 
 Example:
   flatfs verify blocks
@@ -158,7 +161,7 @@ impl Verify {
             }
         }
         let summary = findings.summary();
-        // Before the error: what was restored until then stays restored.
+        // Printed before the error: the blocks that were restored before it stay restored.
         if restored > 0 && !self.json && !terminal::is_quiet() {
             printer.print(&format!("restored: {}\n", text::blocks(restored)))?;
         }
@@ -335,7 +338,7 @@ fn last_line(summary: &Summary, time: Duration) -> String {
     format!("{blocks}, {bytes} bytes, {seconds:.2} s: {found}; {verdict}\n")
 }
 
-/// Returns what is wrong, and what is not known to be right.
+/// Returns what is wrong, and what could not be checked.
 fn verdict(summary: &Summary) -> String {
     let wrong = match summary.wrong {
         0 => None,

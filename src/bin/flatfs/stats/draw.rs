@@ -52,7 +52,7 @@ fn histogram(bins: &[Bin], width: usize) -> String {
     text
 }
 
-/// Returns a bar that fills `room` as `part` fills `max`. Only a part of zero has no bar.
+/// Returns a bar that fills the same fraction of `room` as `part` is of `max`. Only a part of zero has no bar.
 fn bar(part: u64, max: u64, room: usize) -> String {
     let eighths = scale(part, max, room * 8).max(usize::from(part > 0));
     let mut bar = "█".repeat(eighths / 8);
@@ -75,7 +75,7 @@ fn skyline(stats: &Stats, width: usize) -> String {
     means.iter().filter_map(height).collect()
 }
 
-/// Returns `part` as a number of steps, of which `max` has `steps`.
+/// Returns `part` as a number of steps, where `max` is `steps` steps.
 fn scale(part: u64, max: u64, steps: usize) -> usize {
     if max == 0 {
         return 0;

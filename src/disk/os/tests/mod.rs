@@ -1,6 +1,6 @@
 //! [`OsDisk`] on the file system for temp files.
 
-// Other systems return other errors for the same.
+// Other systems return different errors in the same situations.
 #[cfg(target_os = "linux")]
 mod listing;
 #[cfg(unix)]
@@ -125,7 +125,7 @@ fn a_file_that_cannot_be_created_whole_changes_nothing() {
 
 type Rename = fn(&Path, &Path) -> io::Result<()>;
 
-/// That of this system, and that of systems without a call for it.
+/// The rename of this system, and the one for systems without such a call.
 const RENAMES: [Rename; 2] = [
     |from, to| disk().rename_new(from, to),
     |from, to| portable::rename_new(&disk(), from, to),

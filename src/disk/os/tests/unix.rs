@@ -90,7 +90,7 @@ fn a_rename_to_a_new_name_does_not_replace_a_dangling_link() {
 
 #[test]
 fn where_a_file_can_have_no_second_name_it_is_moved() {
-    // Also by errors that no list would have: file systems without links have many.
+    // Even for errors that no list would contain: file systems without links return many different ones.
     for (errno, moves) in [
         (Errno::PERM, true),
         (Errno::ACCESS, true),
@@ -241,7 +241,7 @@ fn everything_is_flushed_beside_entries_that_are_neither_files_nor_directories()
 }
 
 #[test]
-fn a_lock_file_is_of_its_owner_only_also_one_that_was_not() {
+fn even_an_old_lock_file_is_accessible_to_its_owner_only() {
     let dir = dir();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let new = dir.path().join("new");

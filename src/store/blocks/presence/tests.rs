@@ -1,4 +1,4 @@
-//! The presence filter by itself.
+//! Tests of the presence filter alone.
 
 use super::*;
 use crate::key::Key;
