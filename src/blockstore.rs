@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "Database reported unrecoverable error: \
-             the batch failed, and nothing of it was committed: \
+             the batch failed, and none of it was committed: \
              cannot write /store/XY/KEY.data: permission denied"
         );
     }

@@ -223,8 +223,8 @@ impl FlatBatch {
     /// store tries again in `sync`, in `close`, in the next open, and before the next write of one of its keys; if
     /// it fails again, that write returns [`Error::EarlierCommit`].
     ///
-    /// Any other error means that nothing of the batch was committed, and that the batch is discarded. If the flush
-    /// of its record failed, a power cut may still bring all of it back.
+    /// Any other error means that no write of the batch was committed, and that the batch is discarded. If the flush of
+    /// its record failed, a power cut may still bring all of it back.
     ///
     /// # Cancel safety
     ///

@@ -40,8 +40,8 @@ struct StageState {
     begun: usize,
     /// The number of running writes.
     running: usize,
-    /// The permits of writes that have ended. They are released several at a time: a put that waits for one
-    /// is woken less often then.
+    /// The permits of writes that have ended. They are released several at a time, so that a put that waits for one is
+    /// woken less often.
     spent: Vec<Permits>,
     /// The first write that failed.
     failure: Option<Arc<Error>>,

@@ -26,8 +26,8 @@ enum Order {
     /// By themselves, because they are random. The table is at most 3/4 full, so it takes at most 13.4 bytes for
     /// a digest of 8.
     Random,
-    /// By a hash that nobody outside can predict. The table is at most 9/10 full and grows by 1/10, so it takes
-    /// at most 39.2 bytes for a digest of 32.
+    /// By a hash with a random key, which no other program can predict. The table is at most 9/10 full and grows by
+    /// 1/10, so it takes at most 39.2 bytes for a digest of 32.
     Hashed(RandomState),
 }
 

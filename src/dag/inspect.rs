@@ -83,7 +83,7 @@ pub struct DagReport {
 pub struct BadBlock {
     /// The block.
     pub cid: Cid,
-    /// The blocks whose links lead to it, from the root to the block that links to it. Of a path of more than 64
+    /// The blocks whose links lead to it, from the root to the block that links to it. If the path has more than 64
     /// blocks, only the root and the last 63 are listed.
     pub path: Vec<Cid>,
     /// What is wrong with it.

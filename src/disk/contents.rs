@@ -46,8 +46,8 @@ pub(super) fn read(
 pub(super) fn read_at_most(file: File, max_len: u64) -> io::Result<Bytes> {
     let (file, metadata) = regular(file)?;
     let mut contents = Vec::new();
-    // A sparse file can be as long as its file system allows, so its length is checked first. If it grows
-    // meanwhile, the read stops one byte past the limit.
+    // A sparse file can be as long as its file system allows, so its length is checked first. If it grows during the
+    // read, the read stops one byte past the limit.
     if metadata.len() <= max_len {
         file.take(max_len.saturating_add(1))
             .read_to_end(&mut contents)?;

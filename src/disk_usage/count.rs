@@ -4,10 +4,10 @@
 //! ignored, because the count will see it. A change in a directory that has been counted is added to the total.
 //! In the directory that is being counted, the set of counted files tells for each file which of the two applies.
 //!
-//! The files of a directory are examined in groups. A file may change meanwhile, so the size that was read may be
-//! the size before or after the change. Then the whole group is added in one step, while no change is in progress.
-//! A change that has ended by then has already counted its file, with the size after the change, and the size that
-//! was read is dropped. Any other change begins later, and the size that was read is the size before it.
+//! The files of a directory are examined in groups. A file may change at the same time, so the size that was read may
+//! be the size before or after the change. Then the whole group is added in one step, while no change is in progress. A
+//! change that has ended by then has already counted its file, with the size after the change, and the size that was
+//! read is dropped. Any other change begins later, and the size that was read is the size before it.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};

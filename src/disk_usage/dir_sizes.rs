@@ -1,7 +1,7 @@
 //! [`DirSizes`]: the sizes with which directories are in the disk usage, so that their growth can be added.
 //!
-//! Directories grow when files are added to them, on some file systems with each file. To stat the directory at
-//! each write would cost too much, so a write only marks its directory, and a refresh stats the marked ones.
+//! Directories grow when files are added to them, on some file systems with each file. A stat of the directory at each
+//! write would cost too much, so a write only marks its directory, and a refresh stats the marked ones.
 
 use std::collections::HashMap;
 use std::sync::RwLock;

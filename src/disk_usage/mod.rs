@@ -216,10 +216,8 @@ impl UsageTracker {
         step: impl FnOnce() -> Result<Change>,
         record: impl FnOnce(&mut RunningCount, Change),
     ) -> Result<()> {
-        // Held until the count has the change: a group of files that is added before that may have been examined
-        // after the step, and the change would be counted twice.
-        // Locked from before the step until its change is entered: a count that began or settled a file in between
-        // could see the file after the step, and then add the change a second time.
+        // Held from before the step until its change is recorded: a count that begins or adds a file in between could
+        // see the file after the step, and the change would then be added a second time.
         let counting = read(&self.count);
         let change = step()?;
         // Marked even if the figure does not change: a new directory may have the size 0, and its parent

@@ -164,9 +164,9 @@ pub enum Error {
         expected: &'static str,
     },
 
-    /// A write of this batch failed, or an earlier commit that must be completed first could not be
-    /// completed. Nothing of the batch is committed, now or later. Discard or drop it, and start a new one.
-    #[error("the batch failed, and nothing of it was committed")]
+    /// A write of this batch failed, or an earlier commit that must be completed first could not be completed. No write
+    /// of the batch is committed, now or later. Discard or drop it, and start a new one.
+    #[error("the batch failed, and none of it was committed")]
     BatchFailed {
         /// The first error.
         source: Arc<Error>,
@@ -193,8 +193,8 @@ pub enum Error {
         source: Arc<Error>,
     },
 
-    /// A batch over several datastores was committed to some of them, then one commit failed. In that
-    /// datastore and in those after it, nothing of the batch has taken effect.
+    /// A batch over several datastores was committed to some of them, then one commit failed. In that datastore and in
+    /// those after it, no write of the batch has taken effect.
     #[error("the batch is committed to {}, but not to {failed} and the datastores after it", committed.iter().join(", "))]
     PartlyCommitted {
         /// The prefixes of the datastores to which it is committed.
@@ -333,7 +333,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// A commit to an object store failed. Object stores have no transactions, so a part of the batch can have taken
+    /// A commit to an object store failed. Object stores have no transactions, so a part of the batch may have taken
     /// effect. Committing the same writes again is safe.
     #[error(
         "the commit stored {stored} of {puts} blocks and made {deleted} of {deletes} deletes: commit the same writes again"

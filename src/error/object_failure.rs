@@ -18,7 +18,7 @@ pub enum ObjectFailure {
     Throttled,
     /// The server did not respond in time.
     TimedOut,
-    /// Anything else: the source tells it.
+    /// Anything else: see the source of the error.
     Other,
 }
 

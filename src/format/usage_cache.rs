@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::datastore::{Accuracy, DiskUsage};
 
-/// The longest text that is read as a cached disk usage. go-ds-flatfs writes some 60 bytes.
+/// The longest text that is read as a cached disk usage. go-ds-flatfs writes about 60 bytes.
 pub(crate) const MAX_LEN: u64 = 4096;
 
 /// The largest figure that is plausible: 4 EiB.

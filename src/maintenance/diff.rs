@@ -77,8 +77,8 @@ impl<'a> Diff<'a> {
         Diff { callback, ..self }
     }
 
-    /// Starts the comparison, and returns the differences in the order of the keys, as they are found. A key
-    /// that is written or deleted meanwhile may be among them or not.
+    /// Starts the comparison, and returns the differences in the order of the keys, as they are found. A key that is
+    /// written or deleted during the comparison may or may not be among them.
     ///
     /// An error in the stream says that an entry of a listing could not be read. The stream continues with the
     /// other entries.

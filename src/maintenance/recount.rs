@@ -50,8 +50,8 @@ pub async fn recount(
     blocking::run(move || run(opening, ProgressCallback::new(watch))).await
 }
 
-/// Counts the disk usage of a store and returns it, without the store's lock: nothing in the store changes, and
-/// the figure is exact unless another program writes to the store meanwhile.
+/// Counts the disk usage of a store and returns it, without the store's lock: nothing in the store changes, and the
+/// figure is exact unless another program writes to the store during the count.
 ///
 /// `watch` is called with the progress from time to time, and stops the count by returning
 /// [`Break`](ControlFlow::Break). The number of bytes is not known before the end.

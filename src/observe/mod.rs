@@ -42,7 +42,7 @@
 //! | `ds_flatfs_operation_seconds` | histogram | `operation` | how long they took; of reads, those that needed the disk |
 //! | `ds_flatfs_reads_total` | counter | `source` | reads of blocks, served from memory at once (`memory`) or not (`disk`), or by an object store (`object_store`) |
 //! | `ds_flatfs_read_bytes_total` | counter | | sizes of the blocks that were read |
-//! | `ds_flatfs_written_bytes_total` | counter | | sizes of the blocks that were put, also into batches |
+//! | `ds_flatfs_written_bytes_total` | counter | | sizes of the blocks that were put, including into batches |
 //! | `ds_flatfs_batch_puts` | histogram | | puts of each committed batch |
 //! | `ds_flatfs_batch_deletes` | histogram | | deletes of each committed batch |
 //! | `ds_flatfs_batch_bytes` | histogram | | sizes of the blocks of each committed batch |

@@ -79,10 +79,10 @@ impl FlatFs {
 
     /// Returns the entries that `query` asks for. They are found while the stream is read.
     ///
-    /// The stream reads about a thousand entries ahead and keeps no more than that, however large the store is,
-    /// with two exceptions. With orders it keeps all matching keys, and their values only if they are compared; in the
-    /// order of the keys it keeps at most two million keys, and reads the directories once for each million.
-    /// And if more queries run at a time than a sixteenth of [`max_open_files`](Options::max_open_files), the later
+    /// The stream reads about a thousand entries ahead and keeps no more than that, however large the store is, with
+    /// two exceptions. With orders it keeps all matching keys, and their values only if they are compared; in the order
+    /// of the keys it keeps at most two million keys, and reads the directories once for each million. And if the
+    /// number of concurrent queries is more than a sixteenth of [`max_open_files`](Options::max_open_files), the later
     /// ones keep the names in the directory that they are reading.
     ///
     /// Files that are not blocks are left out with a warning in the log. A block or a shard directory that can't be

@@ -155,9 +155,9 @@ impl Options {
         self
     }
 
-    /// Sets whether the store is opened read-only. It then takes no lock, so it can be opened beside a
-    /// writer; it changes nothing on disk and refuses writes. It does not complete commits that a crash
-    /// interrupted: until a writer opens the store, a part of such a batch may be visible.
+    /// Sets whether the store is opened read-only. It then takes no lock, so it can be opened while a writer has it
+    /// open; it changes nothing on disk and refuses writes. It does not complete commits that a crash interrupted:
+    /// until a writer opens the store, a part of such a batch may be visible.
     ///
     /// If the store is re-sharded or moved away while it is open, a read of a block that is not found is an error,
     /// and so is the end of a query. While a move runs, the blocks that were moved are absent.

@@ -18,8 +18,8 @@ use crate::query::{Entry, EntryStream, Query};
 /// It expects keys in the form that [`Key::from_cid`] returns, so it belongs directly above the store of blocks, where
 /// keys have no prefix.
 ///
-/// The wrapper checks the values that are put, got and returned by queries, also through batches. In the stream of a
-/// query a corrupt entry is an error, and counts towards the offset and the limit of the query.
+/// The wrapper checks the values that are put, got and returned by queries, including those of batches. In the stream
+/// of a query a corrupt entry is an error, and counts towards the offset and the limit of the query.
 /// [`has`](Datastore::has), [`get_size`](Datastore::get_size) and queries for keys and sizes do not read values and
 /// check nothing.
 ///

@@ -39,7 +39,7 @@ impl<'a> BatchWriter<'a> {
     ///
     /// # Errors
     ///
-    /// Fails if the block can't be written. The batch can't be committed then.
+    /// Fails if the block can't be written. After that, the batch can't be committed.
     pub(crate) async fn put(&mut self, key: &Key, block: Bytes) -> anyhow::Result<()> {
         let (len, skips_present) = (block.len() as u64, self.skips_present);
         let batch = self.batch().await?;
@@ -60,7 +60,7 @@ impl<'a> BatchWriter<'a> {
         let batch = self.batch().await?;
         if look {
             let exists = batch.has(key).await;
-            if !exists.with_context(|| format!("cannot look for {key}"))? {
+            if !exists.with_context(|| format!("cannot look up {key}"))? {
                 return Ok(false);
             }
         }

@@ -1,4 +1,4 @@
-//! [`compute`]: long computations, which run on tokio's blocking pool so that Ctrl-C works meanwhile.
+//! [`compute`]: long computations, which run on tokio's blocking pool so that Ctrl-C works while they run.
 
 use anyhow::Context as _;
 

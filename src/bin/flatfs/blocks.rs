@@ -13,7 +13,7 @@ pub(crate) const MAX_BLOCK: u64 = 1 << 30;
 /// Whether the store has the key.
 pub(crate) async fn has_key(store: &dyn Datastore, key: &Key) -> anyhow::Result<bool> {
     let has = store.has(key).await;
-    has.with_context(|| format!("cannot look for {key}"))
+    has.with_context(|| format!("cannot look up {key}"))
 }
 
 /// Returns the value of the first key that the store has.

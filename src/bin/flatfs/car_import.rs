@@ -40,7 +40,7 @@ impl InputCar {
 }
 
 pub(crate) fn nothing_imported(name: &str) -> String {
-    format!("nothing of {name} was imported")
+    format!("none of {name} was imported")
 }
 
 /// Counts of the blocks of a CAR.

@@ -31,7 +31,7 @@ pub(crate) struct HashedFile {
 /// Which files are read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadOptions {
-    /// Whether a directory stands for the files in it.
+    /// Whether a directory means the files in it.
     pub(crate) recursive: bool,
     /// Whether files over 2 MiB are accepted.
     pub(crate) big_blocks: bool,
@@ -86,7 +86,7 @@ impl Group {
         // Also after an error: these files were read before it.
         let sent = self.send();
         if let (Err(error), Ok(())) = (read, sent) {
-            // This fails only if the reader was dropped; there is nobody to report that to.
+            // This fails only if the reader was dropped. Then no caller waits for the error.
             let _ = self.sender.blocking_send(Err(error));
         }
     }

@@ -186,7 +186,7 @@ impl Mover {
     }
 
     /// Renames blocks, or adds them to `copies` if they can't be renamed. Returns how many copies were settled.
-    /// `renamed` has what was renamed, also after an error.
+    /// `renamed` has what was renamed, even after an error.
     fn take_all(
         &self,
         ShardBlocks { shard, blocks }: ShardBlocks,

@@ -77,8 +77,8 @@ impl VerifyBlocks {
         VerifyBlocks { callback, ..self }
     }
 
-    /// Starts the verification, and returns the findings as a stream. A block that is deleted meanwhile is not
-    /// reported.
+    /// Starts the verification, and returns the findings as a stream. A block that is deleted during the verification
+    /// is not reported.
     ///
     /// # Errors
     ///

@@ -42,8 +42,8 @@ use crate::maintenance::Progress;
 use crate::maintenance::progress::ProgressCallback;
 use crate::store::locate;
 
-/// Checks every block of a store against the hash in its key. It takes no lock and changes nothing on disk, so
-/// it works on a file system that is mounted read-only, and beside a writer.
+/// Checks every block of a store against the hash in its key. It takes no lock and changes nothing on disk, so it works
+/// on a file system that is mounted read-only, and while a writer has the store open.
 ///
 /// ```
 /// use ds_flatfs::maintenance::Verify;

@@ -55,7 +55,7 @@ struct ShardFilter {
 enum Contents {
     #[default]
     Unknown,
-    /// The directory is being listed. The listing may miss these blocks, which are published meanwhile.
+    /// The directory is being listed. The listing may miss these blocks, which are published while it runs.
     Listing {
         /// The number of the fill that lists it.
         fill: u64,

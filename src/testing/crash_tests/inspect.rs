@@ -56,7 +56,7 @@ pub(super) async fn wait_until_idle(store: &FlatFs) {
     }
 }
 
-/// Counts the operations that are tried, also those that change nothing, until the guard is dropped.
+/// Counts the operations that are tried, including those that change nothing, until the guard is dropped.
 pub(super) fn count_operations(
     disk: &FaultDisk,
     matches: impl Fn(DiskOp, &Path) -> bool + Send + 'static,

@@ -206,14 +206,14 @@ impl FaultDisk {
         planted.unwrap_or_else(|error| panic!("cannot plant {}: {error}", path.display()));
     }
 
-    /// Returns the contents of a file, also after a crash.
+    /// Returns the contents of a file, even after a crash.
     pub(crate) fn read_live(&self, file: impl AsRef<Path>) -> Option<Bytes> {
         let state = self.state();
         let file = state.image.find_file(file.as_ref()).ok()?;
         Some(state.image.read(file))
     }
 
-    /// Returns all paths, sorted, also after a crash. The path of a directory ends in `/`.
+    /// Returns all paths, sorted, even after a crash. The path of a directory ends in `/`.
     pub(crate) fn tree(&self) -> Vec<String> {
         let mut paths = Vec::new();
         list_paths(&self.state().image, ROOT, "/", &mut paths);

@@ -162,7 +162,7 @@ impl Committer {
             CommitWhen::Any => None,
             CommitWhen::Full(limits) => Some(limits),
         };
-        // The writes stay in the buffer until the commit has succeeded: reads must find them meanwhile.
+        // The writes stay in the buffer until the commit has succeeded: until then, reads must find them here.
         let Some(writes) = self.buffer().begin_commit(if_full) else {
             return Ok(FirstRejected(None));
         };

@@ -21,10 +21,10 @@ use crate::wrappers::bulk;
 
 /// Several datastores as one, each mounted under a prefix: go-datastore's `mount`.
 ///
-/// A key belongs to the datastore with the longest matching prefix, which stores it without the prefix. With
-/// datastores under `/blocks` and `/`, the key `/blocks/A` is the key `/A` of the first one, and `/blocks2` is the key
-/// `/blocks2` of the second one. What the second one has below `/blocks` is hidden, also from queries. Mount each
-/// datastore only once.
+/// A key belongs to the datastore with the longest matching prefix, which stores it without the prefix. With datastores
+/// under `/blocks` and `/`, the key `/blocks/A` is the key `/A` of the first one, and `/blocks2` is the key `/blocks2`
+/// of the second one. What the second one has below `/blocks` is hidden, even from queries. Mount each datastore only
+/// once.
 ///
 /// A key under no mount has no value. Putting it returns [`Error::InvalidKey`](crate::Error::InvalidKey).
 ///

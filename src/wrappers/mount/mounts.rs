@@ -82,7 +82,8 @@ impl MountPoint {
 #[derive(Debug)]
 pub(super) struct MountTable<M> {
     mounts: Vec<M>,
-    /// Whether the mount is closed. Checked for keys and queries that concern no datastore, since none reports it then.
+    /// Whether the mount is closed. This is checked for keys and queries that concern no datastore, because no
+    /// datastore reports it for them.
     closed: Arc<AtomicBool>,
 }
 

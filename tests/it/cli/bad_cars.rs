@@ -13,7 +13,7 @@ fn refused(tmp: &TestDir, bytes: &[u8], parts: &[&str]) {
     let before = files(&store);
     let file = tmp.file("bad.car", bytes);
     let done = run(&["import", &store, &file]);
-    done.failed(3, &[&["nothing of", &file, "at byte "], parts].concat());
+    done.failed(3, &[&["none of", &file, "at byte "], parts].concat());
     assert_eq!(done.stdout, b"");
     assert_eq!(files(&store), before);
 }

@@ -165,7 +165,7 @@ fn a_car_of_an_export_that_failed_is_refused_as_cut_short() {
         let done = run(&["export", &store]);
         done.failed(3, &["damaged"]);
         let half = tmp.file("half.car", &done.stdout);
-        run(&["import", &copy, &half]).failed(3, &["nothing of", "cut short"]);
+        run(&["import", &copy, &half]).failed(3, &["none of", "cut short"]);
         fs::write(&path, whole).unwrap();
     }
 }

@@ -260,7 +260,7 @@ fn an_interrupted_import_leaves_the_store_as_it_was() {
     interrupt(&child);
     let done = Finished::of(child.wait_with_output().unwrap());
     drop(stdin);
-    done.was_interrupted(&["nothing of standard input was imported: interrupted"]);
+    done.was_interrupted(&["none of standard input was imported: interrupted"]);
     assert_eq!(files(&store), before);
     assert_eq!(fs::read_dir(tmp.path("store/.temp")).unwrap().count(), 0);
 }

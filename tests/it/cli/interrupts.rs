@@ -40,7 +40,7 @@ fn an_interrupted_export_leaves_a_car_that_does_not_read_to_its_end() {
     assert_eq!(child.wait().expect("its end").code(), Some(130), "{said}");
     let half = tmp.file("half.car", &half);
     let done = run(&["import", &tmp.path("copy"), &half]);
-    done.failed(3, &["nothing of", "cut short"]);
+    done.failed(3, &["none of", "cut short"]);
 }
 
 #[test]

@@ -256,7 +256,7 @@ mod tests {
             source: full().into(),
         };
         let printed = |error| explain_commit_error(error, "a.car").to_string();
-        assert_eq!(printed(full()), "nothing of a.car was imported");
+        assert_eq!(printed(full()), "none of a.car was imported");
         assert!(printed(incomplete).starts_with("all of a.car is imported, but not all"));
     }
 

@@ -165,7 +165,7 @@ impl Move {
                 format!("{old} has left-over temp files of an old version of go-ds-flatfs")
             }
             (false, 0) => {
-                format!("{old} is not empty, another program has written to it meanwhile")
+                format!("{old} is not empty: another program has written to it in the meantime")
             }
             (false, 1) => format!("1 item was skipped and is still in {old}"),
             (false, count) => {

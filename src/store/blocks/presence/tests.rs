@@ -86,7 +86,7 @@ fn one_shard_is_listed_once_at_a_time_and_few_are_listed_together() {
 fn a_fill_does_not_touch_the_listing_of_a_later_one() {
     let filter = PresenceFilter::new(1 << 20);
     let first = filter.begin_fill("AB").unwrap();
-    // As if the shard had been forgotten meanwhile.
+    // As if the shard had been forgotten in the meantime.
     *write(&first.shard.contents) = Contents::Unknown;
     let mut second = filter.begin_fill("AB").unwrap();
     drop(filter.publishing("AB", &block("DURING")));
