@@ -68,7 +68,8 @@ impl fmt::Debug for ObjectDatastore {
 
 #[async_trait]
 impl Datastore for ObjectDatastore {
-    // Reads take no token: a close would wait for it, and a stream that is no longer polled may hold a read that never ends.
+    // Reads take no token: a close would wait for it, and a stream that is no longer polled may hold a read that never
+    // ends.
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         self.shared.check_open()?;
         self.shared.get(key).await
