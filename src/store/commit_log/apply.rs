@@ -1,73 +1,40 @@
-//! [`Application`]: the steps that apply a committed batch to the store.
+//! How a committed batch is applied to the store, at once or after a crash.
 
 use std::io;
 
-use super::committed_batch::CommittedBatch;
-use crate::blocking;
+use super::CommitLog;
+use super::committed_batch::{Attempt, CommittedBatch};
 use crate::disk::if_there;
 use crate::error::{Error, Result};
 use crate::format::Put;
 use crate::observe::target;
 use crate::store::Durability;
-use crate::store::blocks::{Blocks, NewBlock, PARALLEL_FLUSHES};
+use crate::store::blocks::NewBlock;
 
-/// The minimum number of blocks for which a thread is started. It is low in tests, so that they run several
-/// threads.
-const MIN_BLOCKS_PER_THREAD: usize = if cfg!(test) { 2 } else { 512 };
-
-/// Whether a committed batch is applied for the first time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Attempt {
-    First,
-    /// A block that is no longer in the batch's directory has already been published.
-    Again,
-}
-
-/// A committed batch that is being applied.
-pub(super) struct Application<'a> {
-    blocks: &'a Blocks,
-    durability: Durability,
-    batch: &'a CommittedBatch,
-    attempt: Attempt,
-}
-
-impl<'a> Application<'a> {
-    pub(super) fn new(
-        blocks: &'a Blocks,
-        durability: Durability,
-        batch: &'a CommittedBatch,
-        attempt: Attempt,
-    ) -> Self {
-        Application {
-            blocks,
-            durability,
-            batch,
-            attempt,
-        }
-    }
-
-    /// Publishes the blocks of the batch, applies its deletes, and removes the record.
-    pub(super) fn run(&self) -> Result<()> {
-        let record = &self.batch.record;
-        self.publish_all()?;
+impl CommitLog {
+    /// Publishes the blocks of the batch, applies its deletes, and removes the record. The caller holds the locks of
+    /// its keys.
+    pub(super) fn try_apply(&self, batch: &CommittedBatch, attempt: Attempt) -> Result<()> {
+        let record = &batch.record;
+        self.publish_all(batch, attempt)?;
         for block in &record.deletes {
             self.blocks.remove(block)?;
         }
         // A batch that is applied again may have been acknowledged by a session in a durable mode.
-        let durable = self.durability.syncs_commits() || self.attempt == Attempt::Again;
+        let durable = self.durability.syncs_commits() || attempt == Attempt::Again;
         // The names are flushed before the record is removed: without the record, nothing restores a name
         // that a power cut takes away.
         if durable {
             let dirs = self.blocks.shards().dirs_of(record.keys())?;
             self.blocks.flush_shards(dirs.into_iter())?;
         }
-        let path = self.batch.record_path();
+        let path = batch.record_path();
         if_there(self.blocks.disk().remove_file(&path))
             .map_err(|error| Error::io("remove", path, error))?;
         // The removal is flushed before the key locks are released: a record that comes back after a power
         // cut would be applied over later writes.
         if durable {
-            self.blocks.flusher().flush_record_dir(&self.batch.dir)?;
+            self.blocks.flusher().flush_record_dir(&batch.dir)?;
         }
         Ok(())
     }
@@ -75,14 +42,15 @@ impl<'a> Application<'a> {
     /// Links the blocks to their final names, in parallel if there are many. The staged names stay until the
     /// batch's directory is removed, after the commit is acknowledged. A rename would remove each at once, but
     /// a rename between directories takes a lock of the whole file system.
-    fn publish_all(&self) -> Result<()> {
-        let published = in_parallel(&self.batch.record.puts, |puts| {
-            puts.iter().try_for_each(|put| self.publish(put))
+    fn publish_all(&self, batch: &CommittedBatch, attempt: Attempt) -> Result<()> {
+        let published = batch.in_parallel(|puts| {
+            puts.iter()
+                .try_for_each(|put| self.publish(put, batch, attempt))
         });
         published.into_iter().collect()
     }
 
-    fn publish(&self, put: &Put) -> Result<()> {
+    fn publish(&self, put: &Put, batch: &CommittedBatch, attempt: Attempt) -> Result<()> {
         let block = &put.block;
         // With `Commits`, an existing block may come from a put that was not flushed, and this commit has to
         // be durable.
@@ -93,13 +61,13 @@ impl<'a> Application<'a> {
         let published = self.blocks.publish(
             block,
             NewBlock::Staged {
-                path: &put.staged(&self.batch.dir),
+                path: &put.staged(&batch.dir),
                 size: put.size,
             },
         );
         match published {
             Err(Error::Io { source, .. })
-                if source.kind() == io::ErrorKind::NotFound && self.attempt == Attempt::Again =>
+                if source.kind() == io::ErrorKind::NotFound && attempt == Attempt::Again =>
             {
                 if self.blocks.stat(block)?.is_none() {
                     let key = block.key();
@@ -110,11 +78,4 @@ impl<'a> Application<'a> {
             published => published,
         }
     }
-}
-
-/// Processes the blocks of a batch, in parallel chunks if there are many.
-pub(super) fn in_parallel<R: Send>(puts: &[Put], process: impl Fn(&[Put]) -> R + Sync) -> Vec<R> {
-    let threads = blocking::processors().min(PARALLEL_FLUSHES);
-    let chunk = puts.len().div_ceil(threads).max(MIN_BLOCKS_PER_THREAD);
-    blocking::parallel_chunks(puts, chunk, process)
 }

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use self::apply::{Application, Attempt, in_parallel};
+use self::committed_batch::Attempt;
 pub(crate) use self::committed_batch::CommittedBatch;
 use super::Durability;
 use super::blocks::{Blocks, FlushTarget};
@@ -92,7 +92,7 @@ impl CommitLog {
     /// Returns the staged blocks that will replace an existing block.
     fn replacements(&self, batch: &CommittedBatch) -> Result<Vec<FlushTarget>> {
         let mut files = Vec::new();
-        let chunks = in_parallel(&batch.record.puts, |puts| {
+        let chunks = batch.in_parallel(|puts| {
             let mut files = Vec::new();
             for put in puts {
                 if self.replaces(put)? {
@@ -157,10 +157,6 @@ impl CommitLog {
         );
         self.add_pending([batch]);
         Err(error)
-    }
-
-    fn try_apply(&self, batch: &CommittedBatch, attempt: Attempt) -> Result<()> {
-        Application::new(&self.blocks, self.durability, batch, attempt).run()
     }
 
     fn add_pending(&self, batches: impl IntoIterator<Item = CommittedBatch>) {
