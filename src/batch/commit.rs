@@ -8,7 +8,7 @@ use itertools::Itertools;
 use super::staging::Stage;
 use crate::blocking;
 use crate::error::Result;
-use crate::format::{BlockKey, CommitRecord, Put};
+use crate::format::{BlockKey, Put};
 use crate::observe::{self, target};
 use crate::store::{CommittedBatch, KeyLock, Store, WorkGuard};
 
@@ -18,8 +18,7 @@ pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> 
     // removed.
     let token = store.lifecycle.begin_write()?;
     let stage = WorkGuard::new(stage, None, token);
-    stage.wait_for_writes().await?;
-    stage.check()?;
+    stage.finish_writes().await?;
     let mut commit = Commit::of(stage).await?;
     // The key locks are taken before the permit: commits that wait for each other's keys could otherwise hold
     // all permits.
@@ -39,17 +38,18 @@ pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> 
 struct Commit {
     /// The keys that have been locked so far.
     key_locks: Vec<KeyLock>,
-    record: CommitRecord,
+    batch: CommittedBatch,
     stage: WorkGuard<Arc<Stage>>,
 }
 
 impl Commit {
     async fn of(stage: WorkGuard<Arc<Stage>>) -> Result<Self> {
         blocking::run(move || {
-            let record = stage.take_record();
+            let batch = stage.take_batch();
+            let keys = batch.record.puts.len() + batch.record.deletes.len();
             Ok(Commit {
-                key_locks: Vec::with_capacity(record.puts.len() + record.deletes.len()),
-                record,
+                key_locks: Vec::with_capacity(keys),
+                batch,
                 stage,
             })
         })
@@ -59,8 +59,9 @@ impl Commit {
     /// Locks all keys in their order: two commits that locked them in different orders could wait for each
     /// other. Each lock consumes the task's budget, as every resource of tokio does.
     async fn lock_keys(&mut self, store: &Store) {
-        let puts = self.record.puts.iter().map(block_of);
-        for block in puts.merge(&self.record.deletes) {
+        let record = &self.batch.record;
+        let puts = record.puts.iter().map(block_of);
+        for block in puts.merge(&record.deletes) {
             self.key_locks.push(store.key_locks.lock(block).await);
         }
     }
@@ -70,17 +71,11 @@ impl Commit {
         // when the batch is applied again.
         let mut key_locks = mem::take(&mut self.key_locks);
         key_locks.iter_mut().for_each(KeyLock::forget_last_write);
-        let record = mem::take(&mut self.record);
-        if record.is_empty() {
+        let batch = mem::take(&mut self.batch);
+        if batch.record.is_empty() {
             return self.stage.remove_dir();
         }
-        let dir = self.stage.dir();
-        let is_flushed = self.stage.has_flushed_all();
-        self.stage.commit(CommittedBatch {
-            dir,
-            record,
-            is_flushed,
-        })
+        self.stage.commit(batch)
     }
 }
 
@@ -91,8 +86,8 @@ fn block_of(put: &Put) -> &BlockKey {
 /// If the future was dropped before the commit, drops its keys, which may be millions, on the pool.
 impl Drop for Commit {
     fn drop(&mut self) {
-        let keys = (mem::take(&mut self.key_locks), mem::take(&mut self.record));
-        if !keys.1.is_empty() {
+        let keys = (mem::take(&mut self.key_locks), mem::take(&mut self.batch));
+        if !keys.1.record.is_empty() {
             blocking::detach(move || drop(keys));
         }
     }

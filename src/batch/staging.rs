@@ -15,10 +15,10 @@ use super::staging_dirs::StagingDirs;
 use crate::blocking;
 use crate::disk::remove_tree;
 use crate::error::{Error, Result};
-use crate::format::{BlockKey, CommitRecord, StagingDir};
+use crate::format::{BlockKey, StagingDir};
 use crate::key::Key;
 use crate::observe;
-use crate::store::{MAX_SINGLE_FLUSHES, Store, WorkGuard};
+use crate::store::{CommittedBatch, MAX_SINGLE_FLUSHES, Store, WorkGuard};
 use crate::sync::lock;
 
 /// The writes of a batch before its commit. If this is dropped while it owns its directory, the directory is
@@ -109,10 +109,17 @@ impl Stage {
         lock(&self.state).set.part(from, max)
     }
 
-    /// Returns the commit record of all operations, and leaves the batch empty.
-    pub(super) fn take_record(&self) -> CommitRecord {
-        let set = mem::take(&mut lock(&self.state).set);
-        set.into_record()
+    /// Returns the batch as it is committed, and leaves it empty. All writes have ended.
+    pub(super) fn take_batch(&self) -> CommittedBatch {
+        let mut state = lock(&self.state);
+        let is_flushed = self.flushes(state.begun);
+        let set = mem::take(&mut state.set);
+        drop(state);
+        CommittedBatch {
+            dir: self.dir.clone(),
+            record: set.into_record(),
+            is_flushed,
+        }
     }
 
     /// Restores the put of this block if its value is already staged. Returns whether it is.
@@ -138,6 +145,12 @@ impl Stage {
             Ok(_) => Ok(()),
             Err(_) => Err(Error::Closed),
         }
+    }
+
+    /// Waits until no write is running, and fails if one has failed.
+    pub(super) async fn finish_writes(&self) -> Result<()> {
+        self.wait_for_writes().await?;
+        self.check()
     }
 
     /// Starts to write a block in the background.
@@ -206,11 +219,6 @@ impl Stage {
         let is_small = number <= MAX_SINGLE_FLUSHES;
         self.store.options.durability.syncs_commits()
             && (is_small || !self.store.blocks.disk().syncs_all_at_once())
-    }
-
-    /// Returns whether all writes that have begun flush the contents of their blocks.
-    pub(super) fn has_flushed_all(&self) -> bool {
-        self.flushes(lock(&self.state).begun)
     }
 
     /// Records the end of a write, and returns the permits to release.
