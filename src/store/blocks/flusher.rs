@@ -260,19 +260,15 @@ impl FlushFailure {
         self.target == FlushTarget::All || targets.contains(&self.target)
     }
 
-    /// Returns whether the flush failed because the file or the directory doesn't exist, or because a file is at the
-    /// path of the directory. A flush never returns these errors; they come from the open before it.
+    /// Returns whether the flush failed because the file or the directory doesn't exist, or because something else is
+    /// at its path. A flush never returns these errors; they come from the open before it.
     fn is_of_missing(&self) -> bool {
-        match self.target {
-            FlushTarget::All => false,
-            FlushTarget::Dir(_) => matches!(
-                self.error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ),
-            FlushTarget::File(_) | FlushTarget::Block(_) => {
-                self.error.kind() == io::ErrorKind::NotFound
-            }
-        }
+        let is_expected = match self.error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => true,
+            io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => is_not_opened(&self.error),
+            _ => false,
+        };
+        is_expected && self.target != FlushTarget::All
     }
 
     fn to_error(&self) -> Error {
