@@ -128,8 +128,12 @@
 //!   others from reading, replacing or removing them.
 //! - Microsoft does not document that a file is replaced in one step for a program that opens it at that moment. A read
 //!   of a block that is being overwritten with other contents may find it absent.
-//! - Some systems, such as Windows before version 10 and Wine, cannot remove the name of a file while the file is open.
-//!   There a deleted block can be found until the last program closes its file.
+//! - A delete returns when the name of the block is gone. Microsoft documents that a removed file keeps its name until
+//!   its last handle is closed ([`DeleteFile`](https://learn.microsoft.com/windows/win32/api/fileapi/nf-fileapi-deletefilew)).
+//!   Since version 1903 of Windows 10 the name is free at once, as the [authors of
+//!   .NET](https://github.com/dotnet/corefx/pull/38186) found, but not under Wine 8. Where the name stays, the delete
+//!   waits for up to two seconds. Then it returns the error of a file in use, and the block is removed when the last
+//!   program closes it.
 //! - Files have no mode: they inherit their permissions from their directory, and [`Options::file_mode`] has no
 //!   effect. The attribute read-only does not protect a block from being replaced or removed.
 //! - Directories have no size, so the disk usage is that of the files, as in go-ds-flatfs on Windows.

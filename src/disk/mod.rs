@@ -92,8 +92,14 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// Returns [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `to` exists.
     fn link_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a file. unlinkat(2).
+    /// Removes a file. unlinkat(2). When this returns, the name is gone.
     fn remove_file(&self, file: &Path) -> io::Result<()>;
+
+    /// Removes a file that this process has open. unlinkat(2). Some versions of Windows keep the name until the file
+    /// is closed.
+    fn remove_open_file(&self, file: &Path) -> io::Result<()> {
+        self.remove_file(file)
+    }
 
     /// Removes an empty directory. unlinkat(2) with `AT_REMOVEDIR`.
     fn remove_dir(&self, dir: &Path) -> io::Result<()>;

@@ -66,7 +66,12 @@ fn remove_own(disk: &dyn Disk, root: &std::path::Path) -> Result<()> {
     remove_tree(disk, &root.join(TEMP))?;
     for name in [README, DISK_USAGE, UNCLEAN, SHARDING, LOCK] {
         let path = root.join(name);
-        if_there(disk.remove_file(&path)).map_err(|error| Error::io("remove", path, error))?;
+        let removed = if name == LOCK {
+            disk.remove_open_file(&path)
+        } else {
+            disk.remove_file(&path)
+        };
+        if_there(removed).map_err(|error| Error::io("remove", path, error))?;
     }
     disk.sync_dir(root)
         .map_err(|error| Error::io("sync", root, error))

@@ -125,6 +125,10 @@ impl Disk for OsDisk {
         self.at(file).remove_file()
     }
 
+    fn remove_open_file(&self, file: &Path) -> io::Result<()> {
+        self.at(file).remove_open_file()
+    }
+
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
         self.at(dir).remove_dir()
     }

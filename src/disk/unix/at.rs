@@ -99,6 +99,11 @@ impl<'a> At<'a> {
         self.unlink(AtFlags::empty())
     }
 
+    /// On Unix a file that is open loses its name at once, like any other.
+    pub(in crate::disk) fn remove_open_file(self) -> io::Result<()> {
+        self.remove_file()
+    }
+
     pub(in crate::disk) fn remove_dir(self) -> io::Result<()> {
         self.unlink(AtFlags::REMOVEDIR)
     }

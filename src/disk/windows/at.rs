@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_FILE_NOT_FOUND, ERROR_PATH_NOT_FOUND,
+    ERROR_ACCESS_DENIED, ERROR_FILE_NOT_FOUND, ERROR_PATH_NOT_FOUND, ERROR_SHARING_VIOLATION,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_REPARSE_POINT, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT,
@@ -16,7 +16,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 
 use super::retry::{is_error, retry_change, retry_read};
 use super::verbatim::verbatim;
-use crate::disk::{Kind, Stat};
+use crate::disk::{Kind, Stat, contents};
 
 /// An absolute path in verbatim form.
 ///
@@ -76,11 +76,7 @@ impl<'a> At<'a> {
     /// Opens a regular file to flush it, which takes write access.
     pub(in crate::disk) fn open_file_to_sync(&self) -> io::Result<File> {
         let file = self.open_to_sync()?;
-        let kind = kind(file.metadata()?.file_type());
-        match kind {
-            Kind::File => Ok(file),
-            _ => Err(io::ErrorKind::InvalidInput.into()),
-        }
+        contents::regular(file).map(|(file, _)| file)
     }
 
     /// Opens a directory to flush it, which takes write access.
@@ -125,7 +121,21 @@ impl<'a> At<'a> {
         to.change(|| fs::hard_link(&self.path, &to.path).map_err(|error| self.if_exists(error)))
     }
 
+    /// Removes a file, and waits until its name is gone.
+    ///
+    /// `DeleteFile` may only mark the file, and then the name stays until the last handle of the file is closed, be it
+    /// one of this process. Wine even lets others open such a file, so that a read after a delete would find the block.
     pub(in crate::disk) fn remove_file(&self) -> io::Result<()> {
+        self.remove_open_file()?;
+        retry_change(|| match self.metadata() {
+            Ok(_) => Err(still_open()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Removes a file that this process has open, so that there is nothing to wait for.
+    pub(in crate::disk) fn remove_open_file(&self) -> io::Result<()> {
         self.change(|| match self.writable(|| fs::remove_file(&self.path)) {
             // A symbolic link to a directory is removed as a directory.
             Err(error) if is_error(&error, &[ERROR_ACCESS_DENIED]) && self.is_link_to_dir() => {
@@ -231,6 +241,11 @@ impl<'a> At<'a> {
             _ => error,
         }
     }
+}
+
+/// The error of a step that waits until other programs close a file.
+fn still_open() -> io::Error {
+    io::Error::from_raw_os_error(ERROR_SHARING_VIOLATION.cast_signed())
 }
 
 pub(super) fn kind(file_type: FileType) -> Kind {

@@ -89,12 +89,12 @@ pub(super) fn create_unnamed(_: At<'_>, _: &[u8], _: u32) -> Result<(), NotUnnam
     Err(NotUnnamed::Unsupported)
 }
 
-/// Windows has no reads that never wait for a disk.
 /// Windows has no list of locks.
 pub(super) fn lock_owner(_: &Path) -> Option<u32> {
     None
 }
 
+/// Windows has no reads that never wait for a disk.
 #[expect(clippy::unnecessary_wraps, reason = "other platforms have errors")]
 pub(super) fn cached_reads(_: At<'_>) -> io::Result<Option<Box<dyn CachedReads>>> {
     Ok(None)

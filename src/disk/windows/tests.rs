@@ -165,8 +165,24 @@ fn a_file_that_is_open_can_be_replaced_or_removed_once_it_is_closed() {
     });
     assert_eq!(disk().read(&file).unwrap(), "new");
     let reader = At::cwd(&file).open_file().unwrap();
-    disk().remove_file(&file).unwrap();
-    drop(reader);
+    thread::scope(|scope| {
+        let removed = scope.spawn(|| {
+            disk().remove_file(&file).unwrap();
+            // The name is gone when the call returns, also where it stays until the last handle is closed.
+            disk().stat(&file).unwrap_err().kind()
+        });
+        drop(reader);
+        assert_eq!(removed.join().unwrap(), ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn a_file_that_this_process_has_open_is_removed_without_waiting_for_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    let lock = disk().lock(&file).unwrap().unwrap();
+    disk().remove_open_file(&file).unwrap();
+    drop(lock);
     assert_eq!(disk().stat(&file).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
