@@ -1,9 +1,11 @@
 //! Which keys a store accepts, and the errors for the others.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use ds_flatfs::{Error, Key};
 
-use crate::support::{Home, assert_clear, names};
+use crate::support::{Home, assert_clear, contents, fill, names, options};
 
 const VALID: [&str; 8] = [
     "/A",
@@ -111,4 +113,42 @@ async fn a_key_has_at_most_250_characters_to_fit_into_a_file_name() {
         store.delete(&key).await.unwrap();
     }
     store.close().await.unwrap();
+}
+
+/// Windows has devices of these names in every directory, also if an extension follows.
+#[tokio::test]
+async fn keys_and_shard_directories_can_have_the_names_of_devices() {
+    let devices = ["CON", "NUL", "AUX", "PRN", "COM1"];
+    let keys = devices.map(|device| {
+        [
+            device.to_owned(),
+            format!("{device}-A"),
+            format!("A{device}B"),
+        ]
+    });
+    let keys: BTreeMap<Key, Bytes> = keys
+        .iter()
+        .flatten()
+        .map(|key| (Key::new(key), value()))
+        .collect();
+    for shard in ["prefix/3", "prefix/4", "next-to-last/3", "next-to-last/4"] {
+        let (home, store) = Home::with_store(shard).await;
+        for key in keys.keys() {
+            store.put(key, Bytes::from_static(b"old")).await.unwrap();
+        }
+        fill(&store, &keys).await;
+        store.close().await.unwrap();
+        let store = options().open(home.store()).await.unwrap();
+        assert_eq!(contents(&store).await, keys, "{shard}");
+        assert!(
+            names(&home.store())
+                .contains(&if shard.ends_with('3') { "NUL" } else { "COM1" }.to_owned())
+        );
+        for key in keys.keys() {
+            assert_eq!(store.get(key).await.unwrap(), Some(value()), "{key}");
+            store.delete(key).await.unwrap();
+        }
+        assert!(contents(&store).await.is_empty(), "{shard}");
+        store.close().await.unwrap();
+    }
 }

@@ -6,6 +6,7 @@
     reason = "the tests access the disk without the store"
 )]
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub(crate) struct Mount {
     at: PathBuf,
+    is_mounted: bool,
     _dir: TempDir,
 }
 
@@ -24,6 +26,20 @@ impl Mount {
     /// Mounts a tmpfs with these options. Returns `None` if that is not possible.
     pub(crate) fn tmpfs(options: &str) -> Option<Self> {
         Mount::new(|_| Ok(owned(["-t", "tmpfs", "-o", options, "tmpfs"])))
+    }
+
+    /// Returns a directory on another file system than that of temporary files: below the directory that this
+    /// variable names, and otherwise a tmpfs. `None` if that is not possible.
+    pub(crate) fn other_file_system() -> Option<Self> {
+        let Some(above) = env::var_os("OTHER_FILE_SYSTEM") else {
+            return Mount::tmpfs("size=32m");
+        };
+        let dir = tempfile::tempdir_in(above).expect("a directory");
+        Some(Mount {
+            at: dir.path().to_owned(),
+            is_mounted: false,
+            _dir: dir,
+        })
     }
 
     /// Mounts an ext4 of `size` bytes in a file. Returns `None` if that is not possible.
@@ -67,7 +83,11 @@ impl Mount {
             run("mount", &arguments)
         });
         match mounted {
-            Ok(()) => Some(Mount { at, _dir: dir }),
+            Ok(()) => Some(Mount {
+                at,
+                is_mounted: true,
+                _dir: dir,
+            }),
             Err(reason) => {
                 eprintln!("skipped: {reason}");
                 None
@@ -98,6 +118,9 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
+        if !self.is_mounted {
+            return;
+        }
         let at = self.at.display().to_string();
         // A test that panicked may have open files.
         if run("umount", &[&at]).is_err()

@@ -10,7 +10,7 @@ use cid::multihash::Multihash;
 use multihash_codetable::{Code, MultihashDigest as _};
 
 use super::cars::{car, header, parse, raw, section, v2};
-use super::{Finished, TestDir, files, fixture, keys, program, run, run_with_input, succeed};
+use super::{Finished, TestDir, files, fixture, keys, run, run_with_input, start, succeed};
 use crate::platform::interrupt;
 
 #[test]
@@ -238,20 +238,12 @@ fn an_import_into_a_directory_that_is_not_a_store_is_refused() {
 }
 
 #[test]
-#[cfg_attr(
-    windows,
-    ignore = "the standard library of Rust has no call that sends Ctrl-C to a process"
-)]
+#[cfg_attr(windows, ignore = "needs a program that sends Ctrl-C: see .ci/wine")]
 fn an_interrupted_import_leaves_the_store_as_it_was() {
     let tmp = TestDir::new();
     let store = tmp.store_of("hello.car");
     let before = files(&store);
-    let mut child = program(&["import", &store, "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = start(&["import", &store, "-"], Stdio::piped());
     let mut stdin = child.stdin.take().unwrap();
     // More than the buffer of a pipe: once it is written, most of it has been read and imported.
     stdin

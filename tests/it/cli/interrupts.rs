@@ -3,17 +3,12 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Stdio};
 
-use super::{Finished, TestDir, program, run};
+use super::{Finished, TestDir, run, start};
 use crate::platform::interrupt;
 
 /// Starts an export that blocks because nothing more is read from its output.
 fn stuck_export(tmp: &TestDir) -> (Child, ChildStdout) {
-    let mut child = program(&["export", &tmp.store_of("small.car")])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program runs");
+    let mut child = start(&["export", &tmp.store_of("small.car")], Stdio::null());
     let mut stdout = child.stdout.take().expect("a pipe");
     // The CAR is much larger than the buffer of a pipe.
     stdout.read_exact(&mut [0; 1]).expect("a first byte");
@@ -21,10 +16,7 @@ fn stuck_export(tmp: &TestDir) -> (Child, ChildStdout) {
 }
 
 #[test]
-#[cfg_attr(
-    windows,
-    ignore = "the standard library of Rust has no call that sends Ctrl-C to a process"
-)]
+#[cfg_attr(windows, ignore = "needs a program that sends Ctrl-C: see .ci/wine")]
 fn an_interrupted_export_leaves_a_car_that_does_not_read_to_its_end() {
     let tmp = TestDir::new();
     let (mut child, mut stdout) = stuck_export(&tmp);
@@ -44,10 +36,7 @@ fn an_interrupted_export_leaves_a_car_that_does_not_read_to_its_end() {
 }
 
 #[test]
-#[cfg_attr(
-    windows,
-    ignore = "the standard library of Rust has no call that sends Ctrl-C to a process"
-)]
+#[cfg_attr(windows, ignore = "needs a program that sends Ctrl-C: see .ci/wine")]
 fn a_second_interrupt_ends_the_program_even_if_it_is_blocked() {
     let tmp = TestDir::new();
     let (mut child, stdout) = stuck_export(&tmp);

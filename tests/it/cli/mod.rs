@@ -26,15 +26,19 @@ mod urls;
 mod usability;
 mod verify;
 mod whole_store;
+#[cfg(windows)]
+mod windows;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
+
+use crate::platform::with_own_console;
 
 /// The exit status and the output of the program.
 #[derive(Debug)]
@@ -94,6 +98,17 @@ fn program<S: AsRef<OsStr>>(args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flatfs"));
     command.args(args);
     command
+}
+
+/// Starts the program with pipes, in a way that [`interrupt`](crate::platform::interrupt) reaches it alone.
+fn start<S: AsRef<OsStr>>(args: &[S], stdin: Stdio) -> Child {
+    let mut command = program(args);
+    with_own_console(&mut command)
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs")
 }
 
 /// Runs the program.

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use super::terminal::run_in_terminal;
-use super::{Finished, TestDir, files, keys, program, run, succeed};
+use super::{Finished, TestDir, files, keys, program, run, start, succeed};
 use crate::mounts::Mount;
 
 fn json(bytes: &[u8]) -> Value {
@@ -262,10 +262,7 @@ fn a_terminal_shows_a_bar_and_quiet_hides_all_but_what_was_skipped() {
 
 /// The program stops after its current step, and the same command completes the work.
 #[test]
-#[cfg_attr(
-    windows,
-    ignore = "the standard library of Rust has no call that sends Ctrl-C to a process"
-)]
+#[cfg_attr(windows, ignore = "needs a program that sends Ctrl-C: see .ci/wine")]
 fn an_interrupted_command_says_that_nothing_is_lost_and_is_completed_by_the_same_one() {
     let tmp = TestDir::new();
     let store = tmp.store();
@@ -278,12 +275,7 @@ fn an_interrupted_command_says_that_nothing_is_lost_and_is_completed_by_the_same
         }
         fs::write(dir.join(name + ".data"), "").unwrap();
     }
-    let mut child = program(&["reshard", &store, "prefix/1"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = start(&["reshard", &store, "prefix/1"], Stdio::null());
     // SHARDING says when the change has begun.
     let sharding = Path::new(&store).join("SHARDING");
     while !fs::read_to_string(&sharding)

@@ -163,7 +163,6 @@ fn stat_counts_ignored_files() {
 }
 
 #[test]
-#[cfg_attr(windows, ignore = "a test cannot be the other side of a console")]
 fn colors_are_for_terminals_unless_the_environment_says_otherwise() {
     let tmp = TestDir::new();
     let missing = tmp.path("missing");
@@ -175,7 +174,13 @@ fn colors_are_for_terminals_unless_the_environment_says_otherwise() {
     assert!(!colors(&[]));
     assert!(colors(&[("CLICOLOR_FORCE", "1")]));
     assert!(!colors(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
-    let seen = run_in_terminal(program(&["ls", &missing]), 80);
+}
+
+#[test]
+#[cfg_attr(windows, ignore = "a test cannot be the other side of a console")]
+fn an_error_in_a_terminal_has_colors() {
+    let tmp = TestDir::new();
+    let seen = run_in_terminal(program(&["ls", &tmp.path("missing")]), 80);
     assert!(seen.text.contains('\x1b'), "{seen:?}");
 }
 

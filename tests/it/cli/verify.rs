@@ -8,7 +8,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use super::cars::{car, header, parse, section};
-use super::{Finished, TestDir, files, fixture, program, run, run_with_input, succeed};
+use super::{Finished, TestDir, files, fixture, program, run, run_with_input, start, succeed};
 use crate::platform::{ODD_NAME, interrupt};
 
 /// Creates a store with the blocks of `small.car`, of which the first is damaged, the second is empty, and
@@ -317,19 +317,14 @@ fn a_repair_continues_when_the_reader_of_its_output_has_gone() {
 }
 
 #[test]
-#[cfg_attr(
-    windows,
-    ignore = "the standard library of Rust has no call that sends Ctrl-C to a process"
-)]
+#[cfg_attr(windows, ignore = "needs a program that sends Ctrl-C: see .ci/wine")]
 fn a_repair_that_is_interrupted_is_completed_by_the_same_command() {
     let tmp = TestDir::new();
     let (store, blocks) = damaged_store(&tmp);
-    let mut child = program(&["verify", "--repair", "--from", "-", &store])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = start(
+        &["verify", "--repair", "--from", "-", &store],
+        Stdio::piped(),
+    );
     // It has read the header, and waits for blocks after it has moved the damaged ones.
     let stdin = child.stdin.as_mut().unwrap();
     io::Write::write_all(stdin, &header(&[])).unwrap();

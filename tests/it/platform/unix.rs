@@ -96,6 +96,12 @@ pub(crate) fn become_other_user() {
     }
 }
 
+/// On Unix a signal reaches one process.
+#[cfg(feature = "cli")]
+pub(crate) fn with_own_console(command: &mut Command) -> &mut Command {
+    command
+}
+
 /// Does what Ctrl-C does.
 #[cfg(feature = "cli")]
 pub(crate) fn interrupt(child: &std::process::Child) {

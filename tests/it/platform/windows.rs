@@ -3,12 +3,17 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::windows::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::windows::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_TEMPORARY, FILE_FLAG_DELETE_ON_CLOSE, FILE_SHARE_DELETE, FILE_SHARE_READ,
 };
+
+/// The flag of `CreateProcess` for a console of its own, which is not shown.
+#[cfg(feature = "cli")]
+const CREATE_NO_WINDOW: u32 = 0x0800_0000;
 
 /// A function that creates something, and its name in errors.
 type Obstacle = (fn(&Path), &'static str);
@@ -80,7 +85,16 @@ pub(crate) fn become_other_user() {
     panic!("there is no call for it");
 }
 
+/// Ctrl-C goes to all processes of a console.
 #[cfg(feature = "cli")]
-pub(crate) fn interrupt(_: &std::process::Child) {
-    panic!("the standard library has no call for it");
+pub(crate) fn with_own_console(command: &mut Command) -> &mut Command {
+    command.creation_flags(CREATE_NO_WINDOW)
+}
+
+/// Does what Ctrl-C does, by the program that this variable names: only unsafe functions do that.
+#[cfg(feature = "cli")]
+pub(crate) fn interrupt(child: &std::process::Child) {
+    let sender = std::env::var_os("SEND_CTRL_C").expect("SEND_CTRL_C, see .ci/wine");
+    let sent = Command::new(sender).arg(child.id().to_string()).status();
+    assert!(sent.unwrap().success());
 }
