@@ -4,6 +4,7 @@ mod block_key;
 mod commit_record;
 mod layout;
 mod names;
+pub(crate) mod object_marker;
 mod reshard_marker;
 mod shard;
 mod staging_dir;

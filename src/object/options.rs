@@ -14,7 +14,7 @@ use super::datastore::ObjectDatastore;
 use super::layout::ObjectLayout;
 use super::shared::Shared;
 use crate::error::{Error, Result};
-use crate::format::Shard;
+use crate::format::{Shard, object_marker};
 use crate::observe::{Operation, target};
 use crate::store::ExistingBlock;
 
@@ -131,6 +131,7 @@ impl ObjectOptions {
     /// # Errors
     ///
     /// - [`Error::ShardMismatch`]: the datastore does not have the requested shard function.
+    /// - [`Error::NotAStore`]: its `SHARDING` is that of a [`FlatFs`](crate::FlatFs), or is not a marker.
     /// - [`Error::InvalidShard`]: its `SHARDING` object does not name a shard function.
     /// - [`Error::InvalidOption`]: an option has an invalid value.
     /// - [`Error::ObjectStore`]: a request failed.
@@ -154,7 +155,8 @@ impl ObjectOptions {
     }
 
     /// Opens the datastore at a URL: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` or
-    /// `file:///path`.
+    /// `file:///path`. `s3a`, `azure`, `adl`, `abfs` and `abfss` are other names of these schemes. The address of a server
+    /// (`https://…`) is not a URL of a bucket: it is the option `endpoint`.
     ///
     /// The client is configured by the environment variables that object_store reads, such as `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT` and `AWS_ALLOW_HTTP`, and by
@@ -259,7 +261,7 @@ impl<'a> Opener<'a> {
         }
         if let Some(shard) = self.options.shard {
             let marker = ObjectLayout::marker(&self.root);
-            let text = format!("{shard}\n");
+            let text = object_marker::encode(shard);
             self.bucket.put(&marker, text.into()).await?;
         }
         let shard = self.options.shard;
@@ -275,11 +277,30 @@ impl<'a> Opener<'a> {
             let first = self.bucket.list(&self.root).next().await;
             return first.transpose().map(|_| None);
         };
-        Shard::from_identifier(&String::from_utf8_lossy(&text)).map(Some)
+        let text = String::from_utf8_lossy(&text);
+        match object_marker::decode(&text)? {
+            Some(shard) => Ok(Some(shard)),
+            None => Err(self.not_a_marker(&text)),
+        }
+    }
+
+    fn not_a_marker(&self, text: &str) -> Error {
+        // Also the marker of a re-sharding.
+        if text.starts_with("/repo/flatfs/shard/") {
+            return Error::NotAStore {
+                path: self.path(),
+                reason: "it has the files of a FlatFs directory: open the directory by its path instead of a URL; \
+                    a copy of its blocks into a bucket is made by `flatfs copy`",
+            };
+        }
+        Error::NotAStore {
+            path: self.path(),
+            reason: "it has an object SHARDING that is not the marker of a shard function",
+        }
     }
 
     fn datastore(self, shard: Option<Shard>) -> ObjectDatastore {
-        let layout = ObjectLayout::new(self.root, shard);
+        let layout = ObjectLayout::new(self.root, shard).with_files(self.bucket.has_files());
         let options = self.options;
         let mut shared = Shared::new(self.bucket, layout, options.concurrency);
         shared.existing = options.existing;

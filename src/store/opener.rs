@@ -9,9 +9,9 @@ use super::options::Options;
 use crate::blocking;
 use crate::disk::{Disk, Kind, LockGuard, OsDisk, create_dir_if_absent, if_there, resolve};
 use crate::error::{Error, Result};
-use crate::format::Shard;
 use crate::format::{DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
 use crate::format::{ReshardMarker, UnreadableMarker};
+use crate::format::{Shard, object_marker};
 
 /// The maximum size of a `SHARDING` file that is read. An identifier is about 40 bytes long, so a larger file
 /// does not contain one.
@@ -185,6 +185,11 @@ impl Opener {
             _ => Error::io("read", &path, error),
         })?;
         let text = String::from_utf8_lossy(&contents);
+        if object_marker::is_marker(&text) {
+            return Err(self.not_a_store(
+                "its blocks are objects: open it by its URL (file:///…) instead of its path",
+            ));
+        }
         let read = match ReshardMarker::decode(&text) {
             Ok(Some(resharding)) => Ok(DirState::Resharding(resharding)),
             Ok(None) => Shard::from_identifier(&text).map(DirState::Store),

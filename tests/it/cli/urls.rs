@@ -172,4 +172,18 @@ fn a_url_or_an_option_that_is_wrong_is_wrong_usage_and_shows_no_secret() {
         assert!(!done.stderr.contains("=secret"), "{done:?}");
         done.failed(2, &[]);
     }
+    let address = "https://bucket.s3.eu-west-1.amazonaws.com/blocks?token=secret";
+    run(&["ls", address]).failed(2, &["s3://bucket/prefix", "AWS_ENDPOINT"]);
+}
+
+#[test]
+fn a_store_on_disk_is_not_opened_by_a_url_nor_objects_by_a_path() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
+    run(&["ls", &format!("file://{store}")]).failed(3, &["by its path"]);
+    let (dir, url) = bucket(&tmp);
+    succeed(&["create", &url, "next-to-last/2"]);
+    for args in [&["ls", &dir][..], &["import", &dir, &fixture("small.car")]] {
+        run(args).failed(3, &["by its URL"]);
+    }
 }

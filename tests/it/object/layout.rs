@@ -6,7 +6,7 @@ use ds_flatfs::object::ObjectDatastore;
 use ds_flatfs::object_store::memory::InMemory;
 use ds_flatfs::object_store::path::Path;
 use ds_flatfs::object_store::{ObjectStore, ObjectStoreExt};
-use ds_flatfs::{Datastore, Error, Key, Query, Shard};
+use ds_flatfs::{Datastore, Error, FlatFs, Key, Query, Shard};
 use futures::TryStreamExt;
 
 use super::{options, put_object};
@@ -67,7 +67,7 @@ async fn the_shard_function_is_kept_in_a_marker_and_found_by_an_open() {
     assert_eq!(objects(&bucket).await, expected);
     let marker = bucket.get(&Path::from("blocks/SHARDING")).await.unwrap();
     let marker = marker.bytes().await.unwrap();
-    assert_eq!(marker, "/repo/flatfs/shard/v1/prefix/3\n");
+    assert_eq!(marker, "objects /repo/flatfs/shard/v1/prefix/3\n");
 
     let opened = options().open(bucket).await.unwrap();
     assert_eq!(opened.shard(), Some(shard));
@@ -90,8 +90,38 @@ async fn another_shard_function_than_that_of_the_bucket_is_refused() {
 async fn a_marker_that_is_no_shard_function_is_refused() {
     let bucket = Arc::new(InMemory::new());
     put_object(&bucket, "blocks/SHARDING", "by colour").await;
+    let error = options().open(bucket.clone()).await.unwrap_err();
+    assert!(matches!(error, Error::NotAStore { .. }), "{error}");
+    put_object(&bucket, "blocks/SHARDING", "objects by colour").await;
     let error = options().open(bucket).await.unwrap_err();
     assert!(matches!(error, Error::InvalidShard { .. }), "{error}");
+}
+
+/// Otherwise such a store would look empty, because its blocks are in files with other names.
+#[tokio::test]
+async fn a_store_on_disk_and_a_datastore_of_objects_do_not_open_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("blocks");
+    let url = format!("file://{}", path.display());
+    let store = FlatFs::options().create(&path).await.unwrap();
+    store.close().await.unwrap();
+    let error = ObjectDatastore::options().open_url(&url).await.unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("open the directory by its path"),
+        "{message}"
+    );
+
+    std::fs::remove_dir_all(&path).unwrap();
+    let sharded = ObjectDatastore::options().shard(Shard::default());
+    sharded.create_url(&url).await.unwrap();
+    for opened in [
+        FlatFs::options().open(&path).await,
+        FlatFs::options().open_or_create(&path).await,
+    ] {
+        let message = opened.unwrap_err().to_string();
+        assert!(message.contains("open it by its URL"), "{message}");
+    }
 }
 
 #[tokio::test]
@@ -102,4 +132,21 @@ async fn a_datastore_is_created_only_where_there_are_no_objects() {
     put_object(&bucket, "blocks/CIQONE", "").await;
     let error = options().create(bucket).await.unwrap_err();
     assert!(matches!(error, Error::Exists { .. }), "{error}");
+}
+
+/// A put writes `KEY#1`, and renames it to `KEY`. A crash can leave it behind.
+#[tokio::test]
+async fn in_a_directory_the_temp_file_of_a_put_is_not_a_block() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", dir.path().display());
+    let datastore = ObjectDatastore::options().open_url(&url).await.unwrap();
+    datastore.put(&Key::new("A"), "a".into()).await.unwrap();
+    std::fs::write(dir.path().join("B#1"), "a part").unwrap();
+    assert_eq!(keys(&datastore, Query::new()).await, ["/A"]);
+    let temp = Key::new("B#1");
+    assert_eq!(datastore.get(&temp).await.unwrap(), None);
+    let error = datastore.put(&temp, "b".into()).await.unwrap_err();
+    assert!(matches!(error, Error::InvalidKey { .. }), "{error}");
+    datastore.put(&Key::new("B"), "b".into()).await.unwrap();
+    assert_eq!(keys(&datastore, Query::new()).await.len(), 2);
 }
