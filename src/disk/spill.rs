@@ -23,6 +23,14 @@ impl SpillFile {
         Ok(SpillFile(Mutex::new(file)))
     }
 
+    /// Returns a file to which no write succeeds.
+    #[cfg(test)]
+    #[expect(clippy::disallowed_methods, reason = "a file of a test")]
+    pub(crate) fn read_only() -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        SpillFile(Mutex::new(File::open(file.path()).unwrap()))
+    }
+
     /// Writes all bytes at an offset.
     pub(crate) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let mut file = lock(&self.0);

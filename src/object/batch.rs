@@ -26,7 +26,8 @@ use crate::query::{Entry, EntryStream, Needs, Query, apply};
 /// Blocks are staged in memory up to [`batch_memory`](super::ObjectOptions::batch_memory), and beyond that in an
 /// anonymous temp file in the [directory for temp files](std::env::temp_dir). Nothing is sent before the commit, so
 /// discarding a batch costs no request. Reads of the batch see its own writes. If a key is put twice, the last value
-/// takes effect.
+/// takes effect. A put whose future is dropped is in the batch, or it never will be. If a put fails because the temp
+/// file can't be written, the batch fails: every later call returns [`Error::BatchFailed`], and nothing is sent.
 #[must_use = "a batch that is dropped is discarded"]
 pub struct ObjectBatch {
     shared: Arc<Shared>,
@@ -48,6 +49,7 @@ impl ObjectBatch {
     /// # Errors
     ///
     /// - [`Error::PartlyStored`]: a request failed. The error has the number of writes that took effect.
+    /// - [`Error::BatchFailed`]: an earlier put of the batch failed. Nothing is sent.
     /// - [`Error::Closed`]: the datastore is closed.
     /// - [`Error::Runtime`]: there is no tokio runtime, or it is shutting down.
     ///
@@ -57,7 +59,7 @@ impl ObjectBatch {
     pub async fn commit(&self) -> Result<()> {
         // The token is taken before the task is spawned: a close that comes later waits for the commit.
         let token = self.shared.begin()?;
-        let (shared, writes) = (Arc::clone(&self.shared), self.staging.writes());
+        let (shared, writes) = (Arc::clone(&self.shared), self.staging.writes()?);
         let operation = Operation::begin("commit");
         let commit = async move {
             let _token = token;
@@ -68,14 +70,15 @@ impl ObjectBatch {
 
     fn staged(&self, key: &Key) -> Result<Option<StagedWrite>> {
         self.shared.check_open()?;
-        Ok(self.staging.get(key))
+        self.staging.get(key)
     }
 }
 
 impl fmt::Debug for ObjectBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let writes = self.staging.writes().map(|writes| writes.len());
         f.debug_struct("ObjectBatch")
-            .field("writes", &self.staging.writes().len())
+            .field("writes", &writes.ok())
             .finish_non_exhaustive()
     }
 }
@@ -102,7 +105,7 @@ impl Batch for ObjectBatch {
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
         self.shared.check_open()?;
-        let writes = self.staging.writes();
+        let writes = self.staging.writes()?;
         let needs = query.needs();
         let own = stream::iter(iterate(Arc::clone(&writes)))
             .then(move |(key, write)| own_entry(key, write, needs))
@@ -128,8 +131,7 @@ impl Batch for ObjectBatch {
 
     async fn delete(&self, key: &Key) -> Result<()> {
         self.shared.check_open()?;
-        self.staging.delete(key);
-        Ok(())
+        self.staging.delete(key)
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {

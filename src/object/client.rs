@@ -3,7 +3,6 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreScheme};
 use url::Url;
@@ -12,6 +11,9 @@ use super::bucket::Bucket;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 use super::http::ReportingConnector;
 use crate::error::{Error, Result};
+
+const FORMS: &str = "it must be s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///path; the address \
+    of a server is an option of its own, such as endpoint or AWS_ENDPOINT for s3";
 
 /// The configuration of the client for a URL, in addition to the environment.
 #[derive(Clone, Default)]
@@ -32,11 +34,19 @@ pub(super) fn connect(text: &str, config: &ClientConfig) -> Result<(Bucket, Path
         invalid(scheme.as_deref().unwrap_or(text), error)
     })?;
     let shown = without_secrets(url.clone());
-    let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|_| {
-        let forms = "it must be s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///path";
-        invalid(&shown, forms)
-    })?;
-    let store = client(&scheme, &url, config).map_err(|reason| invalid(&shown, reason))?;
+    // Of an address it isn't clear whether the bucket is in its host or in its path, and for most servers not even
+    // which protocol they speak.
+    let is_address = matches!(url.scheme(), "http" | "https");
+    let parsed = (!is_address).then(|| ObjectStoreScheme::parse(&url).ok());
+    let (scheme, prefix) = parsed.flatten().ok_or_else(|| invalid(&shown, FORMS))?;
+    let invalid = |reason| invalid(&shown, reason);
+    if scheme == ObjectStoreScheme::Local {
+        return match config.options.first() {
+            None => Ok((Bucket::of_files(), prefix)),
+            Some((name, _)) => Err(invalid(format!("a directory has no option {name:?}"))),
+        };
+    }
+    let store = client(&scheme, &url, config).map_err(invalid)?;
     let name = shown.trim_end_matches('/');
     let name = name.strip_suffix(prefix.as_ref()).unwrap_or(name);
     let name = name.strip_suffix('/').unwrap_or(name);
@@ -104,11 +114,6 @@ fn client(
     config: &ClientConfig,
 ) -> Result<Arc<dyn ObjectStore>, String> {
     match scheme {
-        // An acknowledged write is durable, as in the other stores.
-        ObjectStoreScheme::Local => match config.options.first() {
-            None => Ok(Arc::new(LocalFileSystem::new().with_fsync(true))),
-            Some((name, _)) => Err(format!("a directory has no option {name:?}")),
-        },
         #[cfg(feature = "s3")]
         ObjectStoreScheme::AmazonS3 => build!(object_store::aws::AmazonS3Builder, url, config),
         #[cfg(feature = "gcs")]
@@ -121,7 +126,7 @@ fn client(
         }
         _ => Err(match feature(scheme) {
             Some(feature) => format!("this program was built without the feature `{feature}`"),
-            None => format!("the scheme {:?} has no client", url.scheme()),
+            None => FORMS.to_owned(),
         }),
     }
 }
@@ -164,9 +169,17 @@ mod tests {
             "memory:///",
             "s3:///x",
             "file://host/x",
+            "https://bucket.s3.eu-west-1.amazonaws.com/blocks",
+            "https://account.blob.core.windows.net/container/blocks",
+            "http://localhost:9000/bucket",
         ] {
             let message = refused(url, &config);
             assert!(!message.contains("secret"), "{message}");
+            let is_url = url.contains("://");
+            assert!(
+                !is_url || message.contains("s3://bucket/prefix"),
+                "{message}"
+            );
         }
     }
 

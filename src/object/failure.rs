@@ -70,19 +70,26 @@ pub(super) fn error(action: &'static str, location: String, source: object_store
 /// not known whether the block is absent. The body of the response distinguishes these cases, but the response to a
 /// HEAD request has no body.
 pub(super) fn is_absent(error: &object_store::Error) -> bool {
-    let not_found = matches!(error, object_store::Error::NotFound { .. });
-    has_file_as_parent(error)
-        || not_found
-            && Response::of(error).is_none_or(|response| {
-                response.body.is_empty() || ABSENT.contains(&response.code().unwrap_or(""))
-            })
+    let is_not_found = matches!(error, object_store::Error::NotFound { .. });
+    let is_absent = match Response::of(error) {
+        None => is_not_found,
+        Some(response) => match &response.code {
+            Some(code) => (is_not_found || response.is_of_bulk_delete) && ABSENT.contains(&&**code),
+            None => is_not_found && response.is_empty,
+        },
+    };
+    is_absent || has_file_as_parent(error)
 }
 
 /// The response of the server to a request that failed.
 struct Response {
     /// The status, such as `404 Not Found`.
     status: String,
-    body: String,
+    code: Option<String>,
+    message: Option<String>,
+    is_empty: bool,
+    /// Whether it is the result of one key of a request that deletes many.
+    is_of_bulk_delete: bool,
 }
 
 impl Response {
@@ -91,24 +98,36 @@ impl Response {
         let found = text.split_once("Server returned non-2xx status code: ");
         if let Some((_, response)) = found {
             let (status, body) = response.split_once(':').unwrap_or((response, ""));
-            return Some(Response {
-                status: status.trim().to_owned(),
-                body: body.trim().to_owned(),
-            });
+            return Some(Response::new(status.trim(), body.trim()));
         }
-        let (_, body) = text.split_once("Server returned error response: ")?;
+        if let Some((_, body)) = text.split_once("Server returned error response: ") {
+            return Some(Response::new(WITH_ERROR, body));
+        }
+        // `DeleteObjects request failed for key KEY: MESSAGE (code: CODE)`
+        let (_, result) = text.split_once("DeleteObjects request failed for key ")?;
+        let (message, code) = result.rsplit_once(" (code: ")?;
+        let code = code.split_once(')').map_or(code, |(code, _)| code);
         Some(Response {
-            status: "200 OK with an error".to_owned(),
-            body: body.to_owned(),
+            status: WITH_ERROR.to_owned(),
+            code: Some(code.to_owned()),
+            message: Some(message.to_owned()),
+            is_empty: false,
+            is_of_bulk_delete: true,
         })
     }
 
-    fn code(&self) -> Option<&str> {
-        element(&self.body, "Code")
+    fn new(status: &str, body: &str) -> Self {
+        Response {
+            status: status.to_owned(),
+            code: element(body, "Code"),
+            message: element(body, "Message"),
+            is_empty: body.is_empty(),
+            is_of_bulk_delete: false,
+        }
     }
 
     fn failure(&self) -> ObjectFailure {
-        let code = self.code().unwrap_or("");
+        let code = self.code.as_deref().unwrap_or("");
         if let Some((_, failure)) = CODES.iter().find(|(known, _)| *known == code) {
             return *failure;
         }
@@ -122,23 +141,24 @@ impl Response {
     }
 }
 
+/// The status of a response that has an error in its body nevertheless.
+const WITH_ERROR: &str = "200 OK with an error";
+
 impl std::fmt::Display for Response {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.status)?;
-        for name in ["Code", "Message"] {
-            if let Some(text) = element(&self.body, name) {
-                write!(f, ": {text}")?;
-            }
+        for text in self.code.iter().chain(&self.message) {
+            write!(f, ": {text}")?;
         }
         Ok(())
     }
 }
 
 /// Returns the text of the first XML element with this name.
-fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+fn element(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once('<')?;
-    Some(text.trim())
+    Some(text.trim().to_owned())
 }
 
 /// Returns whether there is a local file where the name of the object has a directory. A bucket can have both `a` and
@@ -252,6 +272,21 @@ mod tests {
             let error = error("read", "s3://b/X".into(), generic(&response(status, &body)));
             assert_eq!(error.object_failure(), Some(expected), "{status} {code}");
         }
+    }
+
+    #[test]
+    fn the_result_of_one_key_of_a_bulk_delete_is_told_by_its_code() {
+        let result = |code| {
+            let text = "DeleteObjects request failed for key blocks/X: Access Denied (code: ";
+            generic(&format!("{text}{code})"))
+        };
+        let error = error("delete objects in", "s3://b".into(), result("AccessDenied"));
+        assert!(error.is_permission_denied());
+        let reason = StdError::source(&error).unwrap().to_string();
+        let expected = "200 OK with an error: AccessDenied: blocks/X: Access Denied";
+        assert_eq!(reason, expected);
+        assert!(is_absent(&result("NoSuchKey")));
+        assert!(!is_absent(&result("AccessDenied")));
     }
 
     #[test]

@@ -14,11 +14,22 @@ const MAX_NAME_LEN: usize = 1024;
 pub(super) struct ObjectLayout {
     root: Path,
     shard: Option<Shard>,
+    /// Whether the objects are files.
+    has_files: bool,
 }
 
 impl ObjectLayout {
     pub(super) fn new(root: Path, shard: Option<Shard>) -> Self {
-        ObjectLayout { root, shard }
+        ObjectLayout {
+            root,
+            shard,
+            has_files: false,
+        }
+    }
+
+    /// Sets whether the objects are files, which cannot have every name.
+    pub(super) fn with_files(self, has_files: bool) -> Self {
+        ObjectLayout { has_files, ..self }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -58,6 +69,11 @@ impl ObjectLayout {
         if name.len() > MAX_NAME_LEN {
             return Err(invalid("the name of an object has at most 1,024 bytes"));
         }
+        if self.has_files && !is_file_name(key) {
+            let rule =
+                "the name of a file has at most 250 bytes, and does not end with # and a number";
+            return Err(invalid(rule));
+        }
         Path::parse(name)
             .map_err(|_| invalid("the name of an object contains no ASCII control characters"))
     }
@@ -88,6 +104,17 @@ impl ObjectLayout {
             Path::parse(format!("{}{prefix}", self.root)).ok()
         }
     }
+}
+
+/// Returns whether a file can have the name of the key. The client for files writes `KEY#1`, and renames it to `KEY`.
+fn is_file_name(key: &Key) -> bool {
+    let parts = || key.as_str().split('/');
+    let last = parts().next_back().unwrap_or("");
+    let is_temp = last.split_once('#').is_some_and(|(_, number)| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    // With a temp file's number.
+    !is_temp && parts().all(|part| part.len() <= 250)
 }
 
 fn is_marker(key: &Key) -> bool {
@@ -145,6 +172,21 @@ mod tests {
                 None,
                 "{foreign}"
             );
+        }
+    }
+
+    #[test]
+    fn keys_that_no_file_can_have_are_invalid_in_a_directory() {
+        let layout = layout("blocks", None);
+        let files = layout.clone().with_files(true);
+        let long = "A".repeat(251);
+        for key in ["/A#1", "/a/B#23", &long] {
+            assert!(layout.path(&Key::new(key)).is_ok(), "{key}");
+            let error = files.path(&Key::new(key)).unwrap_err();
+            assert!(matches!(error, Error::InvalidKey { .. }), "{key}");
+        }
+        for key in ["/A#", "/A#x", "/A#1/b", "/A#1#2"] {
+            assert!(files.path(&Key::new(key)).is_ok(), "{key}");
         }
     }
 

@@ -19,7 +19,8 @@
 //!
 //! The block of the key `/KEY` is the object `<prefix>/KEY`, as in [go-ds-s3], so kubo and this crate can use the same
 //! bucket. A datastore with a [shard function](ObjectOptions::shard) stores `<prefix>/<shard>/KEY` instead, and the
-//! name of the function in the object `<prefix>/SHARDING`.
+//! name of the function in the object `<prefix>/SHARDING`. Its text is not that of a [`FlatFs`](crate::FlatFs), whose files
+//! have other names: neither opens the other.
 //!
 //! [go-ds-s3]: https://github.com/ipfs/go-ds-s3
 //!
@@ -27,10 +28,17 @@
 //!
 //! | | in an object store |
 //! | --- | --- |
-//! | an acknowledged put, delete or commit | is durable: the stores acknowledge what is [stored], and the client for directories flushes |
+//! | an acknowledged put, delete or commit | is durable: the stores acknowledge what is [stored], and below a directory (`file:///`) it is flushed |
 //! | an unacknowledged put | is the old block or the new one, never a part of one |
 //! | an unacknowledged or failed commit | can be stored in part: [`Error::PartlyStored`](crate::Error::PartlyStored) |
 //! | everything before a `sync` | is durable already, so `sync` makes no request |
+//!
+//! In a directory, [`open_url`](ObjectOptions::open_url) flushes each file and its directory before it acknowledges a put,
+//! and the directory before a delete or a commit of deletes. On Windows directories cannot be flushed, so a power cut
+//! can undo the last puts and deletes there. A crash can leave a file `KEY#1` of a put that was not acknowledged. It is
+//! neither listed nor read, and nothing removes it. Other stores of the crate object_store that are opened with
+//! [`open`](ObjectOptions::open) are as durable as they are configured: a `LocalFileSystem` flushes only `with_fsync`,
+//! and never a delete.
 //!
 //! A commit sends its puts before its deletes, and can be [repeated](ObjectBatch::commit) after an error.
 //!
@@ -47,19 +55,24 @@
 //! | `get` | a GET |
 //! | `has`, `get_size` | a HEAD |
 //! | `put` | a PUT; with [`ExistingBlock::Keep`](crate::ExistingBlock::Keep) a HEAD before it, and the PUT only if it is needed |
-//! | `delete` | a DELETE |
+//! | `delete` | a DELETE; in S3 and Azure a POST, as for many deletes |
 //! | `query` for keys or sizes | a LIST for each 1,000 objects below the prefix of the query |
 //! | `query` for values | these, and a GET for each block |
-//! | `disk_usage` | a LIST for each 1,000 objects, at most once an hour; in between, the puts of this handle are added, and the figure is [approximate](crate::Accuracy::Approximate) |
-//! | batch | none before the commit; then a PUT for each put, and in S3 a request for each 1,000 deletes |
+//! | `disk_usage` | a LIST for each 1,000 objects, at most once an hour: the figure of that call is [exact](crate::Accuracy::Exact) unless others write meanwhile; until the next listing own puts are added, and it is [approximate](crate::Accuracy::Approximate) |
+//! | batch | none before the commit; then a PUT for each put, and for each delete a DELETE, in S3 a POST for each 1,000 and in Azure for each 256 |
 //!
 //! A query [by key](crate::query::Order::by_key) keeps nothing in memory on S3 and Google Cloud Storage, whose listings
-//! have this order. Requests that fail are retried, as set by [`retry`](ObjectOptions).
+//! have this order. Elsewhere, and with a shard function, it keeps all its entries in memory. Requests that fail are
+//! repeated as [`retry`](ObjectOptions) says. For servers of the S3 protocol that cannot delete many objects with one
+//! request, the [client option](ObjectOptions::client_option) `disable_bulk_delete` is `true`.
 //!
 //! # Limits
 //!
 //! The 404 response to a HEAD request does not say whether the object or the bucket is missing, so only `open`
 //! checks the bucket. A block is sent in one PUT request, and is in memory as a whole.
+//!
+//! Below a directory (`file:///`), a key is the name of a file. It cannot have a component of more than 250 bytes, nor
+//! end with `#` and a number, and there are no keys `/a` and `/a/b` at the same time.
 
 mod batch;
 mod bucket;

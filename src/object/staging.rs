@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 
 use crate::blocking;
 use crate::disk::SpillFile;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::sync::lock;
 
@@ -63,6 +63,8 @@ struct Staged {
     /// Shared with the commit and with queries, which see the writes that were made before they began.
     writes: Arc<Writes>,
     memory: u64,
+    /// The first put that failed.
+    failure: Option<Arc<Error>>,
 }
 
 impl Staged {
@@ -86,39 +88,58 @@ impl Staging {
         }
     }
 
+    /// Returns the state if no put has failed: a commit must not leave out a block.
+    fn staged(&self) -> Result<MutexGuard<'_, Staged>> {
+        let staged = lock(&self.staged);
+        match &staged.failure {
+            None => Ok(staged),
+            Some(source) => Err(Error::BatchFailed {
+                source: Arc::clone(source),
+            }),
+        }
+    }
+
     /// Returns the writes that were made until now.
-    pub(super) fn writes(&self) -> Arc<Writes> {
-        Arc::clone(&lock(&self.staged).writes)
+    pub(super) fn writes(&self) -> Result<Arc<Writes>> {
+        Ok(Arc::clone(&self.staged()?.writes))
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<StagedWrite> {
-        lock(&self.staged).writes.get(key).cloned()
+    pub(super) fn get(&self, key: &Key) -> Result<Option<StagedWrite>> {
+        Ok(self.staged()?.writes.get(key).cloned())
     }
 
-    pub(super) fn delete(&self, key: &Key) {
-        lock(&self.staged).insert(key.clone(), StagedWrite::Delete);
+    pub(super) fn delete(&self, key: &Key) -> Result<()> {
+        let mut staged = self.staged()?;
+        staged.insert(key.clone(), StagedWrite::Delete);
+        Ok(())
     }
 
     pub(super) async fn put(self: &Arc<Self>, key: &Key, value: Bytes) -> Result<()> {
         {
-            let mut staged = lock(&self.staged);
+            let mut staged = self.staged()?;
             if staged.memory + value.len() as u64 <= self.max_memory {
                 staged.insert(key.clone(), StagedWrite::InMemory(value));
                 return Ok(());
             }
         }
-        let (staging, key) = (Arc::clone(self), key.clone());
-        blocking::run(move || staging.put_into_file(key, &value)).await
+        let staging = Arc::clone(self);
+        let written = blocking::run(move || staging.write_to_file(&value)).await;
+        // Not a part of the job, which runs to its end even if this future is dropped: the put would replace a later
+        // one of the same key.
+        match written {
+            Ok(write) => self.staged()?.insert(key.clone(), write),
+            Err(error) => {
+                lock(&self.staged).failure.get_or_insert(Arc::new(error));
+            }
+        }
+        self.staged().map(drop)
     }
 
-    fn put_into_file(&self, key: Key, value: &[u8]) -> Result<()> {
+    fn write_to_file(&self, value: &[u8]) -> Result<StagedWrite> {
         let (file, offset) = self.reserve(value.len())?;
         file.write_at(offset, value)?;
         let len = value.len();
-        let write = StagedWrite::InFile { file, offset, len };
-        // Only now may a read or a commit see the write: its bytes are in the file.
-        lock(&self.staged).insert(key, write);
-        Ok(())
+        Ok(StagedWrite::InFile { file, offset, len })
     }
 
     /// Reserves a part of the temp file, which is created for the first block.
@@ -150,10 +171,12 @@ pub(super) fn iterate(writes: Arc<Writes>) -> impl Iterator<Item = (Key, StagedW
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     async fn value(staging: &Staging, key: &str) -> Bytes {
-        let write = staging.get(&Key::new(key)).unwrap();
+        let write = staging.get(&Key::new(key)).unwrap().unwrap();
         write.value().await.unwrap().unwrap()
     }
 
@@ -170,7 +193,7 @@ mod tests {
         }
         let is_in_file = |key| {
             matches!(
-                staging.get(&Key::new(key)),
+                staging.get(&Key::new(key)).unwrap(),
                 Some(StagedWrite::InFile { .. })
             )
         };
@@ -192,7 +215,7 @@ mod tests {
                 .put(&Key::new("/A"), "12345678".into())
                 .await
                 .unwrap();
-            staging.delete(&Key::new("/A"));
+            staging.delete(&Key::new("/A")).unwrap();
         }
         assert_eq!(lock(&staging.staged).memory, 0);
         assert!(lock(&staging.file).0.is_none());
@@ -202,11 +225,42 @@ mod tests {
     async fn an_iteration_has_the_writes_that_were_made_before() {
         let staging = Arc::new(Staging::new(10));
         for key in ["/B", "/A", "/C"] {
-            staging.delete(&Key::new(key));
+            staging.delete(&Key::new(key)).unwrap();
         }
-        let writes = iterate(staging.writes());
-        staging.delete(&Key::new("/D"));
+        let writes = iterate(staging.writes().unwrap());
+        staging.delete(&Key::new("/D")).unwrap();
         let keys: Vec<_> = writes.map(|(key, _)| key.to_string()).collect();
         assert_eq!(keys, ["/A", "/B", "/C"]);
+    }
+
+    #[tokio::test]
+    async fn a_put_whose_future_was_dropped_does_not_replace_a_later_one() {
+        let staging = Arc::new(Staging::new(5));
+        let key = Key::new("/A");
+        assert!(staging.put(&key, "dropped".into()).now_or_never().is_none());
+        staging.put(&key, "later".into()).await.unwrap();
+        // The job of the first put has the other reference.
+        while Arc::strong_count(&staging) > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(value(&staging, "/A").await, "later");
+    }
+
+    #[tokio::test]
+    async fn after_a_put_that_failed_nothing_can_be_committed() {
+        let staging = Arc::new(Staging::new(5));
+        *lock(&staging.file) = (Some(Arc::new(SpillFile::read_only())), 0);
+        staging.put(&Key::new("/A"), "small".into()).await.unwrap();
+        let big = staging.put(&Key::new("/B"), "larger".into()).await;
+        for failed in [
+            big,
+            staging.put(&Key::new("/C"), "".into()).await,
+            staging.delete(&Key::new("/D")),
+            staging.get(&Key::new("/A")).map(drop),
+            staging.writes().map(drop),
+        ] {
+            let error = failed.unwrap_err();
+            assert!(matches!(error, Error::BatchFailed { .. }), "{error}");
+        }
     }
 }

@@ -40,25 +40,22 @@ impl UsageCache {
     }
 
     /// Returns the sum of the last listing and of the puts since then. Lists the objects again if that listing is too
-    /// old.
+    /// old. Others can write at any time, so the figure is exact only if it was just listed.
     pub(super) async fn get<S>(&self, list: impl FnOnce() -> S) -> Result<DiskUsage>
     where
         S: Stream<Item = Result<ObjectMeta>>,
     {
         let mut cached = self.listed.lock().await;
-        let listed = match *cached {
-            Some(listed) if listed.at.elapsed() < MAX_AGE => listed,
-            _ => {
-                let listed = self.count(list()).await?;
-                *cached = Some(listed);
-                listed
-            }
+        let (listed, is_new) = match *cached {
+            Some(listed) if listed.at.elapsed() < MAX_AGE => (listed, false),
+            _ => (self.count(list()).await?, true),
         };
+        *cached = Some(listed);
         let added = self.put_bytes.load(Ordering::Relaxed) - listed.put_bytes;
-        let accuracy = if self.writes.load(Ordering::Relaxed) == listed.writes {
-            Accuracy::Exact
-        } else {
-            Accuracy::Approximate
+        let is_unchanged = self.writes.load(Ordering::Relaxed) == listed.writes;
+        let accuracy = match is_new && is_unchanged {
+            true => Accuracy::Exact,
+            false => Accuracy::Approximate,
         };
         Ok(DiskUsage::new(listed.bytes.saturating_add(added), accuracy))
     }
