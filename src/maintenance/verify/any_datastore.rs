@@ -77,8 +77,8 @@ impl VerifyBlocks {
         VerifyBlocks { callback, ..self }
     }
 
-    /// Starts the verification, and returns the findings as a stream. A block that is deleted during the verification
-    /// is not reported.
+    /// Starts the verification, and returns the findings as a stream. A block that was listed and does not exist when it
+    /// is to be read is not a finding, but [counted](super::Summary::vanished).
     ///
     /// # Errors
     ///
@@ -116,7 +116,10 @@ struct Checks {
 impl Checks {
     async fn check(&self, key: Key) -> Result<Option<Finding>> {
         let problem = match self.datastore.get(&key).await {
-            Ok(None) => return Ok(None),
+            Ok(None) => {
+                self.tally.vanished.fetch_add(1, Ordering::Relaxed);
+                return Ok(None);
+            }
             Ok(Some(block)) => {
                 let size = block.len() as u64;
                 self.tally.bytes.fetch_add(size, Ordering::Relaxed);

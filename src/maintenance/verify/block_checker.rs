@@ -32,6 +32,8 @@ pub(super) enum CheckDepth {
 pub(super) struct CheckTally {
     pub(super) blocks: AtomicU64,
     pub(super) bytes: AtomicU64,
+    /// The number of blocks that were listed and did not exist when they were to be read.
+    pub(super) vanished: AtomicU64,
     /// The number of blocks that could not be compared with their keys, by the hash function that the key
     /// names.
     unchecked: Mutex<BTreeMap<Option<u64>, u64>>,

@@ -44,6 +44,9 @@ pub struct Summary {
     /// `0x22`, or `no-hash` for keys that are not hashes. A known function is listed too if the length of the
     /// digest can't be checked.
     pub unchecked_functions: BTreeMap<String, u64>,
+    /// The number of blocks of a datastore that [were listed](super::VerifyBlocks), and did not exist when they were to be
+    /// read: another program has deleted them, or the listing is wrong. 0 for a store on disk.
+    pub vanished: u64,
     /// The number of findings of each [name](super::Problem::name).
     pub findings: BTreeMap<&'static str, u64>,
 }
@@ -76,6 +79,7 @@ impl Findings {
             wrong: self.wrong,
             unchecked: unchecked_functions.values().sum(),
             unchecked_functions,
+            vanished: self.tally.vanished.load(Ordering::Relaxed),
             findings: self.found.clone(),
         }
     }

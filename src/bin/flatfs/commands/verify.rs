@@ -52,7 +52,9 @@ blocks of a CAR are not taken: the store may have removed them on purpose since 
 --all every block that is in a CAR and not in the store is restored: use it if files of the store are gone, \
 for example after the file system was repaired. The restored blocks are counted on one line.
 
-A URL has no files to repair: there every block is read and checked, and \"path\" is its key.
+A URL has no files to repair: there every block is read and checked, and \"path\" is its key. Blocks that \
+were listed and are gone when they are to be read are counted as vanished, and the exit status is 1: another \
+program has deleted them, or the listing is wrong, which the next run shows.
 
 If SHARDING is missing or not valid, write the line that the store had into it. The names of the directories \
 show which one that is: if they are the two characters before the last one of the keys in them, as in \
@@ -175,7 +177,8 @@ impl Verify {
             state.save_next(path)?;
         }
         let is_checked = summary.unchecked == 0 || self.allow_unchecked;
-        Ok(Outcome::success_if(summary.wrong == 0 && is_checked))
+        let is_good = summary.wrong == 0 && summary.vanished == 0;
+        Ok(Outcome::success_if(is_good && is_checked))
     }
 
     async fn start(&self, subset: Option<Subset>) -> anyhow::Result<Findings> {
@@ -358,7 +361,12 @@ fn verdict(summary: &Summary) -> String {
             ))
         }
     };
-    let parts: Vec<String> = wrong.into_iter().chain(unchecked).collect();
+    let vanished = match summary.vanished {
+        0 => None,
+        vanished => Some(format!("{} vanished", HumanCount(vanished))),
+    };
+    let parts = wrong.into_iter().chain(unchecked).chain(vanished);
+    let parts: Vec<String> = parts.collect();
     match parts.is_empty() {
         true => "nothing is wrong".to_owned(),
         false => parts.join(", "),
@@ -387,5 +395,10 @@ mod tests {
         assert_eq!(verdict(&summary), unchecked);
         summary.wrong = 1;
         assert_eq!(verdict(&summary), format!("1 wrong, {unchecked}"));
+        summary.vanished = 2;
+        assert_eq!(
+            verdict(&summary),
+            format!("1 wrong, {unchecked}, 2 vanished")
+        );
     }
 }
