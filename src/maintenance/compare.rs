@@ -35,11 +35,13 @@ pub(super) async fn compare(
     first: &dyn Datastore,
     second: &dyn Datastore,
     query: Query,
+    end: End,
 ) -> Result<impl Stream<Item = Result<Compared, ListingError>> + Send + use<>> {
     let query = query.order(Order::by_key());
     let merge = Merge {
         first: first.query(query.clone()).await?.peekable(),
         second: second.query(query).await?.peekable(),
+        end,
     };
     Ok(stream::unfold(merge, |mut merge| async move {
         consume_budget().await;
@@ -48,9 +50,19 @@ pub(super) async fn compare(
     }))
 }
 
+/// Where a comparison ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// At the end of both datastores.
+    OfBoth,
+    /// At the end of the first one. The rest of the second one is not listed.
+    OfFirst,
+}
+
 struct Merge {
     first: Peekable<EntryStream>,
     second: Peekable<EntryStream>,
+    end: End,
 }
 
 impl Merge {
@@ -58,6 +70,9 @@ impl Merge {
         let (first, second) = (&mut self.first, &mut self.second);
         if let Some(error) = next_error(first).await {
             return Err(ListingError::First(error));
+        }
+        if self.end == End::OfFirst && peek(first).await.is_none() {
+            return Ok(None);
         }
         if let Some(error) = next_error(second).await {
             return Err(ListingError::Second(error));

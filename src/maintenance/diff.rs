@@ -6,21 +6,24 @@ use std::sync::Arc;
 use futures::future::ready;
 use futures::stream::{BoxStream, StreamExt};
 
-use super::compare::{Compared, ListingError, compare};
+use super::compare::{Compared, End, ListingError, compare};
 use super::progress::{Progress, ProgressCallback};
 use super::reporter::Reporter;
 use crate::datastore::Datastore;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::Key;
-use crate::query::Query;
+use crate::query::{Entry, Query};
 
 /// Compares the keys of two datastores and the sizes of their values. It reads no values: blocks of the same
 /// size under the same key are regarded as equal.
 ///
-/// It reads both listings in the order of the keys. An object store lists its keys in that
-/// order, so the comparison of two of them needs the same memory for any number of keys. A
-/// [`FlatFs`](crate::FlatFs) keeps up to two million keys in memory, about 150 bytes for each, and reads its
-/// directories once for each million keys.
+/// It reads both listings in the order of the keys, and what that takes depends on each datastore:
+///
+/// | datastore | keys in memory, about 150 bytes for each |
+/// | --- | --- |
+/// | in S3 or Google Cloud Storage, opened by its URL | none, because these list the keys in order |
+/// | a [`FlatFs`](crate::FlatFs) | up to two million; it reads its directories once for each million keys |
+/// | in other object stores, or with a shard function there; other datastores that sort by [`apply`](crate::query::apply()) | all |
 ///
 /// ```
 /// use ds_flatfs::maintenance::{Diff, Difference};
@@ -80,8 +83,8 @@ impl<'a> Diff<'a> {
     /// Starts the comparison, and returns the differences in the order of the keys, as they are found. A key that is
     /// written or deleted during the comparison may or may not be among them.
     ///
-    /// An error in the stream says that an entry of a listing could not be read. The stream continues with the
-    /// other entries.
+    /// An error in the stream says that an entry of a listing could not be read, or has no size. The stream continues
+    /// with the other entries.
     ///
     /// # Errors
     ///
@@ -92,14 +95,14 @@ impl<'a> Diff<'a> {
     /// Cancel safe: dropping the future or the stream changes nothing.
     pub async fn start(self) -> Result<BoxStream<'static, Result<Difference>>> {
         let query = Query::new().keys_only().returns_sizes();
-        let compared = compare(self.first, self.second, query).await?;
+        let compared = compare(self.first, self.second, query, End::OfBoth).await?;
         let reporter = Arc::new(Reporter::new(self.callback));
         let differences = compared.then(move |compared| {
             let reporter = Arc::clone(&reporter);
             async move {
                 reporter.advance(|progress| progress.blocks += 1).await?;
                 match compared {
-                    Ok(compared) => Ok(difference(compared)),
+                    Ok(compared) => difference(compared),
                     Err(ListingError::First(error) | ListingError::Second(error)) => Err(error),
                 }
             }
@@ -107,18 +110,30 @@ impl<'a> Diff<'a> {
         let found = differences.filter_map(|found| ready(found.transpose()));
         let until_stopped = found.scan(false, |is_stopped, found| {
             let found = (!*is_stopped).then_some(found);
-            *is_stopped |= matches!(found, Some(Err(crate::Error::Stopped)));
+            *is_stopped |= matches!(found, Some(Err(Error::Stopped)));
             ready(found)
         });
         Ok(until_stopped.boxed())
     }
 }
 
-fn difference(compared: Compared) -> Option<Difference> {
+/// # Errors
+///
+/// Fails if a listing has no size of the key: it would not be known whether the values differ.
+fn difference(compared: Compared) -> Result<Option<Difference>> {
     let (key, first, second) = match compared {
-        Compared::First(entry) => (entry.key, entry.size, None),
-        Compared::Second(entry) => (entry.key, None, entry.size),
-        Compared::Both(first, second) => (first.key, first.size, second.size),
+        Compared::First(entry) => (entry.key.clone(), Some(size(entry)?), None),
+        Compared::Second(entry) => (entry.key.clone(), None, Some(size(entry)?)),
+        Compared::Both(first, second) => {
+            (first.key.clone(), Some(size(first)?), Some(size(second)?))
+        }
     };
-    (first != second).then_some(Difference { key, first, second })
+    Ok((first != second).then_some(Difference { key, first, second }))
+}
+
+fn size(entry: Entry) -> Result<u64> {
+    entry.size.ok_or_else(|| Error::Backend {
+        message: format!("the listing of a datastore has no size of {}", entry.key),
+        source: None,
+    })
 }

@@ -28,7 +28,7 @@ impl<'a> BatchWriter<'a> {
         BatchWriter {
             store,
             // A lookup of a remote block takes as long as sending it.
-            skips_present: store.keeps_existing_blocks() && !store.is_remote(),
+            skips_present: store.keeps_existing_blocks() && !store.has_costly_lookups(),
             batch: None,
             writes: 0,
             bytes: 0,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ds_flatfs::{Datastore, ExistingBlock, FlatFs, Options, Shard};
 
-use crate::exit::WrongUsage;
+use crate::exit::{Interrupted, WrongUsage};
 use crate::interrupt::interruptible;
 use crate::location::{Location, StoreArgs};
 use crate::progress::ProgressBar;
@@ -51,9 +51,17 @@ impl OpenStore {
         }
     }
 
-    /// Whether a lookup costs a request over a network.
-    pub(crate) fn is_remote(&self) -> bool {
+    pub(crate) fn is_url(&self) -> bool {
         !matches!(self, OpenStore::Dir(_))
+    }
+
+    /// Whether a lookup costs a request over a network.
+    pub(crate) fn has_costly_lookups(&self) -> bool {
+        match self {
+            OpenStore::Dir(_) => false,
+            #[cfg(feature = "object-store")]
+            OpenStore::Url(store) => !store.location().starts_with("file:"),
+        }
     }
 
     pub(crate) fn shard(&self) -> Option<Shard> {
@@ -280,8 +288,18 @@ async fn close_writer_after<T>(
     work: impl AsyncFnOnce(&OpenStore) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let result = work(&store).await;
+    if store.is_url() && is_interrupted(&result) {
+        // There is nothing to flush, and a close would wait for the requests of a commit.
+        return result;
+    }
     let _phase = ProgressBar::phase("closing the store");
     both(result, store.close().await)
+}
+
+fn is_interrupted<T>(result: &anyhow::Result<T>) -> bool {
+    result
+        .as_ref()
+        .is_err_and(|error| error.is::<Interrupted>())
 }
 
 /// Returns the result of the work. If the close fails too, the work's error is the more useful one.

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered, StreamExt};
 
-use super::run::{Blocks, Run};
+use super::run::{Block, Blocks, Run, check};
 use crate::blocking;
 use crate::dag::{self, UnknownCodec};
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ struct Wanted {
 struct Visited {
     links: Vec<Wanted>,
     /// The block if the destination lacks it.
-    missing: Option<(Key, Bytes)>,
+    missing: Option<Block>,
 }
 
 impl<'a> Run<'a> {
@@ -70,11 +70,10 @@ impl<'a> Run<'a> {
         let key = dag::keys(&cid).into_iter().next();
         match self.try_visit(&cid, parent, key.as_ref()).await {
             Ok(visited) => Ok(visited),
-            Err(error) if is_of_block(&error) => {
-                self.tally.fail(key, error);
+            Err(error) => {
+                self.tally.fail_if_bad_block(key, error)?;
                 Ok(Visited::default())
             }
-            Err(error) => Err(error),
         }
     }
 
@@ -97,6 +96,7 @@ impl<'a> Run<'a> {
             self.done(0).await;
             return Ok(Visited::default());
         }
+        let permit = self.permit().await?;
         let block = match dag::load(self.source, cid).await {
             Ok(block) => block,
             Err(error) => {
@@ -110,31 +110,26 @@ impl<'a> Run<'a> {
         })?;
         self.tally.was_read();
         self.done(block.len()).await;
-        if self.verified {
-            dag::check(cid, &block).await?;
-        }
+        let is_checked = !self.verified || check(cid, cid, &block).await?;
         let links = links(*cid, &block, self.unknown_codec).await?;
         let parent = Arc::new(*cid);
         let links = links.into_iter().map(|cid| Wanted {
             cid,
             parent: Some(Arc::clone(&parent)),
         });
+        let missing = key.filter(|_| !is_present).map(|key| Block {
+            key: key.clone(),
+            value: block,
+            permit,
+        });
+        if missing.is_some() && !is_checked {
+            self.tally.count(|copied| copied.unchecked += 1);
+        }
         Ok(Visited {
             links: links.collect(),
-            missing: key.filter(|_| !is_present).map(|key| (key.clone(), block)),
+            missing,
         })
     }
-}
-
-/// Whether the error is about a block of the source, and not about one of the datastores.
-fn is_of_block(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::MissingBlock { .. }
-            | Error::Corrupt { .. }
-            | Error::InvalidBlock { .. }
-            | Error::UnknownCodec { .. }
-    )
 }
 
 /// Returns the links of a block without blocking a worker of the runtime.
@@ -146,7 +141,7 @@ async fn links(cid: Cid, block: &Bytes, unknown: UnknownCodec) -> Result<Vec<Cid
     blocking::run(move || dag::links(&cid, &block, unknown)).await
 }
 
-impl DagBlocks<'_> {
+impl<'a> DagBlocks<'a> {
     /// Adds the links that were not found before, the first one on top.
     fn add(&mut self, links: Vec<Wanted>) {
         let found = &mut self.found;
@@ -162,7 +157,7 @@ impl DagBlocks<'_> {
         }
     }
 
-    async fn next(&mut self) -> Option<Result<(Key, Bytes)>> {
+    async fn next(&mut self) -> Option<Result<Block>> {
         loop {
             while self.visits.len() < self.run.concurrency && self.run.reporter.check().is_ok() {
                 let Some(wanted) = self.waiting.pop() else {

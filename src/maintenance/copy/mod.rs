@@ -13,11 +13,14 @@ mod run;
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 #[cfg(feature = "dag")]
 use cid::Cid;
+use tokio::sync::Semaphore;
 
 pub use self::report::{Copied, CopyFailure};
+use self::report::{FailureCallback, Tally};
 use self::run::Run;
 use super::progress::{Progress, ProgressCallback};
 use super::reporter::Reporter;
@@ -29,12 +32,12 @@ use crate::error::Result;
 /// Copies all blocks that another datastore lacks. Any two datastores can be the source and the destination.
 ///
 /// A block that the destination has is left as it is, and is not read. With the feature `verify` each block is
-/// [checked](crate::hash::check) against the hash in its key before it is written. Blocks that are damaged or cannot
-/// be read are left out and reported, and all others are copied.
+/// [checked](crate::hash::check) against the hash in its key before it is written. Blocks that are damaged, cannot
+/// be read or have vanished since they were listed are left out and reported, and all others are copied.
 ///
-/// Blocks are read one by one, [many at a time](Copy::concurrency). They are written by
-/// [`put_many`](Datastore::put_many), in portions of at most 8,192 blocks or 256 MiB, or [one by one](Copy::batches).
-/// Only the blocks that are being read or written are in memory, whatever the number of blocks is.
+/// Blocks are read one by one, [many at a time](Copy::concurrency). They are written in [batches](Datastore::batch) of
+/// at most 8,192 blocks or 256 MiB, or [one by one](Copy::batches). Memory holds the blocks that are being read and
+/// those that are being written, for any number of blocks.
 ///
 /// ```
 /// use ds_flatfs::maintenance::Copy;
@@ -63,6 +66,7 @@ pub struct Copy<'a> {
     #[cfg(feature = "dag")]
     unknown_codec: UnknownCodec,
     callback: ProgressCallback,
+    on_failure: FailureCallback,
 }
 
 impl<'a> Copy<'a> {
@@ -84,6 +88,7 @@ impl<'a> Copy<'a> {
             #[cfg(feature = "dag")]
             unknown_codec: UnknownCodec::default(),
             callback: ProgressCallback::none(),
+            on_failure: FailureCallback::default(),
         }
     }
 
@@ -99,9 +104,10 @@ impl<'a> Copy<'a> {
     /// Sets how the copy finds out what the destination lacks: by comparing its listing with that of the source, or,
     /// by default, by a lookup of each key.
     ///
-    /// A listing is for destinations that make a request for each lookup but list a thousand keys per request, such as
-    /// an object store. Both listings are read in the order of the keys, which costs memory as for a
-    /// [`Diff`](super::Diff).
+    /// A listing is for destinations that take a request for each lookup, and list a thousand keys by one
+    /// request: an object store. Both listings are read in the order of the keys, which costs memory as for a
+    /// [`Diff`](super::Diff): for a datastore that does not list its keys in order, it grows with their number. A lookup
+    /// of each key needs none.
     pub fn compare_listings(self, compares_listings: bool) -> Self {
         Copy {
             compares_listings,
@@ -169,6 +175,13 @@ impl<'a> Copy<'a> {
         Copy { callback, ..self }
     }
 
+    /// Calls `report` with each block that is not copied, as soon as that is known, so that nothing is lost if the copy
+    /// itself fails later. It must not block for long, because the copy waits for it.
+    pub fn on_failure(self, report: impl FnMut(&CopyFailure) + Send + 'static) -> Self {
+        let on_failure = FailureCallback(Some(Box::new(report)));
+        Copy { on_failure, ..self }
+    }
+
     /// Runs the copy.
     ///
     /// # Errors
@@ -199,7 +212,8 @@ impl<'a> Copy<'a> {
             #[cfg(feature = "dag")]
             unknown_codec: self.unknown_codec,
             reporter: Reporter::new(self.callback),
-            tally: Default::default(),
+            tally: Tally::new(self.on_failure),
+            reads: Arc::new(Semaphore::new(self.concurrency.get())),
         };
         run.copy().await
     }

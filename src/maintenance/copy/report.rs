@@ -1,5 +1,6 @@
 //! [`Copied`]: what a copy did.
 
+use std::fmt;
 use std::sync::Mutex;
 
 use crate::error::{Error, Result};
@@ -20,10 +21,17 @@ pub struct Copied {
     /// The number of copied blocks that could not be checked: their keys are not hashes, or have hash functions
     /// that are not known. Without the feature `verify`, and without checks, it is 0.
     pub unchecked: u64,
-    /// What was not copied, and why. Only the first thousand are listed.
+    /// The number of blocks that the source listed, and that it did not have when they were to be read: another
+    /// program has deleted them, or the listing is wrong. They are not among the failures.
+    pub vanished: u64,
+    /// What was not copied, and why. Only the first thousand are listed. [`on_failure`](super::Copy::on_failure) gets
+    /// all of them.
     pub failed: Vec<CopyFailure>,
     /// The number of all failures.
     pub failed_count: u64,
+    /// How many of these are blocks that [are bad](CopyFailure::is_bad_block). The others could not be read, listed or
+    /// stored.
+    pub bad_blocks: u64,
 }
 
 /// A block that was not copied, or a part of the source that could not be listed.
@@ -36,14 +44,51 @@ pub struct CopyFailure {
     pub error: Error,
 }
 
+impl CopyFailure {
+    /// Returns whether the source has no good block with this key: it is damaged or missing, or its links can't be
+    /// found.
+    #[must_use]
+    pub fn is_bad_block(&self) -> bool {
+        matches!(
+            self.error,
+            Error::Corrupt { .. }
+                | Error::MissingBlock { .. }
+                | Error::InvalidBlock { .. }
+                | Error::UnknownCodec { .. }
+        )
+    }
+}
+
+type OnFailure = Box<dyn FnMut(&CopyFailure) + Send>;
+
+/// What is called with each failure.
+#[derive(Default)]
+pub(super) struct FailureCallback(pub(super) Option<OnFailure>);
+
+impl fmt::Debug for FailureCallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let callback = self.0.as_ref().map(|_| "..");
+        f.debug_tuple("FailureCallback").field(&callback).finish()
+    }
+}
+
 /// The report of a copy that is running.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tally {
     copied: Mutex<Copied>,
     failures_in_a_row: Mutex<u64>,
+    on_failure: Mutex<FailureCallback>,
 }
 
 impl Tally {
+    pub(super) fn new(on_failure: FailureCallback) -> Self {
+        Tally {
+            copied: Mutex::default(),
+            failures_in_a_row: Mutex::default(),
+            on_failure: Mutex::new(on_failure),
+        }
+    }
+
     const MAX_LISTED: usize = 1000;
     /// After this number of blocks in a row that can't be read, the source is regarded as failed.
     const MAX_FAILURES_IN_A_ROW: u64 = 1000;
@@ -77,11 +122,34 @@ impl Tally {
         Ok(())
     }
 
+    /// Notes an error of a DAG.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error if it is not about this block alone.
+    #[cfg(feature = "dag")]
+    pub(super) fn fail_if_bad_block(&self, key: Option<Key>, error: Error) -> Result<()> {
+        let failure = CopyFailure { key, error };
+        match failure.is_bad_block() {
+            true => self.add(failure),
+            false => return Err(failure.error),
+        }
+        Ok(())
+    }
+
     pub(super) fn fail(&self, key: Option<Key>, error: Error) {
+        self.add(CopyFailure { key, error });
+    }
+
+    fn add(&self, failure: CopyFailure) {
+        if let Some(callback) = &mut lock(&self.on_failure).0 {
+            callback(&failure);
+        }
         self.count(|copied| {
             copied.failed_count += 1;
+            copied.bad_blocks += u64::from(failure.is_bad_block());
             if copied.failed.len() < Tally::MAX_LISTED {
-                copied.failed.push(CopyFailure { key, error });
+                copied.failed.push(failure);
             }
         });
     }

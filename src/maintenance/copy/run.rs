@@ -2,17 +2,20 @@
 
 use std::future::{pending, ready};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::channel::mpsc;
 use futures::future::{Either, select};
 use futures::stream::{BoxStream, Peekable, StreamExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::consume_budget;
 
 use super::report::{Copied, Tally};
 use crate::datastore::Datastore;
 use crate::error::{Error, Result};
 use crate::key::Key;
-use crate::maintenance::compare::{Compared, ListingError, compare};
+use crate::maintenance::compare::{Compared, End, ListingError, compare};
 use crate::maintenance::reporter::Reporter;
 use crate::query::Query;
 
@@ -36,10 +39,19 @@ pub(super) struct Run<'a> {
     pub(super) unknown_codec: crate::dag::UnknownCodec,
     pub(super) reporter: Reporter,
     pub(super) tally: Tally,
+    /// Permits for the blocks that are being read or have been read, until they are written.
+    pub(super) reads: Arc<Semaphore>,
 }
 
 /// Blocks that the destination lacks. An error ends the copy.
-pub(super) type Blocks<'a> = BoxStream<'a, Result<(Key, Bytes)>>;
+pub(super) type Blocks<'a> = BoxStream<'a, Result<Block>>;
+
+/// A block that the destination lacks.
+pub(super) struct Block {
+    pub(super) key: Key,
+    pub(super) value: Bytes,
+    pub(super) permit: OwnedSemaphorePermit,
+}
 
 impl Run<'_> {
     pub(super) async fn copy(self) -> Result<Copied> {
@@ -132,13 +144,16 @@ impl Run<'_> {
     /// Returns the keys that the destination lacks, by the listings of both.
     async fn missing_by_listing(&self) -> Result<BoxStream<'_, Result<Key>>> {
         let query = Query::new().keys_only();
-        let compared = compare(self.source, self.destination, query).await?;
+        let compared = compare(self.source, self.destination, query, End::OfFirst).await?;
         Ok(compared
             .filter_map(|compared| async {
                 match compared {
                     Ok(Compared::First(entry)) => Some(Ok(entry.key)),
                     Ok(Compared::Both(..)) => self.present().await,
-                    Ok(Compared::Second(_)) => None,
+                    Ok(Compared::Second(_)) => {
+                        let _ = self.reporter.advance(|_| {}).await;
+                        self.reporter.check().err().map(Err)
+                    }
                     Err(ListingError::First(error)) => {
                         self.tally.fail(None, error);
                         None
@@ -167,12 +182,23 @@ impl Run<'_> {
         let _ = advanced.await;
     }
 
+    /// Waits until a block may be read.
+    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.reads).acquire_owned().await;
+        permit.map_err(|_| Error::Closed)
+    }
+
     /// Reads and checks a block. Returns `None` if it can't be copied.
-    async fn read(&self, key: Key) -> Result<Option<(Key, Bytes)>> {
+    async fn read(&self, key: Key) -> Result<Option<Block>> {
+        let permit = self.permit().await?;
         let value = match self.source.get(&key).await {
             Ok(Some(value)) => value,
-            // The block was deleted after it was listed.
-            Ok(None) => return Ok(None),
+            Ok(None) => {
+                self.tally.count(|copied| copied.vanished += 1);
+                self.done(0).await;
+                return Ok(None);
+            }
             Err(error) => {
                 self.tally.could_not_read(Some(key), error)?;
                 return Ok(None);
@@ -181,7 +207,7 @@ impl Run<'_> {
         self.tally.was_read();
         self.done(value.len()).await;
         match self.is_good(&key, &value).await? {
-            true => Ok(Some((key, value))),
+            true => Ok(Some(Block { key, value, permit })),
             false => Ok(None),
         }
     }
@@ -189,33 +215,23 @@ impl Run<'_> {
     /// Checks a block against the hash in its key, and counts a block that can't be checked.
     #[cfg(feature = "verify")]
     async fn is_good(&self, key: &Key, value: &Bytes) -> Result<bool> {
-        use crate::error::Error;
-        use crate::hash::{HashError, check_without_blocking};
-
-        if !self.verified {
-            return Ok(true);
-        }
-        let checked = match key.to_cid() {
-            Some(cid) => check_without_blocking(*cid.hash(), value)
-                .await?
-                .map_err(Some),
-            None => Err(None),
+        let cid = key.to_cid();
+        let checked = match (&cid, self.verified) {
+            (_, false) => Ok(true),
+            (Some(cid), true) => check(cid, key, value).await,
+            (None, true) => Ok(false),
         };
         match checked {
-            Ok(()) => Ok(true),
-            Err(Some(why @ HashError::Mismatch)) => {
-                let reason = why.to_string();
-                let corrupt = Error::Corrupt {
-                    key: key.to_string(),
-                    reason,
-                };
-                self.tally.fail(Some(key.clone()), corrupt);
-                Ok(false)
-            }
-            Err(_) => {
-                self.tally.count(|copied| copied.unchecked += 1);
+            Ok(is_checked) => {
+                let unchecked = u64::from(!is_checked);
+                self.tally.count(|copied| copied.unchecked += unchecked);
                 Ok(true)
             }
+            Err(error @ Error::Corrupt { .. }) => {
+                self.tally.fail(Some(key.clone()), error);
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -224,17 +240,36 @@ impl Run<'_> {
         Ok(true)
     }
 
-    async fn write(&self, blocks: Blocks<'_>) -> Result<()> {
-        match self.uses_batches {
-            true => self.write_portions(blocks).await,
-            false => self.write_each(blocks).await,
+    /// Writes the blocks. Meanwhile, what has begun to be read continues to be: a commit may take longer than a server
+    /// waits for its client. The permits bound how many blocks are in the channel.
+    async fn write(&self, mut blocks: Blocks<'_>) -> Result<()> {
+        let (sender, receiver) = mpsc::unbounded();
+        let reading = pin!(async move {
+            while let Some(block) = blocks.next().await {
+                if sender.unbounded_send(block).is_err() {
+                    break;
+                }
+            }
+            drop(sender);
+            pending().await
+        });
+        let receiver = receiver.boxed();
+        let writing = pin!(async {
+            match self.uses_batches {
+                true => self.write_portions(receiver).await,
+                false => self.write_each(receiver).await,
+            }
+        });
+        match select(writing, reading).await {
+            Either::Left((written, _)) | Either::Right((written, _)) => written,
         }
     }
 
     /// Writes the blocks one by one, several at a time.
     async fn write_each(&self, blocks: Blocks<'_>) -> Result<()> {
         let writes = blocks.map(|block| async {
-            let (key, value) = block?;
+            let Block { key, value, permit } = block?;
+            drop(permit);
             let bytes = value.len() as u64;
             match self.destination.put(&key, value).await {
                 // The key can't be one of the destination's. The others are copied.
@@ -260,7 +295,8 @@ impl Run<'_> {
             let mut portion = Portion::default();
             let batch = self.destination.batch().await?;
             while let Some(put) = portion.next(&mut blocks).await {
-                let (key, value) = put?;
+                let Block { key, value, permit } = put?;
+                drop(permit);
                 let bytes = value.len() as u64;
                 match batch.put(&key, value).await {
                     // The key can't be one of the destination's. The others are copied.
@@ -286,6 +322,29 @@ impl Run<'_> {
     }
 }
 
+/// Checks a block against the hash in its CID, and returns whether that is possible.
+///
+/// # Errors
+///
+/// Returns [`Error::Corrupt`] with this name if the block has another hash.
+#[cfg(feature = "verify")]
+pub(super) async fn check(
+    cid: &cid::Cid,
+    name: &impl std::fmt::Display,
+    block: &Bytes,
+) -> Result<bool> {
+    use crate::hash::{HashError, check_without_blocking};
+
+    match check_without_blocking(*cid.hash(), block).await? {
+        Ok(()) => Ok(true),
+        Err(mismatch @ HashError::Mismatch) => Err(Error::Corrupt {
+            key: name.to_string(),
+            reason: mismatch.to_string(),
+        }),
+        Err(_) => Ok(false),
+    }
+}
+
 /// The size of a portion.
 #[derive(Default)]
 struct Portion {
@@ -295,14 +354,14 @@ struct Portion {
 
 impl Portion {
     /// Takes the next block unless the portion is full.
-    async fn next(&mut self, blocks: &mut Peekable<Blocks<'_>>) -> Option<Result<(Key, Bytes)>> {
+    async fn next(&mut self, blocks: &mut Peekable<Blocks<'_>>) -> Option<Result<Block>> {
         if self.blocks >= MAX_BLOCKS || self.bytes >= MAX_BYTES {
             return None;
         }
         let next = blocks.next().await;
-        if let Some(Ok((_, block))) = &next {
+        if let Some(Ok(block)) = &next {
             self.blocks += 1;
-            self.bytes += block.len() as u64;
+            self.bytes += block.value.len() as u64;
         }
         next
     }

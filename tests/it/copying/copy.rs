@@ -95,7 +95,7 @@ async fn a_block_that_cannot_be_read_is_reported_and_the_others_are_copied() {
         let copy = Copy::new(&source, &destination).compare_listings(compares_listings);
         let copied = copy.run().await.unwrap();
         assert_eq!(failed(&copied), [None, Some(unreadable.clone())]);
-        assert_eq!(copied.blocks, 8);
+        assert_eq!((copied.blocks, copied.vanished), (8, 1));
         assert_eq!(contents(&destination).await.len(), 8);
     }
 }
@@ -145,6 +145,7 @@ async fn a_damaged_block_is_copied_only_without_checks_and_others_are_counted() 
     let copied = copy(&source, &destination).await;
     assert_eq!((copied.blocks, copied.unchecked), (5, 1));
     assert_eq!(failed(&copied), [Some(damaged.clone())]);
+    assert_eq!(copied.bad_blocks, 1);
     assert!(matches!(copied.failed[0].error, Error::Corrupt { .. }));
 
     let again = Copy::new(&source, &destination).verified(false);
@@ -178,6 +179,76 @@ async fn an_error_of_the_destination_ends_the_copy_and_the_same_call_completes_i
         destination.set(Faults::default());
         assert_eq!(run().await.unwrap().blocks, 10);
     }
+}
+
+#[tokio::test]
+async fn what_was_not_copied_is_known_even_if_the_destination_fails_later() {
+    let all = blocks(10);
+    let unreadable = all.keys().next().unwrap().clone();
+    let source = Faulty::over(datastore_of(&all).await);
+    source.set(Faults {
+        unreadable: vec![unreadable.clone()],
+        ..Faults::default()
+    });
+    let destination = Faulty::default();
+    destination.set(Faults {
+        commits: true,
+        ..Faults::default()
+    });
+    let failed = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&failed);
+    let copy = Copy::new(&source, &destination);
+    let copy = copy.on_failure(move |failure| seen.lock().unwrap().push(failure.key.clone()));
+    copy.run().await.unwrap_err();
+    assert_eq!(*failed.lock().unwrap(), [Some(unreadable)]);
+}
+
+/// Otherwise a server could lose patience with these reads.
+#[tokio::test]
+async fn reads_that_have_begun_continue_while_the_destination_writes() {
+    let all = blocks(20);
+    let source = Faulty::over(datastore_of(&all).await);
+    let destination = Faulty::default();
+    destination.set(Faults {
+        puts_wait_for: Some(source.clone()),
+        ..Faults::default()
+    });
+    let copy = Copy::new(&source, &destination).batches(false);
+    let copied = copy.concurrency(2.try_into().unwrap()).run().await.unwrap();
+    assert_eq!(copied.blocks, 20);
+}
+
+#[tokio::test]
+async fn the_keys_after_the_last_one_of_the_source_are_not_listed() {
+    let all = blocks(10);
+    let source = datastore_of(&all).await;
+    let destination = Faulty::default();
+    destination
+        .put(&Key::new("/ZZZ"), "last".into())
+        .await
+        .unwrap();
+    destination.set(Faults {
+        listing_end: true,
+        ..Faults::default()
+    });
+    let copy = Copy::new(&source, &destination).compare_listings(true);
+    assert_eq!(copy.run().await.unwrap().blocks, 10);
+}
+
+#[cfg(feature = "dag")]
+#[tokio::test]
+async fn a_block_of_a_dag_that_cannot_be_checked_is_counted() {
+    use cid::Cid;
+    use cid::multihash::Multihash;
+
+    let (source, destination) = (MemoryDatastore::new(), MemoryDatastore::new());
+    let unknown = Multihash::wrap(0x3f_ffff, &[7; 32]).unwrap();
+    let root = Cid::new_v1(0x55, unknown);
+    let key = Key::from_cid(&root);
+    source.put(&key, "block".into()).await.unwrap();
+    let copy = Copy::new(&source, &destination).roots([root]);
+    let copied = copy.run().await.unwrap();
+    assert_eq!((copied.blocks, copied.unchecked), (1, 1));
 }
 
 #[tokio::test]

@@ -96,3 +96,17 @@ async fn a_comparison_that_is_stopped_ends_with_the_error() {
     let found: Vec<_> = diff.start().await.unwrap().collect().await;
     assert!(matches!(found[..], [Err(Error::Stopped)]), "{found:?}");
 }
+
+#[tokio::test]
+async fn keys_without_sizes_are_errors_and_not_equal() {
+    let sizeless = Faulty::over(datastore_of(&blocks(3)).await);
+    sizeless.set(Faults {
+        sizeless: true,
+        ..Faults::default()
+    });
+    let other = datastore_of(&blocks(2)).await;
+    let found = Diff::new(&sizeless, &other).start().await.unwrap();
+    let found: Vec<_> = found.collect().await;
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(Result::is_err), "{found:?}");
+}

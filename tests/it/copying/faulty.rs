@@ -1,5 +1,6 @@
 //! [`Faulty`]: a datastore in memory that fails where a test tells it to, and returns to the runtime in each call.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -7,14 +8,16 @@ use bytes::Bytes;
 use ds_flatfs::{
     Batch, Datastore, DiskUsage, Entry, EntryStream, Error, Key, MemoryDatastore, Query, Result,
 };
-use futures::StreamExt;
 use futures::stream;
+use futures::{StreamExt, TryStreamExt};
 
 /// A datastore in memory. A clone is another handle to it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faulty {
     pub(super) inner: MemoryDatastore,
     faults: Arc<Mutex<Faults>>,
+    /// How many reads are running.
+    reads: Arc<AtomicUsize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -29,6 +32,12 @@ pub(super) struct Faults {
     pub(super) lookups: bool,
     /// Whether batches fail to commit.
     pub(super) commits: bool,
+    /// Whether the listing ends with an error.
+    pub(super) listing_end: bool,
+    /// Whether the listing has no sizes.
+    pub(super) sizeless: bool,
+    /// A datastore whose reads must end before a put does.
+    pub(super) puts_wait_for: Option<Faulty>,
 }
 
 impl Faulty {
@@ -36,6 +45,7 @@ impl Faulty {
         Faulty {
             inner,
             faults: Arc::default(),
+            reads: Arc::default(),
         }
     }
 
@@ -64,7 +74,9 @@ fn fail_if(failing: bool) -> Result<()> {
 #[async_trait]
 impl Datastore for Faulty {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         let faults = self.faults().await;
+        self.reads.fetch_sub(1, Ordering::SeqCst);
         fail_if(faults.unreadable.contains(key))?;
         match faults.vanished.contains(key) {
             true => Ok(None),
@@ -82,14 +94,26 @@ impl Datastore for Faulty {
     }
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
-        let listing = self.faults().await.listing;
-        let error = listing.then(fault).map(Err::<Entry, _>);
-        Ok(stream::iter(error)
-            .chain(self.inner.query(query).await?)
-            .boxed())
+        let faults = self.faults().await;
+        let error = |fails: bool| stream::iter(fails.then(|| Err::<Entry, _>(fault())));
+        let entries = self.inner.query(query).await?;
+        let entries = entries.map_ok(move |entry| match faults.sizeless {
+            true => Entry::from_key(entry.key),
+            false => entry,
+        });
+        let (begin, end) = (error(faults.listing), error(faults.listing_end));
+        Ok(begin.chain(entries).chain(end).boxed())
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        if let Some(source) = self.faults().await.puts_wait_for {
+            let mut polls = 0;
+            while source.reads.load(Ordering::SeqCst) > 0 {
+                polls += 1;
+                fail_if(polls > 10_000)?;
+                tokio::task::yield_now().await;
+            }
+        }
         self.inner.put(key, value).await
     }
 

@@ -1,9 +1,11 @@
-//! `Copy` and `Diff`: blocks from any datastore to any other one, and what differs.
+//! The tools for any datastore: `Copy`, `Diff` and `VerifyBlocks`.
 
 mod copy;
 mod diff;
 mod faulty;
 mod memory;
+#[cfg(feature = "verify")]
+mod verify_blocks;
 
 use std::collections::BTreeMap;
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use cid::Cid;
 use clap::Args;
+use ds_flatfs::Error;
 use ds_flatfs::dag::UnknownCodec;
 use ds_flatfs::maintenance::{self, Copied, CopyFailure};
-use ds_flatfs::{Error, Key};
 use indicatif::HumanCount;
 use serde::Serialize;
 
@@ -29,8 +29,10 @@ created, with next-to-last/2, if it is missing or empty. SRC is only read. A blo
 is: 'flatfs diff' finds blocks of another size, and 'flatfs verify' damaged ones.
 
 Each block is checked against the hash in its key, unless --unverified is given. A block that is damaged or \
-missing is reported and not copied; all others are copied, and the exit status is 1. It is 3 if a block could \
-not be read. Blocks whose keys are not hashes of a known function are copied and counted.
+missing is reported and not copied, all others are, and the exit status is 1. It is 3 if a block could not be \
+read. Blocks whose keys are no hashes of a known function are copied and counted. Blocks that SRC has listed and \
+that are gone when they are to be read are counted as vanished, and the exit status is 1: another program has \
+deleted them, or the listing is wrong, which the next run shows.
 
 With ROOTs, only the DAGs below them are copied, parents before children. A block that SRC lacks is reported. \
 That DST has a root does not prove that its DAG is complete; exit status 0 does. Links are followed as 'flatfs \
@@ -39,11 +41,15 @@ export' does, and blocks of unknown codecs are not copied unless --opaque is giv
 It can be interrupted or killed at any time: the same command copies the rest. If DST is a directory, the \
 blocks are stored in batches of several thousand, which are durable once they are committed.
 
-If DST is remote, its keys are listed, a thousand per request; in a directory each block is looked up. SRC is \
-listed twice, the second time to show how much is left.
+What a remote DST has is listed, a thousand keys in a request; in a directory each block is looked up. S3 and \
+Google Cloud Storage list keys in their order, which takes no memory. If DST is in another object store, or has a \
+shard function there, its keys are sorted in memory, about 150 bytes for each; --lookup looks up each block \
+instead. If SRC is a directory, up to 300 MB of its keys are sorted. SRC is listed twice, the second time to show \
+how much is left.
 
 With --json it prints one object with \"src\", \"dst\", \"blocks\", \"bytes\", \"present\" (blocks that DST had), \
-\"unchecked\", \"failed\" (each with \"key\" and \"reason\"), \"failed_count\" and \"seconds\".
+\"unchecked\", \"vanished\", \"failed\" (the first thousand, each with \"key\" and \"reason\"), \"failed_count\" \
+and \"seconds\".
 
 Example:
   flatfs copy ~/.ipfs/blocks s3://bucket/blocks
@@ -64,6 +70,9 @@ pub(crate) struct Copy {
     /// The number of blocks to read, and to send, at the same time
     #[arg(long, value_name = "N", default_value_t = maintenance::Copy::DEFAULT_CONCURRENCY)]
     concurrency: NonZeroUsize,
+    /// Look up each block in DST, instead of listing what it has
+    #[arg(long)]
+    lookup: bool,
     /// Copy blocks without checking their hashes
     #[arg(long)]
     unverified: bool,
@@ -90,6 +99,7 @@ struct CopyJson {
     bytes: u64,
     present: u64,
     unchecked: u64,
+    vanished: u64,
     failed: Vec<FailureJson>,
     failed_count: u64,
     seconds: f64,
@@ -115,13 +125,6 @@ impl Copy {
             open_store::for_importing(&dst, concurrency, copy).await
         });
         let copied = copied.await?;
-        for CopyFailure { key, error, .. } in &copied.failed {
-            report::error(&failure(key.as_ref(), error));
-        }
-        let unlisted = copied.failed_count - copied.failed.len() as u64;
-        if unlisted > 0 {
-            report::error(&anyhow!("{} more were not copied", blocks(unlisted)));
-        }
         if self.json {
             report::json(&self.to_json(&copied, started.elapsed()))?;
         } else {
@@ -133,9 +136,11 @@ impl Copy {
     async fn copy(&self, src: &OpenStore, dst: &OpenStore) -> anyhow::Result<Copied> {
         let mut copy = maintenance::Copy::new(&**src, &**dst)
             .concurrency(self.concurrency)
-            .compare_listings(dst.is_remote())
-            .batches(!dst.is_remote())
-            .verified(!self.unverified);
+            .compare_listings(dst.has_costly_lookups() && !self.lookup)
+            .batches(!dst.is_url())
+            .verified(!self.unverified)
+            // At once, because the copy may fail later.
+            .on_failure(|failure| report::error(&reason(failure)));
         if self.opaque {
             copy = copy.unknown_codec(UnknownCodec::TakeAsLeaf);
         }
@@ -160,6 +165,7 @@ impl Copy {
             bytes: copied.bytes,
             present: copied.present,
             unchecked: copied.unchecked,
+            vanished: copied.vanished,
             failed: failed.collect(),
             failed_count: copied.failed_count,
             seconds: time.as_secs_f64(),
@@ -177,6 +183,10 @@ impl Copy {
             0 => String::new(),
             unchecked => format!(", {} could not be checked", HumanCount(unchecked)),
         };
+        let vanished = match copied.vanished {
+            0 => String::new(),
+            vanished => format!(", {} vanished", HumanCount(vanished)),
+        };
         let failed = match copied.failed_count {
             0 => String::new(),
             1 => "; 1 was not copied".to_owned(),
@@ -184,15 +194,15 @@ impl Copy {
         };
         let seconds = time.as_secs_f64();
         format!(
-            "{src}: {done} copied to {dst}, {bytes} bytes{present}{unchecked}, {seconds:.2} s{failed}\n"
+            "{src}: {done} copied to {dst}, {bytes} bytes{present}{unchecked}{vanished}, {seconds:.2} s{failed}\n"
         )
     }
 }
 
 /// Returns the error to print for a block that was not copied.
-fn failure(key: Option<&Key>, error: &Error) -> anyhow::Error {
-    let reason = error_chain(error);
-    match key {
+fn reason(failure: &CopyFailure) -> anyhow::Error {
+    let reason = error_chain(&failure.error);
+    match &failure.key {
         Some(key) => anyhow!("{key} was not copied: {reason}"),
         None => anyhow!("a part of the source was not copied: {reason}"),
     }
@@ -208,17 +218,12 @@ fn error_chain(error: &Error) -> String {
     sources.join(": ")
 }
 
-/// Returns `Found` if some blocks are missing, damaged or of an unknown codec, and `Failed` if something could not be
-/// read.
+/// Bad blocks were found; anything else could not be read or stored.
 fn outcome(copied: &Copied) -> Outcome {
-    let outcomes = copied.failed.iter().map(|failed| match failed.error {
-        Error::Corrupt { .. }
-        | Error::MissingBlock { .. }
-        | Error::InvalidBlock { .. }
-        | Error::UnknownCodec { .. } => Outcome::Found,
-        _ => Outcome::Failed,
-    });
-    outcomes.fold(Outcome::Success, Outcome::and)
+    if copied.failed_count > copied.bad_blocks {
+        return Outcome::Failed;
+    }
+    Outcome::success_if(copied.failed_count == 0 && copied.vanished == 0)
 }
 
 #[cfg(test)]
@@ -233,6 +238,7 @@ mod tests {
             roots: Vec::new(),
             opaque: false,
             concurrency: NonZeroUsize::MIN,
+            lookup: false,
             unverified: false,
             json: false,
             options: StoreOptions::default(),
@@ -248,10 +254,23 @@ mod tests {
             "a: 7 blocks copied to s3://b/p, 1,234 bytes, 0.12 s\n"
         );
         (copied.present, copied.unchecked, copied.failed_count) = (3, 2, 1_000);
+        copied.vanished = 1;
         assert_eq!(
             copy.summary(&copied, time),
             "a: 7 blocks copied to s3://b/p, 1,234 bytes, 3 already there, 2 could not be checked, \
-             0.12 s; 1,000 were not copied\n"
+             1 vanished, 0.12 s; 1,000 were not copied\n"
         );
+    }
+
+    #[test]
+    fn the_exit_status_counts_all_failures_and_not_only_the_listed_ones() {
+        let mut copied = Copied::default();
+        assert_eq!(outcome(&copied), Outcome::Success);
+        copied.vanished = 1;
+        assert_eq!(outcome(&copied), Outcome::Found);
+        (copied.failed_count, copied.bad_blocks) = (1_001, 1_001);
+        assert_eq!(outcome(&copied), Outcome::Found);
+        copied.failed_count = 1_002;
+        assert_eq!(outcome(&copied), Outcome::Failed);
     }
 }

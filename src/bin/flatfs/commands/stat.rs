@@ -79,7 +79,7 @@ impl Stat {
             let (stats, outcome) = collect(store).await?;
             let ignored = logging::warnings() - before;
             // The usage of an object store is counted by the same listing.
-            let usage = match store.is_remote() {
+            let usage = match store.is_url() {
                 true => DiskUsage::new(stats.bytes(), Accuracy::Exact),
                 false => store.disk_usage().await?,
             };
