@@ -47,6 +47,20 @@ fn clearer_text(error: &Error) -> Option<String> {
                  now, complete it with 'flatfs reshard {path} {to}'"
             ))
         }
+        // The library's advice is to commit again, which a command does when it is run again.
+        Error::PartlyStored {
+            stored,
+            puts,
+            deleted,
+            deletes,
+            ..
+        } => Some(match (puts, deletes) {
+            (_, 0) => format!("{stored} of {puts} blocks are stored"),
+            (0, _) => format!("{deleted} of {deletes} blocks are removed"),
+            _ => {
+                format!("{stored} of {puts} blocks are stored, and {deleted} of {deletes} removed")
+            }
+        }),
         // The library's advice is to open it.
         Error::Exists { path } => Some(format!(
             "there is already a datastore at {}",

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use ds_flatfs::Error;
 use indicatif::HumanCount;
@@ -27,8 +27,9 @@ const MAX_LISTED_ROOTS: usize = 100;
 /// Store the blocks of CARs (versions 1 and 2)
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Each CAR is imported as a whole or not at all. If one is refused, the CARs before it stay imported. An object \
-store has no transactions: if sending fails, some blocks of the last CAR are stored. Run the command again.
+Each CAR is imported as a whole or not at all. If one is refused, the CARs before it stay imported. An \
+object store has no transactions: if sending fails or is interrupted, a part of the last CAR is there. Run the \
+command again.
 
 Every block is checked against the hash in its CID. An unknown hash function is an error; with \
 --unverified, blocks with unknown hash functions are stored without a check, and all others are still \
@@ -125,14 +126,20 @@ impl Import {
             skips_present: store.keeps_existing_blocks(),
             unverified: self.unverified,
         };
-        // The commit can't be interrupted: it is short, and its result is known after it.
         let filled = interruptible(filler.fill(&mut car, &mut absent)).await;
         let stats = match filled {
             Ok(stats) => {
                 let phase = ProgressBar::phase("committing");
-                let committed = filler.batch.commit().await;
+                let committed = async { Ok(filler.batch.commit().await) };
+                let committed = match store.is_url() {
+                    true => interruptible(committed).await,
+                    // It is short, and its result is known after it.
+                    false => committed.await,
+                };
                 drop(phase);
-                committed.map_err(|error| explain_commit_error(error, &car.name))?;
+                committed
+                    .with_context(|| partly_imported(&car.name))?
+                    .map_err(|error| explain_commit_error(error, &car.name))?;
                 stats
             }
             Err(error) => {
@@ -196,6 +203,10 @@ async fn has_root(store: &OpenStore, root: &CarCid) -> anyhow::Result<bool> {
     }
 }
 
+fn partly_imported(name: &str) -> String {
+    format!("not all of {name} is imported, run the command again")
+}
+
 /// Adds what a failed commit means for the user.
 fn explain_commit_error(error: Error, name: &str) -> anyhow::Error {
     let meaning = match error {
@@ -203,9 +214,7 @@ fn explain_commit_error(error: Error, name: &str) -> anyhow::Error {
             "all of {name} is imported, but not all of it can be read before the next command that writes \
              to the store"
         ),
-        Error::PartlyStored { .. } => {
-            format!("only a part of {name} is imported; run the command again")
-        }
+        Error::PartlyStored { .. } => partly_imported(name),
         _ => nothing_imported(name),
     };
     anyhow::Error::from(error).context(meaning)
