@@ -1,5 +1,6 @@
 //! `ObjectDatastore` against servers of the S3 protocol, over HTTP on the loopback interface.
 
+mod endpoint;
 mod errors;
 mod faults;
 mod garage;
