@@ -10,7 +10,7 @@ use super::Error;
 pub enum ObjectFailure {
     /// The bucket or container does not exist.
     BucketMissing,
-    /// The credentials were refused.
+    /// The credentials were refused, or there are none.
     Unauthenticated,
     /// The credentials do not permit the operation. A HEAD request cannot tell this from refused credentials.
     PermissionDenied,
@@ -29,7 +29,7 @@ impl ObjectFailure {
             ObjectFailure::BucketMissing => {
                 ": the bucket does not exist: create it, or correct the URL or the endpoint"
             }
-            ObjectFailure::Unauthenticated => ": the credentials were refused",
+            ObjectFailure::Unauthenticated => ": the credentials are missing or refused",
             ObjectFailure::PermissionDenied => ": the credentials do not permit it",
             ObjectFailure::Throttled => ": the server asks for fewer requests",
             ObjectFailure::TimedOut => ": the server did not respond in time",
@@ -45,8 +45,8 @@ impl Error {
         self.object_failure() == Some(ObjectFailure::BucketMissing)
     }
 
-    /// Returns whether an object store refused the credentials: an unknown access key, a wrong secret, or an expired
-    /// token.
+    /// Returns whether an object store refused the credentials: an unknown access key, a wrong secret, an expired
+    /// token, or none.
     #[must_use]
     pub fn is_unauthenticated(&self) -> bool {
         self.object_failure() == Some(ObjectFailure::Unauthenticated)

@@ -1,30 +1,25 @@
-//! [`ClientConfig`]: creates the client for a URL.
+//! [`connect`]: makes the client for a URL.
 
 use std::fmt::Display;
+#[cfg(not(any(feature = "s3", feature = "gcs", feature = "azure")))]
 use std::sync::Arc;
 
+#[cfg(not(any(feature = "s3", feature = "gcs", feature = "azure")))]
+use object_store::ObjectStore;
+use object_store::ObjectStoreScheme;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreScheme};
 use url::Url;
 
 use super::bucket::Bucket;
+use super::client_config::ClientConfig;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
-use super::http::ReportingConnector;
+use super::remote::client;
 use crate::error::{Error, Result};
 
 const FORMS: &str = "it must be s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///path; the address \
     of a server is an option of its own, such as endpoint or AWS_ENDPOINT for s3";
 
-/// The configuration of the client for a URL, in addition to the environment.
-#[derive(Clone, Default)]
-pub(super) struct ClientConfig {
-    /// Names and values of object_store. Values can be secrets.
-    pub(super) options: Vec<(String, String)>,
-    #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
-    pub(super) retry: object_store::RetryConfig,
-}
-
-/// Creates the client for a URL, and returns it with the prefix in the URL.
+/// Makes the client for a URL, and returns it with the prefix that the URL names.
 pub(super) fn connect(text: &str, config: &ClientConfig) -> Result<(Bucket, Path)> {
     let url = Url::parse(text).map_err(|error| {
         // The text after the scheme may contain a password, and where that ends is not known.
@@ -37,6 +32,10 @@ pub(super) fn connect(text: &str, config: &ClientConfig) -> Result<(Bucket, Path
     // Of an address it isn't clear whether the bucket is in its host or in its path, and for most servers not even
     // which protocol they speak.
     let is_address = matches!(url.scheme(), "http" | "https");
+    if url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        let reason = "a password, a query or a fragment in it is not used: set the environment, or an option of the client";
+        return Err(invalid(&shown, reason));
+    }
     let parsed = (!is_address).then(|| ObjectStoreScheme::parse(&url).ok());
     let (scheme, prefix) = parsed.flatten().ok_or_else(|| invalid(&shown, FORMS))?;
     let invalid = |reason| invalid(&shown, reason);
@@ -46,7 +45,9 @@ pub(super) fn connect(text: &str, config: &ClientConfig) -> Result<(Bucket, Path
             Some((name, _)) => Err(invalid(format!("a directory has no option {name:?}"))),
         };
     }
-    let store = client(&scheme, &url, config).map_err(invalid)?;
+    let store = client(&scheme, &shown, config);
+    let store = store.unwrap_or_else(|| Err(no_client(&scheme)));
+    let store = store.map_err(invalid)?;
     let name = shown.trim_end_matches('/');
     let name = name.strip_suffix(prefix.as_ref()).unwrap_or(name);
     let name = name.strip_suffix('/').unwrap_or(name);
@@ -84,50 +85,20 @@ fn without_secrets(mut url: Url) -> String {
     url.into()
 }
 
-/// Creates a client from the environment and the options.
-#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
-macro_rules! build {
-    ($builder:ty, $url:ident, $config:ident) => {{
-        let mut builder = <$builder>::from_env()
-            // The error for a URL of an unknown form contains the URL, which may have a password.
-            .with_url(without_secrets($url.clone()))
-            .with_retry($config.retry.clone())
-            .with_http_connector(ReportingConnector::default());
-        for (name, value) in &$config.options {
-            let key = name.to_ascii_lowercase().parse();
-            let key = key.map_err(|_| format!("its client has no option {name:?}"))?;
-            builder = builder.with_config(key, value);
-        }
-        let client = builder.build().map_err(|error| error.to_string())?;
-        Ok(Arc::new(client))
-    }};
+#[cfg(not(any(feature = "s3", feature = "gcs", feature = "azure")))]
+fn client(
+    _: &ObjectStoreScheme,
+    _: &str,
+    _: &ClientConfig,
+) -> Option<Result<Arc<dyn ObjectStore>, String>> {
+    None
 }
 
-/// Creates the client for a scheme.
-///
-/// # Errors
-///
-/// Returns the reason why there is no client.
-fn client(
-    scheme: &ObjectStoreScheme,
-    url: &Url,
-    config: &ClientConfig,
-) -> Result<Arc<dyn ObjectStore>, String> {
-    match scheme {
-        #[cfg(feature = "s3")]
-        ObjectStoreScheme::AmazonS3 => build!(object_store::aws::AmazonS3Builder, url, config),
-        #[cfg(feature = "gcs")]
-        ObjectStoreScheme::GoogleCloudStorage => {
-            build!(object_store::gcp::GoogleCloudStorageBuilder, url, config)
-        }
-        #[cfg(feature = "azure")]
-        ObjectStoreScheme::MicrosoftAzure => {
-            build!(object_store::azure::MicrosoftAzureBuilder, url, config)
-        }
-        _ => Err(match feature(scheme) {
-            Some(feature) => format!("this program was built without the feature `{feature}`"),
-            None => FORMS.to_owned(),
-        }),
+/// Returns why there is no client for a scheme.
+fn no_client(scheme: &ObjectStoreScheme) -> String {
+    match feature(scheme) {
+        Some(feature) => format!("this program was built without the feature `{feature}`"),
+        None => FORMS.to_owned(),
     }
 }
 
@@ -161,11 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn urls_of_no_store_are_refused_and_show_no_secret() {
+    fn urls_of_no_store_are_refused() {
         let config = ClientConfig::default();
         for url in [
             "blocks",
-            "ftp://u:secret@host/x?t=secret",
+            "ftp://host/x",
             "memory:///",
             "s3:///x",
             "file://host/x",
@@ -180,6 +151,22 @@ mod tests {
                 !is_url || message.contains("s3://bucket/prefix"),
                 "{message}"
             );
+        }
+    }
+
+    /// They would be ignored otherwise.
+    #[test]
+    fn secrets_in_a_url_are_refused_and_not_shown() {
+        let config = ClientConfig::default();
+        for url in [
+            "s3://id:secret@bucket/x",
+            "ftp://id:secret@host/x?t=secret",
+            "s3://bucket/x?token=secret",
+            "file:///tmp/x#secret",
+        ] {
+            let message = refused(url, &config);
+            assert!(message.contains("is not used"), "{message}");
+            assert!(!message.contains("secret"), "{message}");
         }
     }
 

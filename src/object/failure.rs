@@ -7,6 +7,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use url::Url;
+
 use crate::error::{Error, ObjectFailure};
 
 /// The codes of S3, Google Cloud Storage and Azure for an object that does not exist.
@@ -49,6 +51,7 @@ const CODES: &[(&str, ObjectFailure)] = &[
 /// Returns the error of a request.
 pub(super) fn error(action: &'static str, location: String, source: object_store::Error) -> Error {
     let (failure, source) = match Response::of(&source) {
+        _ if has_no_credentials(&source) => (ObjectFailure::Unauthenticated, NO_CREDENTIALS.into()),
         Some(response) => (response.failure(), response.to_string().into()),
         None => match connection_error(&source) {
             Some(text) if text.contains("timed out") => (ObjectFailure::TimedOut, text.into()),
@@ -171,7 +174,33 @@ pub(super) fn has_file_as_parent(error: &object_store::Error) -> bool {
     })
 }
 
-/// Returns the text of an error of the connection, without the request.
+const NO_CREDENTIALS: &str = "there are none in the environment or in the options, and a metadata service, as the \
+    machines of a cloud have it, gave none";
+
+/// Returns whether a request to a metadata service failed. The client asks it for credentials if there are no others.
+fn has_no_credentials(error: &object_store::Error) -> bool {
+    let services = [
+        "169.254.169.254",
+        "169.254.170.2",
+        "metadata.google.internal",
+    ];
+    server(error).is_some_and(|server| services.contains(&server.split(':').next().unwrap_or("")))
+}
+
+/// Returns the host and the port that a request was sent to.
+fn server(error: &object_store::Error) -> Option<String> {
+    let text = error.to_string();
+    // `Error performing GET http://host:port/path in 1ms - …`
+    let (_, request) = text.split_once("Error performing ")?;
+    let url = Url::parse(request.split(' ').nth(1)?).ok()?;
+    let host = url.host_str()?;
+    Some(match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    })
+}
+
+/// Returns the text of an error of the connection, with the server and without the request.
 fn connection_error(error: &object_store::Error) -> Option<String> {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     let texts: Vec<String> = causes.map(ToString::to_string).collect();
@@ -180,7 +209,8 @@ fn connection_error(error: &object_store::Error) -> Option<String> {
         .rposition(|text| text.starts_with("HTTP error: "))?;
     let mut texts = texts.into_iter().skip(http + 1).peekable();
     texts.peek()?;
-    Some(itertools::join(texts, ": "))
+    let server = server(error).map(|server| format!("server {server}"));
+    Some(itertools::join(server.into_iter().chain(texts), ": "))
 }
 
 fn failure_of(error: &object_store::Error) -> ObjectFailure {
@@ -272,6 +302,16 @@ mod tests {
             let error = error("read", "s3://b/X".into(), generic(&response(status, &body)));
             assert_eq!(error.object_failure(), Some(expected), "{status} {code}");
         }
+    }
+
+    #[test]
+    fn missing_credentials_are_told_from_a_server_that_refuses_them() {
+        let text = "Error performing PUT http://169.254.169.254/latest/api/token in 1s, after 10 retries, \
+            max_retries: 10, retry_timeout: 180s  - HTTP error: error sending request";
+        let error = error("read", "s3://b/X".into(), generic(text));
+        assert!(error.is_unauthenticated());
+        let reason = StdError::source(&error).unwrap().to_string();
+        assert_eq!(reason, NO_CREDENTIALS);
     }
 
     #[test]

@@ -77,6 +77,7 @@
 mod batch;
 mod bucket;
 mod client;
+mod client_config;
 mod commit;
 mod datastore;
 mod failure;
@@ -85,6 +86,8 @@ mod http;
 mod layout;
 mod options;
 mod query;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+mod remote;
 mod shared;
 mod staging;
 mod usage;

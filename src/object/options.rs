@@ -9,7 +9,8 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use super::bucket::Bucket;
-use super::client::{self, ClientConfig};
+use super::client;
+use super::client_config::ClientConfig;
 use super::datastore::ObjectDatastore;
 use super::layout::ObjectLayout;
 use super::shared::Shared;
