@@ -1,4 +1,4 @@
-//! [`connect`]: makes the client for a URL.
+//! [`connect`]: creates the client for a URL.
 
 use std::fmt::Display;
 #[cfg(not(any(feature = "s3", feature = "gcs", feature = "azure")))]
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 const FORMS: &str = "it must be s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///path; the address \
     of a server is an option of its own, such as endpoint or AWS_ENDPOINT for s3";
 
-/// Makes the client for a URL, and returns it with the prefix that the URL names.
+/// Creates the client for a URL, and returns it with the prefix in the URL.
 pub(super) fn connect(text: &str, config: &ClientConfig) -> Result<(Bucket, Path)> {
     let url = Url::parse(text).map_err(|error| {
         // The text after the scheme may contain a password, and where that ends is not known.
