@@ -1,5 +1,6 @@
 //! The only access to tokio's blocking pool: single jobs, and queues whose workers are such jobs.
 
+mod completions;
 mod group_queue;
 mod parallel;
 mod pool;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
+use super::completions::{Completion, Completions, deliver};
 use super::parallel::processors;
 use super::pool;
 use crate::error::{Error, Result};
@@ -25,15 +26,13 @@ const SLOW_TASK: Duration = Duration::from_millis(1);
 /// A task of the queue. If it is dropped before it has run, its caller gets an error.
 type Task = Box<dyn FnOnce() -> Option<Completion> + Send>;
 
-/// Sends the result of a task to its caller.
-type Completion = Box<dyn FnOnce() + Send>;
-
 /// A queue of tasks, and the workers that run them. Each worker is a job on the blocking pool.
 ///
 /// There are at most as many workers as processors, but up to `max_workers` if the tasks wait for a disk. A
 /// worker ends when the queue is empty.
 pub(crate) struct WorkQueue {
     state: Mutex<WorkQueueState>,
+    completions: Arc<Completions>,
     max_workers: usize,
 }
 
@@ -42,8 +41,8 @@ struct WorkQueueState {
     /// Each with the runtime that it was submitted from.
     tasks: VecDeque<(runtime::Id, Task)>,
     workers: usize,
-    /// The number of workers that are delivering a completion. Each of them takes a task next, so a caller
-    /// that is woken and submits its next task needs no other worker for it.
+    /// The number of results that workers are delivering. Each of these workers takes a task next, so callers that
+    /// are woken and submit their next tasks need no other worker for them.
     completing: usize,
 }
 
@@ -51,6 +50,7 @@ impl WorkQueue {
     pub(crate) fn new(max_workers: usize) -> Arc<Self> {
         Arc::new(WorkQueue {
             state: Mutex::default(),
+            completions: Arc::default(),
             max_workers,
         })
     }
@@ -141,34 +141,52 @@ impl Worker {
         while let Some(task) = self.next_task() {
             let begun = Instant::now();
             let completion = catch_unwind(AssertUnwindSafe(task)).unwrap_or_default();
-            if begun.elapsed() > SLOW_TASK {
+            let ended = Instant::now();
+            if ended.duration_since(begun) > SLOW_TASK {
                 self.scale_up();
             }
             if let Some(completion) = completion {
-                self.complete(completion);
+                self.deliver(self.queue.completions.add(completion, ended));
             }
         }
     }
 
     /// Returns the next task, or `None` if the queue is empty. This worker is then no longer counted.
     fn next_task(&mut self) -> Option<Task> {
-        let mut state = lock(&self.queue.state);
-        let task = state.tasks.pop_front();
-        // Counted under the same lock as the check for an empty queue: a task that is submitted in between would
-        // otherwise rely on a worker that is about to end.
-        if task.is_none() {
-            state.workers -= 1;
-            self.has_left = true;
+        let mut are_delivered = false;
+        loop {
+            let mut state = lock(&self.queue.state);
+            if let Some((_, task)) = state.tasks.pop_front() {
+                let are_more = !state.tasks.is_empty();
+                drop(state);
+                if are_more {
+                    self.queue.completions.allow();
+                }
+                return Some(task);
+            }
+            // Counted under the same lock as the check for an empty queue: a task that is submitted in between would
+            // otherwise rely on a worker that is about to end.
+            if are_delivered {
+                state.workers -= 1;
+                self.has_left = true;
+                return None;
+            }
+            drop(state);
+            // Other workers deliver the results that they add meanwhile.
+            self.deliver(self.queue.completions.take());
+            are_delivered = true;
         }
-        task.map(|(_, task)| task)
     }
 
-    fn complete(&self, completion: Completion) {
-        // Counted before the caller is woken, because it may submit its next task at once.
-        lock(&self.queue.state).completing += 1;
-        // This wakes a task of the caller's runtime, and may panic there.
-        let _ = catch_unwind(AssertUnwindSafe(completion));
-        lock(&self.queue.state).completing -= 1;
+    fn deliver(&self, completions: Vec<Completion>) {
+        if completions.is_empty() {
+            return;
+        }
+        let count = completions.len();
+        // Counted before the callers are woken, because they may submit their next tasks at once.
+        lock(&self.queue.state).completing += count;
+        deliver(completions);
+        lock(&self.queue.state).completing -= count;
     }
 
     fn scale_up(&self) {
@@ -246,6 +264,30 @@ mod tests {
         let panicked = AssertUnwindSafe(panicking).catch_unwind().await;
         assert!(panicked.is_err());
         assert_eq!(other.await.unwrap(), "done");
+    }
+
+    #[tokio::test]
+    async fn a_result_is_not_held_back_while_the_next_task_waits_for_a_disk() {
+        let queue = WorkQueue::new(1);
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let completions = Arc::clone(&queue.completions);
+        let mut first = Box::pin(queue.run(move || Ok(gone.recv().is_err())));
+        let mut second = Box::pin(queue.run(move || {
+            while !completions.are_watched() {
+                std::thread::yield_now();
+            }
+            Ok(())
+        }));
+        let mut third = Box::pin(queue.run(move || Ok(ended.recv().is_err())));
+        assert!(first.as_mut().now_or_never().is_none());
+        assert!(second.as_mut().now_or_never().is_none());
+        assert!(third.as_mut().now_or_never().is_none());
+        drop(go);
+        assert!(first.await.unwrap());
+        second.await.unwrap();
+        drop(end);
+        assert!(third.await.unwrap());
     }
 
     #[test]
