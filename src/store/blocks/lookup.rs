@@ -96,7 +96,7 @@ impl Blocks {
 
     /// Returns whether a put of a block of `size` bytes leaves the existing block unchanged.
     pub(crate) fn keeps(&self, block: &BlockKey, size: u64) -> Result<bool> {
-        if !self.keeps_existing {
+        if !self.keeps_existing || self.is_known_absent(block) {
             return Ok(false);
         }
         let found = self.stat(block)?;
@@ -111,7 +111,9 @@ impl Blocks {
     /// Returns whether a cached read shows that a put of a block of `size` bytes leaves the existing block
     /// unchanged.
     pub(crate) fn keeps_cached(&self, block: &BlockKey, size: u64) -> bool {
-        let keeps = self.keeps_existing && self.cached.size(block) == Lookup::Found(size);
+        let keeps = self.keeps_existing
+            && !self.is_known_absent(block)
+            && self.cached.size(block) == Lookup::Found(size);
         if keeps {
             self.unflushed.note_put(block);
         }

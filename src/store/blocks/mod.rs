@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub(crate) use self::cached::{CachedBlocks, Lookup};
 pub(crate) use self::flusher::{FlushTarget, Flusher, MAX_SINGLE_FLUSHES, PARALLEL_FLUSHES};
-use self::presence::PresenceFilter;
+use self::presence::{PresenceFilter, Publishing};
 pub(crate) use self::publish::NewBlock;
 use self::shard_dirs::ShardDirs;
 use self::temp_files::TempFiles;
@@ -25,7 +25,7 @@ use crate::datastore::DiskUsage;
 use crate::disk::{Disk, Kind, if_there};
 use crate::disk_usage::UsageTracker;
 use crate::error::{Error, Result};
-use crate::format::Layout;
+use crate::format::{BlockKey, Layout};
 
 /// The files of a store.
 ///
@@ -35,7 +35,7 @@ use crate::format::Layout;
 pub(crate) struct Blocks {
     disk: Arc<dyn Disk>,
     cached: CachedBlocks,
-    presence: PresenceFilter,
+    presence: Arc<PresenceFilter>,
     layout: Layout,
     usage: Arc<UsageTracker>,
     shards: ShardDirs,
@@ -59,6 +59,7 @@ impl Blocks {
         figure: DiskUsage,
     ) -> Result<Self> {
         let usage = Arc::new(UsageTracker::new(figure));
+        let presence = Arc::new(PresenceFilter::new(options.filter_memory()));
         // If puts may rely on the durability of the blocks that they find, the open flushes all blocks. Where
         // the disk can't do that in one call, it would be a walk over every file, so there blocks are
         // replaced instead.
@@ -68,8 +69,13 @@ impl Blocks {
         Ok(Blocks {
             unflushed: UnflushedWrites::new(is_lazy && !disk.syncs_all_at_once()),
             cached: CachedBlocks::new(&disk, &layout, options.read_only)?,
-            presence: PresenceFilter::new(options.filter_memory()),
-            shards: ShardDirs::new(Arc::clone(&disk), layout.clone(), Arc::clone(&usage)),
+            shards: ShardDirs::new(
+                Arc::clone(&disk),
+                layout.clone(),
+                Arc::clone(&usage),
+                Arc::clone(&presence),
+            ),
+            presence,
             temp_files: TempFiles::new(Arc::clone(&disk), layout.clone(), options.file_mode),
             flusher: Flusher::new(Arc::clone(&disk), layout.root().to_owned()),
             disk,
@@ -108,6 +114,12 @@ impl Blocks {
     /// Returns the cached reads.
     pub(crate) fn cached(&self) -> &CachedBlocks {
         &self.cached
+    }
+
+    /// Adds a block to the presence filter before it gets its name. The guard must be held until it has its name.
+    pub(crate) fn publishing(&self, block: &BlockKey) -> Publishing<'_> {
+        self.presence
+            .publishing(&self.layout.shard_of(block), block)
     }
 
     pub(crate) fn shards(&self) -> &ShardDirs {

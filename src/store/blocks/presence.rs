@@ -201,6 +201,9 @@ impl PresenceFilter {
     /// Forgets the shard with the fewest reads, if these are less than half of `asked`: otherwise two shards could
     /// evict each other, with a listing for each read. Returns whether a shard was forgotten.
     fn evict_below(&self, asked: u32) -> bool {
+        if asked < 2 {
+            return false;
+        }
         let shards = read(&self.shards);
         let known = shards
             .values()
@@ -276,7 +279,7 @@ impl KnownBlocks {
 
 /// A block that is being published.
 #[must_use = "the block counts as published when this is dropped"]
-pub(super) struct Publishing<'a> {
+pub(crate) struct Publishing<'a> {
     entry: Option<(&'a PresenceFilter, u64)>,
 }
 

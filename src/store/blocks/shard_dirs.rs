@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 
 use super::flusher::{FlushTarget, Flusher};
+use super::presence::PresenceFilter;
 use crate::disk::{Disk, Kind, if_there};
 use crate::disk_usage::UsageTracker;
 use crate::error::{Error, Result};
@@ -19,6 +20,7 @@ pub(crate) struct ShardDirs {
     disk: Arc<dyn Disk>,
     layout: Layout,
     usage: Arc<UsageTracker>,
+    presence: Arc<PresenceFilter>,
     known: RwLock<HashSet<String>>,
     created: Mutex<CreatedDirs>,
 }
@@ -31,11 +33,17 @@ struct CreatedDirs {
 }
 
 impl ShardDirs {
-    pub(super) fn new(disk: Arc<dyn Disk>, layout: Layout, usage: Arc<UsageTracker>) -> Self {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        layout: Layout,
+        usage: Arc<UsageTracker>,
+        presence: Arc<PresenceFilter>,
+    ) -> Self {
         ShardDirs {
             disk,
             layout,
             usage,
+            presence,
             known: RwLock::default(),
             created: Mutex::default(),
         }
@@ -84,9 +92,13 @@ impl ShardDirs {
         // flushed must learn that it is new, or its block would be durable in a directory that is not.
         let mut created = lock(&self.created);
         let dir = self.layout.at_root(shard);
+        // Begun before the directory exists: a block that is published in it at once must be in the filter.
+        let fill = self.presence.begin_fill(shard);
+        let mut is_new = false;
         self.usage
             .track_dir(shard, || match self.disk.create_dir(&dir) {
                 Ok(()) => {
+                    is_new = true;
                     created.all += 1;
                     let size = self.disk.stat(&dir).map_or(0, |stat| stat.len);
                     Ok(Some(size))
@@ -95,7 +107,15 @@ impl ShardDirs {
                 Err(error) => Err(Error::io("create", &dir, error)),
             })?;
         drop(created);
-        self.exists(shard).map(drop)
+        if !is_new {
+            return self.exists(shard).map(drop);
+        }
+        // Only this process adds blocks, so the new directory need not be listed.
+        if let Some(fill) = fill {
+            fill.finish();
+        }
+        self.remember(shard);
+        Ok(())
     }
 
     /// Returns those of the shard directories of these blocks that exist.

@@ -1,6 +1,7 @@
 //! The presence filter of a store, while blocks are put and deleted.
 
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -39,6 +40,25 @@ async fn the_second_absent_block_of_a_shard_needs_no_disk() {
     }
     assert_eq!(operations.load(Ordering::SeqCst), 0);
     assert!(has(&store, "AA1").await);
+}
+
+#[tokio::test]
+async fn the_absent_blocks_of_a_new_shard_need_no_disk() {
+    let writes = [
+        StoreCall::Put("CC1", "one"),
+        StoreCall::Commit(vec![BatchWrite::Put("CC1", "in a batch")]),
+    ];
+    for setup in all_setups() {
+        for write in &writes {
+            let (disk, store) = setup.store_with(INITIAL).await;
+            write.run(&store).await.unwrap();
+            let in_shard = |_, path: &Path| path.starts_with(format!("{STORE_PATH}/CC"));
+            let (_guard, operations) = count_operations(&disk, in_shard);
+            assert!(!has(&store, "CC2").await);
+            assert_eq!(operations.load(Ordering::SeqCst), 0);
+            assert!(has(&store, "CC1").await);
+        }
+    }
 }
 
 #[tokio::test]
