@@ -71,7 +71,9 @@ impl LinuxCachedReads {
     /// Opens a path below the root, through no symbolic link.
     fn try_open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+        // Without `BENEATH`, whose check takes a lock of the whole system: the path is that of a block or of a file
+        // of the store, so it has no `..`.
+        let resolve = ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS;
         rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve)
     }
 
