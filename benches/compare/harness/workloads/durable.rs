@@ -23,7 +23,7 @@ pub(super) fn batch(context: &Context, title: &str) -> Vec<Row> {
     rows(
         context,
         title,
-        Goals(0.45, 0.01),
+        Goals(0.3, 0.01),
         &blocks,
         Access::Batch,
         |floor, blocks| {
@@ -38,7 +38,7 @@ pub(super) fn put(context: &Context, title: &str) -> Vec<Row> {
     rows(
         context,
         title,
-        Goals(0.6, 0.3),
+        Goals(0.8, 0.2),
         &blocks,
         access,
         |floor, blocks| {

@@ -20,7 +20,7 @@ pub(super) fn get(context: &Context, title: &str) -> Vec<Row> {
     row(
         context,
         title,
-        Goal::Ratio(1.0),
+        Goal::Ratio(0.85),
         &context.env.multi,
         Operation::Get,
         1,
@@ -43,7 +43,7 @@ pub(super) fn get_at_once(context: &Context, title: &str) -> Vec<Row> {
     let mut rows = row(
         context,
         title,
-        Goal::Ratio(0.6),
+        Goal::Ratio(0.5),
         &context.env.multi,
         Operation::Get,
         16,
@@ -124,7 +124,7 @@ pub(super) fn get_large(context: &Context, title: &str) -> Vec<Row> {
     let count = context.env.pick(1_000, 200);
     let filled = FilledStores::new(&context.env, count, 256 * KIB);
     let times = comparison(context, &filled, &context.env.multi, Operation::Get, 1);
-    vec![Row::of_comparison(title, Goal::Ratio(1.2), &times)]
+    vec![Row::of_comparison(title, Goal::Ratio(1.15), &times)]
 }
 
 pub(super) fn get_many(context: &Context, title: &str) -> Vec<Row> {

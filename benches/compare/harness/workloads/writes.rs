@@ -24,10 +24,14 @@ pub(super) fn put_current(context: &Context, title: &str) -> Vec<Row> {
     puts(context, title, &context.env.current)
 }
 
-/// Notes the time of an empty job on the blocking pool: a put needs one, because it may wait for the disk.
 fn puts(context: &Context, title: &str, runtime: &Runtime) -> Vec<Row> {
     let workload = WriteWorkload::small(context, runtime, Access::Each(Operation::Put, 1));
-    let mut rows = workload.row(title, Goal::Ratio(1.6), put_all);
+    let rows = workload.row(title, Goal::Ratio(1.6), put_all);
+    with_hop(context, runtime, rows)
+}
+
+/// Notes the time of an empty job on the blocking pool: a lone write needs one, because it may wait for the disk.
+fn with_hop(context: &Context, runtime: &Runtime, mut rows: Vec<Row>) -> Vec<Row> {
     let hops: Vec<f64> = (0..context.env.rounds())
         .map(|_| time_hop(runtime))
         .collect();
@@ -59,7 +63,7 @@ pub(super) fn put_at_once(context: &Context, title: &str) -> Vec<Row> {
         &context.env.multi,
         Access::Each(Operation::Put, 16),
     );
-    workload.row(title, Goal::Ratio(1.15), |floor, blocks| {
+    workload.row(title, Goal::Ratio(1.2), |floor, blocks| {
         floor.put_by(2, blocks);
     })
 }
@@ -104,9 +108,10 @@ pub(super) fn delete_one(context: &Context, title: &str) -> Vec<Row> {
             Access::Each(Operation::Delete, 1),
         )
     };
-    workload.row(title, Goal::Ratio(4.0), |floor, blocks| {
+    let rows = workload.row(title, Goal::Ratio(4.0), |floor, blocks| {
         blocks.names.iter().for_each(|name| floor.delete(name));
-    })
+    });
+    with_hop(context, &context.env.multi, rows)
 }
 
 pub(super) fn delete(context: &Context, title: &str) -> Vec<Row> {
@@ -125,7 +130,7 @@ pub(super) fn delete(context: &Context, title: &str) -> Vec<Row> {
 
 pub(super) fn batch(context: &Context, title: &str) -> Vec<Row> {
     let workload = WriteWorkload::small(context, &context.env.multi, Access::Batch);
-    workload.row(title, Goal::Ratio(1.2), |floor, blocks| {
+    workload.row(title, Goal::Ratio(1.05), |floor, blocks| {
         floor.batch_by(2, blocks);
     })
 }
