@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{Stream, StreamExt};
 
-use crate::datastore::{Batch, Datastore, DiskUsage, KeyStream, ResultStream};
+use crate::datastore::{Batch, BlockingReader, Datastore, DiskUsage, KeyStream, ResultStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
@@ -78,6 +78,10 @@ impl Datastore for FlatFs {
 
     async fn query(&self, query: Query) -> Result<EntryStream> {
         FlatFs::query(self, query).await
+    }
+
+    async fn blocking_reader(&self) -> Result<Option<Box<dyn BlockingReader>>> {
+        FlatFs::blocking_reader(self).await.map(Some)
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {

@@ -225,8 +225,8 @@ pub use object_store;
 
 pub use crate::batch::FlatBatch;
 pub use crate::datastore::{
-    Accuracy, Batch, Datastore, DiskUsage, KeyStream, PutStream, ResultStream, ResultStreamExt,
-    static_stream,
+    Accuracy, Batch, BlockingReader, Datastore, DiskUsage, KeyStream, PutStream, ResultStream,
+    ResultStreamExt, static_stream,
 };
 pub use crate::error::{Error, ObjectFailure, Result};
 pub use crate::format::Shard;

@@ -1,9 +1,9 @@
 //! The block of a CID: the keys under which it may be stored, its bytes, and whether they have its hash.
 
 use bytes::Bytes;
-use cid::Cid;
+use cid::{Cid, Version};
 
-use crate::datastore::Datastore;
+use crate::datastore::{BlockingReader, Datastore};
 use crate::error::{Error, Result};
 use crate::hash::{self, HashError};
 use crate::key::Key;
@@ -48,14 +48,39 @@ pub async fn load(store: &dyn Datastore, cid: &Cid) -> Result<Option<Bytes>> {
     Ok(None)
 }
 
-/// Returns whether the block of `cid` is in the CID itself or in `store`.
-pub(super) async fn has(store: &dyn Datastore, cid: &Cid) -> Result<bool> {
+/// Like [`load`], in a job on the blocking pool.
+pub(super) fn load_blocking(reader: &dyn BlockingReader, cid: &Cid) -> Result<Option<Bytes>> {
+    if let Some(block) = hash::inline(cid.hash()) {
+        return Ok(Some(Bytes::copy_from_slice(block)));
+    }
+    first_of(cid, |key| reader.get(key))
+}
+
+/// Returns the size of the block of `cid`, if it is in the CID itself or in `store`.
+pub(super) async fn size(store: &dyn Datastore, cid: &Cid) -> Result<Option<u64>> {
     for key in keys(cid) {
-        if store.has(&key).await? {
-            return Ok(true);
+        if let Some(size) = store.get_size(&key).await? {
+            return Ok(Some(size));
         }
     }
-    Ok(hash::inline(cid.hash()).is_some())
+    Ok(hash::inline(cid.hash()).map(|block| block.len() as u64))
+}
+
+/// Like [`size`], in a job on the blocking pool.
+pub(super) fn size_blocking(reader: &dyn BlockingReader, cid: &Cid) -> Result<Option<u64>> {
+    if let Some(block) = hash::inline(cid.hash()) {
+        return Ok(Some(block.len() as u64));
+    }
+    first_of(cid, |key| reader.get_size(key))
+}
+
+/// Returns the first result for one of the [`keys`] of a CID. The second one is seldom needed, so it is made late.
+fn first_of<T>(cid: &Cid, read: impl Fn(&Key) -> Result<Option<T>>) -> Result<Option<T>> {
+    match read(&Key::from_cid(cid))? {
+        Some(found) => Ok(Some(found)),
+        None if cid.version() == Version::V1 => read(&Key::from_cid_bytes(cid)),
+        None => Ok(None),
+    }
 }
 
 /// Checks that a block has the hash of its CID, unless the hash function is [unknown](HashError::Unknown).
@@ -65,16 +90,29 @@ pub(super) async fn has(store: &dyn Datastore, cid: &Cid) -> Result<bool> {
 /// Returns [`Error::Corrupt`], with the CID, if it has another hash, and [`Error::Runtime`] if a large block
 /// can't be hashed because there is no runtime.
 pub async fn check(cid: &Cid, block: &Bytes) -> Result<()> {
-    checked(cid, hash::check_without_blocking(*cid.hash(), block).await?)
+    checked(cid, hash::check_without_blocking(*cid.hash(), block).await?).map(drop)
 }
 
-/// Returns the error for a block that does not have the hash of its CID.
-pub(super) fn checked(cid: &Cid, result: Result<(), HashError>) -> Result<()> {
+/// Returns whether a block could be checked: not if its hash function is unknown.
+///
+/// # Errors
+///
+/// Returns [`Error::Corrupt`] for a block that does not have the hash of its CID.
+pub(super) fn checked(cid: &Cid, result: Result<(), HashError>) -> Result<bool> {
     match result {
-        Ok(()) | Err(HashError::Unknown(_)) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(HashError::Unknown(_)) => Ok(false),
         Err(reason) => Err(Error::Corrupt {
             key: cid.to_string(),
             reason: reason.to_string(),
         }),
+    }
+}
+
+/// Returns the error for a block that the datastore does not have.
+pub(super) fn missing(cid: &Cid, parent: Option<&Cid>) -> Error {
+    Error::MissingBlock {
+        cid: cid.to_string(),
+        parent: parent.map(ToString::to_string),
     }
 }

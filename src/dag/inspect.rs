@@ -2,27 +2,27 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use cid::Cid;
-use futures::stream::{self, StreamExt};
+use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::block::{check, keys, load};
 use super::links::{UnknownCodec, is_leaf};
-use super::nodes::{self, Node, Wanted};
+use super::nodes::Wanted;
+use super::pace::Pace;
 use super::reachable::Reachable;
+use super::report::{BadBlock, DagReport};
+use super::visit::{Found, Inner, MAX_LISTED, Shared, Visit, Work};
 use crate::datastore::Datastore;
-use crate::error::{Error, Result};
-use crate::hash;
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 
-/// The number of blocks with links that are read together, and how often that happens at the same time.
-const BATCH: usize = 16;
-const MAX_BATCHES: usize = 8;
-/// The number of blocks without links that are looked up at the same time.
-const MAX_LOOKUPS: usize = 32;
-/// The maximum number of bad blocks of a root that are listed, and of CIDs in a path.
-const MAX_LISTED: usize = 1000;
+/// The maximum number of blocks with links, and of blocks without, with which a job begins.
+const MAX_INNER: usize = 16;
+const MAX_LEAVES: usize = 256;
+/// The maximum number of CIDs in a path.
 const MAX_PATH: usize = 64;
 
 /// Finds out whether the DAGs below some roots are complete, how large they are, and which blocks they share.
@@ -30,8 +30,9 @@ const MAX_PATH: usize = 64;
 /// Each DAG is visited level by level. Blocks with links are read and checked against their hashes. The others are
 /// only looked up, unless [their hashes](Inspect::check_hashes) are to be checked too.
 ///
-/// It takes up to 14 bytes of memory for each block without links and about 200 for each other block, for one DAG at a
-/// time; with more than one root, about 40 bytes more for each block of all DAGs.
+/// It takes up to 15 bytes of memory for each block and about 200 more for each block with links, for one DAG at a time;
+/// with more than one root, about 40 bytes more for each block of all DAGs; and the links of the blocks that are being
+/// visited.
 ///
 /// ```
 /// use ds_flatfs::cid::Cid;
@@ -53,49 +54,6 @@ pub struct Inspect<'a> {
     unknown: UnknownCodec,
     check_hashes: bool,
     watch: Box<dyn FnMut(u64) + Send + 'a>,
-}
-
-/// What was found below a root.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct DagReport {
-    /// The root.
-    pub root: Cid,
-    /// The number of blocks of the DAG that the datastore has, without those that are contained in their CIDs.
-    pub blocks: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// The number of links from the root to the block that is farthest from it.
-    pub depth: u64,
-    /// The number of blocks that no other root leads to.
-    pub unique: u64,
-    /// The number of blocks that another root leads to, too.
-    pub shared: u64,
-    /// The blocks that are missing or damaged, or can't be read. Only the first thousand are listed.
-    pub bad: Vec<BadBlock>,
-    /// The number of all such blocks.
-    pub bad_count: u64,
-}
-
-/// A block of a DAG that is missing or damaged, or can't be read.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct BadBlock {
-    /// The block.
-    pub cid: Cid,
-    /// The blocks whose links lead to it, from the root to the block that links to it. If the path has more than 64
-    /// blocks, only the root and the last 63 are listed.
-    pub path: Vec<Cid>,
-    /// What is wrong with it.
-    pub error: Error,
-}
-
-impl DagReport {
-    /// Returns whether no block is missing or damaged.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.bad_count == 0
-    }
 }
 
 impl<'a> Inspect<'a> {
@@ -141,14 +99,15 @@ impl<'a> Inspect<'a> {
     pub async fn run(mut self, roots: &[Cid]) -> Result<Vec<DagReport>> {
         let mut owners = Owners::default();
         let mut reports = Vec::new();
-        let mut found = 0;
         for (index, root) in roots.iter().enumerate() {
-            let mut dag = Dag::new(root, index, (roots.len() > 1).then_some(&mut owners));
-            let mut level = Level::default();
-            dag.add(&mut level, None, std::slice::from_ref(root), self.unknown)?;
-            while !level.is_empty() {
-                level = self.visit(&mut dag, level, &mut found).await?;
-            }
+            let shared = Shared {
+                reachable: Arc::new(Reachable::with_hash(owners.hash.clone())),
+                unknown: self.unknown,
+                check_hashes: self.check_hashes,
+                needs_numbers: roots.len() > 1,
+            };
+            let mut dag = Dag::new(shared, root, index);
+            dag.run(self.store, &mut owners, &mut self.watch).await?;
             reports.push(dag.report);
         }
         for (index, report) in reports.iter_mut().enumerate() {
@@ -160,186 +119,143 @@ impl<'a> Inspect<'a> {
         }
         Ok(reports)
     }
-
-    /// Visits the blocks of a level, and returns the next one.
-    async fn visit(&mut self, dag: &mut Dag<'_>, level: Level, found: &mut u64) -> Result<Level> {
-        let mut next = Level::default();
-        let (store, unknown, check_hashes) = (self.store, self.unknown, self.check_hashes);
-        let depth = level.depth;
-        next.depth = depth + 1;
-        let batches = level.inner.chunks(BATCH).map(|batch| {
-            let wanted = batch.iter().map(|index| dag.wanted(*index)).collect();
-            let indexes = batch.to_vec();
-            async move {
-                let visit = |wanted: Wanted, node: Result<Node>| (wanted.cid, node);
-                let nodes = nodes::read(store, wanted, unknown, visit).await?;
-                Ok::<_, Error>(indexes.into_iter().zip(nodes).collect::<Vec<_>>())
-            }
-        });
-        let batches: Vec<_> = batches.collect();
-        let mut batches = stream::iter(batches).buffer_unordered(MAX_BATCHES);
-        while let Some(nodes) = batches.next().await {
-            for (index, (cid, node)) in nodes? {
-                match node {
-                    Ok(node) => {
-                        *found += 1;
-                        dag.count(&cid, node.size, depth);
-                        dag.add(&mut next, Some(index), &node.links, unknown)?;
-                    }
-                    Err(error) => dag.bad(cid, dag.parent_of(index), error)?,
-                }
-            }
-            (self.watch)(*found);
-        }
-        let lookups = stream::iter(level.leaves).map(|(cid, parent)| async move {
-            let size = leaf_size(store, &cid, check_hashes).await;
-            (cid, parent, size)
-        });
-        let mut lookups = lookups.buffer_unordered(MAX_LOOKUPS);
-        while let Some((cid, parent, size)) = lookups.next().await {
-            match size {
-                Ok(size) => {
-                    *found += 1;
-                    dag.count(&cid, size, depth);
-                }
-                Err(error) => dag.bad(cid, parent, error)?,
-            }
-            if found.is_multiple_of(1024) {
-                (self.watch)(*found);
-            }
-        }
-        Ok(next)
-    }
-}
-
-/// Returns the size of a block without links.
-async fn leaf_size(store: &dyn Datastore, cid: &Cid, check_hash: bool) -> Result<u64> {
-    if check_hash {
-        if let Some(block) = load(store, cid).await? {
-            check(cid, &block).await?;
-            return Ok(block.len() as u64);
-        }
-    } else {
-        for key in keys(cid) {
-            if let Some(size) = store.get_size(&key).await? {
-                return Ok(size);
-            }
-        }
-        if let Some(block) = hash::inline(cid.hash()) {
-            return Ok(block.len() as u64);
-        }
-    }
-    Err(Error::MissingBlock {
-        cid: cid.to_string(),
-        parent: None,
-    })
-}
-
-/// The blocks at the same distance from a root that are still to be visited.
-#[derive(Debug, Default)]
-struct Level {
-    depth: u64,
-    /// The indexes of those with links.
-    inner: Vec<usize>,
-    /// Those without links, with the index of a block that links to them.
-    leaves: Vec<(Cid, Option<usize>)>,
-}
-
-impl Level {
-    fn is_empty(&self) -> bool {
-        self.inner.is_empty() && self.leaves.is_empty()
-    }
 }
 
 /// The DAG below one root.
-struct Dag<'o> {
-    index: usize,
-    reachable: Reachable,
+struct Dag {
+    shared: Shared,
+    /// The index of the root.
+    root: usize,
     /// The blocks with links, each with the index of a block that links to it.
     inner: Vec<(Cid, Option<usize>)>,
-    owners: Option<&'o mut Owners>,
+    /// Those of the level that is being visited and have not been taken yet.
+    level: std::ops::Range<usize>,
+    /// What jobs did not come to.
+    rest: Vec<Work>,
     report: DagReport,
 }
 
-impl<'o> Dag<'o> {
-    fn new(root: &Cid, index: usize, owners: Option<&'o mut Owners>) -> Self {
+impl Dag {
+    fn new(shared: Shared, root: &Cid, index: usize) -> Self {
         Dag {
-            index,
-            reachable: Reachable::new(),
+            shared,
+            root: index,
             inner: Vec::new(),
-            owners,
-            report: DagReport {
-                root: *root,
-                blocks: 0,
-                bytes: 0,
-                depth: 0,
-                unique: 0,
-                shared: 0,
-                bad: Vec::new(),
-                bad_count: 0,
-            },
+            level: 0..0,
+            rest: Vec::new(),
+            report: DagReport::new(root),
         }
     }
 
-    /// Adds the links of a block that were not found before.
-    fn add(
+    /// Visits the DAG level by level, so that each block is found at its distance from the root.
+    async fn run(
         &mut self,
-        level: &mut Level,
-        parent: Option<usize>,
-        links: &[Cid],
-        unknown: UnknownCodec,
+        store: &dyn Datastore,
+        owners: &mut Owners,
+        watch: &mut (dyn FnMut(u64) + Send),
     ) -> Result<()> {
-        for link in links {
-            if is_leaf(link, unknown)? {
-                if self.reachable.insert_leaf(link) {
-                    level.leaves.push((*link, parent));
+        let root = self.report.root;
+        if is_leaf(&root, self.shared.unknown)? {
+            self.shared.reachable.insert_number(root.hash());
+            self.rest.push(Work {
+                leaves: vec![(root, None)],
+                ..Work::default()
+            });
+        } else {
+            self.shared.reachable.insert_inner(&root);
+            self.inner.push((root, None));
+        }
+        let (mut depth, mut pace) = (0, Pace::new());
+        self.level = 0..self.inner.len();
+        while !self.level.is_empty() || !self.rest.is_empty() {
+            let next_level = self.level.end;
+            let mut running = FuturesUnordered::new();
+            loop {
+                while running.len() < pace.max_jobs()
+                    && let Some(work) = self.next_work(&pace)
+                {
+                    running.push(Visit::new(self.shared.clone(), work).run(store));
                 }
-            } else if self.reachable.insert_inner(link) {
-                level.inner.push(self.inner.len());
-                self.inner.push((*link, parent));
+                let Some(found) = running.next().await else {
+                    break;
+                };
+                let found: Found = found?;
+                pace.note(found.time.as_ref());
+                self.add(found, depth, owners);
+                watch(owners.found + self.report.blocks);
+            }
+            self.level = next_level..self.inner.len();
+            depth += 1;
+        }
+        owners.found += self.report.blocks;
+        Ok(())
+    }
+
+    /// Takes the next blocks of the level.
+    fn next_work(&mut self, pace: &Pace) -> Option<Work> {
+        if let Some(rest) = self.rest.pop() {
+            return Some(rest);
+        }
+        // A share for each job, so that none of them is without work.
+        let share = self.level.len().div_ceil(pace.max_jobs()).min(MAX_INNER);
+        let indexes = self.level.by_ref().take(share);
+        let inner = indexes.filter_map(|index| {
+            let (cid, parent) = self.inner.get(index)?;
+            let above = parent.and_then(|parent| self.inner.get(parent));
+            let wanted = Wanted {
+                cid: *cid,
+                parent: above.map(|(cid, _)| Arc::new(*cid)),
+            };
+            Some(Inner {
+                wanted,
+                index,
+                parent: *parent,
+            })
+        });
+        let work = Work {
+            inner: inner.collect(),
+            ..Work::default()
+        };
+        (!work.inner.is_empty()).then_some(work)
+    }
+
+    /// Adds what a job has found.
+    fn add(&mut self, found: Found, depth: u64, owners: &mut Owners) {
+        let report = &mut self.report;
+        report.blocks += found.blocks;
+        report.bytes = report.bytes.saturating_add(found.bytes);
+        report.unchecked += found.unchecked;
+        if found.is_at_level {
+            report.depth = report.depth.max(depth);
+        }
+        if found.is_below_level {
+            report.depth = report.depth.max(depth + 1);
+        }
+        for number in found.numbers {
+            owners.add(number, self.root);
+        }
+        let next = found.next.into_iter();
+        self.inner
+            .extend(next.map(|(cid, parent)| (cid, Some(parent))));
+        self.report.bad_count += found.bad_count;
+        for (cid, parent, error) in found.bad {
+            if self.report.bad.len() < MAX_LISTED {
+                let path = self.path_to(parent);
+                self.report.bad.push(BadBlock { cid, path, error });
             }
         }
-        Ok(())
-    }
-
-    fn wanted(&self, index: usize) -> Wanted {
-        let found = self.inner.get(index);
-        let parent = found.and_then(|(_, parent)| self.inner.get((*parent)?));
-        Wanted {
-            cid: found.map_or(self.report.root, |(cid, _)| *cid),
-            parent: parent.map(|(cid, _)| Arc::new(*cid)),
+        let Work { inner, mut leaves } = found.rest;
+        while !leaves.is_empty() {
+            let leaves = leaves.split_off(leaves.len().saturating_sub(MAX_LEAVES));
+            self.rest.push(Work {
+                leaves,
+                ..Work::default()
+            });
         }
-    }
-
-    fn parent_of(&self, index: usize) -> Option<usize> {
-        self.inner.get(index).and_then(|(_, parent)| *parent)
-    }
-
-    fn count(&mut self, cid: &Cid, size: u64, depth: u64) {
-        self.report.depth = self.report.depth.max(depth);
-        if hash::inline(cid.hash()).is_some() {
-            return;
+        if !inner.is_empty() {
+            let leaves = Vec::new();
+            self.rest.push(Work { inner, leaves });
         }
-        self.report.blocks += 1;
-        self.report.bytes = self.report.bytes.saturating_add(size);
-        if let Some(owners) = &mut self.owners {
-            owners.add(cid, self.index);
-        }
-    }
-
-    fn bad(&mut self, cid: Cid, parent: Option<usize>, error: Error) -> Result<()> {
-        if matches!(
-            error,
-            Error::Closed | Error::Runtime | Error::UnknownCodec { .. }
-        ) {
-            return Err(error);
-        }
-        self.report.bad_count += 1;
-        if self.report.bad.len() < MAX_LISTED {
-            let path = self.path_to(parent);
-            self.report.bad.push(BadBlock { cid, path, error });
-        }
-        Ok(())
     }
 
     /// Returns the blocks from the root to this one.
@@ -360,23 +276,21 @@ impl<'o> Dag<'o> {
 /// Which root leads to each block, if only one does.
 #[derive(Debug, Default)]
 struct Owners {
-    state: RandomState,
-    /// By a hash of the multihash. `None` for a block of several roots.
+    /// Gives the blocks of all DAGs their numbers.
+    hash: RandomState,
+    /// By number. `None` for a block of several roots.
     owners: HashMap<u64, Option<usize>>,
     unique: HashMap<usize, u64>,
+    /// The number of blocks of the DAGs that were visited.
+    found: u64,
 }
 
 impl Owners {
-    fn add(&mut self, cid: &Cid, root: usize) {
-        let hash = self
-            .state
-            .hash_one((cid.hash().code(), cid.hash().digest()));
-        match self.owners.insert(hash, Some(root)) {
+    fn add(&mut self, number: u64, root: usize) {
+        match self.owners.insert(number, Some(root)) {
             None => *self.unique.entry(root).or_default() += 1,
-            // The same block under two codecs.
-            Some(Some(before)) if before == root => {}
             Some(before) => {
-                self.owners.insert(hash, None);
+                self.owners.insert(number, None);
                 if let Some(count) = before.and_then(|before| self.unique.get_mut(&before)) {
                     *count -= 1;
                 }

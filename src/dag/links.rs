@@ -3,11 +3,10 @@
 use std::fmt::{self, Display};
 
 use cid::Cid;
-use ipld_core::codec::Links as _;
 use ipld_core::serde::ExtractLinks;
-use ipld_dagpb::DagPbCodec;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::dag_pb;
 use crate::error::{Error, Result};
 use crate::query::Excerpt;
 
@@ -72,12 +71,33 @@ pub enum UnknownCodec {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn links(cid: &Cid, block: &[u8], unknown: UnknownCodec) -> Result<Vec<Cid>> {
-    match cid.codec() {
-        DAG_PB => valid("dag-pb", cid, dag_pb(block)),
-        DAG_CBOR => valid("dag-cbor", cid, dag_cbor(block)),
-        DAG_JSON => valid("dag-json", cid, dag_json(block)),
-        _ => is_leaf(cid, unknown).map(|_| Vec::new()),
-    }
+    let mut found = Vec::new();
+    add_links(cid, block, unknown, &mut found)?;
+    Ok(found)
+}
+
+/// Adds the links of a block to a vector, which can be used for many blocks.
+///
+/// # Errors
+///
+/// As for [`links`]. Some links may have been added.
+pub(super) fn add_links(
+    cid: &Cid,
+    block: &[u8],
+    unknown: UnknownCodec,
+    found: &mut Vec<Cid>,
+) -> Result<()> {
+    let (codec, added) = match cid.codec() {
+        DAG_PB => ("dag-pb", dag_pb::links(block, found).map_err(quote)),
+        DAG_CBOR => ("dag-cbor", dag_cbor(block).map(|links| found.extend(links))),
+        DAG_JSON => ("dag-json", dag_json(block).map(|links| found.extend(links))),
+        _ => return is_leaf(cid, unknown).map(drop),
+    };
+    added.map_err(|reason| Error::InvalidBlock {
+        cid: cid.to_string(),
+        codec,
+        reason,
+    })
 }
 
 /// Returns whether the block of a CID has no links, so that it need not be read to find them.
@@ -97,25 +117,12 @@ pub(crate) fn is_leaf(cid: &Cid, unknown: UnknownCodec) -> Result<bool> {
     }
 }
 
-fn valid(codec: &'static str, cid: &Cid, links: Result<Vec<Cid>, String>) -> Result<Vec<Cid>> {
-    links.map_err(|reason| Error::InvalidBlock {
-        cid: cid.to_string(),
-        codec,
-        reason,
-    })
-}
-
 /// Returns the beginning of a decoder's error, which may quote the whole block.
 fn quote(error: impl Display) -> String {
     Excerpt::text(&error.to_string()).to_string()
 }
 
-fn dag_pb(block: &[u8]) -> Result<Vec<Cid>, String> {
-    let links = DagPbCodec::links(block).map_err(quote)?;
-    Ok(links.collect())
-}
-
-/// Unlike the `Links` of the codec, `from_slice` refuses bytes after the value. Links among them would
+/// Unlike the codec's own extraction of links, `from_slice` refuses bytes after the value. Links among them would
 /// not be followed.
 fn dag_cbor(block: &[u8]) -> Result<Vec<Cid>, String> {
     let links: ExtractLinks<64> = serde_ipld_dagcbor::from_slice(block).map_err(quote)?;

@@ -5,18 +5,28 @@
 //! [`Key::from_cid`]: crate::Key::from_cid
 
 mod block;
+mod dag_pb;
 mod digest_set;
 mod inspect;
 mod links;
+mod lost_leaves;
 mod mark;
 mod nodes;
+mod number_set;
+mod pace;
+mod portion;
 mod reachable;
+mod report;
+mod visit;
+mod waiting;
 mod walk;
 
 pub use self::block::{check, keys, load};
-pub use self::inspect::{BadBlock, DagReport, Inspect};
+pub use self::inspect::Inspect;
 pub(crate) use self::links::is_leaf;
 pub use self::links::{MAX_CID_TEXT, UnknownCodec, links};
-pub(crate) use self::mark::{Mark, Roots};
+pub(crate) use self::lost_leaves::lost_leaves;
+pub(crate) use self::mark::{Mark, Marked, Roots};
 pub(crate) use self::reachable::Reachable;
+pub use self::report::{BadBlock, DagReport};
 pub use self::walk::DagWalk;

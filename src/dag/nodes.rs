@@ -1,4 +1,4 @@
-//! [`read`]: reads, checks and decodes some blocks at a time.
+//! [`Decoder`] checks and decodes blocks with links, and [`read`] reads some of them at a time.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use bytes::Bytes;
 use cid::Cid;
 use futures::stream::{self, StreamExt};
 
-use super::block::{checked, keys};
-use super::links::{UnknownCodec, links};
+use super::block::{checked, keys, load_blocking, missing};
+use super::links::{UnknownCodec, add_links};
 use crate::blocking;
-use crate::datastore::Datastore;
-use crate::error::{Error, Result};
+use crate::datastore::{BlockingReader, Datastore};
+use crate::error::Result;
 use crate::hash;
 
 /// Checking and decoding this number of bytes takes less time than a hop to the blocking pool.
@@ -24,33 +24,76 @@ pub(super) struct Wanted {
     pub(super) parent: Option<Arc<Cid>>,
 }
 
-/// A block that was read, and has the hash of its CID.
+/// A block that was read. It has the hash of its CID, unless that could not be checked.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct Node<'a> {
     /// Its size in bytes.
     pub(super) size: u64,
     /// The CIDs that it links to.
-    pub(super) links: Vec<Cid>,
+    pub(super) links: &'a [Cid],
+    /// Whether its hash function is known.
+    pub(super) is_checked: bool,
 }
 
-/// Reads some blocks and passes each of them, or why it could not be read, to `visit`, on a thread where that
-/// may take time. Returns what `visit` returned.
-pub(super) async fn read<T: Send + 'static>(
+/// Takes blocks that were read, or why they could not be read.
+pub(super) trait NodeVisitor: Send + 'static {
+    fn visit(&mut self, wanted: &Wanted, node: Result<Node<'_>>) -> Result<()>;
+}
+
+/// Checks and decodes blocks. It keeps the memory for their links.
+#[derive(Debug, Default)]
+pub(super) struct Decoder {
+    unknown: UnknownCodec,
+    links: Vec<Cid>,
+}
+
+impl Decoder {
+    pub(super) fn new(unknown: UnknownCodec) -> Self {
+        Decoder {
+            unknown,
+            links: Vec::new(),
+        }
+    }
+
+    pub(super) fn read(
+        &mut self,
+        reader: &dyn BlockingReader,
+        wanted: &Wanted,
+    ) -> Result<Node<'_>> {
+        self.decode(wanted, load_blocking(reader, &wanted.cid))
+    }
+
+    fn decode(&mut self, wanted: &Wanted, block: Result<Option<Bytes>>) -> Result<Node<'_>> {
+        let Wanted { cid, parent } = wanted;
+        let block = block?.ok_or_else(|| missing(cid, parent.as_deref()))?;
+        let is_checked = checked(cid, hash::check(cid.hash(), &block))?;
+        self.links.clear();
+        add_links(cid, &block, self.unknown, &mut self.links)?;
+        Ok(Node {
+            size: block.len() as u64,
+            links: &self.links,
+            is_checked,
+        })
+    }
+}
+
+/// Reads some blocks of a datastore without blocking reads, and passes them to the visitor, on a thread where that
+/// may take time.
+pub(super) async fn read<V: NodeVisitor>(
     store: &dyn Datastore,
     wanted: Vec<Wanted>,
     unknown: UnknownCodec,
-    visit: impl Fn(Wanted, Result<Node>) -> T + Send + 'static,
-) -> Result<Vec<T>> {
+    mut visitor: V,
+) -> Result<V> {
     let blocks = load_all(store, &wanted).await;
     let found = blocks.iter().flatten().flatten();
     let len: usize = found.map(Bytes::len).sum();
     let decode = move || {
-        let blocks = wanted.into_iter().zip(blocks);
-        let nodes = blocks.map(|(wanted, block)| {
-            let node = block.and_then(|block| decode(&wanted, block, unknown));
-            visit(wanted, node)
-        });
-        Ok(nodes.collect())
+        let mut decoder = Decoder::new(unknown);
+        for (wanted, block) in wanted.iter().zip(blocks) {
+            visitor.visit(wanted, decoder.decode(wanted, block))?;
+        }
+        Ok(visitor)
     };
     if len > INLINE_THRESHOLD {
         return blocking::run(decode).await;
@@ -84,17 +127,4 @@ async fn load_all(store: &dyn Datastore, wanted: &[Wanted]) -> Vec<Result<Option
         }
     }
     blocks
-}
-
-fn decode(wanted: &Wanted, block: Option<Bytes>, unknown: UnknownCodec) -> Result<Node> {
-    let cid = &wanted.cid;
-    let block = block.ok_or_else(|| Error::MissingBlock {
-        cid: cid.to_string(),
-        parent: wanted.parent.as_ref().map(ToString::to_string),
-    })?;
-    checked(cid, hash::check(cid.hash(), &block))?;
-    Ok(Node {
-        size: block.len() as u64,
-        links: links(cid, &block, unknown)?,
-    })
 }

@@ -1,14 +1,15 @@
 //! [`Reachable`]: the blocks that a mark has found.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use cid::Cid;
 use cid::multihash::Multihash;
 
-use super::digest_set::DigestSet;
+use super::digest_set::{DigestSet, PARTS};
+use super::number_set::NumberSet;
 use crate::hash;
 use crate::key::Key;
 use crate::sync::{lock, read, write};
@@ -21,7 +22,7 @@ use crate::sync::{lock, read, write};
 /// counts as reachable: with 60 million leaves, that is one block in 300 billion.
 #[derive(Debug)]
 pub(crate) struct Reachable {
-    leaves: DigestSet,
+    leaves: NumberSet,
     leaf_hash: RandomState,
     /// The digests of blocks that may have links, by what else is in their CIDs.
     inner: RwLock<Vec<(CidKind, Arc<DigestSet>)>>,
@@ -49,6 +50,13 @@ struct HashKind {
     len: usize,
 }
 
+impl CidKind {
+    fn cid(self, digest: &[u8]) -> Option<Cid> {
+        let hash = Multihash::wrap(self.hash.function, digest).ok()?;
+        Some(Cid::new_v1(self.codec, hash))
+    }
+}
+
 impl HashKind {
     fn of(hash: &Multihash<64>) -> Self {
         HashKind {
@@ -60,9 +68,14 @@ impl HashKind {
 
 impl Reachable {
     pub(super) fn new() -> Self {
+        Reachable::with_hash(RandomState::new())
+    }
+
+    /// Creates an empty set that has the same numbers for blocks as others with this hash.
+    pub(super) fn with_hash(leaf_hash: RandomState) -> Self {
         Reachable {
-            leaves: DigestSet::of_random_numbers(),
-            leaf_hash: RandomState::new(),
+            leaves: NumberSet::new(),
+            leaf_hash,
             inner: RwLock::default(),
             other_inner: Mutex::default(),
             leaf_count: AtomicU64::new(0),
@@ -70,13 +83,15 @@ impl Reachable {
         }
     }
 
-    /// Adds a block without links. Returns whether it is new.
-    pub(super) fn insert_leaf(&self, cid: &Cid) -> bool {
-        let is_new = self.leaves.insert(&self.leaf_number(cid.hash()));
-        if is_new && hash::inline(cid.hash()).is_none() {
-            self.leaf_count.fetch_add(1, Ordering::Relaxed);
-        }
-        is_new
+    /// Adds the blocks without links that have these [numbers](Reachable::leaf_number), and empties the vector.
+    pub(super) fn insert_leaves(&self, numbers: &mut Vec<u64>) {
+        let added = self.leaves.insert_all(numbers);
+        self.leaf_count.fetch_add(added, Ordering::Relaxed);
+    }
+
+    /// Adds a block by its number. Returns whether no block of that multihash was added like that before.
+    pub(super) fn insert_number(&self, hash: &Multihash<64>) -> bool {
+        self.leaves.insert(self.leaf_number(hash))
     }
 
     /// Adds a block that may have links. Returns whether it is new. The same bytes under another codec are
@@ -106,7 +121,7 @@ impl Reachable {
         }
         let mut sets = write(&self.inner);
         if find(&sets).is_none() && sets.len() < MAX_KINDS {
-            sets.push((kind, Arc::new(DigestSet::of_digests(kind.hash.len))));
+            sets.push((kind, Arc::new(DigestSet::new(kind.hash.len))));
         }
         find(&sets)
     }
@@ -124,11 +139,14 @@ impl Reachable {
         };
         let is_other = || {
             let others = lock(&self.other_inner);
+            if others.is_empty() {
+                return false;
+            }
             let multihash = cid.hash().to_bytes();
             let mut from = others.range((multihash.clone(), 0)..);
             from.next().is_some_and(|(other, _)| *other == multihash)
         };
-        Some(self.leaves.contains(&self.leaf_number(cid.hash())) || is_inner() || is_other())
+        Some(self.leaves.contains(self.leaf_number(cid.hash())) || is_inner() || is_other())
     }
 
     /// Returns how many blocks were found: those that have no links, and all others.
@@ -137,8 +155,48 @@ impl Reachable {
         (count(&self.leaf_count), count(&self.inner_count))
     }
 
-    fn leaf_number(&self, hash: &Multihash<64>) -> [u8; 8] {
-        let number = self.leaf_hash.hash_one((hash.code(), hash.digest()));
-        number.to_le_bytes()
+    /// Returns the number by which a block without links is known. Two hash functions that give the same digest
+    /// need not be told apart.
+    pub(super) fn leaf_number(&self, hash: &Multihash<64>) -> u64 {
+        let mut hasher = self.leaf_hash.build_hasher();
+        hasher.write(hash.digest());
+        hasher.finish()
+    }
+
+    /// Notes that a listing of the store has these keys. The mark must have ended.
+    pub(crate) fn see<'k>(&self, keys: impl IntoIterator<Item = &'k Key>) {
+        let cids = keys.into_iter().filter_map(Key::to_cid);
+        let mut numbers = cids.map(|cid| self.leaf_number(cid.hash())).collect();
+        self.leaves.see_all(&mut numbers);
+    }
+
+    /// Returns whether there are blocks without links that no listing had.
+    pub(crate) fn has_unseen(&self) -> bool {
+        self.leaves.count_unseen() > 0
+    }
+
+    /// Returns whether this is a reachable block without links that no listing had.
+    pub(super) fn is_unseen(&self, hash: &Multihash<64>) -> bool {
+        self.leaves.is_unseen(self.leaf_number(hash))
+    }
+
+    /// Returns the CIDs of the blocks that may have links, in portions.
+    pub(super) fn inner(&self) -> impl Iterator<Item = Vec<Cid>> + use<> {
+        let sets = read(&self.inner).clone();
+        let of_part = |(kind, digests): (CidKind, Arc<DigestSet>)| {
+            (0..PARTS).map(move |part| {
+                let digests = digests.of_part(part).into_iter();
+                digests
+                    .filter_map(|digest| kind.cid(&digest))
+                    .collect::<Vec<_>>()
+            })
+        };
+        let others = lock(&self.other_inner);
+        let others = others.iter().filter_map(|(multihash, codec)| {
+            let hash = Multihash::from_bytes(multihash).ok()?;
+            Some(Cid::new_v1(*codec, hash))
+        });
+        let others: Vec<Cid> = others.collect();
+        sets.into_iter().flat_map(of_part).chain([others])
     }
 }

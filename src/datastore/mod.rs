@@ -1,5 +1,6 @@
 //! The traits [`Datastore`] and [`Batch`], and what their methods take and return.
 
+mod blocking;
 mod bulk;
 mod pointers;
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use futures::stream::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
+pub use self::blocking::BlockingReader;
 pub use self::bulk::{KeyStream, PutStream, ResultStream, ResultStreamExt, static_stream};
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -128,6 +130,16 @@ pub trait Datastore: fmt::Debug + Send + Sync {
         })
         .buffered(CONCURRENT_READS)
         .boxed()
+    }
+
+    /// Returns reads that block the thread, for one job on the blocking pool that reads many values. `None`, which is
+    /// the default, if the datastore has no such reads: then the other methods are used.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the datastore is closed.
+    async fn blocking_reader(&self) -> Result<Option<Box<dyn BlockingReader>>> {
+        Ok(None)
     }
 
     /// Stores many values as one [batch](Datastore::batch): after an error none of them is stored. Readers see none

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use super::{Batch, Datastore, DiskUsage, KeyStream, PutStream, ResultStream};
+use super::{Batch, BlockingReader, Datastore, DiskUsage, KeyStream, PutStream, ResultStream};
 use crate::error::Result;
 use crate::key::Key;
 use crate::query::{EntryStream, Query};
@@ -33,6 +33,7 @@ macro_rules! impl_datastore {
                 fn has<'k>(&self, key: &'k Key) -> Result<bool>;
                 fn get_size<'k>(&self, key: &'k Key) -> Result<Option<u64>>;
                 fn query<>(&self, query: Query) -> Result<EntryStream>;
+                fn blocking_reader<>(&self) -> Result<Option<Box<dyn BlockingReader>>>;
                 fn put<'k>(&self, key: &'k Key, value: Bytes) -> Result<()>;
                 fn delete<'k>(&self, key: &'k Key) -> Result<()>;
                 fn put_many<'p>(&self, puts: PutStream<'p>) -> Result<()>;

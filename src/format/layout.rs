@@ -43,7 +43,15 @@ impl Layout {
 
     /// Returns the path of the block's file.
     pub(crate) fn block(&self, block: &BlockKey) -> PathBuf {
-        self.at_root(&self.below_root(block))
+        let (shard, name) = (self.shard_of(block), block.name());
+        let len = self.root.as_os_str().len() + shard.len() + name.len() + EXTENSION.len() + 2;
+        // One allocation: every operation on a block makes its path.
+        let mut path = PathBuf::with_capacity(len);
+        path.push(&self.root);
+        path.push(&*shard);
+        path.push(name);
+        path.as_mut_os_string().push(EXTENSION);
+        path
     }
 
     /// Returns the path of the block's file relative to the root.

@@ -33,6 +33,8 @@ pub enum Phase {
     Blocks,
     /// A garbage collection follows the links from the roots. The blocks are those that it has found.
     Marking,
+    /// A garbage collection lists the store, to find out whether the blocks are there that it does not read.
+    Listing,
     /// A garbage collection looks for the oldest garbage.
     Ages,
     /// A repair looks for misplaced blocks, in a second pass.

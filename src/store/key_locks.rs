@@ -50,6 +50,21 @@ impl WatchedKeys {
     }
 }
 
+impl Locks {
+    /// Removes the slot of a key that nobody has locked or waits for.
+    fn remove_unused(&mut self, block: &BlockKey) {
+        // Slots are cloned only under the lock of the map, so if the map has the only reference, no other write is
+        // waiting.
+        if self
+            .slots
+            .get(block)
+            .is_some_and(|slot| Arc::strong_count(slot) == 1)
+        {
+            self.slots.remove(block);
+        }
+    }
+}
+
 type Slot = Arc<tokio::sync::Mutex<Option<WriteOp>>>;
 
 /// A write operation on a key.
@@ -116,23 +131,55 @@ impl KeyLocks {
 pub(crate) struct WriteWatch(Arc<KeyLocks>);
 
 impl WriteWatch {
-    /// Locks a key that no write has locked since the watch began. A write that begins while the lock is held
-    /// waits for it. The lock itself is not noted.
+    /// Locks those of the keys that no write has locked since the watch began, all in one step. A write that begins
+    /// while the locks are held waits for them. The locks themselves are not noted.
     #[cfg_attr(
         not(any(test, feature = "dag")),
         expect(dead_code, reason = "only a garbage collection uses it")
     )]
-    pub(crate) fn lock_unwritten(&self, block: &BlockKey) -> Option<KeyLock> {
+    pub(crate) fn lock_unwritten<'b>(&self, blocks: &'b [BlockKey]) -> UnwrittenLocks<'b> {
         let mut locks = lock(&self.0.locks);
-        if locks.watched.has(block) || locks.slots.contains_key(block) {
-            return None;
+        let mut locked = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            if locks.watched.has(block) || locks.slots.contains_key(block) {
+                continue;
+            }
+            let slot = Slot::default();
+            // Nobody else has the new slot.
+            if let Ok(guard) = Arc::clone(&slot).try_lock_owned() {
+                locks.slots.insert(block.clone(), slot);
+                locked.push((block, guard));
+            }
         }
-        let slot = Arc::clone(locks.slots.entry(block.clone()).or_default());
-        Some(KeyLock {
+        UnwrittenLocks {
             key_locks: Arc::clone(&self.0),
-            block: block.clone(),
-            last: Some(slot.try_lock_owned().ok()?),
-        })
+            locked,
+        }
+    }
+}
+
+/// The locks of several keys, until they are dropped.
+#[derive(Debug)]
+#[must_use = "the keys are unlocked when this is dropped"]
+pub(crate) struct UnwrittenLocks<'b> {
+    key_locks: Arc<KeyLocks>,
+    locked: Vec<(&'b BlockKey, OwnedMutexGuard<Option<WriteOp>>)>,
+}
+
+impl<'b> UnwrittenLocks<'b> {
+    /// Returns the keys that are locked.
+    pub(crate) fn blocks(&self) -> impl ExactSizeIterator<Item = &'b BlockKey> + use<'_, 'b> {
+        self.locked.iter().map(|(block, _)| *block)
+    }
+}
+
+impl Drop for UnwrittenLocks<'_> {
+    fn drop(&mut self) {
+        let mut locks = lock(&self.key_locks.locks);
+        for (block, guard) in self.locked.drain(..) {
+            drop(guard);
+            locks.remove_unused(block);
+        }
     }
 }
 
@@ -181,15 +228,7 @@ impl Drop for KeyLock {
     fn drop(&mut self) {
         let mut locks = lock(&self.key_locks.locks);
         self.last = None;
-        // Slots are cloned only under this lock, so if the map has the only reference, no other write is
-        // waiting.
-        if locks
-            .slots
-            .get(&self.block)
-            .is_some_and(|slot| Arc::strong_count(slot) == 1)
-        {
-            locks.slots.remove(&self.block);
-        }
+        locks.remove_unused(&self.block);
     }
 }
 
@@ -285,9 +324,11 @@ mod tests {
         let watch = key_locks.watch();
         drop(running);
         drop(key_locks.lock(&block("LATER")).await);
-        assert!(watch.lock_unwritten(&block("EARLIER")).is_some());
-        assert!(watch.lock_unwritten(&block("RUNNING")).is_none());
-        assert!(watch.lock_unwritten(&block("LATER")).is_none());
+        let blocks = ["RUNNING", "EARLIER", "LATER", "EARLIER"].map(block);
+        let locked = watch.lock_unwritten(&blocks);
+        assert_eq!(locked.blocks().collect::<Vec<_>>(), [&block("EARLIER")]);
+        drop(locked);
+        assert!(lock(&key_locks.locks).slots.is_empty());
     }
 
     #[tokio::test]
@@ -295,12 +336,14 @@ mod tests {
         let key_locks = Arc::new(KeyLocks::default());
         let key = block("A");
         let watch = key_locks.watch();
-        let held = watch.lock_unwritten(&key).unwrap();
+        let keys = [block("B"), key.clone()];
+        let held = watch.lock_unwritten(&keys);
+        assert_eq!(held.blocks().len(), 2);
         let mut waiting = Box::pin(key_locks.lock(&key));
         assert!(waiting.as_mut().now_or_never().is_none());
         drop(held);
         assert!(!waiting.await.last_write_was(&put("one")));
-        assert!(watch.lock_unwritten(&key).is_none());
+        assert_eq!(watch.lock_unwritten(&[key]).blocks().len(), 0);
     }
 
     #[tokio::test]
@@ -311,9 +354,10 @@ mod tests {
         drop(key_locks.lock(&key).await);
         drop(first);
         assert!(key_locks.is_needed(&key));
-        assert!(second.lock_unwritten(&key).is_none());
+        let locked = |watch: &WriteWatch| watch.lock_unwritten(&[block("A")]).blocks().len();
+        assert_eq!(locked(&second), 0);
         drop(second);
         assert!(!key_locks.is_needed(&key));
-        assert!(key_locks.watch().lock_unwritten(&key).is_some());
+        assert_eq!(locked(&key_locks.watch()), 1);
     }
 }

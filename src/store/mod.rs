@@ -9,6 +9,7 @@
 //! flush nothing and [`GroupCommit`](group_commit::GroupCommit) for the durable ones.
 
 mod background;
+mod blocking_reader;
 mod blocks;
 mod bulk;
 mod close;

@@ -1,12 +1,15 @@
 //! Reports about DAGs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ds_flatfs::dag::Inspect;
-use ds_flatfs::{Datastore, Error, MemoryDatastore};
+use ds_flatfs::cid::Cid;
+use ds_flatfs::cid::multihash::Multihash;
+use ds_flatfs::dag::{DagReport, Inspect};
+use ds_flatfs::{Datastore, Durability, Error, FlatFs, MemoryDatastore};
 use proptest::prelude::*;
 
 use crate::dags::{DAG_CBOR, DAG_PB, Node, RAW, leaf, node, put_all};
+use crate::support::Home;
 
 #[tokio::test]
 async fn a_report_counts_blocks_bytes_and_levels_and_what_roots_share() {
@@ -94,6 +97,85 @@ async fn the_path_in_a_deep_chain_has_the_root_and_the_last_blocks() {
     assert_eq!((path.len(), path[0], path[63]), (64, root, chain[1].cid));
 }
 
+#[tokio::test]
+async fn a_block_under_two_codecs_is_counted_once() {
+    let store = MemoryDatastore::new();
+    let inner = node(DAG_CBOR, 1, &[leaf(1).cid]);
+    let as_raw = Cid::new_v1(RAW, *inner.cid.hash());
+    // As a raw block it is met before the other one, after it, and on the same level.
+    let below = node(DAG_CBOR, 2, &[as_raw]);
+    let above = node(DAG_CBOR, 3, &[inner.cid]);
+    for links in [
+        vec![as_raw, above.cid],
+        vec![inner.cid, below.cid],
+        vec![as_raw, inner.cid],
+    ] {
+        let root = node(DAG_PB, 4, &links);
+        let nodes = [
+            leaf(1),
+            inner.clone(),
+            below.clone(),
+            above.clone(),
+            root.clone(),
+        ];
+        put_all(&store, &nodes).await;
+        let report = Inspect::new(&store)
+            .run(&[root.cid])
+            .await
+            .unwrap()
+            .remove(0);
+        let blocks = links.iter().map(|cid| cid.hash()).collect::<BTreeSet<_>>();
+        let middle = [&below, &above].map(|node| (blocks.contains(node.cid.hash()), node));
+        let middle = middle.into_iter().filter(|(is_in, _)| *is_in);
+        let expected: Vec<&Node> = middle
+            .map(|(_, node)| node)
+            .chain([&root, &inner, &nodes[0]])
+            .collect();
+        let bytes: usize = expected.iter().map(|node| node.block.len()).sum();
+        assert_eq!(
+            (report.blocks, report.bytes),
+            (expected.len() as u64, bytes as u64)
+        );
+        assert!(report.is_complete());
+    }
+}
+
+#[tokio::test]
+async fn blocks_of_unknown_hash_functions_are_counted() {
+    let store = MemoryDatastore::new();
+    let unknown = |codec, number| {
+        let hash = Multihash::wrap(0x9000, &[number; 32]).unwrap();
+        (
+            Cid::new_v1(codec, hash),
+            node(DAG_CBOR, number.into(), &[]).block,
+        )
+    };
+    let (inner, raw) = (unknown(DAG_CBOR, 1), unknown(RAW, 2));
+    let root = node(DAG_PB, 3, &[inner.0, raw.0]);
+    let nodes = [inner, raw].map(|(cid, block)| Node { cid, block });
+    put_all(&store, nodes.iter().chain([&root])).await;
+    for (check_hashes, expected) in [(false, 1), (true, 2)] {
+        let inspect = Inspect::new(&store).check_hashes(check_hashes);
+        let report = inspect.run(&[root.cid]).await.unwrap().remove(0);
+        assert_eq!((report.blocks, report.unchecked), (3, expected));
+        assert!(report.is_complete());
+    }
+}
+
+/// Inspects a DAG in a store on disk and in memory, which read in different ways.
+async fn inspect(nodes: &[&Node], root: Cid) -> [DagReport; 2] {
+    let memory = MemoryDatastore::new();
+    put_all(&memory, nodes.iter().copied()).await;
+    let home = Home::new();
+    let options = FlatFs::options().durability(Durability::OnSync);
+    let disk = options.create(home.store()).await.unwrap();
+    put_all(&disk, nodes.iter().copied()).await;
+    let in_memory = Inspect::new(&memory).run(&[root]).await.unwrap().remove(0);
+    let on_disk = Inspect::new(&disk).run(&[root]).await.unwrap().remove(0);
+    disk.close().await.unwrap();
+    [in_memory, on_disk]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -123,18 +205,17 @@ proptest! {
             }
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let report = runtime.block_on(async {
-            let store = MemoryDatastore::new();
-            let present = nodes.iter().enumerate().filter(|(number, _)| !missing.contains(number));
-            put_all(&store, present.map(|(_, node)| node)).await;
-            let root = nodes.last().unwrap().cid;
-            Inspect::new(&store).run(&[root]).await.unwrap().remove(0)
-        });
+        let present = nodes.iter().enumerate().filter(|(number, _)| !missing.contains(number));
+        let present: Vec<&Node> = present.map(|(_, node)| node).collect();
+        let root = nodes.last().unwrap().cid;
+        let reports = runtime.block_on(inspect(&present, root));
         let present = distances.iter().filter(|(number, _)| !missing.contains(number));
         let depth = present.clone().map(|(_, distance)| *distance).max().unwrap_or(0);
-        prop_assert_eq!(report.blocks, present.count() as u64);
-        prop_assert_eq!(report.depth, depth);
+        let present = present.count() as u64;
         let bad = distances.keys().filter(|number| missing.contains(number)).count();
-        prop_assert_eq!(report.bad_count, bad as u64);
+        for report in reports {
+            prop_assert_eq!((report.blocks, report.depth), (present, depth));
+            prop_assert_eq!(report.bad_count, bad as u64);
+        }
     }
 }

@@ -9,6 +9,7 @@
 )]
 
 mod batches;
+mod blocking_reader;
 #[cfg(feature = "blockstore")]
 mod blockstore;
 mod bulk;

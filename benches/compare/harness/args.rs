@@ -11,6 +11,7 @@ cargo bench --bench compare -- [OPTIONS]
                     program itself. Everything that was created there is removed at the end
   --quick           use smaller stores and fewer rounds; takes less than a minute
   --only TEXT       run only workloads with TEXT in their name; may be repeated
+  --blocks N        for the rows of DAGs: the number of blocks, 1,000,000 by default in the last rows
   --rounds N        run each contender N times, alternately; the table shows medians
   --busy            keep all processors busy meanwhile
   --peers           measure other stores too; only in the program of benches/peers
@@ -28,6 +29,7 @@ pub(super) enum Format {
 pub(super) struct Args {
     pub(super) dir: PathBuf,
     pub(super) quick: bool,
+    pub(super) blocks: Option<usize>,
     pub(super) rounds: Option<usize>,
     pub(super) busy: bool,
     pub(super) peers: bool,
@@ -63,6 +65,7 @@ pub(super) fn parse(args: impl Iterator<Item = String>) -> Result<Command, Strin
     let mut parsed = Args {
         dir: std::env::var_os("BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from),
         quick: false,
+        blocks: None,
         rounds: None,
         busy: false,
         peers: false,
@@ -78,10 +81,8 @@ pub(super) fn parse(args: impl Iterator<Item = String>) -> Result<Command, Strin
             "--dir" => parsed.dir = value()?.into(),
             "--quick" => parsed.quick = true,
             "--only" => parsed.only.push(value()?),
-            "--rounds" => {
-                let rounds = value()?.parse().ok().filter(|&rounds| rounds > 0);
-                parsed.rounds = Some(rounds.ok_or("--rounds takes a number above 0")?);
-            }
+            "--blocks" => parsed.blocks = Some(positive(&arg, &value()?)?),
+            "--rounds" => parsed.rounds = Some(positive(&arg, &value()?)?),
             "--busy" => parsed.busy = true,
             "--peers" => parsed.peers = true,
             "--svg" => parsed.svg = Some(value()?.into()),
@@ -92,4 +93,9 @@ pub(super) fn parse(args: impl Iterator<Item = String>) -> Result<Command, Strin
         }
     }
     Ok(Command::Measure(parsed))
+}
+
+fn positive(option: &str, text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|&number| number > 0);
+    number.ok_or_else(|| format!("{option} takes a number above 0"))
 }

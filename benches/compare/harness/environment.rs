@@ -18,6 +18,8 @@ pub(super) struct Environment {
     pub(super) peers: &'static [PeerKind],
     pub(super) quick: bool,
     pub(super) busy: bool,
+    /// The number of blocks of DAGs, if it was given.
+    pub(super) blocks: Option<usize>,
     rounds: Option<usize>,
     dir: TempDir,
 }
@@ -36,6 +38,7 @@ impl Environment {
             peers,
             quick: args.quick,
             busy: args.busy,
+            blocks: args.blocks,
             rounds: args.rounds,
             dir: tempfile::tempdir_in(&args.dir).expect("a directory to work in"),
         }

@@ -24,12 +24,17 @@ pub(super) enum MemoryTask {
     Batch,
     /// Lists all keys.
     List,
+    /// Collects garbage, without removing any.
+    #[cfg(feature = "dag")]
+    Gc,
 }
 
-const TASKS: [(&str, MemoryTask); 3] = [
+const TASKS: &[(&str, MemoryTask)] = &[
     ("idle", MemoryTask::Idle),
     ("batch", MemoryTask::Batch),
     ("list", MemoryTask::List),
+    #[cfg(feature = "dag")]
+    ("gc", MemoryTask::Gc),
 ];
 
 /// Returns the peak memory, in bytes, of a process that runs this task with `count` blocks.
@@ -62,6 +67,11 @@ pub(super) fn run_child(args: &[String]) {
 }
 
 async fn work(task: MemoryTask, root: &Path, count: usize) {
+    #[cfg(feature = "dag")]
+    if task == MemoryTask::Gc {
+        super::workloads::dry_run(root, count).await;
+        return;
+    }
     let store = options().open_or_create(root).await.expect("a store");
     let store: Arc<dyn Datastore> = Arc::new(store);
     match task {
@@ -79,6 +89,8 @@ async fn work(task: MemoryTask, root: &Path, count: usize) {
             let query = Query::new().keys_only();
             assert_eq!(count_entries(&store, query).await, count);
         }
+        #[cfg(feature = "dag")]
+        MemoryTask::Gc => {}
     }
     store.close().await.expect("a close");
 }

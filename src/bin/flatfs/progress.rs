@@ -138,6 +138,7 @@ impl ProgressBar {
                 "following links, {} blocks found",
                 HumanCount(progress.blocks)
             ),
+            Phase::Listing => "looking for missing blocks".to_owned(),
             Phase::Ages => "looking for the oldest garbage".to_owned(),
             Phase::Misplaced => "looking for misplaced blocks".to_owned(),
             Phase::Copies => "restoring blocks from the CARs".to_owned(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::input;
 use crate::output::Output;
+use crate::text::escape;
 
 /// The longest state file that is read, in bytes.
 const MAX_STATE: u64 = 64 << 10;
@@ -49,6 +50,8 @@ impl FromStr for Subset {
 /// Which share is next, and when all of them were last checked. It is a file of JSON.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ScrubState {
+    /// The path of the store.
+    store: String,
     shares: NonZeroU32,
     next: u32,
     /// The shares that were checked in this round.
@@ -66,14 +69,18 @@ struct Round {
 }
 
 impl ScrubState {
-    /// Reads the state from a file. If there is none, or if it is about another number of shares, a round begins
-    /// with the given share.
+    /// Reads the state of the store in `dir` from a file. If there is none, or if it is about another number of shares,
+    /// a round begins with the given share.
     ///
     /// # Errors
     ///
-    /// Fails if the file can't be read, or is not a state.
-    pub(crate) async fn read(path: &Path, subset: Subset) -> anyhow::Result<Self> {
+    /// Fails if the file can't be read, is not a state, or is that of another store.
+    pub(crate) async fn read(path: &Path, dir: &Path, subset: Subset) -> anyhow::Result<Self> {
+        // However the directory is named in the next run.
+        let store = dir.canonicalize();
+        let store = store.with_context(|| format!("cannot look up {}", dir.display()))?;
         let new = ScrubState {
+            store: store.display().to_string(),
             shares: subset.of,
             next: subset.share,
             checked: 0,
@@ -90,6 +97,14 @@ impl ScrubState {
             .with_context(|| format!("{} is not a state of 'flatfs verify'", path.display()))?;
         if found.next == 0 || found.next > found.shares.get() {
             bail!("{} names a share that does not exist", path.display());
+        }
+        if found.store != new.store {
+            bail!(
+                "{} is the state of {}, and not of {}: name another file, or remove it to begin again",
+                path.display(),
+                escape(&found.store),
+                escape(&new.store)
+            );
         }
         match found.shares == subset.of {
             true => Ok(found),
@@ -167,6 +182,7 @@ mod tests {
     #[test]
     fn a_round_is_whole_when_every_share_was_checked() {
         let mut state = ScrubState {
+            store: "/blocks".to_owned(),
             shares: NonZeroU32::new(3).unwrap(),
             next: 2,
             checked: 0,

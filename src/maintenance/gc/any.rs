@@ -18,6 +18,27 @@ use crate::sync::lock;
 /// The number of entries that are removed by one call.
 const MAX_ENTRIES: usize = 1024;
 
+/// Notes which blocks the datastore has.
+pub(super) async fn see(
+    store: &dyn Datastore,
+    reachable: &Arc<Reachable>,
+    state: &Arc<ToolState>,
+) -> Result<()> {
+    let entries = store.query(Query::new().keys_only()).await?;
+    let mut entries = entries.ready_chunks(MAX_ENTRIES);
+    while let Some(found) = entries.next().await {
+        let found = found.into_iter().collect::<Result<Vec<Entry>>>()?;
+        let (reachable, state) = (Arc::clone(reachable), Arc::clone(state));
+        blocking::run(move || {
+            state.check()?;
+            reachable.see(found.iter().map(|entry| &entry.key));
+            state.advance(|progress| progress.blocks += found.len() as u64)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn sweep(
     store: &dyn Datastore,
     reachable: &Reachable,

@@ -42,6 +42,16 @@ impl Garbage {
         &self.flatfs.store
     }
 
+    /// Notes which blocks a shard directory has.
+    pub(super) fn see(&self, shard: &str, blocks: &[BlockKey]) {
+        let layout = self.store().blocks.layout();
+        // Readers do not find a block in another directory.
+        let blocks = blocks
+            .iter()
+            .filter(|block| *layout.shard_of(block) == *shard);
+        self.reachable.see(blocks.map(BlockKey::key));
+    }
+
     pub(super) fn judge(&self, shard: &str, block: &BlockKey) -> Result<Verdict> {
         let blocks = &self.store().blocks;
         if *blocks.layout().shard_of(block) != *shard {

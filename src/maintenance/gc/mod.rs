@@ -6,6 +6,7 @@
 
 mod any;
 mod garbage;
+mod lost;
 mod oldest;
 mod options;
 mod run;
@@ -34,11 +35,13 @@ use crate::store::{FlatFs, locate};
 /// `dag`.
 ///
 /// First it follows all links from the roots. Every block that may have links is read once and checked against
-/// its hash; blocks of codecs without links, such as raw, are not read. Then it lists the store and removes all
-/// other blocks. Keys that encode neither a multihash nor a CID stay, and so do files that are not blocks.
+/// its hash; blocks of codecs without links, such as raw, are not read. Then it lists the store, to find out whether
+/// these are there, and lists it again to remove all other blocks. Keys that encode neither a multihash nor a CID stay,
+/// and so do files that are not blocks.
 ///
-/// A block with links that is missing, damaged or can't be read ends the collection before anything is removed,
-/// because what it links to is not known. So does a root that is missing.
+/// A reachable block that is missing ends the collection before anything is removed, and so does one with links that is
+/// damaged or can't be read, because what it links to is not known. Damage of a block without links is not found;
+/// [`Inspect`](crate::dag::Inspect) finds it.
 ///
 /// ```
 /// use ds_flatfs::cid::Cid;
@@ -64,9 +67,9 @@ use crate::store::{FlatFs, locate};
 ///
 /// # Memory
 ///
-/// Up to 13.4 bytes for each block without links that is reachable, and up to 39.2 for each other one with a
-/// digest of 32 bytes; the links that are still to be followed, which are those of the blocks on one path; and
-/// about 128 blocks while they are read. For 60 million blocks of files with raw leaves that is 0.8 GiB. If
+/// Up to 14.4 bytes for each block without links that is reachable, and up to 39.2 for each other one with a
+/// digest of 32 bytes; the links that are still to be followed, which are those of the blocks on a few paths; and the
+/// blocks that are being read. For 60 million blocks of files with raw leaves that is 0.8 GiB. If
 /// the leaves are dag-pb, as with CIDs of version 0, all blocks may have links, and it is 2.2 GiB.
 ///
 /// A block with links is recognized by its whole digest, and a block without links by a keyed hash of 64 bits: a
@@ -103,6 +106,9 @@ pub struct Collected {
     pub left: u64,
     /// The number of keys that encode neither a multihash nor a CID, and were left.
     pub foreign: u64,
+    /// The number of reachable blocks with links that were followed without a check, because the hash function in
+    /// their CIDs is [unknown](crate::hash::HashError::Unknown).
+    pub unchecked: u64,
     /// The errors of the blocks that are missing, damaged or can't be read, if that was
     /// [allowed](Gc::allow_missing). Only the first thousand are listed.
     pub missing: Vec<Error>,
@@ -181,7 +187,8 @@ impl Gc {
     }
 
     /// Keeps garbage whose file was written less than `age` ago. A put that finds the block and writes nothing
-    /// does not change that time.
+    /// does not change that time. The blocks of a [batch](FlatFs::batch) are written when they are put into it, so `age`
+    /// has to be longer than the longest batch takes until its commit.
     pub fn keep_newer(mut self, age: Duration) -> Self {
         self.options.keep_newer = Some(age);
         self
@@ -237,14 +244,15 @@ impl Gc {
         Gc { callback, ..self }
     }
 
-    /// Runs the collection. Pending commits are applied first.
+    /// Runs the collection. Pending commits are applied first, but not by a dry run: it changes nothing, so a reachable
+    /// block of such a commit is missing until another call applies it.
     ///
     /// # Errors
     ///
     /// Before anything is removed:
     ///
     /// - [`Error::MissingBlock`], [`Error::Corrupt`] and [`Error::InvalidBlock`], unless that is
-    ///   [allowed](Gc::allow_missing).
+    ///   [allowed](Gc::allow_missing). What is missing or damaged is named with a block that links to it.
     /// - [`Error::UnknownCodec`]: the links of a block can't be found.
     /// - [`Error::InvalidOption`]: there are no roots, or an option is not available for the datastore or on this
     ///   system.

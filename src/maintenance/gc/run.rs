@@ -1,6 +1,7 @@
 //! The steps of a garbage collection.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,12 +10,13 @@ use futures::future::{FutureExt, ready};
 use futures::stream::StreamExt;
 
 use super::garbage::{Garbage, written_before};
+use super::lost::Lost;
 use super::oldest::{Ages, Oldest, Wanted};
 use super::options::{GcOptions, Room};
 use super::sweep::{Action, GarbageCallback, Sweep, Tally};
 use super::{Collected, Gc, any};
 use crate::blocking;
-use crate::dag::{Mark, Reachable, Roots};
+use crate::dag::{Mark, Marked, Roots, lost_leaves};
 use crate::datastore::{Accuracy, Datastore};
 use crate::disk::{Disk, FreeSpace};
 use crate::error::{Error, Result};
@@ -24,9 +26,6 @@ use crate::maintenance::recount::count;
 use crate::maintenance::tool_state::{StopOnDrop, ToolState};
 use crate::store::{FlatFs, Opener, Options, Purpose, WriteWatch};
 use crate::walk::shard_dirs;
-
-/// The maximum number of errors that are listed.
-const MAX_LISTED: usize = 1000;
 
 impl Gc {
     /// Opens the store, runs the collection, and closes the store.
@@ -88,22 +87,33 @@ impl Run {
     }
 
     async fn collect(&self, flatfs: &FlatFs, roots: Roots) -> Result<Collected> {
+        // An option that does not work here is an error before the mark, which may take hours.
+        if let Some(room) = self.options.room {
+            needed(room, flatfs).await?;
+        }
         // From here on every write is noted. It is the first step: the caller may add a block and use it
         // without another root as soon as the call has begun.
         let watch = match self.options.dry_run {
             true => None,
             false => Some(begin(flatfs).await?),
         };
-        let mut missing = Collected::default();
-        let reachable = self.mark(flatfs, roots, &mut missing).await?;
+        let mut lost = Lost::new(&self.options);
+        let marked = self.mark(flatfs, roots, &mut lost).await?;
         let too_new = self.options.keep_newer.map(written_before);
         let garbage = Garbage {
             flatfs: flatfs.clone(),
-            reachable,
+            reachable: Arc::clone(&marked.reachable),
             foreign: self.options.foreign,
             too_new,
             needs_age: self.options.room.is_some(),
         };
+        if marked.reachable.has_unseen() {
+            self.enter(Phase::Listing).await?;
+            let listing = self.sweep_with(Action::See, garbage.clone(), None, 1);
+            let _permit = flatfs.store.open_files.permit().await?;
+            visit_blocks_once(&listing).await?;
+            self.find_lost_leaves(flatfs, &marked, &mut lost).await?;
+        }
         let (oldest, unit) = match self.options.room {
             Some(room) => self.choose(room, &garbage).await?,
             None => (None, 1),
@@ -127,35 +137,39 @@ impl Run {
             removed_bytes: count(&tally.removed_bytes),
             left: count(&tally.left),
             foreign: count(&tally.foreign),
-            ..missing
+            unchecked: marked.unchecked,
+            missing: lost.errors,
+            missing_count: lost.count,
         })
     }
 
     async fn collect_from(&self, store: &dyn Datastore, roots: Roots) -> Result<Collected> {
         self.options.check_without_times()?;
-        let mut missing = Collected::default();
-        let reachable = self.mark(store, roots, &mut missing).await?;
+        let mut lost = Lost::new(&self.options);
+        let marked = self.mark(store, roots, &mut lost).await?;
+        if marked.reachable.has_unseen() {
+            self.enter(Phase::Listing).await?;
+            any::see(store, &marked.reachable, &self.state).await?;
+            self.find_lost_leaves(store, &marked, &mut lost).await?;
+        }
         self.enter(Phase::Blocks).await?;
         let on_garbage = self.on_garbage.as_ref();
+        let reachable = &marked.reachable;
         let collected =
-            any::sweep(store, &reachable, &self.options, on_garbage, &self.state).await?;
+            any::sweep(store, reachable, &self.options, on_garbage, &self.state).await?;
         if !self.options.dry_run {
             store.sync().await?;
         }
         Ok(Collected {
-            missing: missing.missing,
-            missing_count: missing.missing_count,
+            unchecked: marked.unchecked,
+            missing: lost.errors,
+            missing_count: lost.count,
             ..collected
         })
     }
 
-    /// Follows the links from the roots. Adds what is missing to `missing`, if that is allowed.
-    async fn mark(
-        &self,
-        store: &dyn Datastore,
-        roots: Roots,
-        missing: &mut Collected,
-    ) -> Result<Arc<Reachable>> {
+    /// Follows the links from the roots.
+    async fn mark(&self, store: &dyn Datastore, roots: Roots, lost: &mut Lost) -> Result<Marked> {
         const REPORT_INTERVAL: Duration = Duration::from_millis(100);
         self.enter(Phase::Marking).await?;
         let mut roots = Box::pin(roots.peekable());
@@ -165,17 +179,6 @@ impl Run {
                 reason: "there are none, so every block would be removed",
             });
         }
-        let allow = self.options.allow_missing;
-        let skip = |error: Error| {
-            if !allow || !is_lost_block(&error) {
-                return Err(error);
-            }
-            missing.missing_count += 1;
-            if missing.missing.len() < MAX_LISTED {
-                missing.missing.push(error);
-            }
-            Ok(())
-        };
         let mut last_report = Instant::now();
         let state = Arc::clone(&self.state);
         let progress = move |blocks| {
@@ -188,7 +191,36 @@ impl Run {
             blocking::run(report).boxed()
         };
         let mark = Mark::new(store, roots, self.options.unknown_codec);
-        mark.run(skip, progress).await
+        mark.run(|error| lost.add(error), progress).await
+    }
+
+    /// Finds the blocks without links that are reachable and that the listing did not have. Every block with links
+    /// is read for that.
+    async fn find_lost_leaves(
+        &self,
+        store: &dyn Datastore,
+        marked: &Marked,
+        lost: &mut Lost,
+    ) -> Result<()> {
+        const REPORT_INTERVAL: u64 = 1024;
+        if !marked.reachable.has_unseen() {
+            return Ok(());
+        }
+        self.enter(Phase::Listing).await?;
+        let unknown = self.options.unknown_codec;
+        let (reachable, known) = (&marked.reachable, &marked.missing_roots);
+        let mut found = pin!(lost_leaves(store, reachable, unknown, known));
+        let mut blocks = 0_u64;
+        while let Some(errors) = found.next().await {
+            errors?.into_iter().try_for_each(|error| lost.add(error))?;
+            blocks += 1;
+            if blocks.is_multiple_of(REPORT_INTERVAL) {
+                let state = Arc::clone(&self.state);
+                let report = move || state.advance(|progress| progress.blocks = blocks);
+                blocking::run(report).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Finds the oldest garbage that makes enough room. Also returns the unit of sizes.
@@ -293,21 +325,4 @@ async fn needed(room: Room, flatfs: &FlatFs) -> Result<(u64, u64)> {
             Ok((target.saturating_sub(bytes), unit))
         }
     }
-}
-
-/// Returns whether an error says that one block is lost, so that a collection can go on without it. A block that
-/// can't be read for another reason, such as its permissions, may be there with all that it links to, and so is one
-/// that has its hash but can't be decoded.
-fn is_lost_block(error: &Error) -> bool {
-    match error {
-        Error::MissingBlock { .. } | Error::Corrupt { .. } | Error::Unexpected { .. } => true,
-        Error::Io { source, .. } => is_media_error(source),
-        _ => false,
-    }
-}
-
-/// Returns whether an error is what Unix systems report for a sector that can't be read.
-fn is_media_error(error: &std::io::Error) -> bool {
-    const EIO: i32 = 5;
-    cfg!(unix) && error.raw_os_error() == Some(EIO)
 }

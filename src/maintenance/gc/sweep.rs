@@ -31,8 +31,14 @@ pub(super) struct Sweep {
     pub(super) tally: Tally,
 }
 
+/// The number of blocks that are removed under key locks that are taken in one step. A write of one of them waits for
+/// the others.
+const MAX_LOCKED: usize = 128;
+
 /// What a pass does with garbage.
 pub(super) enum Action {
+    /// It notes which blocks the store has, and nothing else.
+    See,
     /// It adds up the ages.
     Survey(Mutex<Ages>),
     /// It counts what would be removed.
@@ -54,40 +60,44 @@ pub(super) struct Tally {
 }
 
 impl Sweep {
-    fn each(&self, shard: &str, block: &BlockKey) -> Result<()> {
+    /// Processes a block, and returns it if it is to be removed.
+    fn each(&self, shard: &str, block: BlockKey) -> Result<Option<BlockKey>> {
         let count = |count: &AtomicU64| {
             count.fetch_add(1, Ordering::Relaxed);
-            Ok(())
+            Ok(None)
         };
-        let modified = match self.garbage.judge(shard, block)? {
+        let modified = match self.garbage.judge(shard, &block)? {
             Verdict::Reachable => return count(&self.tally.kept),
             Verdict::Foreign => return count(&self.tally.foreign),
             Verdict::TooNew => return count(&self.tally.left),
-            Verdict::NotABlock => return Ok(()),
+            Verdict::NotABlock => return Ok(None),
             Verdict::Garbage { modified } => modified,
         };
-        let removed = match &self.action {
+        match &self.action {
+            Action::See => Ok(None),
             Action::Survey(ages) => {
-                let size = self.size(block)?;
+                let size = self.size(&block)?;
                 let sizes = size.zip(modified).into_iter();
                 sizes.for_each(|(size, modified)| lock(ages).add(modified, self.rounded(size)));
-                return Ok(());
+                Ok(None)
             }
-            _ if !self.is_chosen(modified, block)? => return count(&self.tally.left),
-            Action::DryRun => self.size(block)?,
-            Action::Remove(watch) => match self.remove(watch, block)? {
-                Some(removed) => removed,
-                None => return count(&self.tally.kept),
-            },
-        };
-        if let Some(bytes) = removed {
-            self.tally.removed.fetch_add(1, Ordering::Relaxed);
-            self.tally.removed_bytes.fetch_add(bytes, Ordering::Relaxed);
-            if let Some(callback) = &self.on_garbage {
-                lock(callback)(block.key(), bytes);
+            _ if !self.is_chosen(modified, &block)? => count(&self.tally.left),
+            Action::DryRun => {
+                if let Some(bytes) = self.size(&block)? {
+                    self.count_removed(&block, bytes);
+                }
+                Ok(None)
             }
+            Action::Remove(_) => Ok(Some(block)),
         }
-        Ok(())
+    }
+
+    fn count_removed(&self, block: &BlockKey, bytes: u64) {
+        self.tally.removed.fetch_add(1, Ordering::Relaxed);
+        self.tally.removed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(callback) = &self.on_garbage {
+            lock(callback)(block.key(), bytes);
+        }
     }
 
     /// Returns whether garbage is among what is wanted, and counts it as taken.
@@ -109,18 +119,25 @@ impl Sweep {
         Ok(taken.is_ok())
     }
 
-    /// Removes a block, and returns its size, or `Some(None)` if it no longer exists. Returns `None` and leaves the
-    /// block if it was written since the mark began.
-    fn remove(&self, watch: &WriteWatch, block: &BlockKey) -> Result<Option<Option<u64>>> {
-        // The watch began before the mark. So it knows every write that the mark may have missed, and a write
-        // that begins now waits for this lock: it finds the block gone, and writes it again.
-        let Some(_key_lock) = watch.lock_unwritten(block) else {
-            return Ok(None);
-        };
+    /// Removes those of the blocks that were not written since the mark began.
+    fn remove_all(&self, watch: &WriteWatch, blocks: &[BlockKey]) -> Result<()> {
         let store = self.garbage.store();
-        // A pending commit that was applied later would undo the removal.
-        store.commit_log.roll_forward_key(block)?;
-        store.blocks.remove(block).map(Some)
+        for blocks in blocks.chunks(MAX_LOCKED) {
+            self.state.check()?;
+            // The watch began before the mark. So it knows every write that the mark may have missed, and a write
+            // that begins now waits for this lock: it finds the block gone, and writes it again.
+            let locked = watch.lock_unwritten(blocks);
+            let written = (blocks.len() - locked.blocks().len()) as u64;
+            self.tally.kept.fetch_add(written, Ordering::Relaxed);
+            for block in locked.blocks() {
+                // A pending commit that was applied later would undo the removal.
+                store.commit_log.roll_forward_key(block)?;
+                if let Some(bytes) = store.blocks.remove(block)? {
+                    self.count_removed(block, bytes);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn size(&self, block: &BlockKey) -> Result<Option<u64>> {
@@ -152,13 +169,21 @@ impl BlockVisitor for Sweep {
         // A close waits for these blocks, and not for the rest of the pass.
         let _token = match self.action {
             Action::Remove(_) => lifecycle.begin_write()?,
-            Action::Survey(_) | Action::DryRun => lifecycle.begin_read()?,
+            Action::See | Action::Survey(_) | Action::DryRun => lifecycle.begin_read()?,
         };
-        for block in &blocks {
-            self.state.check()?;
-            self.each(&shard, block)?;
-        }
         let count = blocks.len() as u64;
+        if matches!(self.action, Action::See) {
+            self.garbage.see(&shard, &blocks);
+        } else {
+            let mut chosen = Vec::new();
+            for block in blocks {
+                self.state.check()?;
+                chosen.extend(self.each(&shard, block)?);
+            }
+            if let Action::Remove(watch) = &self.action {
+                self.remove_all(watch, &chosen)?;
+            }
+        }
         self.state.advance(|progress| progress.blocks += count)?;
         Ok(0)
     }

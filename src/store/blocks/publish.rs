@@ -116,11 +116,15 @@ impl Blocks {
     /// Removes a block. Returns its size, or `None` if it doesn't exist.
     pub(crate) fn remove(&self, block: &BlockKey) -> Result<Option<u64>> {
         let shard = self.layout.shard_of(block);
-        let Some(stat) = self.stat(block)? else {
+        let path = self.layout.block(block);
+        let found = match self.shards.exists(&shard)? {
+            true => self.stat_at(&path)?,
+            false => None,
+        };
+        let Some(stat) = found else {
             self.unflushed.note_delete(block, &shard);
             return Ok(None);
         };
-        let path = self.layout.block(block);
         let mut size = None;
         let removed = self.usage.track(&shard, block, || {
             let removed = if_there(self.disk.remove_file(&path));

@@ -70,7 +70,8 @@ fn a_line_that_is_not_a_cid_is_named_and_nothing_is_removed() {
     let tmp = TestDir::new();
     let store = store(&tmp);
     let file = tmp.file("roots", format!("{SMALL_ROOT}\nbafy x\n").as_bytes());
-    run(&["gc", &store, "--roots", &file]).failed(3, &["line 2", &file, "bafy x"]);
+    let refused = run(&["gc", &store, "--roots", &file]);
+    refused.failed(3, &["nothing was removed", "line 2", &file, "bafy x"]);
     assert_eq!(keys(&store).len(), 52);
 }
 
@@ -96,6 +97,36 @@ fn a_missing_block_ends_the_command_or_is_reported() {
     let done = run(&[&args[..], &["--allow-missing"]].concat());
     done.failed(1, &[SMALL_ROOT, "missing"]);
     assert_eq!(keys(&store).len(), 1);
+}
+
+#[test]
+fn a_missing_block_without_links_ends_the_command_before_anything_is_removed() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    let blocks = succeed(&["ls", "--cids", &store]);
+    let root: cid::Cid = SMALL_ROOT.parse().unwrap();
+    let blocks = blocks.lines().into_iter();
+    let mut blocks = blocks.filter(|cid| {
+        let cid: cid::Cid = cid.parse().unwrap();
+        cid.hash() != root.hash() && cid != raw(HELLO)
+    });
+    let missing = blocks.next().unwrap().to_owned();
+    succeed(&["rm", &store, &missing]);
+    let args = ["gc", &store, "--root", SMALL_ROOT];
+    let refused = run(&args);
+    refused.failed(
+        3,
+        &[
+            "nothing was removed",
+            "missing",
+            "--allow-missing",
+            SMALL_ROOT,
+        ],
+    );
+    assert_eq!(keys(&store).len(), 51);
+    let done = run(&[&args[..], &["--allow-missing"]].concat());
+    done.failed(1, &["missing", SMALL_ROOT]);
+    assert_eq!(keys(&store).len(), 50);
 }
 
 #[test]

@@ -42,3 +42,19 @@ fn a_share_is_not_noted_as_checked_if_the_check_fails() {
     assert_eq!(run(&args).code, 3);
     assert!(!fs::exists(&state).unwrap());
 }
+
+#[test]
+fn the_state_of_another_store_is_refused() {
+    let tmp = TestDir::new();
+    let (one, other) = (tmp.store_of("small.car"), tmp.path("other"));
+    succeed(&["create", &other]);
+    let state = tmp.path("scrub.json");
+    let verify = |store: &str| run(&["verify", "--subset", "1/4", "--state", &state, store]);
+    assert_eq!(verify(&one).code, 0);
+    verify(&other).failed(3, &[&state, &one, &other]);
+    // The same store by another path.
+    assert_eq!(
+        verify(&format!("{one}/../{}", one.rsplit('/').next().unwrap())).code,
+        0
+    );
+}

@@ -1,6 +1,7 @@
 //! Garbage collection.
 
 mod killed;
+mod missing;
 mod model;
 mod options;
 mod roots;

@@ -49,7 +49,7 @@ fn dags(states: impl Strategy<Value = State> + Clone) -> impl Strategy<Value = D
 #[derive(Debug, Default)]
 struct Expected {
     reachable: BTreeSet<usize>,
-    /// The reachable blocks that have links or are roots, and are not fine.
+    /// The reachable blocks that are missing, and those with links that are damaged.
     missing: BTreeSet<usize>,
 }
 
@@ -76,7 +76,7 @@ impl Dags {
                 expected.missing.insert(number);
             } else if *codec != RAW {
                 stack.extend(links);
-            } else if self.roots.contains(&number) && state == State::Missing {
+            } else if state == State::Missing {
                 expected.missing.insert(number);
             }
         }

@@ -99,7 +99,12 @@ async fn the_callback_gets_each_phase_and_can_stop_the_collection() {
     let (_home, store) = Home::with_store("next-to-last/2").await;
     let root = node(DAG_PB, 1, &[leaf(1).cid]);
     put_all(&store, [&leaf(1), &root, &leaf(2)]).await;
-    for (stop_at, left) in [(Phase::Marking, 3), (Phase::Blocks, 3), (Phase::Closing, 2)] {
+    for (stop_at, left) in [
+        (Phase::Marking, 3),
+        (Phase::Listing, 3),
+        (Phase::Blocks, 3),
+        (Phase::Closing, 2),
+    ] {
         let gc = Gc::open(&store)
             .roots(roots([&root]))
             .on_progress(move |progress| match progress.phase == stop_at {

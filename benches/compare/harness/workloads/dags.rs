@@ -2,23 +2,26 @@
 
 use std::fs;
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE32_NOPAD;
 use ds_flatfs::cid::Cid;
 use ds_flatfs::dag::{Inspect, UnknownCodec, links};
-use ds_flatfs::maintenance::Gc;
-use ds_flatfs::{FlatFs, Key, Shard};
+use ds_flatfs::maintenance::{Collected, Gc, Phase};
+use ds_flatfs::{FlatFs, Key, Shard, hash};
 use futures::stream;
 use ipld_core::ipld;
 use ipld_core::ipld::Ipld;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use super::note_size;
 use crate::common::{Blocks, Floor};
-use crate::harness::comparison::Comparison;
+use crate::harness::comparison::{Comparison, median};
 use crate::harness::context::Context;
 use crate::harness::environment::KIB;
 use crate::harness::row::{FLOOR, Goal, OURS, Row};
@@ -30,14 +33,17 @@ const FANOUT: usize = 174;
 /// At least 0.8 times the rate of the floor.
 const READ_GOAL: Goal = Goal::Ratio(1.25);
 const SWEEP_GOAL: Goal = Goal::Ratio(1.2);
+/// The contender that also hashes.
+const HASHED: &str = "hashed floor";
+const OWN_DECODER: &str = "floor with our decoder";
 
 /// A store with a DAG, such as that of a large file.
-struct DagStore {
-    path: PathBuf,
-    root: Cid,
+pub(super) struct DagStore {
+    pub(super) path: PathBuf,
+    pub(super) root: Cid,
     /// The blocks with links, and those without.
-    inner: Vec<(String, Cid)>,
-    leaves: Vec<String>,
+    pub(super) inner: Vec<(String, Cid)>,
+    pub(super) leaves: Vec<String>,
     _dir: TempDir,
 }
 
@@ -46,7 +52,7 @@ fn name(cid: &Cid) -> String {
 }
 
 impl DagStore {
-    fn create(context: &Context, leaves: usize) -> Self {
+    pub(super) fn create(context: &Context, leaves: usize) -> Self {
         let dir = context.env.scratch();
         let store = create(&context.env.multi, dir.path(), options());
         context.env.multi.block_on(store.close()).expect("a close");
@@ -86,12 +92,33 @@ impl DagStore {
         }
     }
 
+    /// Reads the blocks with links, and decodes these with the usual crate.
     fn read_inner(&self, floor: &Floor) {
-        by_threads(&self.inner, |(name, cid)| {
-            let block = floor.get(name);
-            black_box(links(cid, &block, UnknownCodec::Refuse).expect("links"));
+        by_threads(&self.inner, |(name, _)| {
+            black_box(decode(&floor.get(name)));
         });
     }
+
+    /// Also checks the hashes, as a collection does.
+    fn check_inner(&self, floor: &Floor) {
+        by_threads(&self.inner, |(name, cid)| {
+            let block = floor.get(name);
+            hash::check(cid.hash(), &block).expect("the right hash");
+            black_box(decode(&block));
+        });
+    }
+
+    fn read_inner_by_our_decoder(&self, floor: &Floor) {
+        by_threads(&self.inner, |(name, cid)| {
+            black_box(links(cid, &floor.get(name), UnknownCodec::Refuse).expect("links"));
+        });
+    }
+}
+
+fn decode(block: &[u8]) -> Vec<Cid> {
+    let mut found = Vec::new();
+    ipld_dagpb::links(block, &mut found).expect("links");
+    found
 }
 
 /// Returns a block of dag-pb with links that have sizes, as those of files.
@@ -112,49 +139,98 @@ fn by_threads<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     });
 }
 
-/// The floor knows the names of the blocks with links, and reads and decodes them with two threads. The mark is a
-/// dry run of a store that has no other blocks in its directories: its sweep is timed alone and subtracted.
+/// How long the parts of a collection took. The rest of it opens and closes the store, and makes the removals durable.
+pub(super) struct GcTimes {
+    pub(super) mark: Duration,
+    /// The listing and the removals.
+    pub(super) sweep: Duration,
+    pub(super) whole: Duration,
+}
+
+/// Runs a collection.
+pub(super) fn timed_gc(runtime: &Runtime, gc: Gc) -> (GcTimes, Collected) {
+    let (phases, entered) = mpsc::channel();
+    let gc = gc.on_progress(move |progress| {
+        let _ = phases.send((progress.phase, Instant::now()));
+        ControlFlow::Continue(())
+    });
+    let begin = Instant::now();
+    let collected = runtime.block_on(runtime.spawn(gc.run())).expect("no panic");
+    let end = Instant::now();
+    let phases: Vec<(Phase, Instant)> = entered.iter().collect();
+    // A dry run has nothing to flush.
+    let first = |wanted: fn(Phase) -> bool| {
+        let mut times = phases.iter().filter(|(phase, _)| wanted(*phase));
+        times.next().map_or(end, |(_, time)| *time)
+    };
+    let marking = first(|phase| phase == Phase::Marking);
+    let sweep = first(|phase| matches!(phase, Phase::Listing | Phase::Blocks));
+    let closing = first(|phase| phase == Phase::Closing);
+    let times = GcTimes {
+        mark: sweep - marking,
+        sweep: closing - sweep,
+        whole: end - begin,
+    };
+    (times, collected.expect("a collection"))
+}
+
+pub(super) fn gc_of(path: &Path, root: Cid) -> Gc {
+    Gc::new(path).roots(stream::iter([Ok(root)]))
+}
+
+/// The floors know the names of the blocks with links, and read and decode them with two threads. One of them also
+/// checks the hashes, as the mark does.
 pub(super) fn mark(context: &Context, title: &str) -> Vec<Row> {
-    let leaves = context.env.pick(1_000_000, 100_000);
+    let leaves = context
+        .env
+        .blocks
+        .unwrap_or(context.env.pick(1_000_000, 100_000));
     if let Err(why) = context
         .env
-        .check_space((leaves * 200) as u64, leaves as u64 * 2)
+        .check_space((leaves * 4_300) as u64, leaves as u64 * 2)
     {
         return vec![Row::skipped(title, READ_GOAL, why)];
     }
     let dag = DagStore::create(context, leaves);
     let floor = Floor::over(&dag.path);
-    // Only the blocks that a mark reads are left, so that the time of the listing is small.
-    for name in &dag.leaves {
-        floor.delete(name);
-    }
     let mut comparison = Comparison::default();
     comparison.add(FLOOR, || timed(|| dag.read_inner(&floor)));
-    let runtime = &context.env.multi;
-    let dry_run = |root: Cid| {
-        let gc = Gc::new(&dag.path)
-            .roots(stream::iter([Ok(root)]))
-            .dry_run(true);
-        let begin = Instant::now();
-        let collected = runtime.block_on(runtime.spawn(gc.run())).expect("no panic");
-        (begin.elapsed(), collected.expect("a collection").kept)
-    };
-    // A root without links is marked at once.
-    let nothing = Cid::new_v1(0x55, *dag.root.hash());
+    comparison.add(HASHED, || timed(|| dag.check_inner(&floor)));
+    comparison.add(OWN_DECODER, || {
+        timed(|| dag.read_inner_by_our_decoder(&floor))
+    });
     comparison.add(OURS, || {
-        let (listing, _) = dry_run(nothing);
-        let (time, kept) = dry_run(dag.root);
-        assert_eq!(kept, dag.inner.len() as u64);
-        time.saturating_sub(listing)
+        let gc = gc_of(&dag.path, dag.root).dry_run(true);
+        let (times, collected) = timed_gc(&context.env.multi, gc);
+        assert_eq!(collected.kept, (dag.inner.len() + dag.leaves.len()) as u64);
+        times.mark
     });
     let times = comparison.run(context.env.rounds(), dag.inner.len());
-    let row = Row::of_comparison(title, READ_GOAL, &times);
-    vec![row.note(format!("{} blocks with {FANOUT} links", dag.inner.len()))]
+    let median = |name| times.median(name);
+    let mut row = Row::of_comparison(title, READ_GOAL, &times);
+    row.peers.clear();
+    let own = row
+        .ours
+        .zip(median(OWN_DECODER))
+        .map(|(ours, floor)| ours / floor);
+    let row = row.note(format!(
+        "{} blocks with {FANOUT} links; the floor does not hash; {:.2} × a floor with our decoder",
+        dag.inner.len(),
+        own.unwrap_or(f64::NAN),
+    ));
+    let mut hashed = Row::of_comparison(&format!("{title}: hashed"), READ_GOAL, &times);
+    hashed.peers.clear();
+    hashed.floor = times.median(HASHED);
+    hashed.spread = times.spread(OURS, HASHED);
+    vec![row, hashed.note("the floor checks the hashes too")]
 }
 
 /// The floor also looks up the size of each leaf, with two threads.
 pub(super) fn inspect(context: &Context, title: &str) -> Vec<Row> {
-    let leaves = context.env.pick(200_000, 20_000);
+    let leaves = context
+        .env
+        .blocks
+        .unwrap_or(context.env.pick(200_000, 20_000));
     if let Err(why) = context
         .env
         .check_space((leaves * 4_200) as u64, leaves as u64 * 2)
@@ -175,6 +251,12 @@ pub(super) fn inspect(context: &Context, title: &str) -> Vec<Row> {
             by_threads(&dag.leaves, |name| assert!(floor.has(name)));
         })
     });
+    comparison.add(HASHED, || {
+        timed(|| {
+            dag.check_inner(&floor);
+            by_threads(&dag.leaves, |name| assert!(floor.has(name)));
+        })
+    });
     comparison.add(OURS, || {
         let (store, root) = (store.clone(), dag.root);
         let begin = Instant::now();
@@ -184,13 +266,22 @@ pub(super) fn inspect(context: &Context, title: &str) -> Vec<Row> {
         begin.elapsed()
     });
     let times = comparison.run(context.env.rounds(), blocks);
-    let row = Row::of_comparison(title, READ_GOAL, &times);
+    let mut row = Row::of_comparison(title, READ_GOAL, &times);
+    row.peers.clear();
+    let hashed = row
+        .ours
+        .zip(times.median(HASHED))
+        .map(|(ours, floor)| ours / floor);
+    let row = row.note(format!(
+        "the floor does not hash; {:.2} × one that does",
+        hashed.unwrap_or(f64::NAN)
+    ));
     vec![note_size(context, row, &format!("{blocks} blocks"))]
 }
 
-/// The floor knows the names, sorted by directory, and removes them with two threads.
+/// The floor knows the names, sorted by directory, and removes them with two threads. A root is kept.
 pub(super) fn sweep(context: &Context, title: &str) -> Vec<Row> {
-    let count = context.env.block_count();
+    let count = context.env.blocks.unwrap_or(context.env.block_count());
     if let Err(why) = context
         .env
         .check_space((count * 4 * KIB) as u64, count as u64 + 2_000)
@@ -202,6 +293,8 @@ pub(super) fn sweep(context: &Context, title: &str) -> Vec<Row> {
     context.env.multi.block_on(store.close()).expect("a close");
     let path = root(dir.path());
     let floor = Floor::over(&path);
+    let kept = Key::for_block(b"kept").to_cid().expect("a CID");
+    floor.plant(&name(&kept), b"kept");
     // Names of hashes: others are not those of blocks, and stay.
     let values = Blocks::new(0..count, 4 * KIB);
     let mut names: Vec<String> = (0..count as u64)
@@ -218,6 +311,7 @@ pub(super) fn sweep(context: &Context, title: &str) -> Vec<Row> {
         }
     };
     let runtime = &context.env.multi;
+    let mut rest = Vec::new();
     let mut comparison = Comparison::default();
     comparison.add(FLOOR, || {
         plant();
@@ -225,14 +319,17 @@ pub(super) fn sweep(context: &Context, title: &str) -> Vec<Row> {
     });
     comparison.add(OURS, || {
         plant();
-        let gc = Gc::new(&path).remove_everything(true);
-        let begin = Instant::now();
-        let collected = runtime.block_on(runtime.spawn(gc.run())).expect("no panic");
-        assert_eq!(collected.expect("a collection").removed, count as u64);
-        begin.elapsed()
+        let (times, collected) = timed_gc(runtime, gc_of(&path, kept));
+        assert_eq!(collected.removed, count as u64);
+        rest.push((times.whole - times.sweep).as_secs_f64() * 1_000.0);
+        times.sweep
     });
     let times = comparison.run(context.env.rounds(), count);
     let row = Row::of_comparison(title, SWEEP_GOAL, &times);
+    let row = row.note(format!(
+        "the open, the flush and the close take {:.0} ms more",
+        median(&rest)
+    ));
     let left = fs::read_dir(&path).expect("a directory").count();
     assert!(left > 0, "the directories stay");
     vec![note_size(context, row, &format!("{count} blocks"))]

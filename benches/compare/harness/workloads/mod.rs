@@ -1,6 +1,8 @@
 //! The workloads, in the order of the table.
 
 #[cfg(feature = "dag")]
+mod dag_growth;
+#[cfg(feature = "dag")]
 mod dags;
 mod durable;
 mod growth;
@@ -14,6 +16,8 @@ mod relocate;
 mod scans;
 mod writes;
 
+#[cfg(feature = "dag")]
+pub(super) use self::dag_growth::dry_run;
 use super::context::Context;
 use super::row::Row;
 
@@ -88,13 +92,14 @@ pub(super) const WORKLOADS: &[Workload] = &[
     workload("peak memory of a batch of 4,000 × 1 MiB", memory::batch),
     workload("peak memory of listing 1,000,000 keys", memory::listing),
     workload("growth to 1,000,000 blocks", growth::all),
+    #[cfg(feature = "dag")]
+    workload("growth of gc and dag", dag_growth::all),
 ];
 
 /// Notes the size of the store in a quick run, which differs from that in the title.
-fn note_size(context: &Context, row: Row, size: &str) -> Row {
+fn note_size(context: &Context, mut row: Row, size: &str) -> Row {
     if context.env.quick {
-        row.note(size)
-    } else {
-        row
+        row.add_note(size);
     }
+    row
 }

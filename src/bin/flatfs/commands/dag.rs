@@ -23,12 +23,12 @@ of links to the farthest block. If there are several ROOTs, it also prints how m
 leads to. Each block that is missing or damaged is printed with the CIDs of the blocks that lead to it.
 
 Blocks with links are read and checked against their CIDs; the others are only looked up, unless --hash is \
-given. Links are followed in the codecs that 'flatfs export' knows. Nothing is changed and no lock is taken.
+given. A block whose hash function is unknown is counted as unchecked. Links are followed in the codecs that 'flatfs export' knows. Nothing is changed and no lock is taken.
 
 Exit status: 0 if every DAG is complete, 1 if a block is missing or damaged.
 
 With --json it prints an object for each root, with \"root\", \"complete\", \"blocks\", \"bytes\", \"depth\", \
-\"unique\", \"shared\", \"bad_count\" and \"bad\": a list of at most 1,000 with \"cid\", \"path\" and \
+\"unique\", \"shared\", \"unchecked\", \"bad_count\" and \"bad\": a list of at most 1,000 with \"cid\", \"path\" and \
 \"error\".
 
 Example:
@@ -60,6 +60,7 @@ struct DagJson {
     depth: u64,
     unique: u64,
     shared: u64,
+    unchecked: u64,
     bad_count: u64,
     bad: Vec<BadJson>,
 }
@@ -115,6 +116,10 @@ impl Dag {
             let (unique, shared) = (HumanCount(dag.unique), HumanCount(dag.shared));
             lines += &format!(", {unique} unique, {shared} shared");
         }
+        if dag.unchecked > 0 {
+            let unchecked = blocks(dag.unchecked);
+            lines += &format!(", {unchecked} unchecked (unknown hash function)");
+        }
         lines.push('\n');
         for bad in &dag.bad {
             lines += &format!("  {}", escape(&bad.error));
@@ -150,6 +155,7 @@ impl DagJson {
             depth: dag.depth,
             unique: dag.unique,
             shared: dag.shared,
+            unchecked: dag.unchecked,
             bad_count: dag.bad_count,
             bad: bad.collect(),
         }

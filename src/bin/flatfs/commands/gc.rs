@@ -1,11 +1,12 @@
 //! `flatfs gc`
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use ds_flatfs::dag::UnknownCodec;
-use ds_flatfs::maintenance::{self, Collected};
+use ds_flatfs::maintenance::{self, Collected, Phase, Progress};
 use ds_flatfs::{Datastore, Error, Key};
 use indicatif::HumanCount;
 use serde::Serialize;
@@ -14,7 +15,7 @@ use crate::exit::Outcome;
 use crate::kubo_args::KuboArgs;
 use crate::location::StoreArgs;
 use crate::output::Output;
-use crate::progress::with_progress;
+use crate::progress::{ProgressCallback, with_progress};
 use crate::quantity::{parse_age, parse_size};
 use crate::roots::RootArgs;
 use crate::text::{blocks, bytes, escape};
@@ -30,9 +31,10 @@ its pins and the root of its files:
 Without '|| rm roots', a list that an error cut short would be used as if it were complete. A direct pin keeps \
 one block only: with the codec raw it is kept without what it links to.
 
-If a block with links is missing, damaged or can't be read, or a root is missing, nothing is removed: what \
+If a reachable block is missing, or one with links is damaged or can't be read, nothing is removed: what \
 that block links to is not known. --allow-missing reports such blocks, and removes what is reachable only \
-through them. Blocks without links are not read, and may be missing; 'flatfs dag' finds them.
+through them. Blocks without links are not read; 'flatfs dag --hash' finds damaged ones. A block with links whose \
+hash function is unknown is followed without a check, and counted as unchecked.
 
 Links are followed in dag-pb, dag-cbor and dag-json. Blocks of raw, cbor, json, json-jcs, libp2p-key, \
 protobuf, rlp, bencode, messagepack and ipns-record have none. Blocks of all other codecs are an error unless \
@@ -107,6 +109,7 @@ struct GcJson {
     removed_bytes: u64,
     left: u64,
     foreign: u64,
+    unchecked: u64,
     missing: Vec<String>,
     missing_count: u64,
     seconds: f64,
@@ -142,7 +145,23 @@ impl Gc {
                 (maintenance::Gc::over(Arc::clone(&store)), Some(store))
             }
         };
-        let mut gc = self.prepare(gc).await?;
+        let collected = self.collect(gc).await;
+        // After an error too.
+        let closed = match url_store {
+            Some(store) => store.close().await,
+            None => Ok(()),
+        };
+        let collected = collected?;
+        closed?;
+        self.report(&collected, started.elapsed())?;
+        Ok(Outcome::success_if(collected.missing_count == 0))
+    }
+
+    async fn collect(&self, gc: maintenance::Gc) -> anyhow::Result<Collected> {
+        let mut gc = match self.prepare(gc).await {
+            Ok(gc) => gc,
+            Err(error) => return Err(self.explain(error)),
+        };
         let list = Arc::new(List {
             json: self.json,
             output: Mutex::new(self.list.then(Output::stdout)),
@@ -151,30 +170,37 @@ impl Gc {
             let list = Arc::clone(&list);
             gc = gc.on_garbage(move |key, bytes| list.print(key, bytes));
         }
-        let collect = |callback| gc.on_progress(callback).run();
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let removes = Arc::clone(&has_begun);
+        let collect = |mut callback: ProgressCallback| {
+            let watch = move |progress: Progress| {
+                if matches!(progress.phase, Phase::Blocks | Phase::Closing) {
+                    removes.store(true, Ordering::Relaxed);
+                }
+                callback(progress)
+            };
+            gc.on_progress(watch).run()
+        };
+        let dir = self.store.dir.dir();
         let collected = with_progress("collecting", dir.as_slice(), collect).await;
         // Also after an error: the blocks that were printed are gone.
         list.finish();
-        let collected = collected.map_err(|error| self.explain(error))?;
-        if let Some(store) = url_store {
-            store.close().await?;
+        match collected {
+            Err(error) if !has_begun.load(Ordering::Relaxed) => Err(self.explain(error)),
+            collected => collected,
         }
-        self.report(&collected, started.elapsed())?;
-        Ok(Outcome::success_if(collected.missing_count == 0))
     }
 
-    /// Adds to an error about a block that nothing was removed, and which option ignores such blocks.
+    /// Adds to the error of a collection that removed nothing that this is so, and what goes on without a block.
     fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let is_about_a_block = matches!(
             error.downcast_ref(),
             Some(Error::MissingBlock { .. } | Error::Corrupt { .. } | Error::Unexpected { .. })
         );
-        match is_about_a_block && !self.allow_missing {
-            true => {
-                error.context("nothing was removed (--allow-missing goes on without such a block)")
-            }
-            false => error,
-        }
+        error.context(match is_about_a_block && !self.allow_missing {
+            true => "nothing was removed (--allow-missing goes on without such a block)",
+            false => "nothing was removed",
+        })
     }
 
     async fn prepare(&self, gc: maintenance::Gc) -> anyhow::Result<maintenance::Gc> {
@@ -215,6 +241,7 @@ impl Gc {
                 removed_bytes: done.removed_bytes,
                 left: done.left,
                 foreign: done.foreign,
+                unchecked: done.unchecked,
                 missing,
                 missing_count: done.missing_count,
                 seconds: time.as_secs_f64(),
@@ -243,6 +270,12 @@ impl Gc {
         }
         if done.foreign > 0 {
             parts.push(format!("{} foreign keys left", HumanCount(done.foreign)));
+        }
+        if done.unchecked > 0 {
+            let unchecked = blocks(done.unchecked);
+            parts.push(format!(
+                "{unchecked} with links unchecked (unknown hash function)"
+            ));
         }
         parts.push(format!("{:.2} s\n", time.as_secs_f64()));
         parts.join(", ")

@@ -42,8 +42,8 @@ counts these blocks by hash function, and the exit status is 1 unless --allow-un
 
 A large store can be checked in shares: --subset 1/30, 2/30 and so on. A share has the same blocks each time, \
 and all shares together have all blocks. With --state the share is the one after the last that was checked, so \
-that the same command, run every night, checks the whole store in a month; the file also records when all \
-shares were last checked. --limit-rate keeps the disk usable for other programs.
+that the same command, run every night, checks the whole store in a month; the file also records the path of the \
+store, and when all shares were last checked. --limit-rate keeps the disk usable for other programs.
 
 With --repair, damaged blocks are moved to DIR/.quarantine, blocks in the wrong place to the right one, \
 and interrupted commits are completed. Nothing is overwritten or deleted. Then the blocks that were \
@@ -137,8 +137,10 @@ impl Verify {
 
     async fn verify(&self) -> anyhow::Result<Outcome> {
         let started = Instant::now();
-        let state = match (&self.state, self.subset) {
-            (Some(path), Some(subset)) => Some(ScrubState::read(path, subset).await?),
+        let state = match (&self.state, self.subset, self.store.dir.dir()) {
+            (Some(path), Some(subset), Some(dir)) => {
+                Some(ScrubState::read(path, dir, subset).await?)
+            }
             _ => None,
         };
         let subset = state.as_ref().map(ScrubState::subset).or(self.subset);

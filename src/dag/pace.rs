@@ -1,0 +1,67 @@
+//! [`Pace`]: how many jobs read blocks at the same time.
+
+use std::time::{Duration, Instant};
+
+use crate::blocking;
+
+/// The number of jobs if they wait for a disk, and the number of reads of a datastore without blocking reads.
+const MAX_JOBS: usize = 8;
+/// A read that takes longer has waited for a disk and not for a processor.
+const SLOW_READ: Duration = Duration::from_millis(1);
+/// How long a job works until it returns. A job that is longer has less overhead; one that is shorter shares its
+/// links with others earlier.
+const MAX_TIME: Duration = Duration::from_millis(2);
+
+/// Decides how many jobs run at the same time: as many as processors, or more if they wait for a disk.
+#[derive(Debug)]
+pub(super) struct Pace {
+    waits: bool,
+}
+
+/// The time that one job has taken.
+#[derive(Debug)]
+pub(super) struct JobTime {
+    begun: Instant,
+    took: Duration,
+    reads: u32,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        // Until it is known, as for a datastore that has to wait.
+        Pace { waits: true }
+    }
+
+    pub(super) fn max_jobs(&self) -> usize {
+        match self.waits {
+            true => MAX_JOBS,
+            false => blocking::processors().min(MAX_JOBS),
+        }
+    }
+
+    /// Learns from the job that was the last to end. `None` for reads that do not block.
+    pub(super) fn note(&mut self, time: Option<&JobTime>) {
+        self.waits = time.is_none_or(JobTime::has_waited);
+    }
+}
+
+impl JobTime {
+    pub(super) fn begin() -> Self {
+        JobTime {
+            begun: Instant::now(),
+            took: Duration::ZERO,
+            reads: 0,
+        }
+    }
+
+    /// Counts a read. Returns whether the job should go on.
+    pub(super) fn count(&mut self) -> bool {
+        self.reads += 1;
+        self.took = self.begun.elapsed();
+        self.took < MAX_TIME
+    }
+
+    fn has_waited(&self) -> bool {
+        self.took > SLOW_READ * self.reads
+    }
+}

@@ -1,0 +1,180 @@
+//! [`Portion`]: a part of a mark that is one job.
+
+use std::mem;
+use std::sync::Arc;
+
+use cid::Cid;
+use futures::stream::{self, StreamExt};
+
+use super::block::{missing, size, size_blocking};
+use super::links::{UnknownCodec, is_leaf};
+use super::nodes::{self, Decoder, Node, NodeVisitor, Wanted};
+use super::pace::JobTime;
+use super::reachable::Reachable;
+use super::waiting::{Links, Waiting};
+use crate::blocking;
+use crate::datastore::{BlockingReader, Datastore};
+use crate::error::{Error, Result};
+use crate::hash;
+
+/// The number of blocks without links that are noted at a time.
+const MAX_NUMBERS: usize = 1 << 14;
+/// The number of roots without links that are looked up at the same time, without blocking reads.
+const MAX_LOOKUPS: usize = 16;
+
+/// Blocks that are to be marked, and what became of them.
+#[derive(Debug)]
+pub(super) struct Portion {
+    reachable: Arc<Reachable>,
+    unknown: UnknownCodec,
+    roots: Vec<Cid>,
+    wanted: Vec<Wanted>,
+    /// The numbers of blocks without links.
+    leaves: Vec<u64>,
+    pub(super) done: Done,
+}
+
+/// What a portion has found.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// What has still to be read.
+    pub(super) waiting: Waiting,
+    /// The blocks that are missing or damaged, or can't be read.
+    pub(super) errors: Vec<Error>,
+    /// The roots without links among them that are missing.
+    pub(super) missing_roots: Vec<Cid>,
+    /// The number of blocks that were read and could not be checked, because their hash function is unknown.
+    pub(super) unchecked: u64,
+    /// How long the job took. `None` if it was not a job.
+    pub(super) time: Option<JobTime>,
+}
+
+impl Portion {
+    pub(super) fn new(
+        reachable: &Arc<Reachable>,
+        unknown: UnknownCodec,
+        (roots, wanted): (Vec<Cid>, Vec<Wanted>),
+    ) -> Self {
+        Portion {
+            reachable: Arc::clone(reachable),
+            unknown,
+            roots,
+            wanted,
+            leaves: Vec::new(),
+            done: Done::default(),
+        }
+    }
+
+    /// Marks the blocks, and with blocking reads also what they link to, for a while.
+    pub(super) async fn run(mut self, store: &dyn Datastore) -> Result<Done> {
+        if let Some(reader) = store.blocking_reader().await? {
+            return blocking::run(move || self.run_job(&*reader)).await;
+        }
+        let unknown = self.unknown;
+        let lookups = stream::iter(mem::take(&mut self.roots)).map(|root| async move {
+            let found = match is_leaf(&root, unknown)? {
+                true => size(store, &root).await,
+                false => Ok(None),
+            };
+            Ok::<_, Error>((root, found))
+        });
+        let mut lookups = lookups.buffered(MAX_LOOKUPS);
+        while let Some(looked_up) = lookups.next().await {
+            let (root, found) = looked_up?;
+            self.mark_root(&root, found)?;
+        }
+        drop(lookups);
+        let wanted = mem::take(&mut self.wanted);
+        let mut portion = nodes::read(store, wanted, self.unknown, self).await?;
+        portion.note_leaves();
+        Ok(portion.done)
+    }
+
+    fn run_job(mut self, reader: &dyn BlockingReader) -> Result<Done> {
+        let mut time = JobTime::begin();
+        for root in mem::take(&mut self.roots) {
+            let found = match is_leaf(&root, self.unknown)? {
+                true => size_blocking(reader, &root),
+                false => Ok(None),
+            };
+            self.mark_root(&root, found)?;
+            time.count();
+        }
+        let mut decoder = Decoder::new(self.unknown);
+        let mut wanted = mem::take(&mut self.wanted).into_iter();
+        // All that was wanted, and then for a while what it links to, so that a chain of blocks is not one job each.
+        let mut goes_on = true;
+        loop {
+            let next = match wanted.next() {
+                Some(wanted) => Some(wanted),
+                None if goes_on => self.done.waiting.next()?,
+                None => None,
+            };
+            let Some(next) = next else {
+                break;
+            };
+            self.visit(&next, decoder.read(reader, &next))?;
+            goes_on = time.count();
+        }
+        self.note_leaves();
+        self.done.time = Some(time);
+        Ok(self.done)
+    }
+
+    /// Marks a root. `found` is the result of its lookup, if it has no links: other blocks without links are not
+    /// looked up, but a root that is missing may be a mistake.
+    fn mark_root(&mut self, root: &Cid, found: Result<Option<u64>>) -> Result<()> {
+        if !is_leaf(root, self.unknown)? {
+            return self.mark_links(None, std::slice::from_ref(root));
+        }
+        match found {
+            Ok(Some(_)) => return self.mark_links(None, std::slice::from_ref(root)),
+            Ok(None) => {
+                self.done.missing_roots.push(*root);
+                self.done.errors.push(missing(root, None));
+            }
+            Err(error) => {
+                // It may be there.
+                self.mark_links(None, std::slice::from_ref(root))?;
+                self.done.errors.push(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds links to the reachable blocks.
+    fn mark_links(&mut self, parent: Option<&Cid>, links: &[Cid]) -> Result<()> {
+        let mut inner = Links::default();
+        for link in links {
+            if is_leaf(link, self.unknown)? {
+                if hash::inline(link.hash()).is_none() {
+                    self.leaves.push(self.reachable.leaf_number(link.hash()));
+                }
+            } else if self.reachable.insert_inner(link) {
+                inner.push(link)?;
+            }
+        }
+        self.done.waiting.push(parent, inner);
+        if self.leaves.len() > MAX_NUMBERS {
+            self.note_leaves();
+        }
+        Ok(())
+    }
+
+    fn note_leaves(&mut self) {
+        self.reachable.insert_leaves(&mut self.leaves);
+    }
+}
+
+impl NodeVisitor for Portion {
+    fn visit(&mut self, wanted: &Wanted, node: Result<Node<'_>>) -> Result<()> {
+        match node {
+            Ok(node) => {
+                self.done.unchecked += u64::from(!node.is_checked);
+                self.mark_links(Some(&wanted.cid), node.links)?;
+            }
+            Err(error) => self.done.errors.push(error),
+        }
+        Ok(())
+    }
+}
