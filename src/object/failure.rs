@@ -190,8 +190,8 @@ fn has_no_credentials(error: &object_store::Error) -> bool {
 /// Returns the host and the port that a request was sent to.
 fn server(error: &object_store::Error) -> Option<String> {
     let text = error.to_string();
-    // `Error performing GET http://host:port/path in 1ms - …`
-    let (_, request) = text.split_once("Error performing ")?;
+    // `Error performing GET http://host:port/path in 1ms - …`, maybe after `Error performing token request: `.
+    let (_, request) = text.rsplit_once("Error performing ")?;
     let url = Url::parse(request.split(' ').nth(1)?).ok()?;
     let host = url.host_str()?;
     Some(match url.port() {
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn missing_credentials_are_told_from_a_server_that_refuses_them() {
-        let text = "Error performing PUT http://169.254.169.254/latest/api/token in 1s, after 10 retries, \
+        let text = "Error performing token request: Error performing PUT http://169.254.169.254/latest/api/token in 1s, after 10 retries, \
             max_retries: 10, retry_timeout: 180s  - HTTP error: error sending request";
         let error = error("read", "s3://b/X".into(), generic(text));
         assert!(error.is_unauthenticated());

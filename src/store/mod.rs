@@ -42,6 +42,8 @@ pub(crate) use self::key_locks::KeyLock;
 pub(crate) use self::key_locks::WriteWatch;
 pub use self::kubo_lock::KuboLock;
 pub(crate) use self::open::Purpose;
+#[cfg(feature = "verify")]
+pub(crate) use self::opener::is_of_objects;
 pub(crate) use self::opener::{DirState, Opener, locate};
 pub use self::options::{Durability, ExistingBlock, Options};
 pub(crate) use self::scan::walk;

@@ -27,6 +27,15 @@ pub(crate) enum DirState {
     Foreign,
 }
 
+/// Why a directory in which a datastore for object stores has its blocks is not a store.
+const OBJECTS: &str = "its blocks are objects: open it by its URL (file:///…) instead of its path";
+
+/// Returns whether the error of a probe says that the blocks are objects. Such a directory has lost nothing.
+#[cfg(feature = "verify")]
+pub(crate) fn is_of_objects(error: &Error) -> bool {
+    matches!(error, Error::NotAStore { reason, .. } if *reason == OBJECTS)
+}
+
 /// A store that is about to be opened or created.
 ///
 /// The whole-store tools take the same steps.
@@ -186,9 +195,7 @@ impl Opener {
         })?;
         let text = String::from_utf8_lossy(&contents);
         if object_marker::is_marker(&text) {
-            return Err(self.not_a_store(
-                "its blocks are objects: open it by its URL (file:///…) instead of its path",
-            ));
+            return Err(self.not_a_store(OBJECTS));
         }
         let read = match ReshardMarker::decode(&text) {
             Ok(Some(resharding)) => Ok(DirState::Resharding(resharding)),

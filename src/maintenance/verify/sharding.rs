@@ -8,7 +8,7 @@ use crate::disk::{Disk, Kind};
 use crate::error::Result;
 use crate::format::Shard;
 use crate::format::{DISK_USAGE, README, SHARDING, TEMP};
-use crate::store::{DirState, Opener};
+use crate::store::{DirState, Opener, is_of_objects};
 
 /// Reads the shard function, or returns a finding that says why it is unknown.
 ///
@@ -28,6 +28,7 @@ pub(super) fn read(disk: &Arc<dyn Disk>, root: &Path) -> Result<(Option<Shard>, 
         Ok(DirState::Foreign) => {
             return Err(opener.not_a_store("there is no SHARDING, and nothing else of a store"));
         }
+        Err(error) if is_of_objects(&error) => return Err(error),
         Err(error) if is_dir(&**disk, root) && opener.read_sharding().is_err() => error,
         Err(error) => return Err(error),
     };

@@ -183,7 +183,11 @@ fn a_store_on_disk_is_not_opened_by_a_url_nor_objects_by_a_path() {
     run(&["ls", &format!("file://{store}")]).failed(3, &["by its path"]);
     let (dir, url) = bucket(&tmp);
     succeed(&["create", &url, "next-to-last/2"]);
-    for args in [&["ls", &dir][..], &["import", &dir, &fixture("small.car")]] {
+    for args in [
+        &["ls", &dir][..],
+        &["verify", &dir],
+        &["import", &dir, &fixture("small.car")],
+    ] {
         run(args).failed(3, &["by its URL"]);
     }
 }
