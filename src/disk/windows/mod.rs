@@ -41,9 +41,13 @@ pub(super) fn close(file: File) -> io::Result<()> {
     Ok(())
 }
 
-/// The standard library does not know the free space.
-pub(super) fn free_space(_: At<'_>) -> io::Result<FreeSpace> {
-    Err(io::ErrorKind::Unsupported.into())
+/// Returns the free space of a volume: `GetDiskFreeSpace`.
+pub(super) fn free_space(at: At<'_>) -> io::Result<FreeSpace> {
+    let found = fs4::statvfs(without_verbatim(at.path().to_owned()))?;
+    Ok(FreeSpace {
+        bytes: found.available_space(),
+        unit: found.allocation_granularity().max(1),
+    })
 }
 
 /// Flushes a file or directory: `FlushFileBuffers`, which also flushes the cache of the device.
