@@ -77,7 +77,8 @@ async fn without_the_option_or_for_reading_kubo_is_not_in_the_way() {
 async fn a_second_open_in_this_process_does_not_release_the_lock() {
     let (repo, blocks) = repo();
     let lock = KuboLock::acquire(&blocks).await.unwrap().unwrap();
-    assert_eq!(lock.repo(), repo.path().canonicalize().unwrap());
+    let canonical = |path: &Path| path.canonicalize().unwrap();
+    assert_eq!(canonical(lock.repo()), canonical(repo.path()));
     let second = KuboLock::acquire(&blocks).await.unwrap_err();
     assert!(matches!(second, Error::Locked { .. }), "{second:?}");
     let mut kubo = start_kubo(repo.path());

@@ -180,7 +180,8 @@ async fn lifecycle(store: &FlatFs, reports: &Collected) {
     query.has("DEBUG", &[("query", "prefix /, keys only")]);
     let foreign = "ignoring an entry that is not part of a datastore";
     let foreign = reports.only("ds_flatfs::query", foreign);
-    foreign.has("WARN", &[("path", &format!("{path}/FOREIGN.txt"))]);
+    let in_store = store.path().join("FOREIGN.txt").display().to_string();
+    foreign.has("WARN", &[("path", &in_store)]);
     let synced = reports.only("ds_flatfs::store", "synced");
     synced.has("DEBUG", &[("path", &path)]);
     assert_eq!(synced.spans, ["sync"]);

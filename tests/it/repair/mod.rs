@@ -95,7 +95,13 @@ async fn a_repair_moves_good_blocks_to_their_paths_and_damaged_ones_to_the_quara
         assert!(path.join(shard).is_dir(), "no directory must be removed");
         assert_eq!(found, left);
 
-        fs::remove_file(path.join(link_in(&expected))).unwrap();
+        let link = path.join(link_in(&expected));
+        let removed = if link.is_dir() {
+            fs::remove_dir(link)
+        } else {
+            fs::remove_file(link)
+        };
+        removed.unwrap();
         blocks.retain(|key, _| !lost.contains(key));
         blocks.extend([block(1000)]);
         assert_eq!(read(&path).await, blocks);

@@ -90,7 +90,11 @@ pub(crate) fn damage(home: &Home, shard: Shard, keys: &[Key], store: &Path) -> F
     fs::create_dir(store.join("lost+found")).unwrap();
     found.insert("lost+found".into(), "foreign");
     let link = at(5).with_file_name("LINK.data");
-    symlink(home.beside("elsewhere"), store.join(&link)).unwrap();
+    if cfg!(windows) {
+        fs::create_dir(store.join(&link)).unwrap();
+    } else {
+        symlink(home.beside("elsewhere"), store.join(&link)).unwrap();
+    }
     found.insert(link, "obstacle");
     fs::write(store.join(".temp/write-7"), b"half").unwrap();
     found.insert(".temp/write-7".into(), "leftover");
