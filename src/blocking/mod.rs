@@ -8,5 +8,5 @@ mod work_queue;
 
 pub(crate) use self::group_queue::GroupQueue;
 pub(crate) use self::parallel::{parallel_chunks, processors};
-pub(crate) use self::pool::{detach, run};
+pub(crate) use self::pool::{detach, is_available, run};
 pub(crate) use self::work_queue::WorkQueue;

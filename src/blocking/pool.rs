@@ -61,6 +61,11 @@ pub(crate) fn detach(job: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// Returns whether there is a blocking pool.
+pub(crate) fn is_available() -> bool {
+    Handle::try_current().is_ok()
+}
+
 /// Returns the current runtime.
 ///
 /// # Errors

@@ -71,9 +71,18 @@ impl FlatFs {
         };
         // Without this, a task whose reads are all cached would never yield to other tasks.
         tokio::task::consume_budget().await;
-        match read.in_memory(&self.store.blocks, &block) {
+        let blocks = &self.store.blocks;
+        if blocks.is_known_absent(&block) {
+            return read.report_cached(key, None);
+        }
+        match (read.from_cache)(blocks.cached(), &block) {
             Lookup::Found(found) => return read.report_cached(key, Some(found)),
-            Lookup::Absent => return read.report_cached(key, None),
+            Lookup::Absent => {
+                if blocks.is_listing_worth(&block) {
+                    self.fill_filter(block);
+                }
+                return read.report_cached(key, None);
+            }
             Lookup::Unknown => {}
         }
         let guard = self.store.begin_read().await?;
@@ -85,6 +94,19 @@ impl FlatFs {
             result
         })
         .await
+    }
+
+    /// Fills the presence filter of the shard of an absent block in the background, if that is possible without a
+    /// wait.
+    fn fill_filter(&self, absent: BlockKey) {
+        if !blocking::is_available() {
+            return;
+        }
+        let permit = self.store.open_files.try_permit();
+        let guard = permit.and_then(|permit| self.store.begin_read_with(permit).ok());
+        if let Some(guard) = guard {
+            fill_filters(guard, vec![absent]);
+        }
     }
 }
 

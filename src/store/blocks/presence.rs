@@ -25,6 +25,9 @@ const BITS_PER_BLOCK: usize = 14;
 const MIN_ROOM: usize = 64;
 /// The approximate number of bytes that a shard takes besides its filter: its entry in the map and its name.
 const SHARD_OVERHEAD: usize = 200;
+/// The number of reads of a shard after which it is listed even if the kernel's cache of names knew that the blocks
+/// were absent. Such a read costs ten times as much as one that the filter serves, but far less than a listing.
+const READS_PER_LISTING: u32 = 32;
 /// The maximum number of shards with an entry, for stores that have a directory for each block.
 const MAX_SHARDS: usize = 1 << 16;
 /// The maximum number of shards that are listed at a time. The listings compete with reads for the disk.
@@ -150,6 +153,33 @@ impl PresenceFilter {
         }
     }
 
+    /// Returns whether the shard should be listed, although the kernel's cache of names knew that a block is absent.
+    pub(super) fn is_fill_worth(&self, shard: &str) -> bool {
+        if !self.is_fill_due(shard) {
+            return false;
+        }
+        let asked = read(&self.shards)
+            .get(shard)
+            .map(|shard| shard.asked.load(Ordering::Relaxed));
+        match asked {
+            // From now on its reads are counted.
+            None => _ = self.entry(shard),
+            Some(asked) => return asked % READS_PER_LISTING == 0,
+        }
+        false
+    }
+
+    fn entry(&self, shard: &str) -> Arc<ShardFilter> {
+        let mut shards = write(&self.shards);
+        let new = || {
+            Arc::new(ShardFilter {
+                asked: AtomicU32::new(0),
+                contents: RwLock::default(),
+            })
+        };
+        Arc::clone(shards.entry(shard.into()).or_insert_with(new))
+    }
+
     /// Begins to fill the filter of a shard, before its directory is listed. Returns `None` if it is filled or
     /// being filled, if too many others are being filled, or if no memory is left and no other shard is read much
     /// less often.
@@ -157,14 +187,7 @@ impl PresenceFilter {
         if !self.is_fill_due(shard) {
             return None;
         }
-        let mut shards = write(&self.shards);
-        let shard = Arc::clone(shards.entry(shard.into()).or_insert_with(|| {
-            Arc::new(ShardFilter {
-                asked: AtomicU32::new(0),
-                contents: RwLock::default(),
-            })
-        }));
-        drop(shards);
+        let shard = self.entry(shard);
         if !self.has_memory() && !self.evict_below(shard.asked.load(Ordering::Relaxed)) {
             return None;
         }

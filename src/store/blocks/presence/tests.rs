@@ -64,6 +64,22 @@ fn a_block_that_is_published_around_a_listing_is_never_excluded() {
 }
 
 #[test]
+fn a_shard_whose_absent_blocks_the_kernel_knows_is_listed_after_some_reads() {
+    let filter = PresenceFilter::new(1 << 20);
+    let mut reads = 0;
+    while !filter.is_fill_worth("AB") {
+        assert!(!filter.excludes("AB", &block("X")));
+        reads += 1;
+    }
+    assert_eq!(reads, READS_PER_LISTING);
+    assert!(fill(&filter, "AB", blocks(0..1)));
+    for _ in 0..=READS_PER_LISTING {
+        assert!(filter.excludes("AB", &block("X")));
+        assert!(!filter.is_fill_worth("AB"));
+    }
+}
+
+#[test]
 fn a_fill_that_fails_leaves_the_shard_unknown() {
     let filter = PresenceFilter::new(1 << 20);
     drop(filter.begin_fill("AB").unwrap());
