@@ -30,6 +30,8 @@ pub(crate) struct ShardDirs {
 struct CreatedDirs {
     all: u64,
     durable: u64,
+    /// How many are being created.
+    creating: usize,
 }
 
 impl ShardDirs {
@@ -88,9 +90,26 @@ impl ShardDirs {
     }
 
     fn create(&self, shard: &str) -> Result<()> {
-        // Held while the directory is created: another thread that finds it and then asks what has to be
-        // flushed must learn that it is new, or its block would be durable in a directory that is not.
-        let mut created = lock(&self.created);
+        // Noted before the directory exists: another thread that finds it and then asks what has to be flushed must
+        // learn that it is new, or its block would be durable in a directory that is not.
+        lock(&self.created).creating += 1;
+        let created = self.try_create(shard);
+        let mut noted = lock(&self.created);
+        noted.creating -= 1;
+        noted.all += u64::from(matches!(created, Ok(true)));
+        drop(noted);
+        match created {
+            Ok(true) => {
+                self.remember(shard);
+                Ok(())
+            }
+            Ok(false) => self.exists(shard).map(drop),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns `false` if the directory exists already.
+    fn try_create(&self, shard: &str) -> Result<bool> {
         let dir = self.layout.at_root(shard);
         // Begun before the directory exists: a block that is published in it at once must be in the filter.
         let fill = self.presence.begin_fill(shard);
@@ -99,23 +118,17 @@ impl ShardDirs {
             .track_dir(shard, || match self.disk.create_dir(&dir) {
                 Ok(()) => {
                     is_new = true;
-                    created.all += 1;
                     let size = self.disk.stat(&dir).map_or(0, |stat| stat.len);
                     Ok(Some(size))
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
                 Err(error) => Err(Error::io("create", &dir, error)),
             })?;
-        drop(created);
-        if !is_new {
-            return self.exists(shard).map(drop);
-        }
         // Only this process adds blocks, so the new directory need not be listed.
-        if let Some(fill) = fill {
+        if let Some(fill) = fill.filter(|_| is_new) {
             fill.finish();
         }
-        self.remember(shard);
-        Ok(())
+        Ok(is_new)
     }
 
     /// Returns those of the shard directories of these blocks that exist.
@@ -165,9 +178,9 @@ impl ShardDirs {
 }
 
 impl CreatedDirs {
-    /// Returns the number of directories that were created so far, if not all of them are durable.
+    /// Returns the number of directories that were created so far, if one may exist that is not durable.
     fn not_durable(&self) -> Option<u64> {
-        (self.durable < self.all).then_some(self.all)
+        (self.durable < self.all || self.creating > 0).then_some(self.all)
     }
 }
 

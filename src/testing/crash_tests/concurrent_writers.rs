@@ -1,5 +1,7 @@
 //! A crash while four tasks write to a store.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures::future::join_all;
 
 use super::calls::{BatchWrite, StoreCall};
@@ -8,7 +10,7 @@ use super::inspect::BlockMap;
 use super::model::StoreModel;
 use super::setup::{StoreSetup, all_setups};
 use crate::store::{Durability, FlatFs};
-use crate::testing::fault_disk::{DataLoss, FaultDisk};
+use crate::testing::fault_disk::{DataLoss, DiskOp, FaultDisk};
 
 /// Each writer has its own keys, new and existing ones, in the same shards as the other writers.
 const KEYS: [[&str; 3]; 4] = [
@@ -105,4 +107,39 @@ async fn batches_of_four_writers_are_whole_or_absent_after_a_crash() {
         }
     }
     counts.print("four writers");
+}
+
+#[tokio::test]
+async fn a_commit_is_durable_in_a_directory_that_another_write_has_just_created() {
+    let commits = all_setups().filter(|setup| setup.durability == Durability::Commits);
+    for setup in commits {
+        let (disk, store) = setup.store_with(INITIAL).await;
+        // The put stops when it looks at the size of the directory that it has created.
+        let seen = AtomicUsize::new(0);
+        let breakpoint = disk.set_breakpoint(move |op, path| {
+            let before = match op {
+                DiskOp::CreateDir => 0,
+                DiskOp::Stat => 1,
+                _ => return false,
+            };
+            let advance = |from| {
+                seen.compare_exchange(from, from + 1, Ordering::SeqCst, Ordering::SeqCst)
+                    .is_ok()
+            };
+            path.ends_with("ZZ") && advance(before) && op == DiskOp::Stat
+        });
+        let put = tokio::spawn({
+            let store = store.clone();
+            async move { StoreCall::Put("ZZ1", "put alone").run(&store).await }
+        });
+        breakpoint.reached().await;
+        let commit = StoreCall::Commit(vec![BatchWrite::Put("ZZ2", "in a batch")]);
+        commit.run(&store).await.unwrap();
+        for loss in data_losses(0, 8) {
+            let found = setup.recover(&disk.reboot(loss)).await;
+            assert!(found.contains_key("ZZ2"), "{setup:?} {loss:?}");
+        }
+        drop(breakpoint);
+        put.await.unwrap().unwrap();
+    }
 }
