@@ -8,7 +8,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::pool;
 use crate::sync::lock;
@@ -16,9 +16,7 @@ use crate::sync::lock;
 /// The maximum number of results that are held. More would hardly save anything: 8 took 0.6 context switches per
 /// operation, 1 took 1.8.
 const MAX_HELD: usize = 8;
-/// The time for which a result is held, checked after each task.
-const MAX_AGE: Duration = Duration::from_micros(100);
-/// The time between two deliveries of the watcher.
+/// The time between two deliveries of the watcher, for which a result is held at most.
 const WATCH_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Sends the result of a task to its caller.
@@ -33,8 +31,6 @@ pub(super) struct Completions {
 #[derive(Default)]
 struct CompletionsState {
     held: Vec<Completion>,
-    /// When the task of the first one ended.
-    since: Option<Instant>,
     /// Whether the watcher was started.
     has_watcher: bool,
     /// Whether the watcher runs. It doesn't while the blocking pool has no free thread.
@@ -44,22 +40,20 @@ struct CompletionsState {
 }
 
 impl Completions {
-    /// Adds the result of a task that ended at this time. Returns the results to deliver now. The caller takes its
-    /// next task, or [takes](Self::take) the results if there is none.
-    pub(super) fn add(&self, completion: Completion, ended: Instant) -> Vec<Completion> {
+    /// Adds the result of a task. Returns the results to deliver now. The caller takes its next task, or
+    /// [takes](Self::take) the results if there is none.
+    pub(super) fn add(&self, completion: Completion) -> Vec<Completion> {
         let mut state = lock(&self.state);
         state.held.push(completion);
-        let since = *state.since.get_or_insert(ended);
-        let may_wait = state.held.len() < MAX_HELD && ended.duration_since(since) < MAX_AGE;
-        if may_wait && state.is_watched {
+        if state.is_watched && state.held.len() < MAX_HELD {
             return Vec::new();
         }
-        state.take()
+        mem::take(&mut state.held)
     }
 
     /// Returns all results that are held.
     pub(super) fn take(&self) -> Vec<Completion> {
-        lock(&self.state).take()
+        mem::take(&mut lock(&self.state).held)
     }
 
     /// Lets results be held, because more tasks wait.
@@ -86,13 +80,6 @@ impl Completions {
     #[cfg(test)]
     pub(super) fn are_watched(&self) -> bool {
         lock(&self.state).is_watched
-    }
-}
-
-impl CompletionsState {
-    fn take(&mut self) -> Vec<Completion> {
-        self.since = None;
-        mem::take(&mut self.held)
     }
 }
 
@@ -126,7 +113,7 @@ impl Watcher {
             self.has_left = true;
             (state.is_watched, state.has_watcher) = (false, false);
         }
-        state.take()
+        mem::take(&mut state.held)
     }
 }
 
@@ -143,29 +130,28 @@ impl Drop for Watcher {
 mod tests {
     use super::*;
 
-    fn add(completions: &Completions, ended: Instant) -> usize {
-        completions.add(Box::new(|| ()), ended).len()
+    fn add(completions: &Completions) -> usize {
+        completions.add(Box::new(|| ())).len()
     }
 
     #[test]
     fn results_are_held_only_while_they_are_watched() {
-        let (completions, now) = (Completions::default(), Instant::now());
-        assert_eq!(add(&completions, now), 1);
+        let completions = Completions::default();
+        assert_eq!(add(&completions), 1);
         lock(&completions.state).is_watched = true;
-        assert_eq!(add(&completions, now), 0);
+        assert_eq!(add(&completions), 0);
         assert_eq!(completions.take().len(), 1);
-        assert_eq!(add(&completions, now), 0);
+        assert_eq!(add(&completions), 0);
         lock(&completions.state).is_watched = false;
-        assert_eq!(add(&completions, now), 2);
+        assert_eq!(add(&completions), 2);
     }
 
     #[test]
-    fn results_are_due_when_there_are_enough_or_one_is_old() {
-        let (completions, now) = (Completions::default(), Instant::now());
+    fn eight_results_are_due_together() {
+        let completions = Completions::default();
         lock(&completions.state).is_watched = true;
-        let due: Vec<usize> = (0..9).map(|_| add(&completions, now)).collect();
+        let due: Vec<usize> = (0..9).map(|_| add(&completions)).collect();
         assert_eq!(due, [0, 0, 0, 0, 0, 0, 0, 8, 0]);
-        assert_eq!(add(&completions, now + MAX_AGE), 2);
     }
 
     #[test]
@@ -177,12 +163,12 @@ mod tests {
             has_left: false,
         };
         lock(&completions.state).is_needed = true;
-        assert_eq!(add(&completions, Instant::now()), 0);
+        assert_eq!(add(&completions), 0);
         assert_eq!(watcher.take().len(), 1);
         assert!(!watcher.has_left);
-        assert_eq!(add(&completions, Instant::now()), 0);
+        assert_eq!(add(&completions), 0);
         assert_eq!(watcher.take().len(), 1);
         assert!(watcher.has_left);
-        assert_eq!(add(&completions, Instant::now()), 1);
+        assert_eq!(add(&completions), 1);
     }
 }

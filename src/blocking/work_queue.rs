@@ -141,12 +141,11 @@ impl Worker {
         while let Some(task) = self.next_task() {
             let begun = Instant::now();
             let completion = catch_unwind(AssertUnwindSafe(task)).unwrap_or_default();
-            let ended = Instant::now();
-            if ended.duration_since(begun) > SLOW_TASK {
+            if begun.elapsed() > SLOW_TASK {
                 self.scale_up();
             }
             if let Some(completion) = completion {
-                self.deliver(self.queue.completions.add(completion, ended));
+                self.deliver(self.queue.completions.add(completion));
             }
         }
     }
