@@ -156,7 +156,7 @@ impl Dag {
     ) -> Result<()> {
         let root = self.report.root;
         if is_leaf(&root, self.shared.unknown)? {
-            self.shared.reachable.insert_number(root.hash());
+            self.shared.reachable.count(root.hash());
             self.rest.push(Work {
                 leaves: vec![(root, None)],
                 ..Work::default()

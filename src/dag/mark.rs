@@ -90,8 +90,7 @@ impl<'a> Mark<'a> {
             unchecked += done.unchecked;
             missing_roots.extend(done.missing_roots);
             done.errors.into_iter().try_for_each(&mut skip)?;
-            let (leaves, inner) = self.reachable.counts();
-            progress(leaves + inner).await?;
+            progress(self.reachable.len()).await?;
         }
     }
 

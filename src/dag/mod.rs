@@ -8,6 +8,7 @@ mod block;
 mod dag_pb;
 mod digest_set;
 mod inspect;
+mod leaf_set;
 mod links;
 mod lost_leaves;
 mod mark;

@@ -7,6 +7,7 @@ use cid::Cid;
 use futures::stream::{self, StreamExt};
 
 use super::block::{missing, size, size_blocking};
+use super::leaf_set::LeafBuffer;
 use super::links::{UnknownCodec, is_leaf};
 use super::nodes::{self, Decoder, Node, NodeVisitor, Wanted};
 use super::pace::JobTime;
@@ -17,8 +18,6 @@ use crate::datastore::{BlockingReader, Datastore};
 use crate::error::{Error, Result};
 use crate::hash;
 
-/// The number of blocks without links that are noted at a time.
-const MAX_NUMBERS: usize = 1 << 14;
 /// The number of roots without links that are looked up at the same time, without blocking reads.
 const MAX_LOOKUPS: usize = 16;
 
@@ -29,8 +28,7 @@ pub(super) struct Portion {
     unknown: UnknownCodec,
     roots: Vec<Cid>,
     wanted: Vec<Wanted>,
-    /// The numbers of blocks without links.
-    leaves: Vec<u64>,
+    leaves: LeafBuffer,
     pub(super) done: Done,
 }
 
@@ -60,7 +58,7 @@ impl Portion {
             unknown,
             roots,
             wanted,
-            leaves: Vec::new(),
+            leaves: LeafBuffer::new(),
             done: Done::default(),
         }
     }
@@ -86,7 +84,7 @@ impl Portion {
         drop(lookups);
         let wanted = mem::take(&mut self.wanted);
         let mut portion = nodes::read(store, wanted, self.unknown, self).await?;
-        portion.note_leaves();
+        portion.reachable.flush(&mut portion.leaves);
         Ok(portion.done)
     }
 
@@ -116,7 +114,7 @@ impl Portion {
             self.visit(&next, decoder.read(reader, &next))?;
             goes_on = time.count();
         }
-        self.note_leaves();
+        self.reachable.flush(&mut self.leaves);
         self.done.time = Some(time);
         Ok(self.done)
     }
@@ -148,21 +146,14 @@ impl Portion {
         for link in links {
             if is_leaf(link, self.unknown)? {
                 if hash::inline(link.hash()).is_none() {
-                    self.leaves.push(self.reachable.leaf_number(link.hash()));
+                    self.reachable.insert_leaf(link.hash(), &mut self.leaves);
                 }
             } else if self.reachable.insert_inner(link) {
                 inner.push(link)?;
             }
         }
         self.done.waiting.push(parent, inner);
-        if self.leaves.len() > MAX_NUMBERS {
-            self.note_leaves();
-        }
         Ok(())
-    }
-
-    fn note_leaves(&mut self) {
-        self.reachable.insert_leaves(&mut self.leaves);
     }
 }
 

@@ -9,6 +9,7 @@ use cid::Cid;
 use cid::multihash::Multihash;
 
 use super::digest_set::{DigestSet, PARTS};
+use super::leaf_set::{LeafBuffer, LeafSet};
 use super::number_set::NumberSet;
 use crate::hash;
 use crate::key::Key;
@@ -22,14 +23,15 @@ use crate::sync::{lock, read, write};
 /// counts as reachable: with 60 million leaves, that is one block in 300 billion.
 #[derive(Debug)]
 pub(crate) struct Reachable {
-    leaves: NumberSet,
+    leaves: LeafSet,
+    /// The numbers of all blocks that an inspection has counted.
+    counted: NumberSet,
     leaf_hash: RandomState,
     /// The digests of blocks that may have links, by what else is in their CIDs.
     inner: RwLock<Vec<(CidKind, Arc<DigestSet>)>>,
     /// The multihashes and codecs of more such blocks. They are in use only if a DAG was made to have many
     /// different hash functions.
     other_inner: Mutex<BTreeSet<(Vec<u8>, u64)>>,
-    leaf_count: AtomicU64,
     inner_count: AtomicU64,
 }
 
@@ -74,24 +76,28 @@ impl Reachable {
     /// Creates an empty set that has the same numbers for blocks as others with this hash.
     pub(super) fn with_hash(leaf_hash: RandomState) -> Self {
         Reachable {
-            leaves: NumberSet::new(),
+            leaves: LeafSet::new(),
+            counted: NumberSet::new(),
             leaf_hash,
             inner: RwLock::default(),
             other_inner: Mutex::default(),
-            leaf_count: AtomicU64::new(0),
             inner_count: AtomicU64::new(0),
         }
     }
 
-    /// Adds the blocks without links that have these [numbers](Reachable::leaf_number), and empties the vector.
-    pub(super) fn insert_leaves(&self, numbers: &mut Vec<u64>) {
-        let added = self.leaves.insert_all(numbers);
-        self.leaf_count.fetch_add(added, Ordering::Relaxed);
+    /// Adds a block without links, as soon as the buffer is full or [flushed](Reachable::flush).
+    pub(super) fn insert_leaf(&self, hash: &Multihash<64>, buffer: &mut LeafBuffer) {
+        buffer.push(self.leaf_number(hash), &self.leaves);
     }
 
-    /// Adds a block by its number. Returns whether no block of that multihash was added like that before.
-    pub(super) fn insert_number(&self, hash: &Multihash<64>) -> bool {
-        self.leaves.insert(self.leaf_number(hash))
+    /// Adds the blocks without links in the buffer.
+    pub(super) fn flush(&self, buffer: &mut LeafBuffer) {
+        buffer.flush(&self.leaves);
+    }
+
+    /// Counts a block. Returns whether no block of that multihash was counted before.
+    pub(super) fn count(&self, hash: &Multihash<64>) -> bool {
+        self.counted.insert(self.leaf_number(hash))
     }
 
     /// Adds a block that may have links. Returns whether it is new. The same bytes under another codec are
@@ -149,10 +155,9 @@ impl Reachable {
         Some(self.leaves.contains(self.leaf_number(cid.hash())) || is_inner() || is_other())
     }
 
-    /// Returns how many blocks were found: those that have no links, and all others.
-    pub(super) fn counts(&self) -> (u64, u64) {
-        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        (count(&self.leaf_count), count(&self.inner_count))
+    /// Returns about how many blocks were found.
+    pub(super) fn len(&self) -> u64 {
+        self.leaves.len() + self.inner_count.load(Ordering::Relaxed)
     }
 
     /// Returns the number by which a block without links is known. Two hash functions that give the same digest
@@ -165,9 +170,9 @@ impl Reachable {
 
     /// Notes that a listing of the store has these keys. The mark must have ended.
     pub(crate) fn see<'k>(&self, keys: impl IntoIterator<Item = &'k Key>) {
-        let cids = keys.into_iter().filter_map(Key::to_cid);
-        let mut numbers = cids.map(|cid| self.leaf_number(cid.hash())).collect();
-        self.leaves.see_all(&mut numbers);
+        for cid in keys.into_iter().filter_map(Key::to_cid) {
+            self.leaves.see(self.leaf_number(cid.hash()));
+        }
     }
 
     /// Returns whether there are blocks without links that no listing had.

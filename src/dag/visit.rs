@@ -201,11 +201,11 @@ impl NodeVisitor for Visit {
         self.found.is_at_level = true;
         self.found.unchecked += u64::from(!node.is_checked);
         // The same block under another codec was counted.
-        let is_new = self.shared.reachable.insert_number(cid.hash());
+        let is_new = self.shared.reachable.count(cid.hash());
         self.count(cid, node.size, is_new);
         for link in node.links {
             if is_leaf(link, self.shared.unknown)? {
-                if self.shared.reachable.insert_number(link.hash()) {
+                if self.shared.reachable.count(link.hash()) {
                     self.found.rest.leaves.push((*link, index));
                 }
             } else if self.shared.reachable.insert_inner(link) {

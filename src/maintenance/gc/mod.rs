@@ -67,9 +67,9 @@ use crate::store::{FlatFs, locate};
 ///
 /// # Memory
 ///
-/// Up to 14.4 bytes for each block without links that is reachable, and up to 39.2 for each other one with a
+/// Up to 10.2 bytes for each block without links that is reachable, and up to 39.2 for each other one with a
 /// digest of 32 bytes; the links that are still to be followed, which are those of the blocks on a few paths; and the
-/// blocks that are being read. For 60 million blocks of files with raw leaves that is 0.8 GiB. If
+/// blocks that are being read. For 60 million blocks of files with raw leaves that is 0.6 GiB. If
 /// the leaves are dag-pb, as with CIDs of version 0, all blocks may have links, and it is 2.2 GiB.
 ///
 /// A block with links is recognized by its whole digest, and a block without links by a keyed hash of 64 bits: a
