@@ -245,10 +245,15 @@ fn an_interrupted_import_leaves_the_store_as_it_was() {
     let before = files(&store);
     let mut child = start(&["import", &store, "-"], Stdio::piped());
     let mut stdin = child.stdin.take().unwrap();
-    // More than the buffer of a pipe: once it is written, most of it has been read and imported.
     stdin
         .write_all(&fs::read(fixture("small.car")).unwrap())
         .unwrap();
+    // The pipe may hold all of it, so this waits until the first block is staged. The end of the input never comes.
+    let temp = tmp.path("store/.temp");
+    while fs::read_dir(&temp).unwrap().count() == 0 {
+        assert_eq!(child.try_wait().unwrap(), None);
+        std::thread::yield_now();
+    }
     interrupt(&child);
     let done = Finished::of(child.wait_with_output().unwrap());
     drop(stdin);
