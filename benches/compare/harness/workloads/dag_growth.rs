@@ -50,10 +50,10 @@ pub(super) fn all(context: &Context, title: &str) -> Vec<Row> {
         row.grown(figure(&small), figure(&large)).note(&*note)
     };
     let memory = (many - few) / (count - count / 10) as f64;
-    let memory = Row::new(&format!("{title}: memory"), MEMORY_GOAL, Unit::Bytes)
+    let memory = Row::new(&format!("{title}: memory"), MEMORY_GOAL, Unit::Number)
         .figures(None, memory)
         .note(format!(
-            "of gc, for each block more; its peak is {:.1} MiB for {count}, {:.1} MiB for {}",
+            "bytes of gc for each block more; its peak is {:.1} MiB for {count}, {:.1} MiB for {}",
             many / f64::from(1 << 20),
             few / f64::from(1 << 20),
             count / 10,
