@@ -168,6 +168,10 @@ pub(crate) struct UnwrittenLocks<'b> {
 
 impl<'b> UnwrittenLocks<'b> {
     /// Returns the keys that are locked.
+    #[cfg_attr(
+        not(any(test, feature = "dag")),
+        expect(dead_code, reason = "only a garbage collection uses it")
+    )]
     pub(crate) fn blocks(&self) -> impl ExactSizeIterator<Item = &'b BlockKey> + use<'_, 'b> {
         self.locked.iter().map(|(block, _)| *block)
     }
