@@ -84,7 +84,8 @@ impl<'a> Diff<'a> {
     /// written or deleted during the comparison may or may not be among them.
     ///
     /// An error in the stream says that an entry of a listing could not be read, or has no size. The stream continues
-    /// with the other entries.
+    /// with the other entries. After an error of the listing of one datastore, keys that only the other one lists are
+    /// left out: it is not known whether the first one lacks them.
     ///
     /// # Errors
     ///
@@ -97,14 +98,13 @@ impl<'a> Diff<'a> {
         let query = Query::new().keys_only().returns_sizes();
         let compared = compare(self.first, self.second, query, End::OfBoth).await?;
         let reporter = Arc::new(Reporter::new(self.callback));
-        let differences = compared.then(move |compared| {
+        let mut incomplete = Incomplete::default();
+        let differences = compared.map(move |compared| incomplete.difference(compared));
+        let differences = differences.then(move |difference| {
             let reporter = Arc::clone(&reporter);
             async move {
                 reporter.advance(|progress| progress.blocks += 1).await?;
-                match compared {
-                    Ok(compared) => difference(compared),
-                    Err(ListingError::First(error) | ListingError::Second(error)) => Err(error),
-                }
+                difference
             }
         });
         let found = differences.filter_map(|found| ready(found.transpose()));
@@ -114,6 +114,36 @@ impl<'a> Diff<'a> {
             ready(found)
         });
         Ok(until_stopped.boxed())
+    }
+}
+
+/// Which of the listings have had an error until now.
+#[derive(Default)]
+struct Incomplete {
+    first: bool,
+    second: bool,
+}
+
+impl Incomplete {
+    /// Returns the difference if it is known. A key that is absent from an incomplete listing may exist, and a caller
+    /// that takes it for missing could delete the only other copy.
+    fn difference(
+        &mut self,
+        compared: Result<Compared, ListingError>,
+    ) -> Result<Option<Difference>> {
+        match compared {
+            Ok(Compared::First(_)) if self.second => Ok(None),
+            Ok(Compared::Second(_)) if self.first => Ok(None),
+            Ok(compared) => difference(compared),
+            Err(ListingError::First(error)) => {
+                self.first = true;
+                Err(error)
+            }
+            Err(ListingError::Second(error)) => {
+                self.second = true;
+                Err(error)
+            }
+        }
     }
 }
 

@@ -33,7 +33,8 @@ number of blocks. A directory takes up to 300 MB, from a million blocks on, and 
 The keys of other object stores, file:///PATH among them, and of those with a shard function, are sorted in \
 memory, about 150 bytes for each.
 
-Exit status: 0 if the stores are equal, 1 if they differ, 2 if that can't be told.
+Exit status: 0 if the stores are equal, 1 if they differ, 2 if that can't be told. After an error in the listing of \
+one store, keys that only the other one lists are not printed.
 
 Example:
   flatfs diff ~/.ipfs/blocks s3://bucket/blocks
