@@ -186,8 +186,9 @@ impl<'a> Copy<'a> {
     ///
     /// # Errors
     ///
-    /// Fails if the listing of the source cannot begin, if the destination fails, if one of them is closed, or if
-    /// a thousand blocks in a row cannot be read; and returns [`Error::Stopped`](crate::Error::Stopped) if the
+    /// Fails if the listing of the source cannot begin, if the destination fails, if one of them is closed, if
+    /// credentials are refused, or if a thousand blocks in a row cannot be read, or 64 in an object store that does not
+    /// respond; and returns [`Error::Stopped`](crate::Error::Stopped) if the
     /// callback asks for it. The same call continues the copy.
     ///
     /// # Cancel safety

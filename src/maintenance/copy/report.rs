@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use crate::error::{Error, Result};
 use crate::key::Key;
+use crate::maintenance::failures::FailuresInARow;
 use crate::sync::lock;
 
 /// What a [`Copy`](super::Copy) did.
@@ -76,7 +77,7 @@ impl fmt::Debug for FailureCallback {
 #[derive(Debug)]
 pub(super) struct Tally {
     copied: Mutex<Copied>,
-    failures_in_a_row: Mutex<u64>,
+    failures_in_a_row: FailuresInARow,
     on_failure: Mutex<FailureCallback>,
 }
 
@@ -84,14 +85,12 @@ impl Tally {
     pub(super) fn new(on_failure: FailureCallback) -> Self {
         Tally {
             copied: Mutex::default(),
-            failures_in_a_row: Mutex::default(),
+            failures_in_a_row: FailuresInARow::default(),
             on_failure: Mutex::new(on_failure),
         }
     }
 
     const MAX_LISTED: usize = 1000;
-    /// After this number of blocks in a row that can't be read, the source is regarded as failed.
-    const MAX_FAILURES_IN_A_ROW: u64 = 1000;
 
     pub(super) fn count(&self, change: impl FnOnce(&mut Copied)) {
         change(&mut lock(&self.copied));
@@ -99,7 +98,7 @@ impl Tally {
 
     /// Notes that a block could be read.
     pub(super) fn was_read(&self) {
-        *lock(&self.failures_in_a_row) = 0;
+        self.failures_in_a_row.end();
     }
 
     /// Notes that a block could not be read.
@@ -108,16 +107,7 @@ impl Tally {
     ///
     /// Returns the error if it is not about this block alone, or too many blocks in a row could not be read.
     pub(super) fn could_not_read(&self, key: Option<Key>, error: Error) -> Result<()> {
-        let failures = {
-            let mut failures = lock(&self.failures_in_a_row);
-            *failures += 1;
-            *failures
-        };
-        if matches!(error, Error::Closed | Error::Runtime)
-            || failures >= Tally::MAX_FAILURES_IN_A_ROW
-        {
-            return Err(error);
-        }
+        let error = self.failures_in_a_row.add(error)?;
         self.fail(key, error);
         Ok(())
     }

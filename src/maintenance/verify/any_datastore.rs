@@ -15,10 +15,11 @@ use super::report::Findings;
 use super::until_error;
 use crate::blocking;
 use crate::datastore::Datastore;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::hash::INLINE_THRESHOLD;
 use crate::key::Key;
 use crate::maintenance::Progress;
+use crate::maintenance::failures::FailuresInARow;
 use crate::maintenance::progress::ProgressCallback;
 use crate::maintenance::reporter::Reporter;
 use crate::query::Query;
@@ -68,7 +69,7 @@ impl VerifyBlocks {
     }
 
     /// Calls `watch` with the progress several times a second. If it returns [`Break`](ControlFlow::Break), the
-    /// stream ends with [`Error::Stopped`]. `watch` may block.
+    /// stream ends with [`Error::Stopped`](crate::Error::Stopped). `watch` may block.
     pub fn on_progress(
         self,
         watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
@@ -82,7 +83,9 @@ impl VerifyBlocks {
     ///
     /// # Errors
     ///
-    /// Fails if the datastore cannot be listed. A block that cannot be read is a finding.
+    /// Fails if the datastore cannot be listed. A block that cannot be read is a finding. The stream ends with an error
+    /// if credentials are refused, or if a thousand blocks in a row cannot be read, or 64 in an object store that does
+    /// not respond.
     ///
     /// # Cancel safety
     ///
@@ -93,6 +96,7 @@ impl VerifyBlocks {
             datastore: self.datastore,
             tally: Arc::default(),
             reporter: Reporter::new(self.callback),
+            failures: FailuresInARow::default(),
         });
         let tally = Arc::clone(&checks.tally);
         let findings = entries
@@ -111,6 +115,7 @@ struct Checks {
     datastore: Arc<dyn Datastore>,
     tally: Arc<CheckTally>,
     reporter: Reporter,
+    failures: FailuresInARow,
 }
 
 impl Checks {
@@ -118,15 +123,17 @@ impl Checks {
         let problem = match self.datastore.get(&key).await {
             Ok(None) => {
                 self.tally.vanished.fetch_add(1, Ordering::Relaxed);
+                // It only asks whether to stop.
+                self.reporter.advance(|_| {}).await?;
                 return Ok(None);
             }
             Ok(Some(block)) => {
+                self.failures.end();
                 let size = block.len() as u64;
                 self.tally.bytes.fetch_add(size, Ordering::Relaxed);
                 problem_of(key.clone(), block).await?
             }
-            Err(error @ (Error::Closed | Error::Runtime)) => return Err(error),
-            Err(error) => Some(Problem::Unreadable(Arc::new(error))),
+            Err(error) => Some(Problem::Unreadable(Arc::new(self.failures.add(error)?))),
         };
         self.tally.blocks.fetch_add(1, Ordering::Relaxed);
         if matches!(problem, Some(Problem::Unchecked(_))) {
