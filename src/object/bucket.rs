@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 
 use super::failure;
 use crate::blocking;
@@ -111,6 +111,24 @@ impl Bucket {
     pub(super) async fn put(&self, path: &Path, value: Bytes) -> Result<()> {
         match self.store.put(path, value.into()).await {
             Ok(_) => Ok(()),
+            Err(error) => Err(self.error("write", path, error)),
+        }
+    }
+
+    /// Writes an object if it does not exist, and returns whether it did not. A store that has no such request
+    /// overwrites the object.
+    pub(super) async fn create(&self, path: &Path, value: Bytes) -> Result<bool> {
+        let options = PutMode::Create.into();
+        match self
+            .store
+            .put_opts(path, value.clone().into(), options)
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) if failure::is_unsupported(&error) => {
+                self.put(path, value).await.map(|()| true)
+            }
             Err(error) => Err(self.error("write", path, error)),
         }
     }

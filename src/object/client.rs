@@ -34,8 +34,10 @@ pub(super) fn connect(text: &str, config: &ClientConfig) -> Result<(Bucket, Path
     let is_address = matches!(url.scheme(), "http" | "https");
     let parsed = (!is_address).then(|| ObjectStoreScheme::parse(&url).ok());
     let (scheme, prefix) = parsed.flatten().ok_or_else(|| invalid(&shown, FORMS))?;
-    if url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        let reason = "a password, a query or a fragment in it is not used: set the environment, or an option of the client";
+    let has_user = !url.username().is_empty() && !has_container_as_user(&url);
+    let has_secrets = has_user || url.password().is_some();
+    if has_secrets || url.query().is_some() || url.fragment().is_some() {
+        let reason = "a user name, a password, a query or a fragment in it is not used: set the environment, or an option of the client";
         return Err(invalid(&shown, reason));
     }
     let invalid = |reason| invalid(&shown, reason);
@@ -76,9 +78,17 @@ fn invalid(url: &str, reason: impl Display) -> Error {
     }
 }
 
-/// Returns the text of a URL without its password and its query, which can be a token.
+/// Returns whether the container is where other URLs have a user name: `abfss://container@account.host/prefix`.
+fn has_container_as_user(url: &Url) -> bool {
+    matches!(url.scheme(), "abfs" | "abfss")
+}
+
+/// Returns the text of a URL without its user, its password and its query, which can be a token.
 fn without_secrets(mut url: Url) -> String {
-    // This fails only for URLs that cannot have a password.
+    // These fail only for URLs that cannot have a password.
+    if !has_container_as_user(&url) {
+        let _ = url.set_username("");
+    }
     let _ = url.set_password(None);
     url.set_query(None);
     url.set_fragment(None);
@@ -160,6 +170,8 @@ mod tests {
         let config = ClientConfig::default();
         for url in [
             "s3://id:secret@bucket/x",
+            "s3://secret@bucket/x",
+            "gs://secret@bucket/x",
             "s3://bucket/x?token=secret",
             "file:///tmp/x#secret",
         ] {

@@ -84,6 +84,14 @@ pub(super) fn is_absent(error: &object_store::Error) -> bool {
     is_absent || has_file_as_parent(error)
 }
 
+/// Returns whether the store does not support the request.
+pub(super) fn is_unsupported(error: &object_store::Error) -> bool {
+    matches!(
+        error,
+        object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }
+    ) || Response::of(error).is_some_and(|response| response.status.starts_with("501"))
+}
+
 /// The response of the server to a request that failed.
 struct Response {
     /// The status, such as `404 Not Found`.
@@ -97,24 +105,36 @@ struct Response {
 
 impl Response {
     fn of(error: &object_store::Error) -> Option<Self> {
-        let text = error.to_string();
+        // The text of the error itself has the key of the block, which can contain any text.
+        let text = error.source()?.to_string();
+        if let Some(response) = Response::of_bulk_delete(&text) {
+            return Some(response);
+        }
         let found = text.split_once("Server returned non-2xx status code: ");
         if let Some((_, response)) = found {
             let (status, body) = response.split_once(':').unwrap_or((response, ""));
             return Some(Response::new(status.trim(), body.trim()));
         }
-        if let Some((_, body)) = text.split_once("Server returned error response: ") {
-            return Some(Response::new(WITH_ERROR, body));
-        }
-        // `DeleteObjects request failed for key KEY: MESSAGE (code: CODE)`
-        let (_, result) = text.split_once("DeleteObjects request failed for key ")?;
-        let (message, code) = result.rsplit_once(" (code: ")?;
-        let code = code.split_once(')').map_or(code, |(code, _)| code);
+        let (_, body) = text.split_once("Server returned error response: ")?;
+        Some(Response::new(WITH_ERROR, body))
+    }
+
+    /// Returns the result of one key of a request that deletes many. Its text ends with `KEY: MESSAGE (code: CODE)`,
+    /// where the code of Azure is a status.
+    fn of_bulk_delete(text: &str) -> Option<Self> {
+        let s3 = text.strip_prefix("DeleteObjects request failed for key ");
+        let azure = text.strip_prefix("Bulk delete request failed for key ");
+        let (message, code) = s3.or(azure)?.rsplit_once(" (code: ")?;
+        let code = code.strip_suffix(')').unwrap_or(code).to_owned();
+        let (status, code) = match azure {
+            Some(_) => (code, None),
+            None => (WITH_ERROR.to_owned(), Some(code)),
+        };
         Some(Response {
-            status: WITH_ERROR.to_owned(),
-            code: Some(code.to_owned()),
+            status,
+            code,
             message: Some(message.to_owned()),
-            is_empty: false,
+            is_empty: true,
             is_of_bulk_delete: true,
         })
     }
@@ -327,6 +347,28 @@ mod tests {
         assert_eq!(reason, expected);
         assert!(is_absent(&result("NoSuchKey")));
         assert!(!is_absent(&result("AccessDenied")));
+    }
+
+    #[test]
+    fn the_result_of_one_key_of_a_bulk_delete_in_azure_is_told_by_its_status() {
+        let text =
+            |code| format!("Bulk delete request failed for key blocks/X: Why (code: {code})");
+        let failure = |code| error("delete", "az://b".into(), generic(&text(code)));
+        assert!(failure("403").is_permission_denied());
+        assert!(failure("503").is_throttled());
+        assert!(!is_absent(&generic(&text("403"))));
+        assert!(is_absent(&not_found(&text("404"))));
+    }
+
+    /// The error of an object that is not found has its key.
+    #[test]
+    fn a_key_cannot_pretend_to_be_a_response() {
+        let no_bucket = "<Error><Code>NoSuchBucket</Code></Error>";
+        let forged = object_store::Error::NotFound {
+            path: response("404 Not Found", "<Code>NoSuchKey</Code>"),
+            source: response("404 Not Found", no_bucket).into(),
+        };
+        assert!(!is_absent(&forged));
     }
 
     #[test]

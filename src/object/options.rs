@@ -87,7 +87,9 @@ impl ObjectOptions {
         self
     }
 
-    /// Sets how many requests a bulk read, a query for values or a commit makes at the same time. The default is 64.
+    /// Sets how many requests a bulk read, a query for values or the puts of a commit make at the same time. The default
+    /// is 64. For many deletes object_store has limits of its own: 20 requests at a time on S3 and Azure, each for up to
+    /// 1,000 or 256 blocks, and 10 on other stores.
     #[must_use]
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests;
@@ -95,7 +97,7 @@ impl ObjectOptions {
     }
 
     /// Sets how many bytes of blocks a batch keeps in memory until the commit. What exceeds this is written to an
-    /// anonymous temp file. The default is 64 MiB.
+    /// anonymous temp file. The default is 64 MiB. The keys of a batch are always in memory.
     #[must_use]
     pub fn batch_memory(mut self, bytes: u64) -> Self {
         self.batch_memory = bytes;
@@ -263,7 +265,12 @@ impl<'a> Opener<'a> {
         if let Some(shard) = self.options.shard {
             let marker = ObjectLayout::marker(&self.root);
             let text = object_marker::encode(shard);
-            self.bucket.put(&marker, text.into()).await?;
+            // Another process may create a datastore here with another shard function at the same time. The same marker
+            // is also there if the response to a first attempt was lost.
+            let is_new = self.bucket.create(&marker, text.into()).await?;
+            if !is_new && self.read_marker().await? != Some(shard) {
+                return Err(Error::Exists { path: self.path() });
+            }
         }
         let shard = self.options.shard;
         Ok(self.datastore(shard))

@@ -30,7 +30,7 @@ macro_rules! build {
         if let Some(endpoint) = endpoint {
             let allows_http = $key::Client(ClientConfigKey::AllowHttp);
             let allows_http = builder.get_config_value(&allows_http);
-            check_endpoint(&endpoint, allows_http.as_deref() == Some("true"))?;
+            check_endpoint(&endpoint, allows_http.as_deref().is_some_and(is_true))?;
         }
         let headers: &[$key] = &$headers;
         for key in headers {
@@ -76,7 +76,11 @@ fn s3(url: &str, config: &ClientConfig) -> Result<Arc<dyn ObjectStore>, String> 
 #[cfg(feature = "gcs")]
 fn gcs(url: &str, config: &ClientConfig) -> Result<Arc<dyn ObjectStore>, String> {
     use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as Key};
-    build!(GoogleCloudStorageBuilder, Key, url, config, endpoints: [], headers: [])
+    build!(
+        GoogleCloudStorageBuilder, Key, url, config,
+        endpoints: [Key::BaseUrl],
+        headers: [Key::BearerToken]
+    )
 }
 
 #[cfg(feature = "azure")]
@@ -85,8 +89,14 @@ fn azure(url: &str, config: &ClientConfig) -> Result<Arc<dyn ObjectStore>, Strin
     build!(
         MicrosoftAzureBuilder, Key, url, config,
         endpoints: [Key::Endpoint],
-        headers: [Key::AccountName]
+        headers: [Key::AccountName, Key::Token]
     )
+}
+
+/// Returns whether object_store takes this value of an option as true.
+fn is_true(value: &str) -> bool {
+    let words = ["1", "true", "on", "yes", "y"];
+    words.iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
 /// Refuses an address for which the client would panic, or whose requests would all fail. It is not shown, because it may
@@ -123,32 +133,48 @@ fn reason(error: Error) -> String {
     }
 }
 
-#[cfg(all(test, feature = "s3"))]
+#[cfg(all(test, feature = "s3", feature = "gcs", feature = "azure"))]
 mod tests {
     use super::*;
 
-    fn refused(options: &[(&str, &str)]) -> Option<String> {
+    fn config(options: &[(&str, &str)]) -> ClientConfig {
         let options = options.iter();
         let options = options.map(|(name, value)| (name.to_string(), value.to_string()));
-        let config = ClientConfig {
+        ClientConfig {
             options: options.collect(),
             ..ClientConfig::default()
-        };
-        s3("s3://bucket/blocks", &config).err()
+        }
+    }
+
+    fn refused(options: &[(&str, &str)]) -> Option<String> {
+        s3("s3://bucket/blocks", &config(options)).err()
     }
 
     /// The client would panic at its first request.
     #[test]
     fn values_that_no_request_can_have_are_refused() {
-        for (name, value) in [
-            ("endpoint", "localhost:9000"),
-            ("endpoint", "127.0.0.1:9000"),
-            ("endpoint", "ftp://host"),
-            ("access_key_id", "id\n"),
-            ("region", "eu\r"),
+        let (s3, gcs) = ("s3://bucket/blocks", "gs://bucket/blocks");
+        let azure = "abfss://container@account.dfs.core.windows.net/blocks";
+        for (url, name, value) in [
+            (s3, "endpoint", "localhost:9000"),
+            (s3, "endpoint", "127.0.0.1:9000"),
+            (s3, "endpoint", "ftp://host"),
+            (s3, "access_key_id", "id\n"),
+            (s3, "region", "eu\r"),
+            (gcs, "base_url", "localhost:9000"),
+            (gcs, "bearer_token", "id\n"),
+            (azure, "endpoint", "localhost:9000"),
+            (azure, "token", "id\n"),
         ] {
-            let message = refused(&[(name, value)]).unwrap();
-            assert!(message.contains(name), "{message}");
+            let (scheme, _) = ObjectStoreScheme::parse(&Url::parse(url).unwrap()).unwrap();
+            let made = client(&scheme, url, &config(&[(name, value)])).unwrap();
+            let message = made.err().unwrap();
+            let reason = if value.contains(['\n', '\r']) {
+                name
+            } else {
+                "its endpoint"
+            };
+            assert!(message.contains(reason), "{name}: {message}");
         }
     }
 
@@ -157,6 +183,12 @@ mod tests {
         let endpoint = ("endpoint", "http://localhost:9000");
         let message = refused(&[endpoint]).unwrap();
         assert!(message.contains("allow_http"), "{message}");
-        assert_eq!(refused(&[endpoint, ("allow_http", "true")]), None);
+        for yes in ["true", "TRUE", "1", "on", "Yes", "y"] {
+            assert_eq!(refused(&[endpoint, ("allow_http", yes)]), None);
+        }
+        for no in ["false", "0", "OFF"] {
+            let message = refused(&[endpoint, ("allow_http", no)]).unwrap();
+            assert!(message.contains("allow_http"), "{message}");
+        }
     }
 }

@@ -139,12 +139,14 @@ impl fmt::Display for Location {
     }
 }
 
-/// Returns a URL without its password and its query, which can be a token.
+/// Returns a URL without its user, its password and its query, which can be a token.
 fn without_secrets(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or(url);
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     // A password may have a slash, so the text up to the last `@` can be one. It begins before the first slash.
-    let begins_with_user = |user: &str| user.split('/').next().is_some_and(|it| it.contains(':'));
+    let has_password = |user: &str| user.split('/').next().is_some_and(|it| it.contains(':'));
+    let is_container = matches!(scheme, "abfs" | "abfss");
+    let begins_with_user = |user: &str| has_password(user) || !(is_container || user.contains('/'));
     match rest.rsplit_once('@') {
         Some((user, _)) if begins_with_user(user) => {
             let rest = rest.get(user.len() + 1..).unwrap_or_default();
@@ -194,6 +196,7 @@ mod tests {
         let shown = |url: &str| Location::Url(url.to_owned()).to_string();
         assert_eq!(shown("s3://id:secret@b/p?token=secret#x"), "s3://b/p");
         assert_eq!(shown("s3://id:sec/ret@b/p"), "s3://b/p");
+        assert_eq!(shown("s3://secret@b/p"), "s3://b/p");
         let container = "abfss://container@account.dfs.core.windows.net/p";
         assert_eq!(shown(container), container);
         assert_eq!(shown("s3://b/a:b@c"), "s3://b/a:b@c");

@@ -9,6 +9,7 @@ use ds_flatfs::object_store::{ObjectStore, ObjectStoreExt};
 use ds_flatfs::{Datastore, Error, FlatFs, Key, Query, Shard};
 use futures::TryStreamExt;
 
+use super::rigged::Rigged;
 use super::{options, put_object};
 
 async fn objects(bucket: &InMemory) -> Vec<String> {
@@ -132,6 +133,21 @@ async fn a_datastore_is_created_only_where_there_are_no_objects() {
     put_object(&bucket, "blocks/CIQONE", "").await;
     let error = options().create(bucket).await.unwrap_err();
     assert!(matches!(error, Error::Exists { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn of_two_creators_with_different_shard_functions_one_fails() {
+    let bucket = Arc::new(Rigged::default());
+    let with_shard = |shard: &str| options().shard(shard.parse().unwrap());
+    let (one, other) = (with_shard("prefix/2"), with_shard("prefix/3"));
+    let (first, second) = tokio::join!(one.create(bucket.clone()), other.create(bucket.clone()));
+    let (created, error) = match (first, second) {
+        (Ok(created), Err(error)) | (Err(error), Ok(created)) => (created, error),
+        both => panic!("{both:?}"),
+    };
+    assert!(matches!(error, Error::Exists { .. }), "{error}");
+    let opened = options().open(bucket.clone()).await.unwrap();
+    assert_eq!(opened.shard(), created.shard());
 }
 
 /// A put writes `KEY#1`, and renames it to `KEY`. A crash can leave it behind.
