@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -58,7 +58,8 @@ fn start(dir: &Path, port: u16) -> Option<Garage> {
     match started {
         Ok(child) => Some(Garage(child)),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            println!("skipped: there is no program {program}");
+            // Unlike println, this is shown when the test passes.
+            let _ = writeln!(io::stderr(), "skipped: there is no program {program}");
             None
         }
         Err(error) => panic!("cannot start {program}: {error}"),
