@@ -1,8 +1,8 @@
 //! [`Completions`]: the results of tasks, held back for a moment so that several callers are woken together.
 //!
-//! To wake a thread of the runtime costs about as much as a small write. While more tasks wait, the callers of the
-//! first few therefore get their results together. The next task may wait for a disk, so a watcher delivers what is
-//! held once in a millisecond, and nothing is held without a watcher.
+//! Waking a thread of the runtime costs about as much as a small write. While more tasks with callers wait, the callers
+//! of the first few therefore get their results together. The next task may wait for a disk, so a watcher delivers what
+//! is held once in a millisecond, and nothing is held without a watcher.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,6 +18,9 @@ use crate::sync::lock;
 const MAX_HELD: usize = 8;
 /// The time between two deliveries of the watcher, for which a result is held at most.
 const WATCH_INTERVAL: Duration = Duration::from_millis(1);
+/// The maximum number of deliveries of a watcher. A runtime that shuts down waits for its watcher, and tasks may come
+/// from other runtimes without end.
+const MAX_WATCHES: u32 = 100;
 
 /// Sends the result of a task to its caller.
 pub(super) type Completion = Box<dyn FnOnce() + Send>;
@@ -35,13 +38,13 @@ struct CompletionsState {
     has_watcher: bool,
     /// Whether the watcher runs. It doesn't while the blocking pool has no free thread.
     is_watched: bool,
-    /// Whether tasks have been waiting since the last delivery of the watcher.
+    /// Whether tasks have been waiting since the last delivery of the watcher. Until it runs: whether tasks wait.
     is_needed: bool,
 }
 
 impl Completions {
-    /// Adds the result of a task. Returns the results to deliver now. The caller takes its next task, or
-    /// [takes](Self::take) the results if there is none.
+    /// Adds the result of a task. Returns the results to deliver now. The caller runs the next task that has a caller,
+    /// or [takes](Self::take) the results if the next one has none, or there is none.
     pub(super) fn add(&self, completion: Completion) -> Vec<Completion> {
         let mut state = lock(&self.state);
         state.held.push(completion);
@@ -53,10 +56,16 @@ impl Completions {
 
     /// Returns all results that are held.
     pub(super) fn take(&self) -> Vec<Completion> {
-        mem::take(&mut lock(&self.state).held)
+        let mut state = lock(&self.state);
+        // A watcher that starts late would occupy a thread of the pool for nothing. One that runs stays during a short
+        // pause.
+        if !state.is_watched {
+            state.is_needed = false;
+        }
+        mem::take(&mut state.held)
     }
 
-    /// Lets results be held, because more tasks wait.
+    /// Lets results be held, because more tasks with callers wait.
     pub(super) fn allow(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         state.is_needed = true;
@@ -71,15 +80,29 @@ impl Completions {
         drop(state);
         let watcher = Watcher {
             completions: Arc::clone(self),
+            watches: 0,
             has_left: false,
         };
         pool::start(&runtime, move || watcher.run());
     }
 
-    /// Returns whether results are held.
+    /// Returns whether results may be held now.
     #[cfg(test)]
     pub(super) fn are_watched(&self) -> bool {
         lock(&self.state).is_watched
+    }
+
+    /// Lets results be held without a watcher, so that nothing else delivers them.
+    #[cfg(test)]
+    pub(super) fn hold(&self) {
+        let mut state = lock(&self.state);
+        (state.has_watcher, state.is_watched) = (true, true);
+    }
+
+    /// Returns the number of results that are held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        lock(&self.state).held.len()
     }
 }
 
@@ -91,25 +114,36 @@ pub(super) fn deliver(completions: Vec<Completion>) {
     }
 }
 
-/// Delivers what is held while a task waits for a disk. It ends when no more tasks wait.
+/// Delivers what is held while a task waits for a disk. It ends when no more tasks wait, or after a while; the next task
+/// then starts another one.
 struct Watcher {
     completions: Arc<Completions>,
+    /// The number of deliveries.
+    watches: u32,
     has_left: bool,
 }
 
 impl Watcher {
     fn run(mut self) {
-        lock(&self.completions.state).is_watched = true;
+        self.begin();
         while !self.has_left {
             thread::sleep(WATCH_INTERVAL);
             deliver(self.take());
         }
     }
 
+    /// Lets results be held, if tasks still wait.
+    fn begin(&mut self) {
+        let mut state = lock(&self.completions.state);
+        self.has_left = !state.is_needed;
+        (state.is_watched, state.has_watcher) = (state.is_needed, state.is_needed);
+    }
+
     fn take(&mut self) -> Vec<Completion> {
+        self.watches += 1;
         let mut state = lock(&self.completions.state);
         // Under the same lock as the last delivery: a result that is added later must not be held.
-        if !mem::take(&mut state.is_needed) {
+        if !mem::take(&mut state.is_needed) || self.watches >= MAX_WATCHES {
             self.has_left = true;
             (state.is_watched, state.has_watcher) = (false, false);
         }
@@ -132,6 +166,14 @@ mod tests {
 
     fn add(completions: &Completions) -> usize {
         completions.add(Box::new(|| ())).len()
+    }
+
+    fn watcher(completions: &Arc<Completions>) -> Watcher {
+        Watcher {
+            completions: Arc::clone(completions),
+            watches: 0,
+            has_left: false,
+        }
     }
 
     #[test]
@@ -157,18 +199,41 @@ mod tests {
     #[test]
     fn the_watcher_leaves_when_no_tasks_wait_and_holds_nothing_back() {
         let completions = Arc::new(Completions::default());
-        lock(&completions.state).is_watched = true;
-        let mut watcher = Watcher {
-            completions: Arc::clone(&completions),
-            has_left: false,
-        };
+        let mut watcher = watcher(&completions);
         lock(&completions.state).is_needed = true;
+        watcher.begin();
         assert_eq!(add(&completions), 0);
         assert_eq!(watcher.take().len(), 1);
         assert!(!watcher.has_left);
         assert_eq!(add(&completions), 0);
         assert_eq!(watcher.take().len(), 1);
         assert!(watcher.has_left);
+        assert_eq!(add(&completions), 1);
+    }
+
+    #[test]
+    fn a_watcher_that_starts_after_the_last_task_leaves_at_once() {
+        let completions = Arc::new(Completions::default());
+        let mut watcher = watcher(&completions);
+        lock(&completions.state).is_needed = true;
+        assert_eq!(completions.take().len(), 0);
+        watcher.begin();
+        assert!(watcher.has_left);
+        assert_eq!(add(&completions), 1);
+    }
+
+    #[test]
+    fn a_watcher_leaves_after_a_while_although_tasks_wait() {
+        let completions = Arc::new(Completions::default());
+        let mut watcher = watcher(&completions);
+        lock(&completions.state).is_needed = true;
+        watcher.begin();
+        while !watcher.has_left {
+            assert!(watcher.watches < MAX_WATCHES);
+            lock(&completions.state).is_needed = true;
+            assert_eq!(add(&completions), 0);
+            assert_eq!(watcher.take().len(), 1);
+        }
         assert_eq!(add(&completions), 1);
     }
 }

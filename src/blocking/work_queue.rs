@@ -24,7 +24,12 @@ use crate::sync::lock;
 const SLOW_TASK: Duration = Duration::from_millis(1);
 
 /// A task of the queue. If it is dropped before it has run, its caller gets an error.
-type Task = Box<dyn FnOnce() -> Option<Completion> + Send>;
+enum Task {
+    /// Its caller waits for the result.
+    Awaited(Box<dyn FnOnce() -> Completion + Send>),
+    /// No caller waits for it.
+    Background(Box<dyn FnOnce() + Send>),
+}
 
 /// A queue of tasks, and the workers that run them. Each worker is a job on the blocking pool.
 ///
@@ -41,8 +46,8 @@ struct WorkQueueState {
     /// Each with the runtime that it was submitted from.
     tasks: VecDeque<(runtime::Id, Task)>,
     workers: usize,
-    /// The number of results that workers are delivering. Each of these workers takes a task next, so callers that
-    /// are woken and submit their next tasks need no other worker for them.
+    /// The number of results that workers are delivering. If the callers that are woken submit as many tasks, these
+    /// workers take them: to start another one costs more than most tasks, and a slow task starts one.
     completing: usize,
 }
 
@@ -71,10 +76,10 @@ impl WorkQueue {
         R: Send + 'static,
     {
         let (sender, receiver) = oneshot::channel::<Result<Result<R>, Box<dyn Any + Send>>>();
-        self.submit(Box::new(move || {
+        self.submit(Task::Awaited(Box::new(move || {
             let result = catch_unwind(AssertUnwindSafe(task));
-            Some(Box::new(move || drop(sender.send(result))))
-        }))?;
+            Box::new(move || drop(sender.send(result)))
+        })))?;
         match receiver.await {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => resume_unwind(panic),
@@ -89,10 +94,7 @@ impl WorkQueue {
     ///
     /// Returns [`Error::Runtime`] if there is no runtime; the task is dropped.
     pub(crate) fn start(self: &Arc<Self>, task: impl FnOnce() + Send + 'static) -> Result<()> {
-        self.submit(Box::new(move || {
-            task();
-            None
-        }))
+        self.submit(Task::Background(Box::new(task)))
     }
 
     fn submit(self: &Arc<Self>, task: Task) -> Result<()> {
@@ -127,6 +129,18 @@ impl WorkQueue {
     }
 }
 
+impl Task {
+    fn run(self) -> Option<Completion> {
+        match self {
+            Task::Awaited(task) => Some(task()),
+            Task::Background(task) => {
+                task();
+                None
+            }
+        }
+    }
+}
+
 /// One worker. If its runtime shuts down before the worker runs, and it is the last one, the tasks of that runtime
 /// are dropped, and a new thread runs those of other runtimes.
 struct Worker {
@@ -139,12 +153,16 @@ struct Worker {
 impl Worker {
     fn run(mut self) {
         while let Some(task) = self.next_task() {
+            if let Task::Background(_) = task {
+                // The writes of a batch come without a pause: a held result would wait for the watcher.
+                self.deliver(self.queue.completions.take());
+            }
             let begun = Instant::now();
-            let completion = catch_unwind(AssertUnwindSafe(task)).unwrap_or_default();
+            let completion = catch_unwind(AssertUnwindSafe(|| task.run()));
             if begun.elapsed() > SLOW_TASK {
                 self.scale_up();
             }
-            if let Some(completion) = completion {
+            if let Ok(Some(completion)) = completion {
                 self.deliver(self.queue.completions.add(completion));
             }
         }
@@ -156,9 +174,9 @@ impl Worker {
         loop {
             let mut state = lock(&self.queue.state);
             if let Some((_, task)) = state.tasks.pop_front() {
-                let are_more = !state.tasks.is_empty();
+                let is_next_awaited = matches!(state.tasks.front(), Some((_, Task::Awaited(_))));
                 drop(state);
-                if are_more {
+                if is_next_awaited {
                     self.queue.completions.allow();
                 }
                 return Some(task);
@@ -242,6 +260,8 @@ impl fmt::Debug for WorkQueue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::RecvTimeoutError;
+
     use futures::FutureExt;
     use tokio::runtime::Builder;
 
@@ -274,11 +294,16 @@ mod tests {
         let mut first = Box::pin(queue.run(move || Ok(gone.recv().is_err())));
         let mut second = Box::pin(queue.run(move || {
             while !completions.are_watched() {
+                // The watcher leaves when no tasks wait.
+                completions.allow();
                 std::thread::yield_now();
             }
             Ok(())
         }));
-        let mut third = Box::pin(queue.run(move || Ok(ended.recv().is_err())));
+        let mut third = Box::pin(queue.run(move || {
+            let waited = ended.recv_timeout(Duration::from_secs(60));
+            Ok(waited == Err(RecvTimeoutError::Disconnected))
+        }));
         assert!(first.as_mut().now_or_never().is_none());
         assert!(second.as_mut().now_or_never().is_none());
         assert!(third.as_mut().now_or_never().is_none());
@@ -287,6 +312,23 @@ mod tests {
         second.await.unwrap();
         drop(end);
         assert!(third.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_result_is_not_held_back_while_writes_of_a_batch_wait() {
+        let queue = WorkQueue::new(1);
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let completions = Arc::clone(&queue.completions);
+        completions.hold();
+        let mut first = Box::pin(queue.run(move || Ok(gone.recv().is_err())));
+        assert!(first.as_mut().now_or_never().is_none());
+        let (sender, held) = oneshot::channel();
+        queue
+            .start(move || sender.send(completions.held()).unwrap())
+            .unwrap();
+        drop(go);
+        assert_eq!(held.await, Ok(0));
+        assert!(first.await.unwrap());
     }
 
     #[test]
