@@ -177,7 +177,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As for [`sync_dir`](Disk::sync_dir).
+    /// As for [`sync_dir`](Disk::sync_dir). Anything except a regular file counts as not opened.
     fn sync_file(&self, file: &Path) -> io::Result<()>;
 
     /// Makes the entries of a directory durable. openat(2), fsync(2).
@@ -244,7 +244,8 @@ fn create_by_temp<D: Disk + ?Sized>(
 /// pool.
 ///
 /// `None` means that the caches do not have the result, and that the caller must read through the
-/// [`Disk`]. An error is always [`NotFound`](io::ErrorKind::NotFound). Paths are relative to the root.
+/// [`Disk`]. An error is always [`NotFound`](io::ErrorKind::NotFound). Paths must be relative to the root and without
+/// `..`, which is not checked.
 pub(crate) trait CachedReads: fmt::Debug + Send + Sync {
     /// Returns the contents of a regular file.
     fn read(&self, path: &str) -> Option<io::Result<Bytes>>;
@@ -265,11 +266,11 @@ pub(crate) fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 /// The error of a flush that did not begin, because the file or the directory could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-struct NotOpened(io::Error);
+pub(crate) struct NotOpened(io::Error);
 
 impl NotOpened {
     /// Wraps the error of an open. The result has the same kind and the same text.
-    fn wrap(error: io::Error) -> io::Error {
+    pub(crate) fn wrap(error: io::Error) -> io::Error {
         io::Error::new(error.kind(), NotOpened(error))
     }
 }

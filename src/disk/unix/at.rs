@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode};
 use rustix::io::retry_on_intr;
 
 use super::retry::retry_while_out_of_descriptors;
-use crate::disk::{Kind, Stat};
+use crate::disk::{Kind, Stat, contents};
 
 /// flock(2) works on a descriptor that is open for reading, so any user who may read the file could keep the
 /// writer out.
@@ -59,9 +59,9 @@ impl<'a> At<'a> {
         self.open(OFlags::RDONLY | OFlags::NONBLOCK, 0)
     }
 
-    /// Opens a regular file to flush it.
+    /// Opens a regular file to flush it. An fsync(2) of a FIFO fails with an error that a disk could have.
     pub(in crate::disk) fn open_file_to_sync(self) -> io::Result<File> {
-        self.open_file()
+        contents::regular(self.open_file()?).map(|(file, _)| file)
     }
 
     /// Opens a directory to flush it.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use crate::blocking;
-use crate::disk::{Disk, is_not_opened};
+use crate::disk::{Disk, Kind, is_not_opened};
 use crate::error::{Error, Result};
 use crate::observe::{Flush, target};
 use crate::sync::lock;
@@ -106,9 +106,8 @@ impl Flusher {
     /// As for [`flush`](Flusher::flush).
     pub(super) fn flush_existing(&self, targets: &[FlushTarget]) -> Result<()> {
         let round = self.join(targets);
-        let failures = round.failures().iter();
-        let mut of_existing = failures.filter(|failure| !failure.is_of_missing());
-        match of_existing.find(|failure| failure.concerns(targets)) {
+        let mut failures = round.failures().iter();
+        match failures.find(|failure| failure.concerns(targets) && !self.is_of_missing(failure)) {
             Some(failure) => Err(failure.to_error()),
             None => self.check(),
         }
@@ -200,6 +199,24 @@ impl Flusher {
         }
     }
 
+    /// Returns whether a flush did not begin because the file or the directory doesn't exist, or because something else
+    /// is at its path.
+    fn is_of_missing(&self, failure: &FlushFailure) -> bool {
+        let expected = match failure.target {
+            FlushTarget::All => return false,
+            FlushTarget::Dir(_) => Kind::Dir,
+            FlushTarget::File(_) | FlushTarget::Block(_) => Kind::File,
+        };
+        if !is_not_opened(&failure.error) {
+            return false;
+        }
+        // The error of the open does not tell: it depends on the system and on what is there instead.
+        match failure.error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => true,
+            _ => (self.disk.stat(&failure.path)).is_ok_and(|stat| stat.kind != expected),
+        }
+    }
+
     /// Remembers the first failure of a flush that acknowledged writes depend on. The failure to flush a
     /// file concerns only the caller that is about to publish it.
     fn poison_by_shared(&self, failures: &[FlushFailure]) {
@@ -260,17 +277,6 @@ impl FlushFailure {
         self.target == FlushTarget::All || targets.contains(&self.target)
     }
 
-    /// Returns whether the flush failed because the file or the directory doesn't exist, or because something else is
-    /// at its path. A flush never returns these errors; they come from the open before it.
-    fn is_of_missing(&self) -> bool {
-        let is_expected = match self.error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => true,
-            io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => is_not_opened(&self.error),
-            _ => false,
-        };
-        is_expected && self.target != FlushTarget::All
-    }
-
     fn to_error(&self) -> Error {
         let source = match self.error.raw_os_error() {
             Some(code) => io::Error::from_raw_os_error(code),
@@ -298,5 +304,35 @@ impl Drop for RunningRound<'_> {
     fn drop(&mut self) {
         lock(&self.flusher.rounds).is_running = false;
         self.flusher.finished.notify_all();
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::disk::OsDisk;
+
+    #[test]
+    fn what_is_neither_a_file_nor_a_directory_is_not_flushed_and_poisons_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let [file, link, socket] = ["file", "link", "socket"].map(|name| dir.path().join(name));
+        fs::write(&file, "contents").unwrap();
+        symlink(&file, &link).unwrap();
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let flusher = Flusher::new(Arc::new(OsDisk::default()), dir.path().to_owned());
+        let others = [
+            FlushTarget::Block(link.clone()),
+            FlushTarget::Block(socket),
+            FlushTarget::Block(dir.path().to_owned()),
+            FlushTarget::Dir(link.clone()),
+            FlushTarget::Dir(file),
+        ];
+        flusher.flush_existing(&others).unwrap();
+        flusher.flush(&[FlushTarget::Block(link)]).unwrap_err();
+        assert!(!flusher.is_poisoned());
     }
 }

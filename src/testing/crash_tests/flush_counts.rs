@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::calls::{BatchWrite, StoreCall};
 use super::inspect::{blocks, count_operations};
 use super::setup::{DURABLE, NO_CAPABILITIES, StoreSetup, WITHOUT_SYNCFS, all_setups};
+use crate::disk::Kind;
 use crate::error::Error;
 use crate::key::Key;
 use crate::store::{Durability, ExistingBlock};
@@ -162,6 +163,19 @@ async fn writes_whose_flush_did_not_begin_are_flushed_by_the_next_sync() {
     store.sync().await.unwrap();
     let cut = disk.reboot(DataLoss::AllUnflushed);
     assert_eq!(blocks(&LAZY.open(&cut).await).await["AA1"], "one");
+}
+
+#[tokio::test]
+async fn a_sync_and_a_close_succeed_although_a_put_found_something_else_at_the_path_of_its_block() {
+    for kind in [Kind::Symlink, Kind::Dir, Kind::Other] {
+        let (disk, store) = LAZY.store_with(&[("AA1", "one")]).await;
+        disk.plant("/disk/store/AA/AA2.data", kind);
+        let put = StoreCall::Put("AA2", "two").run(&store).await;
+        assert!(matches!(put, Err(Error::Unexpected { .. })), "{put:?}");
+        StoreCall::Put("AA3", "three").run(&store).await.unwrap();
+        store.sync().await.unwrap();
+        store.close().await.unwrap();
+    }
 }
 
 #[tokio::test]

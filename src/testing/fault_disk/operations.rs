@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::image::{FlushScope, Image};
 use super::tree::{EntryChange, InodeId};
 use super::{DiskOp, DiskState, FaultDisk};
-use crate::disk::{DirEntry, Disk, Kind, Listing, LockGuard, Stat};
+use crate::disk::{DirEntry, Disk, Kind, Listing, LockGuard, NotOpened, Stat};
 
 /// The size that a file system reports for a directory.
 const DIR_LEN: u64 = 4096;
@@ -214,7 +214,7 @@ impl FaultDisk {
         scope: impl FnOnce(&Image) -> io::Result<FlushScope>,
     ) -> io::Result<()> {
         let mut state = self.enter(op, path)?;
-        let scope = scope(&state.image)?;
+        let scope = scope(&state.image).map_err(NotOpened::wrap)?;
         match state.faults.step(op, path) {
             Ok(()) => state.image.flush(scope),
             Err(error) => {
