@@ -52,7 +52,12 @@ async fn damaged(setup: StoreSetup) -> FaultDisk {
 
 /// Returns the findings of a repair until it ends or the machine crashes.
 async fn repair(disk: &FaultDisk) -> Vec<Result<Finding>> {
-    let copy = (cid(DAMAGED), Bytes::from(DAMAGED));
+    repair_with(disk, DAMAGED).await
+}
+
+/// Returns the findings of a repair that has a copy of this block.
+async fn repair_with(disk: &FaultDisk, block: &'static str) -> Vec<Result<Finding>> {
+    let copy = (cid(block), Bytes::from(block));
     let repair = Repair::new(STORE_PATH).copies(stream::iter([Ok(copy)]));
     match repair
         .start_on(Arc::new(disk.clone()), STORE_PATH.into())
@@ -123,6 +128,22 @@ async fn a_crash_at_any_step_of_a_repair_loses_nothing_and_the_next_repair_compl
         }
     }
     counts.print("repairs");
+}
+
+#[tokio::test]
+async fn a_block_that_was_moved_to_a_new_shard_directory_is_not_restored_as_well() {
+    let disk = damaged(DURABLE).await;
+    disk.remove_dir(block_path(MISPLACED).parent().unwrap())
+        .unwrap();
+    let findings = repair_with(&disk, MISPLACED).await;
+    let remedies: Vec<_> = findings
+        .iter()
+        .filter_map(|finding| finding.as_ref().unwrap().remedy.as_ref())
+        .collect();
+    let is_moved = |remedy: &&Remedy| matches!(remedy, Remedy::Moved(_));
+    assert!(remedies.iter().any(is_moved), "{remedies:?}");
+    let is_restored = |remedy: &&Remedy| matches!(remedy, Remedy::Restored);
+    assert!(!remedies.iter().any(is_restored), "{remedies:?}");
 }
 
 #[tokio::test]
