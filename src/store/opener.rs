@@ -47,12 +47,13 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    /// Creates an opener with the default options, on this disk.
+    /// Creates an opener with the options of a whole-store tool, on this disk.
     pub(crate) fn on(disk: Arc<dyn Disk>, root: PathBuf) -> Self {
         Opener {
             disk,
             root,
-            options: Options::new(),
+            // The tools move blocks by other functions than a put, which do not add them to the filter.
+            options: Options::new().max_filter_memory(0),
         }
     }
 

@@ -22,7 +22,9 @@ use crate::blocking;
 use crate::disk::{Disk, OsDisk, canonical};
 use crate::error::{Error, Result};
 use crate::format::Shard;
-use crate::store::{Opener, Options, locate};
+#[cfg(doc)]
+use crate::store::Options;
+use crate::store::{Opener, locate};
 
 /// Moves all blocks of a store into another one. The stores may have different shard functions, and be on
 /// different file systems.
@@ -152,15 +154,11 @@ impl Move {
             shard, callback, ..
         } = self;
         check_apart(&old.1, &new.1)?;
-        let mut options = Options::new();
-        if let Some(shard) = shard {
-            options = options.shard(shard);
-        }
         let old = Opener::on(old.0, old.1);
-        let new = Opener {
-            options,
-            ..Opener::on(new.0, new.1)
-        };
+        let mut new = Opener::on(new.0, new.1);
+        if let Some(shard) = shard {
+            new.options = new.options.shard(shard);
+        }
         let state = ToolState::new(callback);
         let _stop = StopOnDrop(Arc::clone(&state));
         let begin = {
