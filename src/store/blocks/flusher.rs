@@ -309,7 +309,6 @@ impl Drop for RunningRound<'_> {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
@@ -320,10 +319,11 @@ mod tests {
     fn what_is_neither_a_file_nor_a_directory_is_not_flushed_and_poisons_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let [file, link, socket] = ["file", "link", "socket"].map(|name| dir.path().join(name));
-        fs::write(&file, "contents").unwrap();
+        let disk = OsDisk::default();
+        disk.write_new(&file, b"contents", 0o600, false).unwrap();
         symlink(&file, &link).unwrap();
         let _listener = UnixListener::bind(&socket).unwrap();
-        let flusher = Flusher::new(Arc::new(OsDisk::default()), dir.path().to_owned());
+        let flusher = Flusher::new(Arc::new(disk), dir.path().to_owned());
         let others = [
             FlushTarget::Block(link.clone()),
             FlushTarget::Block(socket),
