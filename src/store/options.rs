@@ -192,12 +192,13 @@ impl Options {
     /// is enough for about 30 million blocks; 0 turns this off.
     ///
     /// The first read that doesn't find its block lists the shard directory in the background. From then on most
-    /// reads of absent blocks in that directory need neither the disk nor another thread. It takes 1.75 bytes per
+    /// reads of absent blocks in that directory need neither the disk nor another thread. A shard directory that the
+    /// store creates is known to be empty, so it is not listed before it has 64 blocks. The filter takes 1.75 bytes per
     /// block, and about 300 bytes per shard directory. Beyond the limit, blocks are looked up on disk if their shard
     /// directory is rarely read.
     ///
-    /// A block that another program adds to a listed shard directory, ignoring the store's lock, may be reported as
-    /// absent until the store is opened again. Turn this off where that can happen. A store that is opened
+    /// A block that another program adds to a shard directory that was listed, or that the store has created since it
+    /// was opened, ignoring the store's lock, may be reported as absent until the store is opened again. Turn this off where that can happen. A store that is opened
     /// [read-only](Options::read_only) always asks the file system.
     pub fn max_filter_memory(mut self, bytes: usize) -> Self {
         self.max_filter_memory = bytes;

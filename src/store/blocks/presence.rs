@@ -1,9 +1,9 @@
 //! [`PresenceFilter`]: tells from memory that a block is absent, so that most reads of absent blocks need neither
 //! the disk nor another thread.
 //!
-//! The writer's lock makes this process the only one that adds blocks. So after a listing of a shard directory,
-//! the names that were listed and those that were published since are all that the directory can have. They are
-//! in a Bloom filter: a block that is not in it is absent, and any other block is looked up on disk. A name can't
+//! The writer's lock makes this process the only one that adds blocks. So after a listing of a shard directory, or its
+//! creation, the names that were listed and those that were published since are all that the directory can have. They
+//! are in a Bloom filter: a block that is not in it is absent, and any other block is looked up on disk. A name can't
 //! be removed from the filter, so a deleted block is looked up on disk, too.
 
 use std::collections::HashMap;
@@ -21,7 +21,8 @@ use crate::sync::{lock, read, write};
 /// The number of bits per block in a new filter. About one absent key in 800 is then looked up on disk, and one in
 /// 150 when the filter is full.
 const BITS_PER_BLOCK: usize = 14;
-/// The number of blocks that can be added to a new filter, besides a quarter of the number that were listed.
+/// The number of blocks that can be added to a new filter, besides a quarter of the number that were listed. A directory
+/// that this process has created is therefore listed when it has about as many.
 const MIN_ROOM: usize = 64;
 /// The approximate number of bytes that a shard takes besides its filter: its entry in the map and its name.
 const SHARD_OVERHEAD: usize = 200;
@@ -33,7 +34,8 @@ const MAX_SHARDS: usize = 1 << 16;
 /// The maximum number of shards that are listed at a time. The listings compete with reads for the disk.
 const MAX_FILLS: usize = 2;
 
-/// The blocks that may exist in the shards in which a read has missed a block.
+/// The blocks that may exist in the shards in which a read has missed a block, and in those that this process has
+/// created.
 pub(crate) struct PresenceFilter {
     /// 0 turns the filter off.
     max_bytes: usize,
