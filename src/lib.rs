@@ -113,7 +113,7 @@
 //! | system | tested by | what is different |
 //! | --- | --- | --- |
 //! | Linux | all tests | `syncfs`, reads without another thread, and unnamed files: see the [design](guide::design) |
-//! | Windows | the unit and crash tests and most of the integration tests, under Wine 8 with the target `x86_64-pc-windows-gnu`; not on Windows itself | see below |
+//! | Windows | the unit and crash tests and about half of the integration tests, under Wine 8 with the target `x86_64-pc-windows-gnu`; not on Windows itself | see below |
 //! | macOS | compilation for `aarch64-apple-darwin` only | a flush is `F_FULLFSYNC`, which flushes the cache of the device |
 //! | other Unix | nothing | |
 //!
@@ -133,7 +133,9 @@
 //!   Since version 1903 of Windows 10 the name is free at once, as the [authors of
 //!   .NET](https://github.com/dotnet/corefx/pull/38186) found, but not under Wine 8. Where the name stays, the delete
 //!   waits for up to two seconds. Then it returns the error of a file in use, and the block is removed when the last
-//!   program closes it.
+//!   program closes it. Until then reads may find the block. A put in this session does not rely on the file: it
+//!   replaces the file or returns an error. A later session cannot tell under Wine that the file will go. The disk
+//!   usage is not exact for the rest of the session, and the next open counts it.
 //! - Files have no mode: they inherit their permissions from their directory, and [`Options::file_mode`] has no
 //!   effect. The attribute read-only does not protect a block from being replaced or removed.
 //! - Directories have no size, so the disk usage is that of the files, as in go-ds-flatfs on Windows.

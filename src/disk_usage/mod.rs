@@ -8,7 +8,7 @@ pub(crate) mod cache;
 mod count;
 mod dir_sizes;
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, RwLock};
 
 use tokio::sync::Notify;
@@ -31,6 +31,8 @@ use crate::sync::{lock, read, write};
 pub(crate) struct UsageTracker {
     bytes: AtomicI64,
     accuracy: Mutex<Accuracy>,
+    /// Whether a file may go, or may have gone, without a step of this session.
+    is_uncertain: AtomicBool,
     /// The running count. A step that changes the store locks it for reading, the count itself for writing.
     count: RwLock<Option<Mutex<RunningCount>>>,
     dirs: DirSizes,
@@ -76,6 +78,7 @@ impl UsageTracker {
         UsageTracker {
             bytes: AtomicI64::new(signed(figure.bytes)),
             accuracy: Mutex::new(figure.accuracy),
+            is_uncertain: AtomicBool::new(false),
             count: RwLock::new(None),
             dirs: DirSizes::default(),
             checkpointed: AtomicI64::new(signed(figure.bytes)),
@@ -88,10 +91,20 @@ impl UsageTracker {
         let bytes = self.bytes.load(Ordering::Relaxed);
         let accuracy = match *lock(&self.accuracy) {
             // A directory of unknown size may have grown.
-            Accuracy::Exact if self.dirs.has_gaps() => Accuracy::Approximate,
+            Accuracy::Exact if self.dirs.has_gaps() || self.is_uncertain() => Accuracy::Approximate,
             accuracy => accuracy,
         };
         DiskUsage::new(u64::try_from(bytes).unwrap_or(0), accuracy)
+    }
+
+    /// Notes that the system may remove a file after its delete has failed. No count of this session is exact from
+    /// then on.
+    pub(crate) fn note_uncertain(&self) {
+        self.is_uncertain.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_uncertain(&self) -> bool {
+        self.is_uncertain.load(Ordering::SeqCst)
     }
 
     /// Waits until the figure has changed by more than a twentieth since the last checkpoint, or until one is

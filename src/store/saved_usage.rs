@@ -18,7 +18,7 @@ use crate::sync::lock;
 pub(super) const UNCLEAN_MODE: u32 = 0o644;
 
 /// Saves the disk usage, unless it is stale: taken over from a session that was not closed, or unknown, and
-/// not counted since. go-ds-flatfs would trust such a figure for ever.
+/// not counted since, or uncertain. go-ds-flatfs would trust such a figure for ever.
 #[derive(Debug)]
 pub(crate) struct SavedUsage {
     blocks: Arc<Blocks>,
@@ -37,7 +37,7 @@ impl SavedUsage {
     }
 
     pub(crate) fn is_stale(&self) -> bool {
-        self.is_stale.load(Ordering::SeqCst)
+        self.is_stale.load(Ordering::SeqCst) || self.blocks.usage().is_uncertain()
     }
 
     /// Marks the disk usage as stale, so that the close or the next open counts it: blocks were removed, or
@@ -119,7 +119,8 @@ impl SavedUsage {
     /// the count in the background would leave it stale for ever.
     fn count_quickly(&self) {
         const MAX_TIME: Duration = Duration::from_secs(1);
-        if !self.is_stale() {
+        // A count of an uncertain usage would not be saved.
+        if !self.is_stale() || self.blocks.usage().is_uncertain() {
             return;
         }
         let begun = Instant::now();

@@ -65,8 +65,9 @@ impl FlatFs {
     /// # Errors
     ///
     /// As for [`put`](FlatFs::put), except for [`Error::InvalidKey`] and [`Error::Full`]. After an error the block
-    /// still exists, unless the last flush failed: then it may be removed, and the store returns
-    /// [`Error::FlushFailed`] from then on.
+    /// still exists, with two exceptions. If the last flush failed, it may be removed, and the store returns
+    /// [`Error::FlushFailed`] from then on. If another program has its file [in use](Error::is_in_use), which only
+    /// Windows reports, it may be removed when that program closes the file; a put in this session writes it again.
     ///
     /// # Cancel safety
     ///

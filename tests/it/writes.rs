@@ -1,6 +1,6 @@
 //! Puts and deletes of single blocks, and the files that they create.
 
-use std::fs;
+use std::fs::{self, File};
 
 use bytes::Bytes;
 use ds_flatfs::{Error, ExistingBlock, Key, Shard};
@@ -23,6 +23,29 @@ async fn a_block_file_has_only_its_bytes_and_is_where_the_shard_function_says() 
         }
         store.close().await.unwrap();
         assert_eq!(home.temp_names(), [""; 0]);
+    }
+}
+
+/// Some versions of Windows remove a file only when the last program closes it.
+#[tokio::test]
+async fn an_acknowledged_put_after_a_delete_lasts_when_another_program_closes_the_old_file() {
+    for existing_block in [ExistingBlock::Keep, ExistingBlock::Overwrite] {
+        let home = Home::new();
+        let options = options().existing_block(existing_block);
+        let store = options.open_or_create(home.store()).await.unwrap();
+        let (key, value) = block(1);
+        store.put(&key, value.clone()).await.unwrap();
+        let reader = File::open(home.block(&key)).unwrap();
+        if let Err(error) = store.delete(&key).await {
+            assert!(error.is_in_use(), "{error}");
+        }
+        let put = store.put(&key, value.clone()).await;
+        drop(reader);
+        if put.is_err() {
+            assert_eq!(store.get(&key).await.unwrap(), None);
+            store.put(&key, value.clone()).await.unwrap();
+        }
+        assert_eq!(store.get(&key).await.unwrap(), Some(value));
     }
 }
 

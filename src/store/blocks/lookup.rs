@@ -100,9 +100,14 @@ impl Blocks {
         }
     }
 
+    /// Returns whether a put may leave an existing block of this key unchanged, if it has the same size.
+    pub(crate) fn may_keep(&self, block: &BlockKey) -> bool {
+        self.keeps_existing && !self.unremoved.has(block)
+    }
+
     /// Returns whether a put of a block of `size` bytes leaves the existing block unchanged.
     pub(crate) fn keeps(&self, block: &BlockKey, size: u64) -> Result<bool> {
-        if !self.keeps_existing || self.is_known_absent(block) {
+        if !self.may_keep(block) || self.is_known_absent(block) {
             return Ok(false);
         }
         let found = self.stat(block)?;
@@ -117,7 +122,7 @@ impl Blocks {
     /// Returns whether a cached read shows that a put of a block of `size` bytes leaves the existing block
     /// unchanged.
     pub(crate) fn keeps_cached(&self, block: &BlockKey, size: u64) -> bool {
-        let keeps = self.keeps_existing
+        let keeps = self.may_keep(block)
             && !self.is_known_absent(block)
             && self.cached.size(block) == Lookup::Found(size);
         if keeps {

@@ -9,6 +9,7 @@ mod publish;
 mod shard_dirs;
 mod temp_files;
 mod unflushed;
+mod unremoved;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub(crate) use self::publish::NewBlock;
 use self::shard_dirs::ShardDirs;
 use self::temp_files::TempFiles;
 use self::unflushed::UnflushedWrites;
+use self::unremoved::Unremoved;
 use super::{ExistingBlock, Options};
 use crate::datastore::DiskUsage;
 use crate::disk::{Disk, Kind, if_there};
@@ -42,6 +44,7 @@ pub(crate) struct Blocks {
     temp_files: TempFiles,
     flusher: Flusher,
     unflushed: UnflushedWrites,
+    unremoved: Unremoved,
     /// Whether a put leaves a block of the same size unchanged.
     keeps_existing: bool,
 }
@@ -68,6 +71,7 @@ impl Blocks {
         let is_lazy = !options.read_only && !options.durability.syncs_writes();
         Ok(Blocks {
             unflushed: UnflushedWrites::new(is_lazy && !disk.syncs_all_at_once()),
+            unremoved: Unremoved::default(),
             cached: CachedBlocks::new(&disk, &layout, options.read_only)?,
             shards: ShardDirs::new(
                 Arc::clone(&disk),

@@ -85,8 +85,8 @@ impl Blocks {
         let size = new.size();
         match new {
             NewBlock::Value(value) => {
-                // A block that can't be read is replaced.
-                if self.has_value(path, value).unwrap_or(false) {
+                // A block that can't be read is replaced, and so is one that may still be removed.
+                if !self.unremoved.has(block) && self.has_value(path, value).unwrap_or(false) {
                     return Ok(());
                 }
                 let temp = self.temp_files.next();
@@ -122,6 +122,7 @@ impl Blocks {
             false => None,
         };
         let Some(stat) = found else {
+            self.unremoved.forget(block);
             self.unflushed.note_delete(block, &shard);
             return Ok(None);
         };
@@ -132,6 +133,15 @@ impl Blocks {
             size = removed.map(|()| stat.len);
             Ok(size.map_or(Change::NONE, Change::removed))
         });
+        match &removed {
+            Ok(()) => self.unremoved.forget(block),
+            Err(error) if error.is_in_use() => {
+                self.unremoved.note(block);
+                // Nobody tells when the file goes.
+                self.usage.note_uncertain();
+            }
+            Err(_) => {}
+        }
         self.unflushed.note_delete(block, &shard);
         removed.map(|()| size)
     }
@@ -148,6 +158,9 @@ impl Blocks {
             .with_dir(&shard, || self.usage.track(&shard, block, &step));
         // Noted even after a failure: if the block exists already, the put may succeed by leaving it as it is.
         self.unflushed.note_put(block);
+        if changed.is_ok() {
+            self.unremoved.forget(block);
+        }
         changed
     }
 }

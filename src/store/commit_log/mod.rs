@@ -110,7 +110,7 @@ impl CommitLog {
     /// Returns whether a put replaces a block.
     fn replaces(&self, put: &Put) -> Result<bool> {
         let found = self.blocks.stat(&put.block)?;
-        Ok(found.is_some_and(|stat| stat.len != put.size || !self.blocks.keeps_existing()))
+        Ok(found.is_some_and(|stat| stat.len != put.size || !self.blocks.may_keep(&put.block)))
     }
 
     fn write_record(&self, batch: &CommittedBatch) -> Result<()> {

@@ -13,6 +13,7 @@ mod crash_points;
 mod crashes;
 mod creation;
 mod dropped_futures;
+mod files_in_use;
 mod flush_counts;
 mod flush_failures;
 mod full_disk;
