@@ -126,23 +126,35 @@ impl<'a> At<'a> {
     /// `DeleteFile` may only mark the file, and then the name stays until the last handle of the file is closed, be it
     /// one of this process. Wine even lets others open such a file, so that a read after a delete would find the block.
     pub(in crate::disk) fn remove_file(&self) -> io::Result<()> {
-        self.remove_open_file()?;
-        retry_change(|| match self.metadata() {
-            Ok(_) => Err(still_open()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+        let mut is_removed = false;
+        // One retry for both steps, so that they have one bound.
+        self.change(|| {
+            if !is_removed {
+                self.try_remove_file()?;
+                is_removed = true;
+            }
+            match self.metadata() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                // Access to a file that is marked is denied.
+                Err(error) if !is_error(&error, &[ERROR_ACCESS_DENIED]) => Err(error),
+                _ => Err(still_open()),
+            }
         })
     }
 
     /// Removes a file that this process has open, so that there is nothing to wait for.
     pub(in crate::disk) fn remove_open_file(&self) -> io::Result<()> {
-        self.change(|| match self.writable(|| fs::remove_file(&self.path)) {
+        self.change(|| self.try_remove_file())
+    }
+
+    fn try_remove_file(&self) -> io::Result<()> {
+        match self.writable(|| fs::remove_file(&self.path)) {
             // A symbolic link to a directory is removed as a directory.
             Err(error) if is_error(&error, &[ERROR_ACCESS_DENIED]) && self.is_link_to_dir() => {
                 fs::remove_dir(&self.path)
             }
             removed => removed,
-        })
+        }
     }
 
     pub(in crate::disk) fn remove_dir(&self) -> io::Result<()> {

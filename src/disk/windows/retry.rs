@@ -23,12 +23,18 @@ const MAX_WAIT_TO_READ: Duration = Duration::from_millis(100);
 
 /// Makes a step that creates, replaces or removes something.
 pub(super) fn retry_change<T>(step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    retry(step, MAX_WAIT, thread::sleep)
+    retry(step, MAX_WAIT, pause)
 }
 
 /// Makes a step that reads.
 pub(super) fn retry_read<T>(step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    retry(step, MAX_WAIT_TO_READ, thread::sleep)
+    retry(step, MAX_WAIT_TO_READ, pause)
+}
+
+fn pause(delay: Duration) {
+    #[cfg(test)]
+    super::tests::run_before_pause();
+    thread::sleep(delay);
 }
 
 pub(super) fn retry<T>(
