@@ -115,7 +115,7 @@ async fn a_key_has_at_most_250_characters_to_fit_into_a_file_name() {
     store.close().await.unwrap();
 }
 
-/// Windows has devices of these names in every directory, also if an extension follows.
+/// Windows has devices of these names in every directory, even if an extension follows.
 #[tokio::test]
 async fn keys_and_shard_directories_can_have_the_names_of_devices() {
     let devices = ["CON", "NUL", "AUX", "PRN", "COM1"];

@@ -125,7 +125,7 @@ impl Gc {
 
     /// Prepares a collection in a store that is open, and may be in use.
     ///
-    /// A block that is put or committed while the collection runs is kept, also if the put finds the block and
+    /// A block that is put or committed while the collection runs is kept, even if the put finds the block and
     /// writes nothing. The order that guarantees this: from before the first root is read, the store notes the
     /// key of each write when the write takes its key lock. The sweep removes a block under its key lock, and
     /// only if the key was not noted. So a write either comes first and is noted, or waits until the block is

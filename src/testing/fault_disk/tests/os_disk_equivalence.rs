@@ -144,7 +144,7 @@ fn check_equivalence(calls: &[DiskCall], is_locked: bool) -> TestCaseResult {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: proptest_config().cases / 2, ..proptest_config() })]
+    #![proptest_config(ProptestConfig { cases: (proptest_config().cases / 2).max(1), ..proptest_config() })]
 
     #[test]
     fn the_same_operations_have_the_same_results(
