@@ -140,13 +140,14 @@ impl Bucket {
         self.flush_deletes(self.dir_of(path)).await
     }
 
-    /// Deletes objects, with one request for up to 1,000 of them if the store supports that. Returns an item for each
+    /// Deletes objects below a prefix, with one request for up to 1,000 of them if the store supports that. Returns an item for each
     /// of them. It is not an error if one does not exist.
     pub(super) fn delete_all(
         &self,
+        prefix: &Path,
         paths: impl Iterator<Item = Path> + Send + 'static,
     ) -> BoxStream<'static, Result<()>> {
-        let bucket = self.clone();
+        let (bucket, prefix) = (self.clone(), prefix.clone());
         let dirs: Arc<Mutex<BTreeSet<PathBuf>>> = Arc::default();
         let paths = {
             let (bucket, dirs) = (bucket.clone(), Arc::clone(&dirs));
@@ -163,7 +164,7 @@ impl Bucket {
         deleted
             .map(move |deleted| match deleted {
                 Err(error) if !failure::is_absent(&error) => {
-                    Err(bucket.error("delete objects in", &Path::ROOT, error))
+                    Err(bucket.error("delete objects in", &prefix, error))
                 }
                 _ => Ok(()),
             })

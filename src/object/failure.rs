@@ -194,8 +194,8 @@ pub(super) fn has_file_as_parent(error: &object_store::Error) -> bool {
     })
 }
 
-const NO_CREDENTIALS: &str = "there are none in the environment or in the options, and a metadata service, as the \
-    machines of a cloud have it, gave none";
+const NO_CREDENTIALS: &str = "there are none in the environment or in the options, and the metadata service, which \
+    machines in a cloud have, did not provide any";
 
 /// Returns whether a request to a metadata service failed. The client asks it for credentials if there are no others.
 fn has_no_credentials(error: &object_store::Error) -> bool {

@@ -70,8 +70,7 @@ impl ObjectLayout {
             return Err(invalid("the name of an object has at most 1,024 bytes"));
         }
         if self.has_files && !is_file_name(key) {
-            let rule =
-                "the name of a file has at most 250 bytes, and does not end with # and a number";
+            let rule = "the name of a file can have at most 250 bytes and must not end with # and a number";
             return Err(invalid(rule));
         }
         Path::parse(name)

@@ -149,7 +149,7 @@ impl Shared {
         let layout = self.layout.clone();
         // A key that cannot be stored has no value to delete.
         let paths = keys.filter_map(move |key| layout.path(&key).ok());
-        let deleted = self.bucket.delete_all(paths);
+        let deleted = self.bucket.delete_all(self.layout.root(), paths);
         deleted.inspect_ok(|()| self.usage.add_write(0))
     }
 }

@@ -101,6 +101,7 @@ impl<'a> Run<'a> {
             Ok(block) => block,
             Err(error) => {
                 self.tally.could_not_read(key.cloned(), error)?;
+                self.done(0).await;
                 return Ok(Visited::default());
             }
         };

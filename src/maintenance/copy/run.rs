@@ -201,6 +201,7 @@ impl Run<'_> {
             }
             Err(error) => {
                 self.tally.could_not_read(Some(key), error)?;
+                self.done(0).await;
                 return Ok(None);
             }
         };

@@ -305,6 +305,11 @@ async fn a_copy_that_is_stopped_stores_what_it_has_begun() {
 #[tokio::test]
 async fn the_last_progress_has_all_blocks_of_the_source_and_their_number() {
     let source = Faulty::over(datastore_of(&blocks(100)).await);
+    source.set(Faults {
+        unreadable: vec![block(50).0],
+        vanished: vec![block(60).0],
+        ..Faults::default()
+    });
     let destination = datastore_of(&blocks(30)).await;
     let last = Arc::new(Mutex::new(Progress::default()));
     let seen = Arc::clone(&last);

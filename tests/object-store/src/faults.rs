@@ -1,4 +1,4 @@
-//! [`Faults`]: what a server on a bad day does to requests.
+//! [`Faults`]: failures of a server, such as errors and closed connections.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -29,8 +29,9 @@ created, with next-to-last/2, if it is missing or empty. SRC is only read. A blo
 is: 'flatfs diff' finds blocks of another size, and 'flatfs verify' damaged ones.
 
 Each block is checked against the hash in its key, unless --unverified is given. A block that is damaged or \
-missing is reported and not copied, all others are, and the exit status is 1. It is 3 if a block could not be \
-read. Blocks whose keys are no hashes of a known function are copied and counted. Blocks that SRC has listed and \
+missing is reported and not copied; all others are copied, and the exit status is 1. It is 3 if a block could not be \
+read, or if something else is in the place of a block, such as a symbolic link. Blocks whose keys are not hashes \
+of a known function are copied and counted. Blocks that SRC has listed and \
 that are gone when they are to be read are counted as vanished, and the exit status is 1: another program has \
 deleted them, or the listing is wrong, which the next run shows.
 

@@ -138,7 +138,11 @@ impl Import {
                 };
                 drop(phase);
                 committed
-                    .with_context(|| partly_imported(&car.name))?
+                    // The commit was interrupted.
+                    .with_context(|| {
+                        let name = &car.name;
+                        format!("some or all of {name} may be imported, run the command again")
+                    })?
                     .map_err(|error| explain_commit_error(error, &car.name))?;
                 stats
             }
