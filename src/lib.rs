@@ -60,7 +60,7 @@
 //!   - concurrent queries beyond a sixteenth of [`max_open_files`](Options::max_open_files) each keep the names in
 //!     the directory that they are reading;
 //!   - the filters of absent blocks take up to [`max_filter_memory`](Options::max_filter_memory), by default 64 MiB;
-//!   - a garbage collection keeps up to 14 bytes for each reachable block without links, and 40 for each other one;
+//!   - a garbage collection keeps up to 11 bytes for each reachable block without links, and 40 for each other one;
 //!   - a count of the disk usage keeps the names of all shard directories, and about twenty bytes for each block of
 //!     one of them.
 //!

@@ -1,7 +1,7 @@
 //! The block of a CID: the keys under which it may be stored, its bytes, and whether they have its hash.
 
 use bytes::Bytes;
-use cid::{Cid, Version};
+use cid::Cid;
 
 use crate::datastore::{BlockingReader, Datastore};
 use crate::error::{Error, Result};
@@ -9,8 +9,8 @@ use crate::hash::{self, HashError};
 use crate::key::Key;
 
 /// Returns the keys under which a store may have the block of `cid`: that of its multihash, which today's
-/// repos use, and that of the bytes of the CID, which go-ipfs used before version 0.12. A CID that contains
-/// its block, by the identity hash, has no keys.
+/// repos use, and that of the bytes of the CID of version 1, which go-ipfs used before version 0.12: a CID of version 0
+/// names the same block. A CID that contains its block, by the identity hash, has no keys.
 ///
 /// ```
 /// use ds_flatfs::Key;
@@ -25,9 +25,11 @@ pub fn keys(cid: &Cid) -> Vec<Key> {
     if hash::inline(cid.hash()).is_some() {
         return Vec::new();
     }
-    let mut keys = vec![Key::from_cid(cid), Key::from_cid_bytes(cid)];
-    keys.dedup();
-    keys
+    vec![Key::from_cid(cid), old_key(cid)]
+}
+
+fn old_key(cid: &Cid) -> Key {
+    Key::from_cid_bytes(&Cid::new_v1(cid.codec(), *cid.hash()))
 }
 
 /// Returns the block of `cid`, from the CID itself or from the first of its [`keys`] that `store` has. The
@@ -78,8 +80,7 @@ pub(super) fn size_blocking(reader: &dyn BlockingReader, cid: &Cid) -> Result<Op
 fn first_of<T>(cid: &Cid, read: impl Fn(&Key) -> Result<Option<T>>) -> Result<Option<T>> {
     match read(&Key::from_cid(cid))? {
         Some(found) => Ok(Some(found)),
-        None if cid.version() == Version::V1 => read(&Key::from_cid_bytes(cid)),
-        None => Ok(None),
+        None => read(&old_key(cid)),
     }
 }
 
@@ -87,13 +88,17 @@ fn first_of<T>(cid: &Cid, read: impl Fn(&Key) -> Result<Option<T>>) -> Result<Op
 ///
 /// # Errors
 ///
-/// Returns [`Error::Corrupt`], with the CID, if it has another hash, and [`Error::Runtime`] if a large block
-/// can't be hashed because there is no runtime.
+/// Returns [`Error::Corrupt`], with the CID, if it has another hash or a digest of a [length](HashError::Length) that
+/// can't be checked, and [`Error::Runtime`] if a large block can't be hashed because there is no runtime.
 pub async fn check(cid: &Cid, block: &Bytes) -> Result<()> {
-    checked(cid, hash::check_without_blocking(*cid.hash(), block).await?).map(drop)
+    match hash::check_without_blocking(*cid.hash(), block).await? {
+        Err(reason @ HashError::Length(_)) => Err(corrupt(cid, reason)),
+        result => checked(cid, result).map(drop),
+    }
 }
 
-/// Returns whether a block could be checked: not if its hash function is unknown.
+/// Returns whether a block could be checked: not if its hash function is unknown or its digest too short. Such a block
+/// may be intact, with all that it links to.
 ///
 /// # Errors
 ///
@@ -101,11 +106,15 @@ pub async fn check(cid: &Cid, block: &Bytes) -> Result<()> {
 pub(super) fn checked(cid: &Cid, result: Result<(), HashError>) -> Result<bool> {
     match result {
         Ok(()) => Ok(true),
-        Err(HashError::Unknown(_)) => Ok(false),
-        Err(reason) => Err(Error::Corrupt {
-            key: cid.to_string(),
-            reason: reason.to_string(),
-        }),
+        Err(HashError::Unknown(_) | HashError::Length(_)) => Ok(false),
+        Err(reason) => Err(corrupt(cid, reason)),
+    }
+}
+
+fn corrupt(cid: &Cid, reason: HashError) -> Error {
+    Error::Corrupt {
+        key: cid.to_string(),
+        reason: reason.to_string(),
     }
 }
 

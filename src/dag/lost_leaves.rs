@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use cid::Cid;
-use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, Stream, StreamExt as _};
 
 use super::block::{load, missing, size};
 use super::links::{UnknownCodec, is_leaf, links};
@@ -17,54 +17,69 @@ use crate::error::{Error, Result};
 const MAX_READS: usize = 8;
 
 /// Reads all blocks with links again, and returns for each of them an error for each block without links that it links to
-/// and that no listing of the store had: the set of reachable blocks does not have their CIDs. Blocks that can't be read
-/// are left out, since the mark has reported them, and so are links to `known` blocks and to those of earlier results.
+/// and that no listing of the store had: the set of reachable blocks does not have their CIDs. Blocks that the mark has
+/// reported as lost are not read, and links to them and to those of earlier results are left out.
 ///
-/// Each such block is looked up: a listing may leave out a file that is being replaced.
+/// Each block that no listing had is looked up: a listing may leave out a file that is being replaced.
 pub(crate) fn lost_leaves<'a>(
     store: &'a dyn Datastore,
     reachable: &'a Arc<Reachable>,
     unknown: UnknownCodec,
-    known: &[Cid],
-) -> impl Stream<Item = Result<Vec<Error>>> + Send + 'a {
-    let known = known.iter().map(|cid| reachable.leaf_number(cid.hash()));
-    let mut found: HashSet<u64> = known.collect();
-    let parents = stream::iter(reachable.inner()).flat_map(stream::iter);
-    let unseen = parents.map(move |parent| unseen_links(store, reachable, parent, unknown));
+    lost: &'a HashSet<u64>,
+) -> impl Stream<Item = Vec<Error>> + Send + 'a {
+    let is_known = move |cid: &Cid| lost.contains(&reachable.leaf_number(cid.hash()));
+    let mut found = HashSet::new();
+    let parents = reachable.inner().map(move |mut parents| {
+        parents.retain(|parent| !is_known(parent));
+        stream::iter(parents)
+    });
+    let parents = stream::iter(parents).flatten();
+    let unseen = parents.map(move |parent| async move {
+        let links = unseen_links(store, reachable, parent, unknown).await;
+        (parent, links)
+    });
     let unseen = unseen.buffer_unordered(MAX_READS);
-    unseen.and_then(move |(parent, mut links)| {
-        links.retain(|link| found.insert(reachable.leaf_number(link.hash())));
+    unseen.then(move |(parent, links)| {
+        let links = links.map(|mut links| {
+            links
+                .retain(|link| !is_known(link) && found.insert(reachable.leaf_number(link.hash())));
+            links
+        });
         async move {
+            let links = match links {
+                Ok(links) => links,
+                Err(error) => return vec![error],
+            };
             let mut lost = Vec::new();
             for link in links {
-                if size(store, &link).await?.is_none() {
-                    lost.push(missing(&link, Some(&parent)));
+                match size(store, &link).await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => lost.push(missing(&link, Some(&parent))),
+                    Err(error) => lost.push(error),
                 }
             }
-            Ok(lost)
+            lost
         }
     })
 }
 
-/// Returns the links of a block to blocks without links that no listing had.
+/// Returns the links of a block to blocks without links that no listing had. The mark has read the block, so an error
+/// is one that nobody has reported yet.
 async fn unseen_links(
     store: &dyn Datastore,
     reachable: &Arc<Reachable>,
     parent: Cid,
     unknown: UnknownCodec,
-) -> Result<(Cid, Vec<Cid>)> {
-    let Ok(Some(block)) = load(store, &parent).await else {
-        return Ok((parent, Vec::new()));
-    };
+) -> Result<Vec<Cid>> {
+    let block = load(store, &parent).await?;
+    let block = block.ok_or_else(|| missing(&parent, None))?;
     let reachable = Arc::clone(reachable);
     let unseen = move || {
-        let Ok(mut links) = links(&parent, &block, unknown) else {
-            return Ok(Vec::new());
-        };
+        let mut links = links(&parent, &block, unknown)?;
         links.retain(|link| {
             is_leaf(link, unknown).is_ok_and(|is_leaf| is_leaf) && reachable.is_unseen(link.hash())
         });
         Ok(links)
     };
-    Ok((parent, blocking::run(unseen).await?))
+    blocking::run(unseen).await
 }

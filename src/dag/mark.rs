@@ -1,5 +1,6 @@
 //! [`Mark`]: finds every block that can be reached from some roots.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -41,8 +42,10 @@ pub(crate) struct Marked {
     pub(crate) reachable: Arc<Reachable>,
     /// The number of blocks that were read and could not be checked, because their hash function is unknown.
     pub(crate) unchecked: u64,
-    /// The roots without links that are missing.
-    pub(crate) missing_roots: Vec<Cid>,
+    /// The [numbers](Reachable::leaf_number) of the blocks whose errors were passed on.
+    pub(crate) lost: HashSet<u64>,
+    /// About how many reachable blocks there are besides these. 0 only if there are none.
+    pub(crate) found: u64,
 }
 
 impl<'a> Mark<'a> {
@@ -70,7 +73,7 @@ impl<'a> Mark<'a> {
         mut progress: impl FnMut(u64) -> BoxFuture<'static, Result<()>>,
     ) -> Result<Marked> {
         let mut running = FuturesUnordered::new();
-        let (mut unchecked, mut missing_roots) = (0, Vec::new());
+        let (mut unchecked, mut lost, mut lost_inner) = (0, HashSet::new(), 0);
         loop {
             while running.len() < self.pace.max_jobs()
                 && let Some(portion) = self.next_portion(running.is_empty()).await?
@@ -79,16 +82,18 @@ impl<'a> Mark<'a> {
             }
             let Some(done) = running.next().await else {
                 return Ok(Marked {
+                    found: self.reachable.len().saturating_sub(lost_inner),
                     reachable: self.reachable,
                     unchecked,
-                    missing_roots,
+                    lost,
                 });
             };
             let done: Done = done?;
             self.pace.note(done.time.as_ref());
             self.waiting.append(done.waiting);
             unchecked += done.unchecked;
-            missing_roots.extend(done.missing_roots);
+            lost.extend(done.lost);
+            lost_inner += done.lost_inner;
             done.errors.into_iter().try_for_each(&mut skip)?;
             progress(self.reachable.len()).await?;
         }

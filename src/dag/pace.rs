@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::blocking;
 
-/// The number of jobs if they wait for a disk, and the number of reads of a datastore without blocking reads.
+/// The number of jobs if they wait for a disk, and for a datastore without blocking reads, where each has up to 32 blocks
+/// in memory.
 const MAX_JOBS: usize = 8;
 /// A read that takes longer has waited for a disk and not for a processor.
 const SLOW_READ: Duration = Duration::from_millis(1);

@@ -39,8 +39,10 @@ pub(super) struct Done {
     pub(super) waiting: Waiting,
     /// The blocks that are missing or damaged, or can't be read.
     pub(super) errors: Vec<Error>,
-    /// The roots without links among them that are missing.
-    pub(super) missing_roots: Vec<Cid>,
+    /// The [numbers](Reachable::leaf_number) of these blocks.
+    pub(super) lost: Vec<u64>,
+    /// How many of them may have links.
+    pub(super) lost_inner: u64,
     /// The number of blocks that were read and could not be checked, because their hash function is unknown.
     pub(super) unchecked: u64,
     /// How long the job took. `None` if it was not a job.
@@ -128,16 +130,21 @@ impl Portion {
         match found {
             Ok(Some(_)) => return self.mark_links(None, std::slice::from_ref(root)),
             Ok(None) => {
-                self.done.missing_roots.push(*root);
-                self.done.errors.push(missing(root, None));
+                self.lose(root, missing(root, None));
             }
             Err(error) => {
                 // It may be there.
                 self.mark_links(None, std::slice::from_ref(root))?;
-                self.done.errors.push(error);
+                self.lose(root, error);
             }
         }
         Ok(())
+    }
+
+    fn lose(&mut self, cid: &Cid, error: Error) {
+        self.done.errors.push(error);
+        let number = self.reachable.leaf_number(cid.hash());
+        self.done.lost.push(number);
     }
 
     /// Adds links to the reachable blocks.
@@ -164,7 +171,10 @@ impl NodeVisitor for Portion {
                 self.done.unchecked += u64::from(!node.is_checked);
                 self.mark_links(Some(&wanted.cid), node.links)?;
             }
-            Err(error) => self.done.errors.push(error),
+            Err(error) => {
+                self.lose(&wanted.cid, error);
+                self.done.lost_inner += 1;
+            }
         }
         Ok(())
     }

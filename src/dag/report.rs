@@ -26,7 +26,8 @@ pub struct DagReport {
     /// The number of all such blocks.
     pub bad_count: u64,
     /// The number of blocks that were read and could not be checked, because the hash function in their CIDs is
-    /// [unknown](crate::hash::HashError::Unknown). They are not bad.
+    /// [unknown](crate::hash::HashError::Unknown), or [the digest](crate::hash::HashError::Length) too short. They are
+    /// not bad.
     pub unchecked: u64,
 }
 

@@ -31,6 +31,9 @@ use crate::error::Result;
 ///    ever; without a token it doesn't keep a close waiting. A commit and a discard are exceptions: they take
 ///    the token first, because a close must not leave their directories behind.
 ///
+/// The sweep of a garbage collection takes a permit and a token first, and then only key locks that are free: it does not
+/// wait for one.
+///
 /// The last two are in one [`WorkGuard`], which also has the job's handle to the store. A job, once it
 /// has started, runs to its end; it rolls pending commits of its keys forward before it changes one.
 pub(crate) struct Store {

@@ -39,11 +39,11 @@ impl Lost {
 }
 
 /// Returns whether an error says that one block is lost, so that a collection can go on without it. A block that
-/// can't be read for another reason, such as its permissions, may be there with all that it links to, and so is one
-/// that has its hash but can't be decoded.
+/// can't be read for another reason, such as its permissions or a symbolic link in its path, may be there with all that it
+/// links to, and so is one that has its hash but can't be decoded.
 fn is_lost_block(error: &Error) -> bool {
     match error {
-        Error::MissingBlock { .. } | Error::Corrupt { .. } | Error::Unexpected { .. } => true,
+        Error::MissingBlock { .. } | Error::Corrupt { .. } => true,
         Error::Io { source, .. } => is_media_error(source),
         _ => false,
     }

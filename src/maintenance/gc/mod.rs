@@ -35,12 +35,13 @@ use crate::store::{FlatFs, locate};
 /// `dag`.
 ///
 /// First it follows all links from the roots. Every block that may have links is read once and checked against
-/// its hash; blocks of codecs without links, such as raw, are not read. Then it lists the store, to find out whether
+/// its hash, and a second time if a block without links is missing; blocks of codecs without links, such as raw, are not
+/// read. Then it lists the store, to find out whether
 /// these are there, and lists it again to remove all other blocks. Keys that encode neither a multihash nor a CID stay,
 /// and so do files that are not blocks.
 ///
 /// A reachable block that is missing ends the collection before anything is removed, and so does one with links that is
-/// damaged or can't be read, because what it links to is not known. Damage of a block without links is not found;
+/// damaged or can't be read. Damage of a block without links is not found;
 /// [`Inspect`](crate::dag::Inspect) finds it.
 ///
 /// ```
@@ -70,7 +71,8 @@ use crate::store::{FlatFs, locate};
 /// Up to 10.2 bytes for each block without links that is reachable, and up to 39.2 for each other one with a
 /// digest of 32 bytes; the links that are still to be followed, which are those of the blocks on a few paths; and the
 /// blocks that are being read. For 60 million blocks of files with raw leaves that is 0.6 GiB. If
-/// the leaves are dag-pb, as with CIDs of version 0, all blocks may have links, and it is 2.2 GiB.
+/// the leaves are dag-pb, as with CIDs of version 0, all blocks may have links, and it is 2.2 GiB. In an open store, up to
+/// 20 bytes more for each key that is written meanwhile.
 ///
 /// A block with links is recognized by its whole digest, and a block without links by a keyed hash of 64 bits: a
 /// block whose hash is equal by chance is kept.
@@ -107,9 +109,9 @@ pub struct Collected {
     /// The number of keys that encode neither a multihash nor a CID, and were left.
     pub foreign: u64,
     /// The number of reachable blocks with links that were followed without a check, because the hash function in
-    /// their CIDs is [unknown](crate::hash::HashError::Unknown).
+    /// their CIDs is [unknown](crate::hash::HashError::Unknown), or [the digest](crate::hash::HashError::Length) too short.
     pub unchecked: u64,
-    /// The errors of the blocks that are missing, damaged or can't be read, if that was
+    /// The errors of the blocks that are missing, damaged or on a bad sector, if that was
     /// [allowed](Gc::allow_missing). Only the first thousand are listed.
     pub missing: Vec<Error>,
     /// The number of all such blocks.
@@ -144,6 +146,9 @@ impl Gc {
     /// Prepares a collection in any datastore whose keys are those of [`Key::from_cid`]. Nothing may write to it
     /// meanwhile: a block that was put after the mark would be removed. The options that need the times of files
     /// are not available.
+    ///
+    /// Up to 256 blocks with links are in memory at the same time, unless the datastore has [blocking
+    /// reads](Datastore::blocking_reader).
     pub fn over(datastore: impl Datastore + 'static) -> Self {
         Gc::of(Subject::Any(Arc::new(datastore)))
     }
@@ -172,8 +177,11 @@ impl Gc {
         self
     }
 
-    /// Sets whether to go on if blocks are missing or damaged, or can't be read. They are
-    /// [reported](Collected::missing). What is reachable only through them is removed.
+    /// Sets whether to go on if blocks are missing or damaged, or the disk can't read them (`EIO` on Unix systems). They
+    /// are [reported](Collected::missing). What is reachable only through them is removed.
+    ///
+    /// A block that can't be read for another reason, such as its permissions, still is an error, and so is one that has
+    /// its hash and can't be decoded: what it links to may be there.
     pub fn allow_missing(mut self, allow: bool) -> Self {
         self.options.allow_missing = allow;
         self
@@ -208,7 +216,7 @@ impl Gc {
         self
     }
 
-    /// Removes at most this number of blocks.
+    /// Removes at most this number of blocks. Garbage that turns out to be written during the collection counts.
     pub fn limit(mut self, blocks: u64) -> Self {
         self.options.limit = Some(blocks);
         self
@@ -221,7 +229,8 @@ impl Gc {
         self
     }
 
-    /// Sets whether everything may be removed because there are no roots. By default that is an error.
+    /// Sets whether everything may be removed because there are no roots, or because no block was found from them. By
+    /// default that is an error.
     pub fn remove_everything(mut self, allow: bool) -> Self {
         self.options.remove_everything = allow;
         self
@@ -251,11 +260,12 @@ impl Gc {
     ///
     /// Before anything is removed:
     ///
-    /// - [`Error::MissingBlock`], [`Error::Corrupt`] and [`Error::InvalidBlock`], unless that is
-    ///   [allowed](Gc::allow_missing). What is missing or damaged is named with a block that links to it.
-    /// - [`Error::UnknownCodec`]: the links of a block can't be found.
-    /// - [`Error::InvalidOption`]: there are no roots, or an option is not available for the datastore or on this
-    ///   system.
+    /// - [`Error::MissingBlock`], with a block that links to it, and [`Error::Corrupt`], unless that is
+    ///   [allowed](Gc::allow_missing).
+    /// - [`Error::UnknownCodec`] and [`Error::InvalidBlock`]: the links of a block can't be found.
+    /// - [`Error::Unexpected`]: the path of a block or its directory is a symbolic link or a special file.
+    /// - [`Error::InvalidOption`]: there are no roots, no block was found from them, or an option is not available for the
+    ///   datastore or on this system.
     /// - The first error of the roots, the errors of [`Options::open`](crate::Options::open), and
     ///   [`Error::CommitIncomplete`].
     ///

@@ -87,16 +87,16 @@ impl Run {
     }
 
     async fn collect(&self, flatfs: &FlatFs, roots: Roots) -> Result<Collected> {
-        // An option that does not work here is an error before the mark, which may take hours.
-        if let Some(room) = self.options.room {
-            needed(room, flatfs).await?;
-        }
         // From here on every write is noted. It is the first step: the caller may add a block and use it
         // without another root as soon as the call has begun.
         let watch = match self.options.dry_run {
             true => None,
             false => Some(begin(flatfs).await?),
         };
+        // An option that does not work here is an error before the mark, which may take hours.
+        if let Some(room) = self.options.room {
+            needed(room, flatfs).await?;
+        }
         let mut lost = Lost::new(&self.options);
         let marked = self.mark(flatfs, roots, &mut lost).await?;
         let too_new = self.options.keep_newer.map(written_before);
@@ -110,8 +110,7 @@ impl Run {
         if marked.reachable.has_unseen() {
             self.enter(Phase::Listing).await?;
             let listing = self.sweep_with(Action::See, garbage.clone(), None, 1);
-            let _permit = flatfs.store.open_files.permit().await?;
-            visit_blocks_once(&listing).await?;
+            visit(&listing).await?;
             self.find_lost_leaves(flatfs, &marked, &mut lost).await?;
         }
         let (oldest, unit) = match self.options.room {
@@ -120,9 +119,8 @@ impl Run {
         };
         let action = watch.map_or(Action::DryRun, Action::Remove);
         let sweep = self.sweep_with(action, garbage, oldest, unit);
-        let _permit = flatfs.store.open_files.permit().await?;
         self.enter(Phase::Blocks).await?;
-        visit_blocks_once(&sweep).await?;
+        visit(&sweep).await?;
         let tally = &sweep.tally;
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         if !self.options.dry_run {
@@ -191,7 +189,15 @@ impl Run {
             blocking::run(report).boxed()
         };
         let mark = Mark::new(store, roots, self.options.unknown_codec);
-        mark.run(|error| lost.add(error), progress).await
+        let marked = mark.run(|error| lost.add(error), progress).await?;
+        // Such as with the pins of another repo. All roots may be missing only if that is allowed.
+        if !self.options.remove_everything && marked.found == 0 {
+            return Err(Error::InvalidOption {
+                option: "roots",
+                reason: "none of them leads to a block of the datastore, so every block would be removed",
+            });
+        }
+        Ok(marked)
     }
 
     /// Finds the blocks without links that are reachable and that the listing did not have. Every block with links
@@ -208,11 +214,10 @@ impl Run {
         }
         self.enter(Phase::Listing).await?;
         let unknown = self.options.unknown_codec;
-        let (reachable, known) = (&marked.reachable, &marked.missing_roots);
-        let mut found = pin!(lost_leaves(store, reachable, unknown, known));
+        let mut found = pin!(lost_leaves(store, &marked.reachable, unknown, &marked.lost));
         let mut blocks = 0_u64;
         while let Some(errors) = found.next().await {
-            errors?.into_iter().try_for_each(|error| lost.add(error))?;
+            errors.into_iter().try_for_each(|error| lost.add(error))?;
             blocks += 1;
             if blocks.is_multiple_of(REPORT_INTERVAL) {
                 let state = Arc::clone(&self.state);
@@ -232,7 +237,7 @@ impl Run {
             self.enter(Phase::Ages).await?;
             let action = Action::Survey(Mutex::new(ages));
             let survey = self.sweep_with(action, garbage.clone(), None, unit);
-            visit_blocks_once(&survey).await?;
+            visit(&survey).await?;
             let survey = Arc::into_inner(survey);
             let Some(Action::Survey(found)) = survey.map(|survey| survey.action) else {
                 return Err(Error::Runtime);
@@ -284,6 +289,13 @@ async fn begin(flatfs: &FlatFs) -> Result<WriteWatch> {
     let guard = flatfs.store.begin_write().await?;
     blocking::run(move || guard.commit_log.roll_forward()).await?;
     Ok(watch)
+}
+
+/// Passes all blocks to a sweep. It holds the permit for its files no longer: the next step waits for another one, and
+/// collections that did so with a permit could wait for each other.
+async fn visit(sweep: &Arc<Sweep>) -> Result<()> {
+    let _permit = sweep.garbage.store().open_files.permit().await?;
+    visit_blocks_once(sweep).await
 }
 
 /// Makes the removals durable.

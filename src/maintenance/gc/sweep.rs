@@ -129,13 +129,20 @@ impl Sweep {
             let locked = watch.lock_unwritten(blocks);
             let written = (blocks.len() - locked.blocks().len()) as u64;
             self.tally.kept.fetch_add(written, Ordering::Relaxed);
-            for block in locked.blocks() {
+            let mut removed = Vec::with_capacity(blocks.len());
+            let result = locked.blocks().try_for_each(|block| {
                 // A pending commit that was applied later would undo the removal.
                 store.commit_log.roll_forward_key(block)?;
-                if let Some(bytes) = store.blocks.remove(block)? {
-                    self.count_removed(block, bytes);
-                }
+                let bytes = store.blocks.remove(block)?;
+                removed.extend(bytes.map(|bytes| (block, bytes)));
+                Ok(())
+            });
+            // The callback may wait for a write of one of the keys.
+            drop(locked);
+            for (block, bytes) in removed {
+                self.count_removed(block, bytes);
             }
+            result?;
         }
         Ok(())
     }

@@ -1,5 +1,10 @@
 //! Reachable blocks that are missing, and blocks that can't be checked.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests access the disk directly"
+)]
 
+use std::fs;
 use std::sync::Arc;
 
 use ds_flatfs::cid::Cid;
@@ -7,8 +12,10 @@ use ds_flatfs::cid::multihash::Multihash;
 use ds_flatfs::maintenance::Gc;
 use ds_flatfs::{Datastore, Error, MemoryDatastore};
 
+use super::faulty::Faulty;
 use super::{keys, roots};
-use crate::dags::{DAG_CBOR, DAG_PB, Node, leaf, node, put_all};
+use crate::dags::{DAG_CBOR, DAG_PB, Node, RAW, leaf, node, put_all};
+use crate::platform::symlink;
 use crate::support::Home;
 
 /// Returns a root with two nodes below it, which both link to leaves 0 to 9.
@@ -86,13 +93,100 @@ async fn of_very_many_missing_blocks_the_first_thousand_are_listed() {
 }
 
 #[tokio::test]
-async fn blocks_of_unknown_hash_functions_are_followed_and_counted() {
-    let store = MemoryDatastore::new();
-    let mut unchecked = node(DAG_CBOR, 1, &[leaf(1).cid]);
-    unchecked.cid = Cid::new_v1(DAG_CBOR, Multihash::wrap(0x9000, &[7; 32]).unwrap());
-    let root = node(DAG_PB, 2, &[unchecked.cid]);
-    put_all(&store, [&leaf(1), &unchecked, &root]).await;
-    let gc = Gc::over(store.clone()).roots(roots([&root]));
-    let collected = gc.run().await.unwrap();
-    assert_eq!((collected.kept, collected.unchecked), (3, 1));
+async fn blocks_that_can_t_be_checked_are_followed_and_counted() {
+    for hash in [
+        Multihash::wrap(0x9000, &[7; 32]),
+        // SHA2-256, but too short to be trusted.
+        Multihash::wrap(0x12, &[7; 16]),
+    ] {
+        let store = MemoryDatastore::new();
+        let mut unchecked = node(DAG_CBOR, 1, &[leaf(1).cid]);
+        unchecked.cid = Cid::new_v1(DAG_CBOR, hash.unwrap());
+        let root = node(DAG_PB, 2, &[unchecked.cid]);
+        put_all(&store, [&leaf(1), &unchecked, &root]).await;
+        let gc = Gc::over(store.clone()).roots(roots([&root]));
+        let collected = gc.run().await.unwrap();
+        assert_eq!((collected.kept, collected.unchecked), (3, 1));
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
+async fn a_shard_directory_that_is_a_symbolic_link_is_not_taken_as_lost() {
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    let inner = node(DAG_PB, 1, &[leaf(1).cid]);
+    let root = node(DAG_CBOR, 2, &[inner.cid, leaf(2).cid]);
+    put_all(&store, [&leaf(1), &leaf(2), &inner, &root]).await;
+    let path = home.block(&inner.key());
+    let (shard, elsewhere) = (path.parent().unwrap(), home.beside("elsewhere"));
+    fs::rename(shard, &elsewhere).unwrap();
+    symlink(&elsewhere, shard).unwrap();
+    store.close().await.unwrap();
+    let gc = Gc::new(home.store()).roots(roots([&root]));
+    let error = gc.allow_missing(true).run().await.unwrap_err();
+    assert!(matches!(error, Error::Unexpected { .. }), "{error}");
+    let store = ds_flatfs::FlatFs::options().open(home.store()).await;
+    let store = store.unwrap();
+    assert!(store.has(&leaf(1).key()).await.unwrap());
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_block_that_can_t_be_read_again_ends_a_collection_before_anything_is_removed() {
+    // Without its leaf, so that the parent is read again.
+    let parent = node(DAG_PB, 1, &[leaf(1).cid]);
+    let store = Faulty {
+        bad_later: Some(parent.key()),
+        ..Faulty::default()
+    };
+    put_all(&store.store, [&parent, &leaf(9)]).await;
+    for allow in [false, true] {
+        let gc = Gc::over(store.clone()).roots(roots([&parent]));
+        let error = gc.allow_missing(allow).run().await.unwrap_err();
+        assert!(matches!(error, Error::Backend { .. }), "{error}");
+        assert_eq!(keys(&store.store).await.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_missing_block_whose_lookup_fails_is_reported_like_others() {
+    let parent = node(DAG_PB, 1, &[leaf(1).cid, leaf(2).cid]);
+    let store = Faulty {
+        bad_size: Some(leaf(1).key()),
+        ..Faulty::default()
+    };
+    put_all(&store.store, [&parent, &leaf(9)]).await;
+    let gc = Gc::over(store.clone()).roots(roots([&parent]));
+    let collected = gc.allow_missing(true).run().await.unwrap();
+    assert_eq!((collected.missing_count, collected.removed), (2, 1));
+}
+
+#[tokio::test]
+async fn roots_that_lead_to_no_block_remove_nothing_unless_that_is_asked_for() {
+    let (_home, store) = Home::with_store("next-to-last/2").await;
+    let inline = Node {
+        cid: Cid::new_v1(RAW, Multihash::wrap(0, b"inline").unwrap()),
+        block: "inline".into(),
+    };
+    let of_another_store = [node(DAG_PB, 1, &[leaf(1).cid]), leaf(2)];
+    put_all(&store, [&leaf(3)]).await;
+    for datastore in [
+        Arc::new(store.clone()) as Arc<dyn Datastore>,
+        Arc::new(MemoryDatastore::new()),
+    ] {
+        put_all(&datastore, [&leaf(3)]).await;
+        for found in [roots([&inline]), roots(&of_another_store)] {
+            let gc = Gc::over(Arc::clone(&datastore)).roots(found);
+            let error = gc.allow_missing(true).run().await.unwrap_err();
+            assert!(matches!(error, Error::InvalidOption { .. }), "{error}");
+            assert!(datastore.has(&leaf(3).key()).await.unwrap());
+        }
+    }
+    let gc = Gc::open(&store).roots(roots(&of_another_store));
+    let gc = gc.allow_missing(true).remove_everything(true);
+    assert_eq!(gc.run().await.unwrap().removed, 1);
+    store.close().await.unwrap();
 }

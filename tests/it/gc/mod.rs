@@ -1,5 +1,6 @@
 //! Garbage collection.
 
+mod faulty;
 mod killed;
 mod missing;
 mod model;

@@ -114,6 +114,12 @@ impl Dags {
             assert!(is_right, "{error}");
             return;
         }
+        if expected.missing == expected.reachable {
+            assert_eq!(after, before, "everything was removed");
+            let error = collected.unwrap_err();
+            assert!(matches!(error, Error::InvalidOption { .. }), "{error}");
+            return;
+        }
         let collected = collected.unwrap();
         let garbage = nodes.iter().enumerate();
         let garbage = garbage.filter(|(number, _)| !expected.reachable.contains(number));

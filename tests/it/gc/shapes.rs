@@ -9,19 +9,33 @@ use ds_flatfs::dag::UnknownCodec;
 use ds_flatfs::maintenance::Gc;
 use ds_flatfs::{Error, Key, MemoryDatastore};
 
+use super::faulty::Faulty;
 use super::{keys, keys_of, roots};
 use crate::dags::{DAG_CBOR, DAG_PB, Node, leaf, node, of_codec, put_all};
+use crate::support::Home;
+
+/// Checks a collection in a store whose blocks are read by jobs on the blocking pool, and in one without such reads.
+async fn check(root: &Node, nodes: &[Node]) {
+    check_in_memory(root, nodes).await;
+    let (_home, store) = Home::with_store("next-to-last/2").await;
+    check_in(&store, Gc::open(&store), (root, nodes)).await;
+    store.close().await.unwrap();
+}
+
+async fn check_in_memory(root: &Node, nodes: &[Node]) {
+    let store = MemoryDatastore::new();
+    check_in(&store, Gc::over(store.clone()), (root, nodes)).await;
+}
 
 /// Puts the nodes and some garbage into a datastore, collects it from the root, and checks that exactly the nodes
 /// are left.
-async fn check(root: &Node, nodes: &[Node]) {
-    let store = MemoryDatastore::new();
-    put_all(&store, nodes).await;
+async fn check_in(store: &dyn Datastore, gc: Gc, (root, nodes): (&Node, &[Node])) {
+    put_all(store, nodes).await;
     let garbage = [leaf(1 << 40), node(DAG_PB, 1 << 40, &[root.cid])];
-    put_all(&store, &garbage).await;
-    let gc = Gc::over(store.clone()).roots(roots([root]));
+    put_all(store, &garbage).await;
+    let gc = gc.roots(roots([root]));
     assert_eq!(gc.run().await.unwrap().removed, 2);
-    assert_eq!(keys(&store).await, keys_of(nodes));
+    assert_eq!(keys(store).await, keys_of(nodes));
 }
 
 #[tokio::test]
@@ -31,15 +45,23 @@ async fn a_chain_of_10_000_blocks_is_kept_and_takes_no_stack() {
         let below = nodes.last().unwrap().cid;
         nodes.push(node(DAG_CBOR, number, &[below]));
     }
+    check_in_memory(nodes.last().unwrap(), &nodes).await;
+    nodes.truncate(500);
     check(nodes.last().unwrap(), &nodes).await;
 }
 
 #[tokio::test]
 async fn a_node_of_8_000_links_is_kept_with_all_of_them() {
-    let mut nodes: Vec<Node> = (0..4_000).map(leaf).collect();
-    nodes.extend((4_000..8_000).map(|number| node(DAG_CBOR, number, &[])));
-    let links: Vec<Cid> = nodes.iter().map(|node| node.cid).collect();
-    nodes.push(node(DAG_PB, 0, &links));
+    let dag = |half: u64| {
+        let mut nodes: Vec<Node> = (0..half).map(leaf).collect();
+        nodes.extend((half..2 * half).map(|number| node(DAG_CBOR, number, &[])));
+        let links: Vec<Cid> = nodes.iter().map(|node| node.cid).collect();
+        nodes.push(node(DAG_PB, 0, &links));
+        nodes
+    };
+    let nodes = dag(4_000);
+    check_in_memory(nodes.last().unwrap(), &nodes).await;
+    let nodes = dag(200);
     check(nodes.last().unwrap(), &nodes).await;
 }
 
@@ -48,7 +70,14 @@ async fn a_block_that_is_linked_many_times_is_read_once() {
     let below = node(DAG_PB, 0, &[leaf(0).cid]);
     let links = vec![below.cid; 1_000];
     let nodes = [leaf(0), below, node(DAG_PB, 1, &links)];
-    check(&nodes[2], &nodes).await;
+    let store = Faulty::default();
+    put_all(&store.store, &nodes).await;
+    let gc = Gc::over(store.clone()).roots(roots([&nodes[2]]));
+    assert_eq!(gc.run().await.unwrap().kept, 3);
+    assert_eq!(
+        [0, 1, 2].map(|node| store.reads(&nodes[node].key())),
+        [0, 1, 1]
+    );
 }
 
 #[tokio::test]
@@ -95,6 +124,25 @@ async fn blocks_under_the_keys_of_old_repos_are_found_and_kept() {
     let gc = Gc::over(store.clone()).roots(roots([&inner]));
     assert_eq!(gc.run().await.unwrap().removed, 1);
     assert_eq!(keys(&store).await, old_keys);
+}
+
+#[tokio::test]
+async fn a_block_under_the_old_key_of_its_cid_of_version_1_is_found_by_a_link_of_version_0() {
+    let linked = node(DAG_PB, 0, &[leaf(0).cid]);
+    let v0 = Cid::new_v0(*linked.cid.hash()).unwrap();
+    let root = node(DAG_CBOR, 1, &[v0, linked.cid]);
+    let (_home, store) = Home::with_store("next-to-last/2").await;
+    let memory = MemoryDatastore::new();
+    for datastore in [&store as &dyn Datastore, &memory] {
+        put_all(datastore, [&leaf(0), &leaf(9), &root]).await;
+        let key = Key::from_cid_bytes(&linked.cid);
+        datastore.put(&key, linked.block.clone()).await.unwrap();
+    }
+    for gc in [Gc::open(&store), Gc::over(memory)] {
+        let collected = gc.roots(roots([&root])).run().await.unwrap();
+        assert_eq!((collected.kept, collected.removed), (3, 1));
+    }
+    store.close().await.unwrap();
 }
 
 #[tokio::test]

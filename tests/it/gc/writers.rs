@@ -1,14 +1,18 @@
 //! Collections in a store to which other tasks write.
 
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 
 use ds_flatfs::maintenance::Gc;
 use ds_flatfs::{Durability, ExistingBlock, FlatFs};
+use futures::future::try_join_all;
+use futures::poll;
+use tokio::sync::oneshot;
 
-use super::roots;
+use super::{keys, roots};
 use crate::dags::{DAG_CBOR, Node, leaf, node, put_all};
-use crate::support::Home;
+use crate::support::{Home, options, with_timeout};
 
 /// The blocks that the writers put, again and again.
 const BLOCKS: u64 = 60;
@@ -119,13 +123,69 @@ async fn durable_puts_during_a_collection_stay() {
 
 #[tokio::test]
 async fn a_close_ends_a_collection() {
-    let (_home, store) = Home::with_store("next-to-last/2").await;
-    put_all(&store, &(0..2_000).map(leaf).collect::<Vec<_>>()).await;
-    let closing = store.clone();
-    let gc = Gc::open(&store).remove_everything(true).run();
-    let (collected, closed) = tokio::join!(gc, async move { closing.close().await });
+    let (home, store) = Home::with_store("next-to-last/2").await;
+    put_all(&store, &(0..200).map(leaf).collect::<Vec<_>>()).await;
+    let (removes, removed) = oneshot::channel();
+    let (closes, closing) = mpsc::channel();
+    let mut first = Some((removes, closing));
+    let gc = Gc::open(&store).remove_everything(true);
+    // The first removal waits until the store is being closed.
+    let gc = gc.on_garbage(move |_, _| {
+        if let Some((removes, closing)) = first.take() {
+            removes.send(()).unwrap();
+            closing.recv().unwrap();
+        }
+    });
+    let close = async {
+        removed.await.unwrap();
+        let mut close = pin!(store.close());
+        assert!(poll!(&mut close).is_pending());
+        closes.send(()).unwrap();
+        close.await
+    };
+    let (collected, closed) = tokio::join!(gc.run(), close);
     closed.unwrap();
-    if let Err(error) = collected {
-        assert!(error.is_closed(), "{error}");
-    }
+    let error = collected.unwrap_err();
+    assert!(error.is_closed(), "{error}");
+    let store = FlatFs::options().open(home.store()).await.unwrap();
+    assert!(!keys(&store).await.is_empty());
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_callback_may_wait_for_a_put_of_any_block_that_is_removed() {
+    // Many blocks in each directory, so that many of them are removed at a time.
+    let (_home, store) = Home::with_store("prefix/1").await;
+    let garbage: Vec<Node> = (0..400).map(leaf).collect();
+    put_all(&store, &garbage).await;
+    let (writer, runtime) = (store.clone(), tokio::runtime::Handle::current());
+    let mut is_first = true;
+    let gc = Gc::open(&store).remove_everything(true);
+    let gc = gc.on_garbage(move |_, _| {
+        if std::mem::take(&mut is_first) {
+            runtime.block_on(put_all(&writer, &garbage));
+        }
+    });
+    let collected = with_timeout(gc.run()).await.unwrap();
+    // Those of the first chunk were removed and put again, and the others were put before they would have been removed.
+    assert_eq!(keys(&store).await.len(), 400);
+    assert!(collected.removed > 1, "{collected:?}");
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn many_collections_at_the_same_time_do_not_wait_for_each_other() {
+    let home = Home::new();
+    let options = options().max_open_files(32);
+    let store = options.create(home.store()).await.unwrap();
+    // The root lacks a leaf, so that it is read again.
+    let root = node(DAG_CBOR, 1, &[leaf(1).cid]);
+    put_all(&store, [&root, &leaf(9)]).await;
+    let collections = (0..20).map(|_| {
+        let gc = Gc::open(&store).roots(roots([&root])).allow_missing(true);
+        gc.run()
+    });
+    let collected = with_timeout(try_join_all(collections)).await.unwrap();
+    assert_eq!(collected.iter().map(|done| done.removed).sum::<u64>(), 1);
+    store.close().await.unwrap();
 }

@@ -23,7 +23,9 @@ of links to the farthest block. If there are several ROOTs, it also prints how m
 leads to. Each block that is missing or damaged is printed with the CIDs of the blocks that lead to it.
 
 Blocks with links are read and checked against their CIDs; the others are only looked up, unless --hash is \
-given. A block whose hash function is unknown is counted as unchecked. Links are followed in the codecs that 'flatfs export' knows. Nothing is changed and no lock is taken.
+given. A block whose hash can't be checked, because the hash function is unknown or the digest too short, is \
+counted as unchecked. Links are followed in the codecs that 'flatfs export' knows. Nothing is changed and no lock \
+is taken.
 
 Exit status: 0 if every DAG is complete, 1 if a block is missing or damaged.
 

@@ -31,10 +31,12 @@ its pins and the root of its files:
 Without '|| rm roots', a list that an error cut short would be used as if it were complete. A direct pin keeps \
 one block only: with the codec raw it is kept without what it links to.
 
-If a reachable block is missing, or one with links is damaged or can't be read, nothing is removed: what \
-that block links to is not known. --allow-missing reports such blocks, and removes what is reachable only \
-through them. Blocks without links are not read; 'flatfs dag --hash' finds damaged ones. A block with links whose \
-hash function is unknown is followed without a check, and counted as unchecked.
+If a reachable block is missing, or one with links is damaged or can't be read, nothing is removed. \
+--allow-missing reports blocks that are missing, damaged or on a bad sector, and removes what is reachable only \
+through them. A block that can't be read for another reason, such as its permissions, or that has its hash and \
+can't be decoded, still ends the command: what it links to may be there. Blocks without links are not read; \
+'flatfs dag --hash' finds damaged ones. A block with links whose hash can't be checked, because the hash function \
+is unknown or the digest too short, is followed, and counted as unchecked.
 
 Links are followed in dag-pb, dag-cbor and dag-json. Blocks of raw, cbor, json, json-jcs, libp2p-key, \
 protobuf, rlp, bencode, messagepack and ipns-record have none. Blocks of all other codecs are an error unless \
@@ -81,7 +83,7 @@ pub(crate) struct Gc {
     /// Remove at most this number of blocks
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Report blocks that are missing or damaged, and go on
+    /// Report blocks that are missing or damaged, and go on without them
     #[arg(long)]
     allow_missing: bool,
     /// Keep blocks of unknown codecs without following their links
@@ -90,7 +92,7 @@ pub(crate) struct Gc {
     /// Also remove keys that are neither a multihash nor a CID
     #[arg(long)]
     foreign: bool,
-    /// Remove every block if there are no roots
+    /// Remove every block if there are no roots or none is found
     #[arg(long)]
     remove_everything: bool,
     /// Print JSON objects instead of text
@@ -195,7 +197,7 @@ impl Gc {
     fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let is_about_a_block = matches!(
             error.downcast_ref(),
-            Some(Error::MissingBlock { .. } | Error::Corrupt { .. } | Error::Unexpected { .. })
+            Some(Error::MissingBlock { .. } | Error::Corrupt { .. })
         );
         error.context(match is_about_a_block && !self.allow_missing {
             true => "nothing was removed (--allow-missing goes on without such a block)",
@@ -274,7 +276,7 @@ impl Gc {
         if done.unchecked > 0 {
             let unchecked = blocks(done.unchecked);
             parts.push(format!(
-                "{unchecked} with links unchecked (unknown hash function)"
+                "{unchecked} with links unchecked (unknown hash function or short digest)"
             ));
         }
         parts.push(format!("{:.2} s\n", time.as_secs_f64()));
