@@ -92,9 +92,13 @@ impl<'a> Mark<'a> {
             self.pace.note(done.time.as_ref());
             self.waiting.append(done.waiting);
             unchecked += done.unchecked;
-            lost.extend(done.lost);
             lost_inner += done.lost_inner;
-            done.errors.into_iter().try_for_each(&mut skip)?;
+            for (number, error) in done.errors {
+                // A root without links that is given twice is looked up twice.
+                if lost.insert(number) || !matches!(error, Error::MissingBlock { .. }) {
+                    skip(error)?;
+                }
+            }
             progress(self.reachable.len()).await?;
         }
     }

@@ -37,10 +37,8 @@ pub(super) struct Portion {
 pub(super) struct Done {
     /// What has still to be read.
     pub(super) waiting: Waiting,
-    /// The blocks that are missing or damaged, or can't be read.
-    pub(super) errors: Vec<Error>,
-    /// The [numbers](Reachable::leaf_number) of these blocks.
-    pub(super) lost: Vec<u64>,
+    /// The blocks that are missing or damaged, or can't be read, by their [numbers](Reachable::leaf_number).
+    pub(super) errors: Vec<(u64, Error)>,
     /// How many of them may have links.
     pub(super) lost_inner: u64,
     /// The number of blocks that were read and could not be checked, because their hash function is unknown.
@@ -142,9 +140,8 @@ impl Portion {
     }
 
     fn lose(&mut self, cid: &Cid, error: Error) {
-        self.done.errors.push(error);
         let number = self.reachable.leaf_number(cid.hash());
-        self.done.lost.push(number);
+        self.done.errors.push((number, error));
     }
 
     /// Adds links to the reachable blocks.

@@ -68,11 +68,11 @@ async fn a_missing_block_without_links_ends_a_collection_before_anything_is_remo
 }
 
 #[tokio::test]
-async fn a_missing_root_that_is_also_linked_is_reported_once() {
+async fn a_missing_root_that_is_repeated_and_linked_is_reported_once() {
     let store = MemoryDatastore::new();
     let parent = node(DAG_PB, 1, &[leaf(1).cid]);
     put_all(&store, [&parent]).await;
-    let gc = Gc::over(store.clone()).roots(roots([&leaf(1), &parent]));
+    let gc = Gc::over(store.clone()).roots(roots([&leaf(1), &leaf(1), &parent]));
     let collected = gc.allow_missing(true).run().await.unwrap();
     assert_eq!(collected.missing_count, 1);
 }
