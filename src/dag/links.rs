@@ -58,7 +58,8 @@ pub enum UnknownCodec {
 /// # Errors
 ///
 /// Returns [`Error::UnknownCodec`] for a block of any other codec, unless `unknown` allows that, and
-/// [`Error::InvalidBlock`] if the bytes are not valid in the codec.
+/// [`Error::InvalidBlock`] if the bytes are not valid in the codec, or a link is a CID with a digest of more than 64 bytes,
+/// such as one that contains a longer block.
 ///
 /// ```
 /// use ds_flatfs::cid::Cid;

@@ -2,8 +2,8 @@
 //!
 //! It is a table with linear probing in 64 parts, each with a lock of its own. A part begins with 1,024 slots, is at most
 //! 17/20 full and grows by half. So a number takes at most 14.2 bytes, if there are more than 50,000; and a growth copies
-//! a 64th of the set. hashbrown doubles: its table may be twice as large as it has to be, and needs half of that again
-//! while it grows.
+//! a 64th of the set. The table of a `HashSet` doubles, so it may be twice as large as needed, and takes half as much
+//! again while it grows.
 
 use std::mem;
 use std::sync::Mutex;
