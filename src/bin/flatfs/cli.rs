@@ -27,6 +27,7 @@ Exit status, the same for every command:
   2    invalid usage; or 'flatfs diff' can't tell
   3    the command failed, or did only a part of its work
   130  interrupted by Ctrl-C (143: terminated by SIGTERM, on Windows by the end of the console)
+  141  the reader of standard output has gone, as in 'flatfs ls blocks | head', before the command has ended
 
 Every command that changes a store can be interrupted at any time; run it again to complete the work. \
 Where there is something to clean up, the first Ctrl-C starts that and says so. A second one ends the \

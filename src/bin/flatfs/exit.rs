@@ -15,6 +15,10 @@ const CANNOT_TELL: u8 = 2;
 /// command has found must not confuse the two.
 const FAILED: u8 = 3;
 
+/// The exit status that shells report for a program that SIGPIPE killed. Never 0: the reader may have gone before the
+/// result of a comparison or a check was known.
+const CLOSED_PIPE: u8 = 141;
+
 /// The result of a command that ran to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -72,6 +76,7 @@ impl From<anyhow::Error> for Failure {
         let status = match error.downcast_ref::<Interrupted>() {
             Some(interrupted) => interrupted.status(),
             None if error.is::<WrongUsage>() => WRONG_USAGE,
+            None if error.is::<ClosedPipe>() => CLOSED_PIPE,
             None => FAILED,
         };
         Failure { error, status }

@@ -14,10 +14,9 @@ use crate::{error_text, terminal};
 
 /// Prints the error that ends the program, and returns its exit status.
 pub(crate) fn failure(failure: &Failure) -> ExitCode {
-    if failure.error.is::<ClosedPipe>() {
-        return ExitCode::SUCCESS;
+    if !failure.error.is::<ClosedPipe>() {
+        error(&failure.error);
     }
-    error(&failure.error);
     ExitCode::from(failure.status)
 }
 

@@ -245,3 +245,24 @@ fn a_locked_store_is_named_without_advice_for_programmers() {
     assert!(is_unknown || done.stderr.contains(&owner), "{done:?}");
     assert!(!done.stderr.contains("read-only"), "{done:?}");
 }
+
+#[test]
+fn a_closed_output_never_makes_a_bad_result_a_good_one() {
+    let tmp = TestDir::new();
+    let (store, other) = (tmp.store_of("small.car"), tmp.path("other"));
+    succeed(&["create", &other]);
+    let root = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
+    for args in [
+        &["diff", &store, &other][..],
+        &["verify", &store],
+        &["verify", "--quick", &store],
+        &["dag", &other, root],
+        &["ls", "--strict", &store],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = program(args).stdin(Stdio::null()).stdout(writer).output();
+        let done = Finished::of(output.unwrap());
+        assert_eq!((done.code, done.stderr.as_str()), (141, ""), "{args:?}");
+    }
+}

@@ -205,7 +205,8 @@ fn every_command_stops_quietly_when_the_reader_of_its_output_has_gone() {
         drop(reader);
         let output = program(args).stdin(Stdio::null()).stdout(writer).output();
         let done = Finished::of(output.unwrap());
-        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{args:?}");
+        let code = if args == ["--help"] { 0 } else { 141 };
+        assert_eq!((done.code, done.stderr.as_str()), (code, ""), "{args:?}");
     }
     assert_eq!(
         files(&store).len(),
