@@ -74,7 +74,7 @@ impl ScrubState {
     ///
     /// # Errors
     ///
-    /// Fails if the file can't be read, is not a state, or is that of another store.
+    /// Fails if the file can't be read or written, is not a state, or is that of another store.
     pub(crate) async fn read(path: &Path, dir: &Path, subset: Subset) -> anyhow::Result<Self> {
         // However the directory is named in the next run.
         let store = dir.canonicalize();
@@ -87,16 +87,25 @@ impl ScrubState {
             began: now(),
             whole: None,
         };
+        // Found out now, and not after a check of many hours. Without `finish` the file stays as it is.
+        drop(Output::open(Some(path))?);
         let exists = path.try_exists();
         let exists = exists.with_context(|| format!("cannot look up {}", path.display()))?;
         if !exists {
             return Ok(new);
         }
         let text = input::read_text(path, MAX_STATE).await?;
-        let found: ScrubState = serde_json::from_str(&text)
-            .with_context(|| format!("{} is not a state of 'flatfs verify'", path.display()))?;
+        let found: ScrubState = serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{} is not a state of 'flatfs verify': remove it to begin again",
+                path.display()
+            )
+        })?;
         if found.next == 0 || found.next > found.shares.get() {
-            bail!("{} names a share that does not exist", path.display());
+            bail!(
+                "{} names a share that does not exist: remove it to begin again",
+                path.display()
+            );
         }
         if found.store != new.store {
             bail!(

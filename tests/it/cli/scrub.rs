@@ -28,7 +28,8 @@ fn shares_of_a_store_are_checked_one_after_the_other() {
     assert!(saved["whole"]["ended"].is_u64(), "{saved}");
     assert_eq!(saved["next"], 2);
     tmp.file("scrub.json", b"not a state");
-    run(&[&["verify", &store], &args[..]].concat()).failed(3, &[&state, "not a state"]);
+    run(&[&["verify", &store], &args[..]].concat())
+        .failed(3, &[&state, "not a state", "remove it"]);
     run(&["verify", "--subset", "5/4", &store]).failed(2, &["5/4", "2.5%"]);
     run(&["verify", "--state", &state, &store]).failed(2, &["--subset"]);
 }
@@ -57,4 +58,14 @@ fn the_state_of_another_store_is_refused() {
         verify(&format!("{one}/../{}", one.rsplit('/').next().unwrap())).code,
         0
     );
+}
+
+#[test]
+fn a_state_that_can_not_be_saved_is_reported_before_the_check() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
+    let state = tmp.path("missing/scrub.json");
+    let done = run(&["verify", "--subset", "1/4", "--state", &state, &store]);
+    done.failed(3, &[&state]);
+    assert_eq!(done.text(), "");
 }
