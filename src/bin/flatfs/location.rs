@@ -139,6 +139,19 @@ impl fmt::Display for Location {
     }
 }
 
+/// Returns the path in a URL `file:///PATH`.
+#[cfg(feature = "object-store")]
+pub(crate) fn path_of_url(url: &str) -> Option<PathBuf> {
+    let url = url::Url::parse(url).ok()?;
+    let is_file = url.scheme() == "file";
+    is_file.then(|| url.to_file_path().ok()).flatten()
+}
+
+#[cfg(not(feature = "object-store"))]
+pub(crate) fn path_of_url(_: &str) -> Option<PathBuf> {
+    None
+}
+
 /// Returns a URL without its user, its password and its query, which can be a token.
 fn without_secrets(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or(url);

@@ -4,11 +4,13 @@ use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::path::Path;
 
+#[cfg(feature = "object-store")]
+use anyhow::Context as _;
 use ds_flatfs::{Datastore, ExistingBlock, FlatFs, Options, Shard};
 
 use crate::exit::{Interrupted, WrongUsage};
 use crate::interrupt::interruptible;
-use crate::location::{Location, StoreArgs};
+use crate::location::{self, Location, StoreArgs};
 use crate::progress::ProgressBar;
 use crate::report;
 
@@ -100,7 +102,36 @@ pub(crate) async fn open_reader(
             warn_of_pending_commits(&store, dir).await?;
             Ok(OpenStore::Dir(store))
         }
-        Location::Url(url) => open_url(url, args, concurrency).await,
+        Location::Url(url) => {
+            check_dir_of_url(url)?;
+            open_url(url, args, concurrency).await
+        }
+    }
+}
+
+#[cfg(feature = "object-store")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the directory of a URL has no files of a FlatFs"
+)]
+fn make_dir(path: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))
+}
+
+/// Checks that a `file:///PATH` that is to be read is a directory. A missing one would be taken for an empty store.
+///
+/// # Errors
+///
+/// Fails if it is not one.
+fn check_dir_of_url(url: &str) -> anyhow::Result<()> {
+    match location::path_of_url(url) {
+        Some(path) if !path.is_dir() => {
+            anyhow::bail!(
+                "cannot open {url}: there is no directory {}",
+                path.display()
+            )
+        }
+        _ => Ok(()),
     }
 }
 
@@ -213,6 +244,10 @@ pub(crate) async fn create(args: &StoreArgs, shard: Option<Shard>) -> anyhow::Re
             }
             let created = options.create_url(url).await;
             created.map_err(usage_or_failure)?.close().await?;
+            if let Some(path) = location::path_of_url(url) {
+                // Without a shard function nothing was written, and the commands that read need the directory.
+                make_dir(&path)?;
+            }
         }
         #[cfg(not(feature = "object-store"))]
         Location::Url(_) => return Err(without_object_stores(args)),

@@ -191,3 +191,37 @@ fn a_store_on_disk_is_not_opened_by_a_url_nor_objects_by_a_path() {
         run(args).failed(3, &["by its URL"]);
     }
 }
+
+#[test]
+fn a_file_url_that_is_read_names_a_directory() {
+    let tmp = TestDir::new();
+    let urls = [tmp.path("missing"), tmp.file("file", b"x")];
+    for path in &urls {
+        let url = format!("file://{path}");
+        let dst = tmp.path("new");
+        for args in [&["verify", &url][..], &["ls", &url], &["copy", &url, &dst]] {
+            run(args).failed(3, &[path, "directory"]);
+        }
+        assert!(!fs::exists(dst).unwrap());
+    }
+    let new = format!("file://{}", tmp.path("created"));
+    succeed(&["create", &new]);
+    assert_eq!(succeed(&["ls", &new]).text(), "");
+}
+
+#[test]
+fn a_copy_from_a_url_without_objects_warns_and_creates_no_store() {
+    let tmp = TestDir::new();
+    let (_, url) = bucket(&tmp);
+    let dst = tmp.path("new");
+    run(&["copy", &url, &dst]).warned(&[&url, "check the URL"]);
+    assert!(!fs::exists(dst).unwrap());
+}
+
+#[test]
+fn the_size_of_an_empty_url_is_a_number() {
+    let tmp = TestDir::new();
+    let (_, url) = bucket(&tmp);
+    let stat = succeed(&["stat", &url]);
+    assert!(stat.text().contains("disk usage  0, "), "{stat:?}");
+}

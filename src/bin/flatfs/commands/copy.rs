@@ -9,6 +9,8 @@ use clap::Args;
 use ds_flatfs::Error;
 use ds_flatfs::dag::UnknownCodec;
 use ds_flatfs::maintenance::{self, Copied, CopyFailure};
+use ds_flatfs::query::Query;
+use futures::StreamExt as _;
 use indicatif::HumanCount;
 use serde::Serialize;
 
@@ -27,6 +29,8 @@ use crate::text::{blocks, escape};
 Copies every block of SRC that DST does not have. Both may be directories or URLs. A directory DST is \
 created, with next-to-last/2, if it is missing or empty. SRC is only read. A block that DST has stays as it \
 is: 'flatfs diff' finds blocks of another size, and 'flatfs verify' damaged ones.
+
+If SRC is a URL without any object, it may be a wrong one: there is a warning, and no DST is created.
 
 Each block is checked against the hash in its key, unless --unverified is given. A block that is damaged or \
 missing is reported and not copied; all others are copied, and the exit status is 1. It is 3 if a block could not be \
@@ -122,6 +126,10 @@ impl Copy {
         // SRC is opened first, so that no DST is created if SRC does not exist.
         let src = open_store::open_reader(&src, concurrency).await?;
         let copied = open_store::close_after(src, async |src| {
+            if self.roots.is_empty() && src.is_url() && is_empty(src).await? {
+                report::warn(&format!("{} has no blocks: check the URL", self.src));
+                return Ok(Copied::default());
+            }
             let copy = async |dst: &OpenStore| self.copy(src, dst).await;
             open_store::for_importing(&dst, concurrency, copy).await
         });
@@ -217,6 +225,12 @@ fn error_chain(error: &Error) -> String {
         next = source.source();
     }
     sources.join(": ")
+}
+
+/// Whether the store has neither a block nor a shard function: nothing distinguishes it from a wrong URL.
+async fn is_empty(store: &OpenStore) -> anyhow::Result<bool> {
+    let mut entries = store.query(Query::new().keys_only()).await?;
+    Ok(store.shard().is_none() && entries.next().await.is_none())
 }
 
 /// Bad blocks were found; anything else could not be read or stored.

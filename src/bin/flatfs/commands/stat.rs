@@ -156,7 +156,7 @@ fn text(report: &StatJson) -> String {
         format!("blocks      {}", HumanCount(report.blocks)),
         format!("bytes       {}", bytes(report.bytes)),
         match &report.disk_usage {
-            UsageJson { bytes: 0, accuracy } => {
+            UsageJson { bytes: 0, accuracy } if *accuracy == Accuracy::Unknown.as_str() => {
                 format!("disk usage  {accuracy}; 'flatfs du' counts it")
             }
             usage => format!("disk usage  {}, {}", bytes(usage.bytes), usage.accuracy),
