@@ -36,6 +36,11 @@ struct RootFile {
 }
 
 impl RootArgs {
+    /// Whether the command line names no root and no file of roots.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.roots.is_empty() && self.root.is_empty()
+    }
+
     /// Opens the files, and returns all roots. The files are read as far as the roots are taken.
     ///
     /// # Errors
@@ -101,7 +106,7 @@ impl RootFile {
                     self.has_roots = true;
                     return parse_cid(text).map(Some).map_err(|reason| Error::Backend {
                         message: format!(
-                            "line {} of {} is not a CID: '{}': {reason}",
+                            "line {} of {}: '{}': {reason}",
                             self.line,
                             self.name,
                             quote(text)

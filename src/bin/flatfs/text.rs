@@ -22,6 +22,15 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
+/// Returns "7 bytes" or "2,048 bytes (2.00 KiB)".
+pub(crate) fn size(bytes: u64) -> String {
+    let exact = format!("{} bytes", HumanCount(bytes));
+    match bytes {
+        0..1024 => exact,
+        _ => format!("{exact} ({})", BinaryBytes(bytes)),
+    }
+}
+
 /// Returns the text with those characters escaped that break a line or control a terminal.
 pub(crate) fn escape(text: impl Display) -> String {
     let mut safe = String::new();

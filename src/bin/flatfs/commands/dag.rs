@@ -12,7 +12,7 @@ use crate::interrupt::interruptible;
 use crate::key_arg::parse_cid;
 use crate::location::StoreArgs;
 use crate::progress::ProgressBar;
-use crate::text::{blocks, bytes, escape};
+use crate::text::{blocks, escape, size};
 use crate::{open_store, report};
 
 /// Check whether DAGs are complete
@@ -112,8 +112,8 @@ impl Dag {
             count => format!("{} blocks are missing or damaged", HumanCount(count)),
         };
         let root = dag.root;
-        let (count, size, depth) = (blocks(dag.blocks), bytes(dag.bytes), dag.depth);
-        let mut lines = format!("{root}: {verdict}, {count}, {size} bytes, depth {depth}");
+        let (count, size, depth) = (blocks(dag.blocks), size(dag.bytes), dag.depth);
+        let mut lines = format!("{root}: {verdict}, {count}, {size}, depth {depth}");
         if self.roots.len() > 1 {
             let (unique, shared) = (HumanCount(dag.unique), HumanCount(dag.shared));
             lines += &format!(", {unique} unique, {shared} shared");

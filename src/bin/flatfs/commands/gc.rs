@@ -11,14 +11,14 @@ use ds_flatfs::{Datastore, Error, Key};
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use crate::exit::Outcome;
+use crate::exit::{Outcome, WrongUsage};
 use crate::kubo_args::KuboArgs;
 use crate::location::StoreArgs;
 use crate::output::Output;
 use crate::progress::{ProgressCallback, with_progress};
 use crate::quantity::{parse_age, parse_size};
 use crate::roots::RootArgs;
-use crate::text::{blocks, bytes, escape};
+use crate::text::{blocks, escape, size};
 use crate::{open_store, report, terminal};
 
 /// Remove the blocks that can't be reached from some roots
@@ -26,9 +26,12 @@ use crate::{open_store, report, terminal};
 #[command(after_long_help = "\
 Follows all links from the roots, which are CIDs, and removes every other block. Stop kubo first, and give \
 its pins and the root of its files:
-  ipfs pin ls --type=recursive -q > roots && ipfs files stat --hash / >> roots &&
-    ipfs pin ls --type=direct -q > direct && ipfs cid format -v 1 --mc raw < direct >> roots || rm roots
-Without '|| rm roots', a list that an error cut short would be used as if it were complete. A direct pin keeps \
+  ipfs pin ls --type=recursive -q > roots &&
+    ipfs files stat --hash / >> roots &&
+    ipfs pin ls --type=direct -q > direct &&
+    ipfs cid format -v 1 --mc raw < direct >> roots ||
+    rm roots
+A file of roots has one CID on each line, and no comments; empty lines are ignored. Without '|| rm roots', a list that an error cut short would be used as if it were complete. A direct pin keeps \
 one block only: with the codec raw it is kept without what it links to.
 
 If a reachable block is missing, or one with links is damaged or can't be read, nothing is removed. \
@@ -133,6 +136,7 @@ struct List {
 
 impl Gc {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
+        self.check_usage()?;
         let dir = self.store.dir.dir();
         let _lock = self
             .kubo
@@ -157,6 +161,21 @@ impl Gc {
         closed?;
         self.report(&collected, started.elapsed())?;
         Ok(Outcome::success_if(collected.missing_count == 0))
+    }
+
+    /// Checks what the declarations of the arguments can't express.
+    fn check_usage(&self) -> anyhow::Result<()> {
+        let needs_times =
+            self.keep_newer.is_some() || self.target_size.is_some() || self.target_free.is_some();
+        let why = if self.roots.is_empty() && !self.remove_everything {
+            "no roots are given: name them with --roots FILE or --root CID; without any, --remove-everything removes \
+             every block"
+        } else if self.store.dir.is_url() && needs_times {
+            "--keep-newer, --target-size and --target-free work on the files of a directory, and this is a URL"
+        } else {
+            return Ok(());
+        };
+        Err(WrongUsage(why.to_owned()).into())
     }
 
     async fn collect(&self, gc: maintenance::Gc) -> anyhow::Result<Collected> {
@@ -262,9 +281,9 @@ impl Gc {
     fn summary(&self, done: &Collected, time: Duration) -> String {
         let dir = escape(&self.store.dir);
         let would = if self.dry_run { "would be " } else { "" };
-        let (removed, size) = (blocks(done.removed), bytes(done.removed_bytes));
+        let (removed, size) = (blocks(done.removed), size(done.removed_bytes));
         let mut parts = vec![
-            format!("{dir}: {removed} {would}removed, {size} bytes"),
+            format!("{dir}: {removed} {would}removed, {size}"),
             format!("{} kept", blocks(done.kept)),
         ];
         if done.left > 0 {
