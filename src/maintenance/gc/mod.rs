@@ -106,6 +106,9 @@ pub struct Collected {
     pub removed_bytes: u64,
     /// The number of blocks that are not reachable, and were left because of the options.
     pub left: u64,
+    /// How many bytes more had to be removed to reach the [size](Gc::target_size) or the
+    /// [free space](Gc::target_free), because there is not enough garbage or because of the other options. Otherwise 0.
+    pub target_missed: u64,
     /// The number of keys that encode neither a multihash nor a CID, and were left.
     pub foreign: u64,
     /// The number of reachable blocks with links that were followed without a check, because the hash function in

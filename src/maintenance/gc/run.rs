@@ -134,6 +134,7 @@ impl Run {
             removed: count(&tally.removed),
             removed_bytes: count(&tally.removed_bytes),
             left: count(&tally.left),
+            target_missed: sweep.missing_bytes(),
             foreign: count(&tally.foreign),
             unchecked: marked.unchecked,
             missing: lost.errors,

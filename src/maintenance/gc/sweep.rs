@@ -100,6 +100,12 @@ impl Sweep {
         }
     }
 
+    /// Returns how many bytes are still wanted.
+    pub(super) fn missing_bytes(&self) -> u64 {
+        let oldest = self.oldest.as_ref();
+        oldest.map_or(0, |oldest| lock(oldest).rest.bytes)
+    }
+
     /// Returns whether garbage is among what is wanted, and counts it as taken.
     fn is_chosen(&self, modified: Option<u64>, block: &BlockKey) -> Result<bool> {
         if let (Some(oldest), Some(modified)) = (&self.oldest, modified) {

@@ -170,6 +170,18 @@ fn options_that_keep_garbage_are_understood() {
     gc(&["--target-size", "1TiB"]);
     gc(&["--target-free", "1B"]);
     gc(&["--limit", "0"]);
+    let missed = [
+        "gc",
+        "--dry-run",
+        &store,
+        "--root",
+        SMALL_ROOT,
+        "--target-size",
+        "0",
+    ];
+    let done = run(&missed);
+    assert_eq!((done.code, done.stderr.as_str()), (1, ""), "{done:?}");
+    assert!(done.text().contains("short of the target"), "{done:?}");
     run(&["gc", &store, "--keep-newer", "soon"]).failed(2, &["soon", "7d"]);
     run(&["gc", &store, "--target-size", "1", "--target-free", "1"]).failed(2, &["--target-free"]);
     assert_eq!(keys(&store).len(), 52);

@@ -88,6 +88,20 @@ async fn a_limit_holds_for_the_oldest_garbage_too() {
 }
 
 #[tokio::test]
+async fn a_target_that_is_not_reached_is_reported_in_bytes() {
+    let (_home, store, _) = store_with_ages(&[10, 20, 30, 40]).await;
+    let usage = store.disk_usage().await.unwrap().bytes;
+    for (wanted, limit, missed) in [(2, 2, 0), (2, 1, 1), (4, 4, 0), (4, 1, 3)] {
+        let gc = gc(&store).target_size(usage - wanted * SIZE).limit(limit);
+        let collected = gc.dry_run(true).run().await.unwrap();
+        assert_eq!(collected.target_missed, missed * SIZE, "{wanted} {limit}");
+    }
+    let all = gc(&store).target_size(0).run().await.unwrap();
+    assert_eq!((all.removed, all.target_missed), (4, usage - 4 * SIZE));
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn garbage_is_removed_only_while_the_file_system_has_too_little_space() {
     let (_home, store, garbage) = store_with_ages(&[10, 20]).await;
     let enough = gc(&store).target_free(1);

@@ -54,9 +54,9 @@ In an object store nothing else may write meanwhile, and --keep-newer, --target-
 available.
 
 A run that was interrupted has removed only garbage; run it again to remove the rest. The exit status is 1 if \
---allow-missing has found something.
+--allow-missing has found something, or if --target-size or --target-free was not reached.
 
-With --json it prints an object; with --list, before it, one for each block with \"key\", \"cid\" and \
+With --json it prints an object, whose \"target_missed\" is how many bytes more had to be removed; with --list, before it, one for each block with \"key\", \"cid\" and \
 \"bytes\".
 
 Example:
@@ -113,6 +113,7 @@ struct GcJson {
     removed: u64,
     removed_bytes: u64,
     left: u64,
+    target_missed: u64,
     foreign: u64,
     unchecked: u64,
     missing: Vec<String>,
@@ -160,7 +161,9 @@ impl Gc {
         let collected = collected?;
         closed?;
         self.report(&collected, started.elapsed())?;
-        Ok(Outcome::success_if(collected.missing_count == 0))
+        Ok(Outcome::success_if(
+            collected.missing_count == 0 && collected.target_missed == 0,
+        ))
     }
 
     /// Checks what the declarations of the arguments can't express.
@@ -261,6 +264,7 @@ impl Gc {
                 removed: done.removed,
                 removed_bytes: done.removed_bytes,
                 left: done.left,
+                target_missed: done.target_missed,
                 foreign: done.foreign,
                 unchecked: done.unchecked,
                 missing,
@@ -281,13 +285,16 @@ impl Gc {
     fn summary(&self, done: &Collected, time: Duration) -> String {
         let dir = escape(&self.store.dir);
         let would = if self.dry_run { "would be " } else { "" };
-        let (removed, size) = (blocks(done.removed), size(done.removed_bytes));
+        let (removed, freed) = (blocks(done.removed), size(done.removed_bytes));
         let mut parts = vec![
-            format!("{dir}: {removed} {would}removed, {size}"),
+            format!("{dir}: {removed} {would}removed, {freed}"),
             format!("{} kept", blocks(done.kept)),
         ];
         if done.left > 0 {
             parts.push(format!("{} of garbage left", blocks(done.left)));
+        }
+        if done.target_missed > 0 {
+            parts.push(format!("{} short of the target", size(done.target_missed)));
         }
         if done.foreign > 0 {
             parts.push(format!("{} foreign keys left", HumanCount(done.foreign)));
