@@ -32,7 +32,9 @@ impl Mount {
     /// variable names, and otherwise a tmpfs. `None` if that is not possible.
     pub(crate) fn other_file_system() -> Option<Self> {
         let Some(above) = env::var_os("OTHER_FILE_SYSTEM") else {
-            assert!(!cfg!(windows), "OTHER_FILE_SYSTEM, see .ci/wine");
+            if cfg!(windows) {
+                panic!("the variable OTHER_FILE_SYSTEM is not set: see .ci/wine");
+            }
             return Mount::tmpfs("size=32m");
         };
         let dir = tempfile::tempdir_in(above).expect("a directory");
