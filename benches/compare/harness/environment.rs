@@ -19,6 +19,10 @@ pub(super) struct Environment {
     pub(super) quick: bool,
     pub(super) busy: bool,
     /// The number of blocks of DAGs, if it was given.
+    #[cfg_attr(
+        not(feature = "dag"),
+        allow(dead_code, reason = "the workloads over DAGs use it")
+    )]
     pub(super) blocks: Option<usize>,
     rounds: Option<usize>,
     dir: TempDir,
