@@ -183,10 +183,8 @@ mod tests {
 
     #[test]
     fn an_unknown_client_option_is_refused() {
-        let config = ClientConfig {
-            options: vec![("colour".into(), "green".into())],
-            ..ClientConfig::default()
-        };
+        let mut config = ClientConfig::default();
+        config.options.push(("colour".into(), "green".into()));
         assert!(refused("file:///tmp", &config).contains("no option \"colour\""));
         #[cfg(feature = "s3")]
         assert!(refused("s3://bucket", &config).contains("no option \"colour\""));

@@ -3,6 +3,7 @@
 //! [`cli`] declares the arguments, and each file in [`commands`] implements one command. The program
 //! uses only the public API of the library.
 
+mod backup_car;
 mod batch_writer;
 mod blocking;
 mod blocks;
