@@ -69,7 +69,7 @@ impl<'a> Diff<'a> {
     }
 
     /// Calls `watch` with the progress several times a second. If it returns [`Break`](ControlFlow::Break), the
-    /// stream ends with [`Error::Stopped`](crate::Error::Stopped). `watch` may block.
+    /// stream ends with [`Error::Stopped`]. `watch` may block.
     ///
     /// The progress counts the keys that were compared, and has no bytes and no total.
     pub fn on_progress(
