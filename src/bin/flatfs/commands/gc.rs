@@ -31,7 +31,8 @@ its pins and the root of its files:
     ipfs pin ls --type=direct -q > direct &&
     ipfs cid format -v 1 --mc raw < direct >> roots ||
     rm roots
-A file of roots has one CID on each line, and no comments; empty lines are ignored. Without '|| rm roots', a list that an error cut short would be used as if it were complete. A direct pin keeps \
+A file of roots has one CID on each line, and no comments; empty lines are ignored. Without '|| rm roots', a \
+list that an error cut short would be used as if it were complete. A direct pin keeps \
 one block only: with the codec raw it is kept without what it links to.
 
 If a reachable block is missing, or one with links is damaged or can't be read, nothing is removed. \
@@ -56,7 +57,8 @@ available.
 A run that was interrupted has removed only garbage; run it again to remove the rest. The exit status is 1 if \
 --allow-missing has found something, or if --target-size or --target-free was not reached.
 
-With --json it prints an object, whose \"target_missed\" is how many bytes more had to be removed; with --list, before it, one for each block with \"key\", \"cid\" and \
+With --json it prints an object, whose \"target_missed\" is how many bytes more had to be removed; with \
+--list, before it, one for each block with \"key\", \"cid\" and \
 \"bytes\".
 
 Example:
