@@ -24,20 +24,20 @@ use crate::verbosity::Verbosity;
 Exit status, the same for every command:
   0    success, and no problem was found; or yes
   1    done, but a problem was found: a damaged, misplaced or absent block, or a file that was skipped; or no
-  2    invalid usage; or 'flatfs diff' can't tell
+  2    invalid usage; or 'flatfs diff' could not compare the stores
   3    the command failed, or did only a part of its work
   130  interrupted by Ctrl-C (143: terminated by SIGTERM, on Windows by the end of the console)
-  141  the reader of standard output has gone, as in 'flatfs ls blocks | head', before the command has ended
+  141  the reader of standard output was gone before the command ended, as in 'flatfs ls blocks | head'
 
 Every command that changes a store can be interrupted at any time; run it again to complete the work. \
-Where there is something to clean up, the first Ctrl-C starts that and says so. A second one ends the \
+If there is something to clean up, the first Ctrl-C starts the cleanup and says so. A second one ends the \
 program at once, and the next command that writes to the store cleans up.
 
 kubo does not know the lock of a store. So if a store is in a kubo repo, a command that changes it also locks \
 the repo: it fails while kubo is running, and kubo refuses to start while it runs. --ignore-kubo skips that.
 
-Every command that prints results takes --json: import, put, ls, stat, du, verify, copy, diff, dag, gc, move and reshard. Each \
-object is one line, and its paths are absolute.
+Every command that prints results takes --json: import, put, ls, stat, du, verify, copy, diff, dag, gc, move and \
+reshard. Each object is one line, and its paths are absolute.
 
 Colors follow NO_COLOR, CLICOLOR and CLICOLOR_FORCE. RUST_LOG selects log events more precisely than -v \
 does, for example RUST_LOG=ds_flatfs=debug.

@@ -55,7 +55,11 @@ pub(crate) async fn read_text(path: &Path, max_len: u64) -> anyhow::Result<Strin
     let mut limited = open(path).await?.reader.take(max_len + 1);
     let read = limited.read_to_string(&mut text).await;
     read.with_context(|| format!("cannot read {}", name(path)))?;
-    anyhow::ensure!(text.len() as u64 <= max_len, "{} is too long", name(path));
+    anyhow::ensure!(
+        text.len() as u64 <= max_len,
+        "{} is over the limit of {max_len} bytes: is it the right file?",
+        name(path)
+    );
     Ok(text)
 }
 

@@ -71,7 +71,9 @@ fn listen() -> io::Result<FirstSignal> {
 
 async fn handle(mut signals: Signals, sender: &watch::Sender<Option<Interrupted>>) {
     let first = signals.next().await;
-    report::notice(&format!("{first}, cleaning up; again to end at once"));
+    report::notice(&format!(
+        "{first}, cleaning up; interrupt again to end at once"
+    ));
     sender.send_replace(Some(first));
     let second = signals.next().await;
     process::exit(second.status().into());

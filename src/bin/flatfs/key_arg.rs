@@ -13,8 +13,8 @@ use crate::blocks;
 pub(crate) const KEY_HELP: &str = "\
 KEY is a CID (version 0 or 1, in any multibase, also as /ipfs/CID) or a key of the store. A text that can \
 be read as a CID is read as one; begin with '/' to make it a key. All CIDs with the same multihash name \
-the same block. A CID with the identity hash carries its block itself, so the block always exists and is \
-never in the store.";
+the same block. A CID with the identity hash contains its block, so the block always exists and is never \
+in the store.";
 
 /// A key of the store, or a CID.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -39,7 +39,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
 ///
 /// Fails if the text is not a size.
 pub(crate) fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
-    NonZeroU64::new(parse_size(text)?).ok_or_else(|| "a rate is more than 0".to_owned())
+    NonZeroU64::new(parse_size(text)?).ok_or_else(|| "a rate must be more than 0".to_owned())
 }
 
 /// Parses an age, such as `90m` or `7d`.

@@ -96,7 +96,7 @@ impl RootFile {
                 // A list of pins that could not be made is empty, and must not be taken for all pins.
                 "" if read == 0 && !self.has_roots => {
                     return Err(Error::Backend {
-                        message: format!("{} has no roots", self.name),
+                        message: format!("{} has no roots: was it written completely?", self.name),
                         source: None,
                     });
                 }

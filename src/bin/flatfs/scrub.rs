@@ -1,4 +1,4 @@
-//! [`Subset`] and [`ScrubState`]: a check of a large store in shares, one in each run.
+//! [`Subset`] and [`ScrubState`]: a check of a large store in subsets, one in each run.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::text::escape;
 /// The longest state file that is read, in bytes.
 const MAX_STATE: u64 = 64 << 10;
 
-/// One of several shares of the blocks, from 1.
+/// One of several subsets of the blocks, counted from 1. All of them together have all blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Subset {
     pub(crate) share: u32,
@@ -25,7 +25,7 @@ pub(crate) struct Subset {
 impl FromStr for Subset {
     type Err = String;
 
-    /// Parses `N/T`, or `P%`: the first of so many equal shares that none is larger than `P%`.
+    /// Parses `N/T`, or `P%`. The latter is the first of equal subsets of at most `P%` each, as few as possible.
     fn from_str(text: &str) -> Result<Self, String> {
         let invalid = || "a subset is N/T with N from 1 to T, such as 1/30, or P%, such as 2.5%";
         if let Some(percent) = text.strip_suffix('%') {
@@ -47,14 +47,14 @@ impl FromStr for Subset {
     }
 }
 
-/// Which share is next, and when all of them were last checked. It is a file of JSON.
+/// Which subset is next, and when all of them were last checked. It is saved as JSON.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ScrubState {
     /// The path of the store.
     store: String,
     shares: NonZeroU32,
     next: u32,
-    /// The shares that were checked in this round.
+    /// The number of subsets that were checked in this round.
     checked: u32,
     /// When this round began, in seconds since 1970.
     began: u64,
@@ -69,14 +69,14 @@ struct Round {
 }
 
 impl ScrubState {
-    /// Reads the state of the store in `dir` from a file. If there is none, or if it is about another number of shares,
-    /// a round begins with the given share.
+    /// Reads the state of the store in `dir` from a file. If there is none, or if it is about another number of
+    /// subsets, a round begins with the given subset.
     ///
     /// # Errors
     ///
     /// Fails if the file can't be read or written, is not a state, or is that of another store.
     pub(crate) async fn read(path: &Path, dir: &Path, subset: Subset) -> anyhow::Result<Self> {
-        // However the directory is named in the next run.
+        // The next run may name the directory in another way.
         let store = dir.canonicalize();
         let store = store.with_context(|| format!("cannot look up {}", dir.display()))?;
         let new = ScrubState {
@@ -87,7 +87,7 @@ impl ScrubState {
             began: now(),
             whole: None,
         };
-        // Found out now, and not after a check of many hours. Without `finish` the file stays as it is.
+        // An error shows now, and not after a check of many hours. Without `finish` the file stays as it is.
         drop(Output::open(Some(path))?);
         let exists = path.try_exists();
         let exists = exists.with_context(|| format!("cannot look up {}", path.display()))?;
@@ -103,7 +103,7 @@ impl ScrubState {
         })?;
         if found.next == 0 || found.next > found.shares.get() {
             bail!(
-                "{} names a share that does not exist: remove it to begin again",
+                "{} names a subset that does not exist: remove it to begin again",
                 path.display()
             );
         }
@@ -124,7 +124,7 @@ impl ScrubState {
         }
     }
 
-    /// Returns the share that is next.
+    /// Returns the subset that is next.
     pub(crate) fn subset(&self) -> Subset {
         Subset {
             share: self.next,
@@ -132,7 +132,7 @@ impl ScrubState {
         }
     }
 
-    /// Notes that the next share was checked.
+    /// Notes that the next subset was checked.
     fn advance(&mut self, now: u64) {
         self.checked += 1;
         self.next = self.next % self.shares.get() + 1;
@@ -146,7 +146,7 @@ impl ScrubState {
         }
     }
 
-    /// Notes that the next share was checked, and writes the state to the file.
+    /// Notes that the next subset was checked, and writes the state to the file.
     ///
     /// # Errors
     ///
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!("3/30".parse(), Ok(subset(3, 30)));
         assert_eq!("2.5%".parse(), Ok(subset(1, 40)));
         assert_eq!("100%".parse(), Ok(subset(1, 1)));
-        assert_eq!("30%".parse(), Ok(subset(1, 4)), "no share is larger");
+        assert_eq!("30%".parse(), Ok(subset(1, 4)), "no subset is larger");
         for text in [
             "0/3", "4/3", "1/0", "3", "%", "0%", "101%", "-1%", "NaN%", "1/x",
         ] {

@@ -1,4 +1,4 @@
-//! `verify` of one share of the blocks at a time.
+//! `verify` of one subset of the blocks at a time.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{TestDir, run, succeed};
 
 #[test]
-fn shares_of_a_store_are_checked_one_after_the_other() {
+fn subsets_of_a_store_are_checked_one_after_the_other() {
     let tmp = TestDir::new();
     let store = tmp.store_of("small.car");
     let state = tmp.path("scrub.json");
@@ -22,7 +22,7 @@ fn shares_of_a_store_are_checked_one_after_the_other() {
     let names: Vec<&str> = rounds.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["1/4", "2/4", "3/4", "4/4", "1/4"]);
     assert_eq!(rounds[..4].iter().map(|(_, count)| count).sum::<u64>(), 51);
-    assert_eq!(rounds[4], rounds[0], "the same share has the same blocks");
+    assert_eq!(rounds[4], rounds[0], "the same subset has the same blocks");
     assert_eq!(blocks(&["--subset", "2/4"]), rounds[1]);
     let saved: Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
     assert!(saved["whole"]["ended"].is_u64(), "{saved}");
@@ -35,7 +35,7 @@ fn shares_of_a_store_are_checked_one_after_the_other() {
 }
 
 #[test]
-fn a_share_is_not_noted_as_checked_if_the_check_fails() {
+fn a_subset_is_not_noted_as_checked_if_the_check_fails() {
     let tmp = TestDir::new();
     let state = tmp.path("scrub.json");
     let missing = tmp.path("missing");
@@ -61,7 +61,7 @@ fn the_state_of_another_store_is_refused() {
 }
 
 #[test]
-fn a_state_that_can_not_be_saved_is_reported_before_the_check() {
+fn a_state_that_cannot_be_saved_is_reported_before_the_check() {
     let tmp = TestDir::new();
     let store = tmp.store_of("small.car");
     let state = tmp.path("missing/scrub.json");

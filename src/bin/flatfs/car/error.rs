@@ -38,7 +38,7 @@ pub(crate) enum Fault {
     #[error("the CARv2 header is not valid ({0})")]
     V2(&'static str),
     #[error(
-        "there is something after the end of the CARv2's data, and the header says there is no index"
+        "there is something after the end of the CARv2's data, but the header says that there is no index"
     )]
     Trailing,
     #[error("a section of length zero: it is damaged, or padded with zeros")]

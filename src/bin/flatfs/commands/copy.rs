@@ -30,14 +30,14 @@ Copies every block of SRC that DST does not have. Both may be directories or URL
 created, with next-to-last/2, if it is missing or empty. SRC is only read. A block that DST has stays as it \
 is: 'flatfs diff' finds blocks of another size, and 'flatfs verify' damaged ones.
 
-If SRC is a URL without any object, it may be a wrong one: there is a warning, and no DST is created.
+If SRC is a URL without any objects, it may be wrong: a warning is printed, and no DST is created.
 
 Each block is checked against the hash in its key, unless --unverified is given. A block that is damaged or \
 missing is reported and not copied; all others are copied, and the exit status is 1. It is 3 if a block could not be \
 read, or if something else is in the place of a block, such as a symbolic link. Blocks whose keys are not hashes \
-of a known function are copied and counted. Blocks that SRC has listed and \
-that are gone when they are to be read are counted as vanished, and the exit status is 1: another program has \
-deleted them, or the listing is wrong, which the next run shows.
+of a known function are copied and counted. Blocks that SRC lists but that are gone by the time they are read are \
+counted as vanished, and the exit status is 1: another program has deleted them, or the listing is wrong. The next \
+run shows which.
 
 With ROOTs, only the DAGs below them are copied, parents before children. A block that SRC lacks is reported. \
 That DST has a root does not prove that its DAG is complete; exit status 0 does. Links are followed as 'flatfs \
@@ -46,10 +46,10 @@ export' does, and blocks of unknown codecs are not copied unless --opaque is giv
 It can be interrupted or killed at any time: the same command copies the rest. If DST is a directory, the \
 blocks are stored in batches of several thousand, which are durable once they are committed.
 
-What a remote DST has is listed, a thousand keys in a request; in a directory each block is looked up. S3 and \
-Google Cloud Storage list keys in their order, which takes no memory. If DST is in another object store, or has a \
-shard function there, its keys are sorted in memory, about 150 bytes for each; --lookup looks up each block \
-instead. If SRC is a directory, up to 300 MB of its keys are sorted. SRC is listed twice, the second time to show \
+If DST is a directory, each block is looked up in it. If it is in an object store, its keys are listed, a thousand \
+for each request. S3 and Google Cloud Storage list keys in order, which takes no memory. If DST is in another object \
+store, or has a shard function there, its keys are sorted in memory, about 150 bytes for each; --lookup looks up each \
+block instead. If SRC is a directory, up to 300 MB of its keys are sorted. SRC is listed twice, the second time to show \
 how much is left.
 
 With --json it prints one object with \"src\", \"dst\", \"blocks\", \"bytes\", \"present\" (blocks that DST had), \

@@ -15,8 +15,8 @@ SHARD determines how blocks are spread over directories: prefix/N, suffix/N or n
 a number of characters of the key. v1/next-to-last/2 and /repo/flatfs/shard/v1/next-to-last/2 are other \
 spellings of next-to-last/2.
 
-{URL_HELP} An empty PREFIX is already a store without a shard function, so at a URL this command is needed \
-only for a SHARD. The block is then the object PREFIX/SHARD/KEY, which go-ds-s3 can't read.
+{URL_HELP} An empty PREFIX is already a store without a shard function, so for a URL this command is needed \
+only to set a shard function. A block is then the object PREFIX/DIRECTORY/KEY, which go-ds-s3 can't read.
 
 Example:
   flatfs create blocks

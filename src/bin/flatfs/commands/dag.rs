@@ -19,8 +19,8 @@ use crate::{open_store, report};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Follows all links from each ROOT, and prints how many blocks and bytes the DAG has, and its depth: the number \
-of links to the farthest block. If there are several ROOTs, it also prints how many blocks only this ROOT \
-leads to. Each block that is missing or damaged is printed with the CIDs of the blocks that lead to it.
+of links to the farthest block. If there are several ROOTs, it also prints for each of them how many blocks only \
+that ROOT leads to. Each block that is missing or damaged is printed with the CIDs of the blocks that lead to it.
 
 Blocks with links are read and checked against their CIDs; the others are only looked up, unless --hash is \
 given. A block whose hash can't be checked, because the hash function is unknown or the digest too short, is \
@@ -45,7 +45,7 @@ pub(crate) struct Dag {
     /// Read every block, and check it against its hash
     #[arg(long)]
     hash: bool,
-    /// Take blocks of unknown codecs without following their links
+    /// Accept blocks of unknown codecs without following their links
     #[arg(long)]
     opaque: bool,
     /// Print JSON objects instead of text

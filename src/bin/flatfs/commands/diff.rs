@@ -28,13 +28,13 @@ URLs.
 With --json, each line is an object with \"difference\", \"key\", \"cid\", \"size_a\" and \"size_b\". Missing values \
 are null.
 
-S3 and Google Cloud Storage list keys in their order, so two buckets are compared in the same memory for any \
-number of blocks. A directory takes up to 300 MB, from a million blocks on, and is listed once for each million. \
+S3 and Google Cloud Storage list keys in order, so comparing two buckets takes the same memory for any number of \
+blocks. A directory takes up to 300 MB, from a million blocks on, and is listed once for each million. \
 The keys of other object stores, file:///PATH among them, and of those with a shard function, are sorted in \
 memory, about 150 bytes for each.
 
-Exit status: 0 if the stores are equal, 1 if they differ, 2 if that can't be told. After an error in the listing of \
-one store, keys that only the other one lists are not printed.
+Exit status: 0 if the stores are equal, 1 if they differ, 2 if they could not be compared. After an error in the \
+listing of one store, keys that only the other one lists are not printed.
 
 Example:
   flatfs diff ~/.ipfs/blocks s3://bucket/blocks

@@ -14,7 +14,7 @@ use crate::{location, report};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Removes the SHARDING file, for programs that don't know it. This works only for stores of prefix/N, and only \
-if no crashed writer has left temporary files ('flatfs du --write' removes those). No block is moved, and \
+if no crashed writer has left temp files ('flatfs du --write' removes those). No block is moved, and \
 'flatfs upgrade' with the same N reverts it.
 
 Example:

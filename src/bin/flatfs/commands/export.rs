@@ -23,8 +23,8 @@ use crate::{blocks, car, hash, open_store};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 With ROOTs, the CAR has the DAGs below them, parents before children, each block once. A missing block is \
-an error that names it. Blocks that their CIDs carry themselves (identity hash) are followed, but not \
-written. Without ROOTs, the CAR has every block of the store as raw, and no roots.
+an error that names it. The links of blocks that are inline in their CIDs (identity hash) are followed, but these \
+blocks are not written. Without ROOTs, the CAR has every block of the store as raw, and no roots.
 
 Links are followed in dag-pb, dag-cbor and dag-json. Blocks of raw, cbor, json, json-jcs, libp2p-key, \
 protobuf, rlp, bencode, messagepack and ipns-record have none. Blocks of all other codecs, such as \

@@ -24,8 +24,8 @@ use crate::{open_store, report, terminal};
 /// Remove the blocks that can't be reached from some roots
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Follows all links from the roots, which are CIDs, and removes every other block. Stop kubo first, and give \
-its pins and the root of its files:
+Follows all links from the roots, which are CIDs, and removes every other block. For kubo, stop it first; the \
+roots are its pins and the root of its files (MFS):
   ipfs pin ls --type=recursive -q > roots &&
     ipfs files stat --hash / >> roots &&
     ipfs pin ls --type=direct -q > direct &&
@@ -51,15 +51,14 @@ or --target-free the oldest garbage is removed first, and only as much as is nee
 that of its file, in seconds. Keys that are neither a multihash nor a CID stay unless --foreign is given, and \
 so do files that are not blocks.
 
-In an object store nothing else may write meanwhile, and --keep-newer, --target-size and --target-free are not \
-available.
+While an object store is collected, nothing else may write to it. --keep-newer, --target-size and --target-free are \
+not available there.
 
 A run that was interrupted has removed only garbage; run it again to remove the rest. The exit status is 1 if \
 --allow-missing has found something, or if --target-size or --target-free was not reached.
 
-With --json it prints an object, whose \"target_missed\" is how many bytes more had to be removed; with \
---list, before it, one for each block with \"key\", \"cid\" and \
-\"bytes\".
+With --json it prints an object. Its \"target_missed\" is how many more bytes would have to be removed to reach the \
+target. With --list, an object for each removed block comes before it, with \"key\", \"cid\" and \"bytes\".
 
 Example:
   flatfs gc --dry-run ~/.ipfs/blocks --roots roots
@@ -76,16 +75,16 @@ pub(crate) struct Gc {
     /// Print each block that is removed
     #[arg(long)]
     list: bool,
-    /// Keep garbage that was written less than this ago, such as 12h or 7d
+    /// Keep garbage that is younger than this, such as 12h or 7d
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     keep_newer: Option<Duration>,
-    /// Remove only as much as is needed for the store to take at most this, such as 500GiB
+    /// Remove only as much as needed to shrink the store to this size, such as 500GiB
     #[arg(long, value_name = "BYTES", value_parser = parse_size, conflicts_with = "target_free")]
     target_size: Option<u64>,
-    /// Remove only as much as is needed for the file system to have this free
+    /// Remove only as much as needed until this much space is free on the file system
     #[arg(long, value_name = "BYTES", value_parser = parse_size)]
     target_free: Option<u64>,
-    /// Remove at most this number of blocks
+    /// Remove at most this many blocks
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
     /// Report blocks that are missing or damaged, and go on without them

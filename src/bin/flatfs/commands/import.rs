@@ -28,12 +28,12 @@ const MAX_LISTED_ROOTS: usize = 100;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Each CAR is imported as a whole or not at all. If one is refused, the CARs before it stay imported. An \
-object store has no transactions: if sending fails or is interrupted, a part of the last CAR is there. Run the \
+object store has no transactions: if sending fails or is interrupted, a part of the last CAR may be stored. Run the \
 command again.
 
 Every block is checked against the hash in its CID. An unknown hash function is an error; with \
 --unverified, blocks with unknown hash functions are stored without a check, and all others are still \
-checked. Blocks that their CIDs carry themselves (identity hash) are checked and counted, but not stored.
+checked. Blocks that are inline in their CIDs (identity hash) are checked and counted, but not stored.
 
 A CAR that was cut off between two blocks looks complete, except that roots may be missing. So a root that is \
 neither in the CAR nor in the store is reported and makes the exit status 1; the blocks are imported in any \
@@ -43,7 +43,7 @@ MiB.
 With --json it prints an object for each CAR, with \"path\" (null for standard input), \"blocks\", \"new\", \
 \"inline\", \"bytes\", \"roots\", \"missing_roots\" and \"seconds\".
 
-The index of a version 2 is ignored. DIR is created, with next-to-last/2, if it is missing or empty.
+The index of a CAR of version 2 is ignored. DIR is created, with next-to-last/2, if it is missing or empty.
 
 Example:
   flatfs import blocks backup.car

@@ -44,7 +44,7 @@ pub(crate) struct Ls {
     /// Stop after this many blocks
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Exit with 1 if something is where a block should be and is not one
+    /// Exit with 1 if something that is not a file is where a block should be
     #[arg(long)]
     strict: bool,
 }

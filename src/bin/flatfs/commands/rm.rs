@@ -147,7 +147,7 @@ async fn next_key(reader: &mut (impl AsyncBufRead + Unpin)) -> anyhow::Result<Op
         }
         match text.parse() {
             Ok(key) => return Ok(Some(key)),
-            Err(reason) => bail!("standard input has '{}': {reason}", quote(text)),
+            Err(reason) => bail!("invalid key '{}' in standard input: {reason}", quote(text)),
         }
     }
 }

@@ -35,10 +35,10 @@ commit that was not applied. Files that are foreign or left over are reported, b
 A block whose key is not a hash, or has a hash function that is not known, can't be checked. The summary \
 counts these blocks by hash function, and the exit status is 1 unless --allow-unchecked is given.
 
-A large store can be checked in shares: --subset 1/30, 2/30 and so on. A share has the same blocks each time, \
-and all shares together have all blocks. With --state the share is the one after the last that was checked, so \
+A large store can be checked in subsets: --subset 1/30, 2/30 and so on. A subset has the same blocks each time, \
+and all subsets together have all blocks. With --state the subset is the one after the last that was checked, so \
 that the same command, run every night, checks the whole store in a month; the file also records the path of the \
-store, and when all shares were last checked. --limit-rate keeps the disk usable for other programs.
+store, and when all subsets were last checked. --limit-rate keeps the disk usable for other programs.
 
 With --repair, damaged blocks are moved to DIR/.quarantine, blocks in the wrong place to the right one, \
 and interrupted commits are completed. Nothing is overwritten or deleted. Then the blocks that were \
@@ -47,9 +47,9 @@ blocks of a CAR are not taken: the store may have removed them on purpose since 
 --all every block that is in a CAR and not in the store is restored: use it if files of the store are gone, \
 for example after the file system was repaired. The restored blocks are counted on one line.
 
-A URL has no files to repair: there every block is read and checked, and \"path\" is its key. Blocks that \
-were listed and are gone when they are to be read are counted as vanished, and the exit status is 1: another \
-program has deleted them, or the listing is wrong, which the next run shows.
+A URL has no files to repair: there every block is read and checked, and \"path\" is its key. Blocks that are listed \
+but gone by the time they are read are counted as vanished, and the exit status is 1: another program has deleted \
+them, or the listing is wrong. The next run shows which.
 
 If SHARDING is missing or not valid, write the line that the store had into it. The names of the directories \
 show which one that is: if they are the two characters before the last one of the keys in them, as in \
@@ -60,8 +60,8 @@ With the right line, 'flatfs verify --quick DIR' finds no block misplaced.
 A block that is in quarantine and not in the store is lost, which is wrong until it is stored again. If \
 it is not needed, remove its file from DIR/.quarantine.
 
-With --json, each line is a finding or a restored block, and has \"finding\" (the first word of the line without --json), \"wrong\", \"path\", \
-\"key\", \"cid\" (version 1, raw, as 'flatfs ls --cids' prints it), \"detail\", and what a repair did: \
+With --json, each line is a finding or a restored block, and has \"finding\" (the first word of the line without \
+--json), \"wrong\", \"path\", \"key\", \"cid\" (version 1, raw, as 'flatfs ls --cids' prints it), \"detail\", and what a repair did: \
 \"done\" and \"to\". Missing values are null. The last line has \"summary\" and \"seconds\".
 
 Exit status: 0 if nothing is wrong or everything was repaired; 1 if something is wrong, lost or unchecked; 2 \
@@ -81,13 +81,13 @@ pub(crate) struct Verify {
     /// Check only names and sizes, without reading the blocks
     #[arg(long)]
     quick: bool,
-    /// Check one of T shares of the blocks, counted from 1, or the first share of P percent
+    /// Check only subset N of T of the blocks, or the first subset of at most P percent
     #[arg(long, value_name = "N/T|P%", conflicts_with = "repair")]
     subset: Option<Subset>,
     /// Read at most this number of bytes a second, such as 50MiB
     #[arg(long, value_name = "BYTES", value_parser = parse_rate, conflicts_with = "repair")]
     limit_rate: Option<NonZeroU64>,
-    /// Check the share that is next according to FILE, and note in FILE that it was checked
+    /// Check the subset that is next according to FILE, and note in FILE that it was checked
     #[arg(
         long,
         value_name = "FILE",
@@ -239,8 +239,8 @@ impl Verify {
                 seconds: time.as_secs_f64(),
             });
         }
-        let share = subset.map_or_else(String::new, |subset| format!("share {subset}: "));
-        Ok(share + &last_line(summary, time))
+        let subset = subset.map_or_else(String::new, |subset| format!("subset {subset}: "));
+        Ok(subset + &last_line(summary, time))
     }
 }
 
