@@ -30,7 +30,7 @@
 //!
 //! It is for nodes that exchange blocks named by their hash, for tools that work on kubo repos, and for anyone who
 //! wants blocks as files that other tools can read. It is not for arbitrary keys, for values that change often, or for
-//! very many values of a few hundred bytes: a database that packs values is faster for those, and takes less space.
+//! very many values of a few KiB or less: a database that packs values is faster for those, and takes less space.
 //!
 //! # Where to look
 //!
@@ -56,7 +56,7 @@
 //!   lock and change nothing on disk.
 //! - **Nothing blocks a runtime worker, and dropping a future leaves nothing half done.**
 //! - **Memory does not grow with the store**, with these exceptions:
-//!   - a query with an order keeps all matching keys, or in the order of the keys up to two million of them;
+//!   - a query with an order keeps all matching keys, but in the order of the keys at most two million of them;
 //!   - concurrent queries beyond a sixteenth of [`max_open_files`](Options::max_open_files) each keep the names in
 //!     the directory that they are reading;
 //!   - the filters of absent blocks take up to [`max_filter_memory`](Options::max_filter_memory), by default 64 MiB;
@@ -72,8 +72,7 @@
 //! - A durable write waits for flushes of the disk. Concurrent durable writes share them, so write from many
 //!   tasks, or write many blocks in one batch: a commit needs a few flushes, whatever the number of blocks.
 //! - [`ExistingBlock::Keep`] does not write blocks that already exist.
-//! - A query for keys reads directories only. Sizes cost one system call per block, and values one read. A
-//!   query with an order keeps all matching keys in memory.
+//! - A query for keys reads directories only. Sizes cost one system call per block, and values one read.
 //! - Opening takes the same time for any number of blocks.
 //!
 //! # Features
@@ -87,7 +86,7 @@
 //! | `conformance` | test suites for implementations of the traits |
 //! | `metrics` | metrics, for the recorder of the crate metrics: see [`observe`] |
 //! | `object-store` | `object`: blocks in an object store, or below a local directory |
-//! | `s3`, `gcs`, `azure` | the clients for S3 and what speaks its protocol, Google Cloud Storage, and Azure; imply `object-store` |
+//! | `s3`, `gcs`, `azure` | the clients for S3 and servers with its API, Google Cloud Storage, and Azure; imply `object-store` |
 //! | `cli` | the program `flatfs`; implies `dag` |
 //!
 //! No feature is on by default. [`Key`], [`Shard`], [`Durability`], [`ExistingBlock`] and [`DiskUsage`] always
@@ -134,10 +133,10 @@
 //!   .NET](https://github.com/dotnet/corefx/pull/38186) found, but not under Wine 8. Where the name stays, the delete
 //!   waits for up to two seconds. Then it returns the error of a file in use, and the block is removed when the last
 //!   program closes it. Until then reads may find the block. A put in this session does not rely on the file: it
-//!   replaces the file or returns an error. A later session cannot tell under Wine that the file will go. The disk
-//!   usage is not exact for the rest of the session, and the next open counts it.
+//!   replaces the file or returns an error. Under Wine a later session cannot know that the file will be removed. The
+//!   disk usage is not exact for the rest of the session, and the next open counts it.
 //! - Files have no mode: they inherit their permissions from their directory, and [`Options::file_mode`] has no
-//!   effect. The attribute read-only does not protect a block from being replaced or removed.
+//!   effect. The read-only attribute does not protect a block from being replaced or removed.
 //! - Directories have no size, so the disk usage is that of the files, as in go-ds-flatfs on Windows.
 //! - A directory that is locked cannot be moved by another program.
 //!
@@ -182,7 +181,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(any(unix, windows)))]
-compile_error!("ds-flatfs needs a file system of Unix or Windows");
+compile_error!("ds-flatfs supports Unix and Windows only");
 
 #[cfg(feature = "blockstore")]
 pub mod blockstore;

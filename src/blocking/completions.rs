@@ -2,7 +2,7 @@
 //!
 //! Waking a thread of the runtime costs about as much as a small write. While more tasks with callers wait, the callers
 //! of the first few therefore get their results together. The next task may wait for a disk, so a watcher delivers what
-//! is held once in a millisecond, and nothing is held without a watcher.
+//! is held once per millisecond, and nothing is held without a watcher.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +16,7 @@ use crate::sync::lock;
 /// The maximum number of results that are held. More would hardly save anything: in a prototype, 8 took 0.6 context
 /// switches per operation, and 1 took 1.8.
 const MAX_HELD: usize = 8;
-/// The time between two deliveries of the watcher, for which a result is held at most.
+/// The time between two deliveries of the watcher, and so the longest time that a result is held.
 const WATCH_INTERVAL: Duration = Duration::from_millis(1);
 /// The maximum number of deliveries of a watcher. A runtime that shuts down waits for its watcher, and tasks may come
 /// from other runtimes without end.
@@ -38,13 +38,13 @@ struct CompletionsState {
     has_watcher: bool,
     /// Whether the watcher runs. It doesn't while the blocking pool has no free thread.
     is_watched: bool,
-    /// Whether tasks have been waiting since the last delivery of the watcher. Until it runs: whether tasks wait.
+    /// Whether tasks have waited since the last delivery of the watcher or, before it runs, whether tasks wait now.
     is_needed: bool,
 }
 
 impl Completions {
-    /// Adds the result of a task. Returns the results to deliver now. The caller runs the next task that has a caller,
-    /// or [takes](Self::take) the results if the next one has none, or there is none.
+    /// Adds the result of a task. Returns the results to deliver now. Before the worker ends or runs a task that has no
+    /// caller, it [takes](Self::take) the results that are held.
     pub(super) fn add(&self, completion: Completion) -> Vec<Completion> {
         let mut state = lock(&self.state);
         state.held.push(completion);
@@ -57,8 +57,8 @@ impl Completions {
     /// Returns all results that are held.
     pub(super) fn take(&self) -> Vec<Completion> {
         let mut state = lock(&self.state);
-        // A watcher that starts late would occupy a thread of the pool for nothing. One that runs stays during a short
-        // pause.
+        // A watcher that has not started yet would find nothing to deliver, and only occupy a thread of the pool. One
+        // that runs stays, because the pause may be short.
         if !state.is_watched {
             state.is_needed = false;
         }

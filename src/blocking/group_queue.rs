@@ -27,7 +27,7 @@ pub(crate) struct GroupQueue<T> {
 
 #[derive(Debug)]
 struct GroupQueueState<T> {
-    /// Each with the runtime that it was submitted from.
+    /// Each task with the runtime from which it was submitted.
     tasks: VecDeque<(runtime::Id, T)>,
     has_worker: bool,
     /// The number of tasks that the worker waits for; 0 if it isn't waiting.

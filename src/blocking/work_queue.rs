@@ -43,11 +43,12 @@ pub(crate) struct WorkQueue {
 
 #[derive(Default)]
 struct WorkQueueState {
-    /// Each with the runtime that it was submitted from.
+    /// Each task with the runtime from which it was submitted.
     tasks: VecDeque<(runtime::Id, Task)>,
     workers: usize,
-    /// The number of results that workers are delivering. If the callers that are woken submit as many tasks, these
-    /// workers take them: to start another one costs more than most tasks, and a slow task starts one.
+    /// The number of results that workers are delivering. While at most this many tasks are queued, which probably
+    /// come from the callers that are woken, no worker is started: the delivering workers take these tasks. Starting
+    /// another one costs more than most tasks, and a slow task starts one.
     completing: usize,
 }
 
@@ -154,7 +155,7 @@ impl Worker {
     fn run(mut self) {
         while let Some(task) = self.next_task() {
             if let Task::Background(_) = task {
-                // The writes of a batch come without a pause: a held result would wait for the watcher.
+                // The writes of a batch can keep this worker busy for long: a held result would wait for the watcher.
                 self.deliver(self.queue.completions.take());
             }
             let begun = Instant::now();

@@ -9,7 +9,7 @@ use crate::key::Key;
 
 /// Reads that block the thread, for one job on the blocking pool of the runtime.
 ///
-/// A job that reads some hundred values costs one hop to the pool, instead of one for each value. The job owns the
+/// A job that reads hundreds of values costs one hop to the pool, instead of one for each value. The job owns the
 /// reader, and drops it at its end: the datastore may wait for that when it is closed.
 pub trait BlockingReader: fmt::Debug + Send {
     /// Returns the value of `key`, or `None` if the key has no value.

@@ -25,7 +25,7 @@ pub type ResultStream<'a, T> = BoxStream<'a, (Key, Result<T>)>;
 
 /// A method for the results of a bulk read, with any lifetime.
 pub trait ResultStreamExt<T>: Stream<Item = (Key, Result<T>)> + Sized {
-    /// Moves the error of each item to the outside, so that the methods of `TryStreamExt` can be used, such as
+    /// Turns each item into a `Result` of key and value, so that the methods of `TryStreamExt` can be used, such as
     /// `try_next` and `try_collect`. An error no longer has its key beside it.
     ///
     /// ```

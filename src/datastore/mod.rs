@@ -83,7 +83,7 @@ pub trait Datastore: fmt::Debug + Send + Sync {
 
     /// Returns the value of each key, in the order of the keys.
     ///
-    /// The keys are taken from the stream while the results are read, at most a limited number ahead, so `keys` may
+    /// The keys are taken from the stream while the results are read, a limited number of them ahead, so `keys` may
     /// be of any length. A key that occurs twice has two results. A result can be as old as the moment at which its
     /// key was taken. After the datastore is closed, each result is [`Error::Closed`].
     ///

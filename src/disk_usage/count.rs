@@ -159,7 +159,7 @@ pub(crate) fn count_overhead(disk: &dyn Disk, layout: &Layout) -> Result<u64> {
 /// The number of files that are examined before they are added, which takes about 10 µs.
 const FILES_PER_GROUP: usize = 256;
 
-/// Counts one of the directories that [`UsageTracker::begin_count`] returned, unless `stop` says to stop.
+/// Counts one of the directories that [`UsageTracker::begin_count`] returned, until `stop` returns `true`.
 pub(crate) fn count_dir(
     tracker: &UsageTracker,
     disk: &dyn Disk,

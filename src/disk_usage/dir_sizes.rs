@@ -1,4 +1,4 @@
-//! [`DirSizes`]: the sizes with which directories are in the disk usage, so that their growth can be added.
+//! [`DirSizes`]: the sizes of directories that the disk usage includes, so that their growth can be added.
 //!
 //! Directories grow when files are added to them, on some file systems with each file. A stat of the directory at each
 //! write would cost too much, so a write only marks its directory, and a refresh stats the marked ones.
@@ -19,7 +19,7 @@ pub(super) struct DirSizes {
     dirs: RwLock<HashMap<String, DirSize>>,
     /// Whether a directory is marked.
     is_due: AtomicBool,
-    /// Whether a directory has changed whose size is not known.
+    /// Whether a directory of unknown size has changed.
     has_gaps: AtomicBool,
 }
 
@@ -76,7 +76,7 @@ impl DirSizes {
         size.is_some()
     }
 
-    /// Forgets that directories have changed whose sizes are not known: they are about to be counted.
+    /// Forgets that directories of unknown size have changed: they are about to be counted.
     pub(super) fn forget_gaps(&self) {
         self.has_gaps.store(false, Ordering::SeqCst);
     }

@@ -31,7 +31,7 @@ use crate::sync::{lock, read, write};
 pub(crate) struct UsageTracker {
     bytes: AtomicI64,
     accuracy: Mutex<Accuracy>,
-    /// Whether a file may go, or may have gone, without a step of this session.
+    /// Whether the system may remove a file, or may have removed one, without a step of this session.
     is_uncertain: AtomicBool,
     /// The running count. A step that changes the store locks it for reading, the count itself for writing.
     count: RwLock<Option<Mutex<RunningCount>>>,
@@ -262,7 +262,7 @@ impl UsageTracker {
     /// Begins a count, and returns the directories that are to be counted with [`count_dir`]. Until
     /// [`finish_count`](UsageTracker::finish_count) the figure continues from what it was.
     pub(crate) fn begin_count(&self, disk: &dyn Disk, layout: &Layout) -> Result<Vec<String>> {
-        // Waits for steps in progress: they do not know the count that begins here, and would not enter their change.
+        // Waits for steps in progress: they do not know the count that begins here, and would not record their change.
         let mut counting = write(&self.count);
         let count = RunningCount::begin(disk, layout)?;
         let dirs = count.pending();

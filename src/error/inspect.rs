@@ -96,8 +96,8 @@ impl Error {
         matches!(self, Error::Locked { .. } | Error::KuboRunning { .. })
     }
 
-    /// Returns whether another program had a file open in a way that prevented the operation, for longer than
-    /// it is retried: two seconds. Only Windows lets programs do that. The operation can be tried again.
+    /// Returns whether another program had a file open in a way that prevented the operation, throughout the two
+    /// seconds for which it was retried. Only Windows lets programs do that. The operation can be tried again.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
         self.has_io_kind(io::ErrorKind::ResourceBusy)

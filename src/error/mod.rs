@@ -71,7 +71,7 @@ pub enum Error {
     Closed,
 
     /// A write to a datastore that is open read-only.
-    #[error("the datastore at {} is open read-only", path.display())]
+    #[error("the datastore at {} is open read-only: open it for writing to change it", path.display())]
     ReadOnly {
         /// The store.
         path: PathBuf,
@@ -124,7 +124,7 @@ pub enum Error {
     },
 
     /// The shard function of the store is not the requested one.
-    #[error("the datastore at {} is sharded by {found}, which does not match {wanted}", path.display())]
+    #[error("the datastore at {} is sharded by {found}, which does not match {wanted}: use {found}, or re-shard it", path.display())]
     ShardMismatch {
         /// The store.
         path: PathBuf,

@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(decode(longer.as_bytes()), Err(UnreadableRecord::Damaged));
     }
 
-    /// A source of zeros that knows how many were read.
+    /// A source of zeros that counts how many were read.
     struct Zeros(u64);
 
     impl Read for Zeros {

@@ -71,7 +71,7 @@ fn listed(code: u64) -> Option<(Box<dyn HashFunction>, usize)> {
         Code::Ripemd160 => found(Listed(table::Ripemd160::default()), 20),
         Code::Ripemd256 => found(Listed(table::Ripemd256::default()), 32),
         Code::Ripemd320 => found(Listed(table::Ripemd320::default()), 40),
-        // `find` makes it, or another crate of the same build has enabled it.
+        // `find` makes this function itself, or another crate in the build has enabled one that is not listed here.
         _ => None,
     }
 }

@@ -39,7 +39,7 @@
 //! | name | kind | labels | meaning |
 //! | --- | --- | --- | --- |
 //! | `ds_flatfs_operations_total` | counter | `operation`, `outcome` | operations that have ended |
-//! | `ds_flatfs_operation_seconds` | histogram | `operation` | how long they took; of reads, those that needed the disk |
+//! | `ds_flatfs_operation_seconds` | histogram | `operation` | how long they took; for reads, only those that needed the disk |
 //! | `ds_flatfs_reads_total` | counter | `source` | reads of blocks, served from memory at once (`memory`) or not (`disk`), or by an object store (`object_store`) |
 //! | `ds_flatfs_read_bytes_total` | counter | | sizes of the blocks that were read |
 //! | `ds_flatfs_written_bytes_total` | counter | | sizes of the blocks that were put, including into batches |
@@ -56,7 +56,7 @@
 //!
 //! `operation` is `get`, `has`, `get_size`, `put`, `delete`, `commit`, `sync`, `open` or `close`; in an
 //! operation on many keys, each key is a `get` or `has`. `outcome` is `ok`, `absent` for a read of an
-//! absent block, or `error`; of an HTTP request, `ok`, `absent`, `retry` if the client sends it again unless its
+//! absent block, or `error`; for an HTTP request, `ok`, `absent`, `retry` if the client sends it again unless its
 //! limits are reached, or `error`. Operations whose future was dropped are not counted, nor those that a closed
 //! store refuses, nor a second close.
 //!

@@ -109,7 +109,7 @@ pub(super) fn slice(entries: EntryStream, mut offset: usize, limit: Option<usize
 /// Returns all errors, then the sorted entries. If `needed` is given, entries after the first `needed` ones may be
 /// missing.
 ///
-/// Entries are sorted in runs while they arrive, and merged while the stream is read. Each entry spends budget of
+/// Entries are sorted in runs while they arrive, and merged while the stream is read. Each entry consumes budget of
 /// the task, because sorting a million entries at once would keep other tasks from the runtime's worker.
 async fn sort(
     entries: impl Stream<Item = Result<Entry>> + Send,

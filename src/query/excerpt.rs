@@ -59,7 +59,7 @@ impl fmt::Display for Excerpt<'_> {
     }
 }
 
-/// Returns the longest beginning of the text that has at most [`MAX_SHOWN`] bytes and ends at a character.
+/// Returns the longest beginning of the text that has at most [`MAX_SHOWN`] bytes and ends at a character boundary.
 fn beginning(text: &str) -> &str {
     let end = text.len().min(MAX_SHOWN);
     let mut beginnings = (0..=end).rev().filter_map(|end| text.get(..end));

@@ -27,7 +27,7 @@ pub enum Compare {
 }
 
 impl Compare {
-    /// Returns whether the comparison holds for a left side that is in this order to the right side.
+    /// Returns whether the comparison holds if comparing the left side with the right side gives `order`.
     #[must_use]
     pub fn accepts(self, order: Ordering) -> bool {
         match self {

@@ -100,8 +100,8 @@ pub struct Query {
     pub prefix: Key,
     /// Returns only entries that pass all of these filters.
     pub filters: Vec<Filter>,
-    /// Sorts the entries by the first order, entries that are equal by the next one, and so on, and last by key.
-    /// Without orders the entries are returned in any order.
+    /// Sorts the entries by the first order, those that are equal under it by the next one, and so on, and finally by
+    /// key. Without orders the entries are returned in any order.
     pub orders: Vec<Order>,
     /// How many of the matching entries to skip.
     pub offset: usize,
@@ -156,7 +156,7 @@ impl Query {
         self
     }
 
-    /// Sorts entries that are equal by the earlier orders by this one.
+    /// Adds an order, which sorts the entries that are equal under the earlier orders.
     #[must_use]
     pub fn order(mut self, order: Order) -> Self {
         self.orders.push(order);

@@ -48,7 +48,7 @@ impl OsDisk {
         below_root.unwrap_or(At::cwd(path))
     }
 
-    /// Flushes what is at the path, which `open` opens.
+    /// Flushes the file or directory at the path. `open` opens it.
     fn sync_opened(
         &self,
         path: &Path,

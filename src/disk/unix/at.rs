@@ -125,7 +125,7 @@ impl At<'_> {
     /// Returns when the contents were last changed.
     pub(in crate::disk) fn modified(self) -> io::Result<SystemTime> {
         let stat = rustix::fs::statat(self.dir, self.path, AtFlags::SYMLINK_NOFOLLOW)?;
-        // A time before 1970 is a clock that was not set.
+        // A time before 1970 comes from a clock that was not set.
         let since_epoch = u64::try_from(stat.st_mtime).unwrap_or(0);
         let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(since_epoch));
         Ok(time.unwrap_or(SystemTime::UNIX_EPOCH))

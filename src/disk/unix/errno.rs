@@ -12,7 +12,7 @@ pub(in crate::disk) fn is_out_of_files(error: &io::Error) -> bool {
     )
 }
 
-/// Returns whether a step that creates a name failed for a reason for which any other step would fail, too: the name
+/// Returns whether a step that creates a name failed for a reason that would make any other step fail, too: the name
 /// exists, a directory is missing, or the file system can't be written.
 pub(in crate::disk) fn is_final(error: &io::Error) -> bool {
     matches!(

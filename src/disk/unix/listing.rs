@@ -1,5 +1,5 @@
 //! The listings of [`OsDisk`](crate::disk::OsDisk). Names are read many at a time; files are looked up and
-//! opened relative to the open directory, which saves the walk through the path.
+//! opened relative to the open directory, so that the rest of the path is not resolved again.
 
 use std::ffi::{CStr, OsStr};
 use std::fs::File;

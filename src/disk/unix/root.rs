@@ -1,8 +1,8 @@
 //! [`Root`]: the directory of a store, which stays open while the store is locked.
 //!
-//! Paths below it are resolved against it. That saves the walk to it: a third of a stat, and 5 to 10 % of a
-//! write or a rename. And if another process moves the directory, the files are still those of the locked
-//! store.
+//! Paths below it are resolved against it. So the path of the root is not looked up each time, which saves a third
+//! of the time of a stat, and 5 to 10 % of that of a write or a rename. And if another process moves the directory,
+//! the files are still those of the locked store.
 
 use std::ffi::OsStr;
 use std::fs::File;

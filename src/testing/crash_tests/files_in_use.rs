@@ -64,7 +64,7 @@ async fn a_put_after_a_delete_of_a_file_in_use_does_not_rely_on_that_file() {
 }
 
 #[tokio::test]
-async fn a_put_fails_while_the_file_of_a_deleted_block_can_not_be_replaced() {
+async fn a_put_fails_while_the_file_of_a_deleted_block_cannot_be_replaced() {
     for setup in setups() {
         let (disk, store) = setup.store_with(INITIAL).await;
         delete_in_use(&disk, &store).await;
