@@ -102,7 +102,7 @@ async fn a_block_under_two_codecs_is_counted_once() {
     let store = MemoryDatastore::new();
     let inner = node(DAG_CBOR, 1, &[leaf(1).cid]);
     let as_raw = Cid::new_v1(RAW, *inner.cid.hash());
-    // As a raw block it is met before the other one, after it, and on the same level.
+    // As a raw block it is visited before the other one, after it, and on the same level.
     let below = node(DAG_CBOR, 2, &[as_raw]);
     let above = node(DAG_CBOR, 3, &[inner.cid]);
     for links in [

@@ -9,13 +9,13 @@ cargo bench --bench compare -- [OPTIONS]
 
   --dir DIR         work below DIR (or BENCH_DIR); a file system in memory shows the cost of the
                     program itself. Everything that was created there is removed at the end
-  --quick           use smaller stores and fewer rounds; takes less than a minute
+  --quick           use smaller stores and fewer rounds; takes about two minutes
   --only TEXT       run only workloads with TEXT in their name; may be repeated
   --blocks N        for the rows of DAGs: the number of blocks, 1,000,000 by default in the last rows
   --rounds N        run each contender N times, alternately; the table shows medians
-  --busy            keep all processors busy meanwhile
+  --busy            keep all processors busy during the measurements
   --peers           measure other stores too; only in the program of benches/peers
-  --svg FILE        also draw the figures
+  --svg FILE        also draw a chart
   --markdown        print a Markdown table
   --json            print a JSON array, in seconds and bytes";
 

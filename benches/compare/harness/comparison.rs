@@ -25,7 +25,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// Runs all contenders alternately: one round to warm up, then this number of rounds, each of which
-    /// begins with another contender. `units` is the amount of work in one run.
+    /// begins with a different contender. `units` is the amount of work in one run.
     pub(super) fn run(mut self, rounds: usize, units: usize) -> Times {
         let contenders = self.contenders.len();
         for round in 0..=rounds {

@@ -12,7 +12,7 @@ pub(super) const KIB: usize = 1024;
 pub(super) const MIB: usize = 1024 * KIB;
 
 pub(super) struct Environment {
-    /// Has two workers, because the machine of the goals has two cores.
+    /// Has two workers, because the goals are for a machine with two cores.
     pub(super) multi: Runtime,
     pub(super) current: Runtime,
     pub(super) peers: &'static [PeerKind],

@@ -27,7 +27,7 @@ use self::row::Row;
 use self::table::Table;
 use self::workloads::{WORKLOADS, Workload};
 
-/// Measures what the command line asks for, also in these other stores if it asks for them.
+/// Runs the workloads that the command line selects, with `--peers` also on these other stores.
 pub(crate) fn main(peers: &'static [PeerKind]) -> ExitCode {
     let args = match args::parse(std::env::args().skip(1)) {
         Ok(Command::Measure(args)) => args,

@@ -1,4 +1,4 @@
-//! [`PlainFiles`]: the files of a store, without a store: what an async program does that has none.
+//! [`PlainFiles`]: the same files without a store, as an async program would use them by itself.
 
 use std::future::ready;
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ use crate::common::Blocks;
 pub(super) enum Calls {
     /// By one call of `tokio::fs` for each step.
     TokioFs,
-    /// By calls of `std::fs` in the task, which keep a worker of the runtime from other tasks.
+    /// By calls of `std::fs` in the task, which block a worker of the runtime.
     InPlace,
 }
 

@@ -1,4 +1,4 @@
-//! The picture: the time of each store as a multiple of the floor, for workloads whose floor is a time.
+//! The chart: the time of each store as a multiple of the floor, for workloads whose floor is a time.
 
 use std::fmt::Write as _;
 

@@ -89,7 +89,7 @@ fn a_backup_with_a_big_block_can_be_restored() {
 }
 
 #[test]
-fn a_file_that_can_not_be_read_is_named() {
+fn a_file_that_cannot_be_read_is_named() {
     let tmp = TestDir::new();
     succeed(&["create", &tmp.store()]);
     let missing = tmp.path("missing");
@@ -100,7 +100,7 @@ fn a_file_that_can_not_be_read_is_named() {
 }
 
 #[test]
-fn a_put_creates_the_store_but_not_for_a_file_that_can_not_be_read() {
+fn a_put_creates_the_store_but_not_for_a_file_that_cannot_be_read() {
     let tmp = TestDir::new();
     let (file, missing) = (tmp.file("file", HELLO), tmp.path("missing"));
     run(&["put", &tmp.store(), &missing]).failed(3, &[&missing]);

@@ -193,7 +193,7 @@ fn a_block_of_an_unknown_codec_is_a_leaf_if_that_is_allowed() {
     windows,
     ignore = "names of files on Windows have no control characters"
 )]
-fn file_names_in_json_can_not_control_the_terminal() {
+fn file_names_in_json_cannot_control_the_terminal() {
     let tmp = TestDir::new();
     let store = tmp.store_of("hello.car");
     let name = "\u{9b}31m\u{85}\u{202e}";
@@ -212,7 +212,7 @@ fn file_names_in_json_can_not_control_the_terminal() {
 }
 
 #[test]
-fn a_store_with_blocks_that_can_not_be_checked_is_not_called_healthy() {
+fn a_store_with_blocks_that_cannot_be_checked_is_not_called_healthy() {
     let tmp = TestDir::new();
     let strange = Cid::new_v1(0x55, Multihash::wrap(0x1234, &[7; 32]).unwrap());
     let sections = [section(&strange, b"x"), section(&raw(b"y"), b"y")].concat();

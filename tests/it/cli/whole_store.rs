@@ -290,7 +290,7 @@ fn every_command_has_help_with_an_example() {
 }
 
 #[test]
-fn names_in_errors_can_not_control_the_terminal() {
+fn names_in_errors_cannot_control_the_terminal() {
     let tmp = TestDir::new();
     let done = run(&["ls", &tmp.path("\u{1b}[31mred\nline")]);
     done.failed(3, &["\\u{1b}[31mred\\nline"]);

@@ -203,7 +203,7 @@ async fn what_was_not_copied_is_known_even_if_the_destination_fails_later() {
     assert_eq!(*failed.lock().unwrap(), [Some(unreadable)]);
 }
 
-/// Otherwise a server could lose patience with these reads.
+/// Otherwise these reads could time out on a server.
 #[tokio::test]
 async fn reads_that_have_begun_continue_while_the_destination_writes() {
     let all = blocks(20);

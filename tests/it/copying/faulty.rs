@@ -53,7 +53,7 @@ impl Faulty {
         *self.faults.lock().unwrap() = faults;
     }
 
-    /// Returns the faults, after the runtime had its turn.
+    /// Yields to the runtime once, and returns the faults.
     async fn faults(&self) -> Faults {
         tokio::task::yield_now().await;
         self.faults.lock().unwrap().clone()

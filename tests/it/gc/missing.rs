@@ -93,7 +93,7 @@ async fn of_very_many_missing_blocks_the_first_thousand_are_listed() {
 }
 
 #[tokio::test]
-async fn blocks_that_can_t_be_checked_are_followed_and_counted() {
+async fn blocks_that_cannot_be_checked_are_followed_and_counted() {
     for hash in [
         Multihash::wrap(0x9000, &[7; 32]),
         // SHA2-256, but too short to be trusted.
@@ -115,7 +115,7 @@ async fn blocks_that_can_t_be_checked_are_followed_and_counted() {
     windows,
     ignore = "Windows lets only privileged users create symbolic links"
 )]
-async fn a_shard_directory_that_is_a_symbolic_link_is_not_taken_as_lost() {
+async fn a_shard_directory_that_is_a_symbolic_link_is_not_taken_for_a_lost_one() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     let inner = node(DAG_PB, 1, &[leaf(1).cid]);
     let root = node(DAG_CBOR, 2, &[inner.cid, leaf(2).cid]);
@@ -135,7 +135,7 @@ async fn a_shard_directory_that_is_a_symbolic_link_is_not_taken_as_lost() {
 }
 
 #[tokio::test]
-async fn a_block_that_can_t_be_read_again_ends_a_collection_before_anything_is_removed() {
+async fn a_block_that_cannot_be_read_again_ends_a_collection_before_anything_is_removed() {
     // Without its leaf, so that the parent is read again.
     let parent = node(DAG_PB, 1, &[leaf(1).cid]);
     let store = Faulty {

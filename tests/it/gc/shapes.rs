@@ -39,7 +39,7 @@ async fn check_in(store: &dyn Datastore, gc: Gc, (root, nodes): (&Node, &[Node])
 }
 
 #[tokio::test]
-async fn a_chain_of_10_000_blocks_is_kept_and_takes_no_stack() {
+async fn a_chain_of_10_000_blocks_is_kept_without_overflowing_the_stack() {
     let mut nodes = vec![leaf(0)];
     for number in 1..10_000 {
         let below = nodes.last().unwrap().cid;
@@ -85,7 +85,7 @@ async fn the_same_bytes_under_another_codec_have_other_links() {
     let linked = leaf(7);
     let inner = node(DAG_CBOR, 3, &[linked.cid]);
     let as_raw = Cid::new_v1(0x55, *inner.cid.hash());
-    // As a raw block it is met first, and is not read.
+    // As a raw block it is visited first, and is not read.
     let root = node(DAG_CBOR, 4, &[as_raw, inner.cid]);
     let nodes = [linked, inner, root];
     check(&nodes[2], &nodes).await;

@@ -48,7 +48,7 @@ const CONTRACT_ONLY: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Cycles that still exist.
+/// Cycles that are allowed.
 const ALLOWED_CYCLES: &[&[&str]] = &[];
 
 fn source_dir() -> PathBuf {

@@ -123,7 +123,7 @@ fn use_tree(tree: &[Token], prefix: &[String], paths: &mut Vec<UsedPath>) {
     }
 }
 
-/// Returns the segments of a path that begins here, and the index behind it.
+/// Returns the segments of a path that begins here, and the index after it.
 fn segments(tokens: &[Token], mut at: usize) -> (Vec<String>, usize) {
     let mut segments = Vec::new();
     while let Some(token) = tokens.get(at) {
@@ -140,7 +140,7 @@ fn segments(tokens: &[Token], mut at: usize) -> (Vec<String>, usize) {
     (segments, at)
 }
 
-/// Returns the index behind the bracket that closes the one at `at`.
+/// Returns the index after the bracket that closes the one at `at`.
 fn closing(tokens: &[Token], at: usize) -> usize {
     let mut depth = 0;
     for (index, token) in tokens.iter().enumerate().skip(at) {
@@ -156,7 +156,7 @@ fn closing(tokens: &[Token], at: usize) -> usize {
     tokens.len()
 }
 
-/// Returns the index behind the item that begins at `at`.
+/// Returns the index after the item that begins at `at`.
 fn item_end(tokens: &[Token], mut at: usize) -> usize {
     let is_field = !tokens[at..]
         .iter()

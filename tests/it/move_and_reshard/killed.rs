@@ -108,7 +108,7 @@ async fn a_killed_resharding_neither_loses_nor_duplicates_blocks_and_can_be_comp
         check_once(&root, shard(to));
         check_opens(&root, shard(to)).await;
     }
-    eprintln!("{KILLS} kills, {between} of them in the middle; no block lost, none doubled");
+    eprintln!("{KILLS} kills, {between} of them in the middle; no block lost or duplicated");
     assert!(
         between > KILLS / 3,
         "{between} kills happened during a re-sharding"
@@ -126,7 +126,7 @@ fn is_between(old: &Path, new: &Path) -> bool {
 async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], between_file_systems: bool) {
     // Between two file systems a block can have both a published copy and the original.
     let max_copies = if between_file_systems { 2 } else { 1 };
-    let mut placing = 0;
+    let mut publishing = 0;
     make_store(&ends[0]).await;
     let mut random = fastrand::Rng::with_seed(2);
     let mut between = 0;
@@ -145,7 +145,7 @@ async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], between_file_systems: 
             "no block must be duplicated"
         );
         between += usize::from(is_between(old, new));
-        placing += usize::from((1..BLOCKS).contains(&found(&[new]).len()));
+        publishing += usize::from((1..BLOCKS).contains(&found(&[new]).len()));
         let done = Move::new(old, new).run().await.unwrap();
         assert!(done.emptied);
         assert_eq!(fs::read_dir(old).unwrap().count(), 0);
@@ -154,14 +154,14 @@ async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], between_file_systems: 
         ends.reverse();
     }
     eprintln!(
-        "{kills} kills, {between} of them during the move, {placing} while blocks were published"
+        "{kills} kills, {between} of them during the move, {publishing} while blocks were published"
     );
     assert!(
         between > kills / 3,
         "{between} kills happened during a move"
     );
     assert!(
-        placing > 0,
+        publishing > 0,
         "no kill happened while copies were being published"
     );
 }

@@ -14,7 +14,7 @@ use crate::harness::peak_memory::{MemoryTask, peak};
 use crate::harness::row::{Goal, Row, Unit};
 
 const GOAL: Goal = Goal::Ratio(1.3);
-/// A block with links takes at most 40 bytes, and of these DAGs one block in 174 is one.
+/// A block with links takes at most 40 bytes, and in these DAGs one block in 174 has links.
 const MEMORY_GOAL: Goal = Goal::AtMost(16.0 + 40.0 / 174.0);
 
 /// The time that one block takes.
@@ -53,7 +53,7 @@ pub(super) fn all(context: &Context, title: &str) -> Vec<Row> {
     let memory = Row::new(&format!("{title}: memory"), MEMORY_GOAL, Unit::Number)
         .figures(None, memory)
         .note(format!(
-            "bytes of gc for each block more; its peak is {:.1} MiB for {count}, {:.1} MiB for {}",
+            "bytes of gc for each additional block; its peak is {:.1} MiB for {count}, {:.1} MiB for {}",
             many / f64::from(1 << 20),
             few / f64::from(1 << 20),
             count / 10,
@@ -73,7 +73,7 @@ fn peak_of_gc(dag: &DagStore, count: usize) -> f64 {
     peak(MemoryTask::Gc, &dag.path, count + dag.inner.len())
 }
 
-/// Runs a dry run in a child process, whose memory is measured.
+/// Makes a dry run in a child process, whose memory is measured.
 pub(crate) async fn dry_run(path: &Path, count: usize) {
     let root = std::fs::read_to_string(path.with_extension("root")).expect("a root");
     let gc = gc_of(path, root.parse().expect("a CID")).dry_run(true);

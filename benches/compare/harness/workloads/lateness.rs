@@ -1,4 +1,4 @@
-//! What the other tasks of a runtime feel: how late a timer of a millisecond is beside 16 tasks that put.
+//! How late a timer of a millisecond fires while 16 tasks put blocks: what other tasks of the runtime notice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,11 +58,11 @@ fn row(context: &Context, title: &str, blocks: &Arc<Blocks>) -> Vec<Row> {
     vec![row]
 }
 
-/// How late the timer was, in seconds, from the least to the most.
+/// How late the timer was, in seconds, in ascending order.
 struct Lateness(Vec<f64>);
 
 impl Lateness {
-    /// Measures beside puts into several new stores.
+    /// Measures the timer while blocks are put into several new stores.
     fn beside<S: Contender, D>(
         context: &Context,
         blocks: &Arc<Blocks>,

@@ -1,4 +1,4 @@
-//! A load like that of a node: most calls ask whether a block is there, and half of these blocks are not.
+//! A load like that of a node: most calls ask whether a block exists, and half of these blocks do not.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

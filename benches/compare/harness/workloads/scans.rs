@@ -14,8 +14,8 @@ use crate::harness::context::Context;
 use crate::harness::row::{FLOOR, Goal, OURS, Row, Unit};
 use crate::harness::stores::wait_for_count;
 
-/// The number of directories that the default shard function uses. To open one costs as much as to list
-/// some ten entries, so with few blocks in each the cost per entry is higher.
+/// The number of directories that the default shard function uses. Opening one costs as much as listing
+/// about ten entries, so with few blocks in each the cost per entry is higher.
 const SHARDS: usize = 1024;
 
 /// The floor reads the directories.
