@@ -96,7 +96,8 @@
 //!
 //! The crate emits events and spans of [tracing](https://docs.rs/tracing), with the targets and fields that
 //! [`observe`] lists. The level `error` is for events that an operator must look at, such as a failed flush; `warn`
-//! is for what was repaired, skipped or postponed; `info` is for commits that an open completes.
+//! is for what was repaired, skipped or postponed; `info` is for an open after a session that was not closed, and the
+//! commits that it completes.
 //!
 //! # Compatibility
 //!

@@ -2,7 +2,7 @@
 //!
 //! Shard directories are counted one after another. A change in a directory that is still to be counted is
 //! ignored, because the count will see it. A change in a directory that has been counted is added to the total.
-//! In the directory that is being counted, the set of counted files tells for each file which of the two applies.
+//! In the directory that is being counted, the set of counted files says for each file which of the two applies.
 //!
 //! The files of a directory are examined in groups. A file may change at the same time, so the size that was read may
 //! be the size before or after the change. Then the whole group is added in one step, while no change is in progress. A

@@ -12,7 +12,8 @@ pub enum ObjectFailure {
     BucketMissing,
     /// The credentials were refused, or there are none.
     Unauthenticated,
-    /// The credentials do not permit the operation. A HEAD request cannot tell this from refused credentials.
+    /// The credentials do not permit the operation. The response to a HEAD request does not distinguish this from
+    /// refused credentials.
     PermissionDenied,
     /// The server asked for fewer requests.
     Throttled,

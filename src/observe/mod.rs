@@ -7,25 +7,33 @@
 //!
 //! | target | level | event | fields |
 //! | --- | --- | --- | --- |
-//! | `ds_flatfs::store` | debug | a store has been opened or closed | `path`, `shard`, `read_only` |
+//! | `ds_flatfs::store` | debug | a store has been opened | `path`, `shard`, `read_only` |
+//! | | debug | a store has been closed, or a `sync` has ended | `path` |
 //! | | info | the store was not closed by the last session, and is cleaned up | `path` |
-//! | | debug | a `sync` has ended | `path` |
-//! | | debug | a datastore in an object store has been opened or closed | `location`, `shard` |
-//! | | warn | the disk usage cannot be written, or the cached one is invalid | `error`, `path` |
+//! | | debug | a datastore in an object store has been opened | `location`, `shard` |
+//! | | debug | a datastore in an object store has been closed | `location` |
+//! | | warn | the cached disk usage is invalid | `path` |
+//! | | warn | the disk usage cannot be counted or saved | `error` |
 //! | | error | a flush failed | `path`, `error` |
 //! | `ds_flatfs::read` | trace | a `get`, `has` or `get_size` of a block has ended | `operation`, `key`, `source`, `bytes`, `outcome` |
+//! | | debug | the shard directory of an absent block cannot be listed | `key`, `error` |
 //! | `ds_flatfs::write` | trace | a `put` or `delete` of a block has ended | `operation`, `key`, `bytes`, `outcome` |
-//! | `ds_flatfs::batch` | debug | a batch has been begun, committed or discarded | `batch`, `puts`, `deletes`, `bytes` |
+//! | `ds_flatfs::batch` | debug | a batch has been begun or discarded | `batch` |
+//! | | debug | a batch has been committed | `batch`, `puts`, `deletes`, `bytes` |
 //! | | info | a commit that was interrupted is completed | `batch` |
 //! | | warn | a commit stays incomplete, or a directory cannot be removed | `batch`, `error` |
+//! | | warn | a batch whose commit was not durable is removed after a crash of the machine | `batch` |
 //! | | error | a block of a committed batch is missing | `key` |
 //! | | debug | a batch has been sent to an object store | `location`, `puts`, `deletes`, `bytes` |
 //! | `ds_flatfs::query` | debug | a query begins | `query` |
-//! | | warn | a file in the store is not a block | `path` |
+//! | | warn | a file in the store is not a block, or is in the shard directory of another key | `path` |
 //! | `ds_flatfs::disk` | debug | the permissions of the lock file cannot be restricted | `error` |
-//! | | warn | no file descriptor is free, or a temp file cannot be removed | `path`, `error` |
+//! | | warn | no file descriptor is free | |
+//! | | warn | a temp file cannot be removed | `path`, `error` |
 //! | `ds_flatfs::maintenance` | warn | a store cannot be closed after its maintenance was stopped | `error` |
-//! | `ds_flatfs::wrappers` | warn | an operation failed, and no caller waits for its result | `error`, `key` |
+//! | `ds_flatfs::wrappers` | warn | a commit failed or is incomplete, and no caller gets the error | `error` |
+//! | | warn | a collected write was rejected, and is dropped | `key`, `error` |
+//! | | warn | an `AutoBatch` was dropped, and its uncommitted writes are lost | |
 //!
 //! Operations of several steps have spans: `open` (info) and `close` (info) with `path`, `sync` (debug)
 //! with `path`, all of the target `ds_flatfs::store`, and `commit` (debug) with `batch`, of the target

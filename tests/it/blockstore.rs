@@ -227,7 +227,7 @@ async fn a_removed_block_is_gone_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn a_block_that_its_cid_carries_is_always_available() {
+async fn a_block_that_its_cid_contains_is_always_available() {
     on_each_datastore(|blocks| async move {
         let cid = Cid::new_v1(RAW, Multihash::wrap(IDENTITY, b"inline").unwrap());
         blocks.remove(&cid).await.unwrap();

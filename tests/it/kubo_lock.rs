@@ -1,4 +1,4 @@
-//! The lock of a kubo repo excludes kubo, which another process stands for here.
+//! The lock of a kubo repo excludes kubo. Here another process takes the place of kubo.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ fn repo() -> (TempDir, PathBuf) {
     (dir, blocks)
 }
 
-/// Stands for kubo: tries to take the lock at each line, and keeps it.
+/// Takes the place of kubo: tries to take the lock at each line, and keeps it.
 #[test]
 #[ignore = "runs as a child process of other tests"]
 fn kubo() {

@@ -57,7 +57,7 @@ impl BackupCar {
                 None => return Ok(None),
                 Some(block) => match block.short_cid() {
                     Some(cid) => return Ok(Some((cid, block.data))),
-                    // Only a CID that carries its block itself is longer, and a store has no such block.
+                    // Only a CID that contains its block is longer, and a store has no such block.
                     None => continue,
                 },
             }

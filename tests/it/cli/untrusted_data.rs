@@ -105,7 +105,7 @@ fn a_header_of_many_tiny_roots_is_refused() {
     assert!(!fs::exists(tmp.store()).unwrap());
 }
 
-/// A CID that carries a block of `len` bytes, and its section in a CAR.
+/// A CID that contains a block of `len` bytes, and its section in a CAR.
 fn long_identity(len: usize) -> (CidGeneric<200>, Vec<u8>) {
     let block = vec![b'x'; len];
     let cid = CidGeneric::<200>::new_v1(0x55, Multihash::wrap(0, &block).unwrap());
@@ -114,7 +114,7 @@ fn long_identity(len: usize) -> (CidGeneric<200>, Vec<u8>) {
 }
 
 #[test]
-fn a_cid_may_carry_a_block_of_128_bytes() {
+fn a_cid_may_contain_a_block_of_128_bytes() {
     let root = raw(b"block");
     for len in [64, 65, 128] {
         let tmp = TestDir::new();

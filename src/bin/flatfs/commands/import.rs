@@ -202,7 +202,7 @@ async fn report_missing(
 async fn has_root(store: &OpenStore, root: &CarCid) -> anyhow::Result<bool> {
     match car::short_cid(root) {
         Some(cid) => blocks::has(&**store, &cid).await,
-        // Only a CID that carries its block itself is that long.
+        // Only a CID that contains its block is that long.
         None => Ok(true),
     }
 }

@@ -26,7 +26,7 @@ Prints the CID of each block (version 1, raw, sha2-256) on a line of its own, on
 Files are not split into chunks, so a file over 2 MiB is refused: other nodes don't accept such a block. \
 With --allow-big-block a block may have up to 1 GiB, the limit of all commands.
 
-With -r, a directory stands for the files in it and in its subdirectories, in no particular order, and each \
+With -r, the files in a directory and its subdirectories are stored too, in no particular order, and each \
 CID is followed by a tab and the path of its file. Links in a directory are skipped with a warning.
 
 The blocks are stored in batches of several thousand. If a file can't be read, the files before it are stored. \
