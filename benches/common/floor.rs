@@ -49,6 +49,18 @@ impl Floor {
         self.rename(name);
     }
 
+    /// Puts a block that survives a power cut as a whole: its contents, and its name.
+    pub(crate) fn put_durably_with_name(&self, name: &str, value: &[u8]) {
+        self.put_durably(name, value);
+        self.flush_dir_of(name);
+    }
+
+    fn flush_dir_of(&self, name: &str) {
+        let dir = self.root.join(self.shard.dir(name));
+        let dir = File::open(dir).expect("a directory");
+        dir.sync_all().expect("a flush");
+    }
+
     fn write_durably(&self, name: &str, value: &[u8]) {
         let mut file = File::create(self.temp(name)).expect("a file");
         file.write_all(value).expect("a write");
@@ -75,6 +87,31 @@ impl Floor {
         });
     }
 
+    pub(crate) fn put_durably_with_names_by(&self, threads: usize, blocks: &Blocks) {
+        blocks.by_threads(threads, |name, index| {
+            self.put_durably_with_name(name, &blocks.value(index));
+        });
+    }
+
+    /// Writes all blocks, each thread in a directory of its own, then links all. The links leave the first names as
+    /// they are, so that the second part can be repeated after a crash.
+    pub(crate) fn batch_with_links_by(&self, threads: usize, blocks: &Blocks) {
+        let staging = |thread| self.root.join(".temp").join(format!("{thread}"));
+        (0..threads).for_each(|thread| fs::create_dir_all(staging(thread)).expect("a directory"));
+        let share = blocks.len().div_ceil(threads).max(1);
+        let staged = |name: &str, index: usize| staging(index / share).join(name);
+        blocks.by_threads(threads, |name, index| {
+            fs::write(staged(name, index), blocks.value(index)).expect("a write");
+        });
+        blocks.by_threads(threads, |name, index| {
+            let (staged, path) = (staged(name, index), self.path(name));
+            if fs::hard_link(&staged, &path).is_err() {
+                fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+                fs::hard_link(&staged, &path).expect("a link");
+            }
+        });
+    }
+
     /// Writes all blocks, then renames all.
     pub(crate) fn batch_by(&self, threads: usize, blocks: &Blocks) {
         blocks.by_threads(threads, |name, index| {
@@ -83,7 +120,7 @@ impl Floor {
         blocks.by_threads(threads, |name, _| self.rename(name));
     }
 
-    /// Writes and flushes each block, then renames all.
+    /// Writes and flushes each block, then renames all. The names may be lost.
     pub(crate) fn batch_durably_by(&self, threads: usize, blocks: &Blocks) {
         blocks.by_threads(threads, |name, index| {
             self.write_durably(name, &blocks.value(index));

@@ -1,6 +1,7 @@
 //! The benchmark program: parses the command line, runs the workloads in sequence, and prints the table.
 
 mod args;
+mod bare_queue;
 mod busy;
 mod comparison;
 pub(crate) mod contender;

@@ -4,6 +4,8 @@ use super::comparison::Times;
 
 pub(super) const FLOOR: &str = "floor";
 pub(super) const OURS: &str = "flatfs";
+/// The same work by plain calls that keep some of the promises of our store, as far as a goal can be met at all.
+pub(super) const LIMIT: &str = "limit";
 
 /// The figures of one workload, and its goal.
 pub(super) struct Row {
@@ -59,7 +61,9 @@ impl Row {
 
     /// Returns the row of a comparison of the floor, our store, and any other stores.
     pub(super) fn of_comparison(title: &str, goal: Goal, times: &Times) -> Self {
-        let peers = times.names().filter(|name| ![FLOOR, OURS].contains(name));
+        let peers = times
+            .names()
+            .filter(|name| ![FLOOR, OURS, LIMIT].contains(name));
         let peers = peers.filter_map(|name| Some((name, times.median(name)?)));
         Row {
             floor: times.median(FLOOR),
@@ -67,6 +71,14 @@ impl Row {
             spread: times.spread(OURS, FLOOR),
             peers: peers.collect(),
             ..Row::new(title, goal, Unit::Time)
+        }
+    }
+
+    /// Notes what the [`LIMIT`] took, and what it does.
+    pub(super) fn note_limit(&mut self, times: &Times, what: &str) {
+        if let (Some(limit), Some(floor)) = (times.median(LIMIT), times.median(FLOOR)) {
+            let ratio = limit / floor;
+            self.add_note(&format!("{what}: {:.1} µs, {ratio:.2}", limit * 1e6));
         }
     }
 

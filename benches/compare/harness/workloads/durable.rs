@@ -12,7 +12,7 @@ use crate::harness::contender::{Access, Operation, time};
 use crate::harness::context::Context;
 use crate::harness::environment::KIB;
 use crate::harness::fs_journal::FsJournal;
-use crate::harness::row::{FLOOR, Goal, OURS, Row, Unit};
+use crate::harness::row::{FLOOR, Goal, LIMIT, OURS, Row, Unit};
 use crate::harness::stores::{create, options};
 
 /// The goals as a multiple of the floor and as journal commits per block.
@@ -26,25 +26,15 @@ pub(super) fn batch(context: &Context, title: &str) -> Vec<Row> {
         Goals(0.3, 0.01),
         &blocks,
         Access::Batch,
-        |floor, blocks| {
-            floor.batch_durably_by(2, blocks);
-        },
+        |floor, blocks| floor.batch_durably_by(2, blocks),
     )
 }
 
 pub(super) fn put(context: &Context, title: &str) -> Vec<Row> {
     let blocks = Arc::new(Blocks::new(0..context.env.pick(3_000, 1_000), 4 * KIB));
     let access = Access::Each(Operation::Put, 16);
-    rows(
-        context,
-        title,
-        Goals(0.8, 0.2),
-        &blocks,
-        access,
-        |floor, blocks| {
-            floor.put_durably_by(16, blocks);
-        },
-    )
+    let floor = |floor: &Floor, blocks: &Blocks| floor.put_durably_by(16, blocks);
+    rows(context, title, Goals(0.8, 0.2), &blocks, access, floor)
 }
 
 fn rows(
@@ -76,8 +66,19 @@ fn rows(
         let store = create(&context.env.multi, dir.path(), options);
         by_ours.during(|| time(&context.env.multi, &store, blocks, access))
     });
+    comparison.add(LIMIT, || {
+        let dir = context.env.scratch();
+        let files = Floor::new(dir.path());
+        let begin = Instant::now();
+        files.put_durably_with_names_by(16, blocks);
+        begin.elapsed()
+    });
     let times = comparison.run(context.env.few_rounds(), blocks.len());
-    let timed = Row::of_comparison(title, Goal::Ratio(ratio), &times);
+    let mut timed = Row::of_comparison(title, Goal::Ratio(ratio), &times);
+    timed.note_limit(
+        &times,
+        "16 threads that flush the names as well, as the store does",
+    );
     let title = format!("{title}: journal commits per block");
     let goal = Goal::AtMost(commits);
     let counted = match (by_floor.median(), by_ours.median()) {

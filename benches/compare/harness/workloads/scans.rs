@@ -1,6 +1,5 @@
 //! Queries and the count of the disk usage, which examine every block, and the open, which must not.
 
-use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,58 +17,28 @@ use crate::harness::stores::wait_for_count;
 /// about ten entries, so with few blocks in each the cost per entry is higher.
 const SHARDS: usize = 1024;
 
-/// The floor reads the directories.
 pub(super) fn keys(context: &Context, title: &str) -> Vec<Row> {
-    let query = Query::new().keys_only();
-    let floor_query = query.clone();
-    query_row(
-        context,
-        title,
-        Goal::AtMost(0.4e-6),
-        query,
-        move |floor, blocks| {
-            assert_eq!(floor.query(&floor_query), blocks.len());
-        },
-    )
+    query_row(context, title, 1.0, Query::new().keys_only())
 }
 
-/// The floor knows the names, and reads the metadata of the files.
 pub(super) fn sizes(context: &Context, title: &str) -> Vec<Row> {
     let query = Query::new().keys_only().returns_sizes();
-    query_row(context, title, Goal::Ratio(1.2), query, |floor, blocks| {
-        assert!(blocks.names.iter().all(|name| floor.has(name)));
-    })
+    query_row(context, title, 0.9, query)
 }
 
-/// The floor knows the names, and reads the files.
 pub(super) fn values(context: &Context, title: &str) -> Vec<Row> {
-    query_row(
-        context,
-        title,
-        Goal::Ratio(1.1),
-        Query::new(),
-        |floor, blocks| {
-            for name in &blocks.names {
-                black_box(floor.get(name));
-            }
-        },
-    )
+    query_row(context, title, 0.9, Query::new())
 }
 
-fn query_row(
-    context: &Context,
-    title: &str,
-    goal: Goal,
-    query: Query,
-    work: impl Fn(&Floor, &Blocks),
-) -> Vec<Row> {
+/// The floor reads the directories, and the metadata or the files.
+fn query_row(context: &Context, title: &str, goal: f64, query: Query) -> Vec<Row> {
     let filled = context.filled();
     let blocks = &filled.blocks;
     let is_for_keys = query.keys_only && !query.returns_sizes;
     let mut comparison = Comparison::default();
     comparison.add(FLOOR, || {
         let begin = Instant::now();
-        work(&filled.floor, blocks);
+        assert_eq!(filled.floor.query(&query), blocks.len());
         begin.elapsed()
     });
     comparison.add(OURS, || {
@@ -89,7 +58,7 @@ fn query_row(
         }
     }
     let times = comparison.run(context.env.rounds(), blocks.len());
-    let row = Row::of_comparison(title, goal, &times);
+    let row = Row::of_comparison(title, Goal::Ratio(goal), &times);
     let per_directory = blocks.len() / SHARDS;
     let size = format!(
         "{} blocks, only {per_directory} per directory",

@@ -9,11 +9,12 @@ use tokio::runtime::Runtime;
 
 use super::note_size;
 use crate::common::{Blocks, Floor};
+use crate::harness::bare_queue::QueuedFiles;
 use crate::harness::comparison::{Comparison, median};
 use crate::harness::contender::{Access, Contender, Operation, time};
 use crate::harness::context::Context;
 use crate::harness::environment::KIB;
-use crate::harness::row::{FLOOR, Goal, OURS, Row};
+use crate::harness::row::{FLOOR, Goal, LIMIT, OURS, Row};
 use crate::harness::stores::{create, options};
 
 pub(super) fn put(context: &Context, title: &str) -> Vec<Row> {
@@ -202,8 +203,26 @@ impl<'a> WriteWorkload<'a> {
                 });
             }
         }
+        match self.access {
+            Access::Each(_, 2..) => {
+                comparison.add(LIMIT, || self.time_in_new(QueuedFiles::new));
+            }
+            Access::Batch => {
+                comparison.add(LIMIT, || {
+                    self.time_floor(|floor: &Floor, blocks: &Blocks| {
+                        floor.batch_with_links_by(2, blocks)
+                    })
+                });
+            }
+            _ => {}
+        }
         let times = comparison.run(self.rounds, self.blocks.len());
-        let row = Row::of_comparison(title, goal, &times);
+        let mut row = Row::of_comparison(title, goal, &times);
+        let limit = match self.access {
+            Access::Batch => "the floor with links, after which a crash can be repaired",
+            _ => "the floor behind a queue, awaited by the tasks",
+        };
+        row.note_limit(&times, limit);
         let size = format!("{} blocks", self.blocks.len());
         vec![note_size(self.context, row, &size)]
     }
