@@ -70,8 +70,8 @@ pub enum Error {
     #[error("the datastore is closed")]
     Closed,
 
-    /// A write to a datastore that is open read-only.
-    #[error("the datastore at {} is open read-only: open it for writing to change it", path.display())]
+    /// A write to a store that is open read-only.
+    #[error("the store at {} is open read-only: open it for writing to change it", path.display())]
     ReadOnly {
         /// The store.
         path: PathBuf,
@@ -79,7 +79,7 @@ pub enum Error {
 
     /// Another writer, in this process or another one, has the store open. Opening it
     /// [read-only](crate::Options::read_only) takes no lock.
-    #[error("the datastore at {} is locked by another writer{}, which must close it first", path.display(), in_process(*owner))]
+    #[error("the store at {} is locked by another writer{}, which must close it first", path.display(), in_process(*owner))]
     Locked {
         /// The store.
         path: PathBuf,
@@ -107,8 +107,8 @@ pub enum Error {
         reason: &'static str,
     },
 
-    /// A directory that is not a datastore, or a path that is not a directory.
-    #[error("{} is not a datastore: {reason}", path.display())]
+    /// A directory that is not a store, or a path that is not a directory.
+    #[error("{} is not a store: {reason}", path.display())]
     NotAStore {
         /// The path that was to be opened.
         path: PathBuf,
@@ -116,15 +116,15 @@ pub enum Error {
         reason: &'static str,
     },
 
-    /// A datastore already exists in the directory where one was to be created.
-    #[error("there is already a datastore at {}: open it instead", path.display())]
+    /// A store already exists where one was to be created.
+    #[error("there is already a store at {}: open it instead", path.display())]
     Exists {
         /// The store.
         path: PathBuf,
     },
 
     /// The shard function of the store is not the requested one.
-    #[error("the datastore at {} is sharded by {found}, which does not match {wanted}: use {found}, or re-shard it", path.display())]
+    #[error("the store at {} is sharded by {found}, which does not match {wanted}: use {found}, or re-shard it", path.display())]
     ShardMismatch {
         /// The store.
         path: PathBuf,
@@ -154,7 +154,7 @@ pub enum Error {
 
     /// A symbolic link, device or other special file at the path of a directory or a block of the store.
     /// It is neither followed nor replaced.
-    #[error("{} is a {found}, but the datastore needs a {expected} there: move it away or replace it", path.display())]
+    #[error("{} is a {found}, but the store needs a {expected} there: move it away or replace it", path.display())]
     Unexpected {
         /// Its path.
         path: PathBuf,
@@ -216,7 +216,7 @@ pub enum Error {
 
     /// A change of the store's shard function was interrupted, or is in progress. Until it is completed,
     /// a block can be in the directory of either function.
-    #[error("the datastore at {} is being re-sharded from {from} to {to}: if no process is doing so now, complete it with `flatfs reshard {} {to}`", path.display(), path.display())]
+    #[error("the store at {} is being re-sharded from {from} to {to}: if no process is doing so now, complete it with `flatfs reshard {} {to}`", path.display(), path.display())]
     Resharding {
         /// The store.
         path: PathBuf,
@@ -227,7 +227,7 @@ pub enum Error {
     },
 
     /// Another version of this crate was re-sharding the store. It is left as it is.
-    #[error("the datastore at {} has a re-sharding marker of unknown version {version}: complete the re-sharding with the version of this crate that began it", path.display())]
+    #[error("the store at {} has a re-sharding marker of unknown version {version}: complete the re-sharding with the version of this crate that began it", path.display())]
     UnknownReshardMarker {
         /// The store.
         path: PathBuf,
@@ -247,7 +247,7 @@ pub enum Error {
     /// An earlier flush to the disk failed, so it is unknown which of the writes before it are durable:
     /// the kernel reports such a failure once and then forgets it. The store refuses writes until it is
     /// opened again. Check it before you rely on it.
-    #[error("an earlier flush of the datastore at {} failed: it refuses writes until it is opened again", path.display())]
+    #[error("an earlier flush of the store at {} failed: it refuses writes until it is opened again", path.display())]
     FlushFailed {
         /// The store.
         path: PathBuf,

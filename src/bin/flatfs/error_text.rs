@@ -43,7 +43,7 @@ fn clearer_text(error: &Error) -> Option<String> {
         Error::Resharding { path, from, to } if from == to => {
             let path = path.display();
             Some(format!(
-                "the datastore at {path} is being re-sharded back to {to}: if no program is doing that \
+                "the store at {path} is being re-sharded back to {to}: if no program is doing that \
                  now, complete it with 'flatfs reshard {path} {to}'"
             ))
         }
@@ -61,11 +61,8 @@ fn clearer_text(error: &Error) -> Option<String> {
                 format!("{stored} of {puts} blocks are stored, and {deleted} of {deletes} removed")
             }
         }),
-        // The library's advice is to open it.
-        Error::Exists { path } => Some(format!(
-            "there is already a datastore at {}",
-            path.display()
-        )),
+        // Without the advice of the library to open it, which makes no sense for a command that creates a store.
+        Error::Exists { path } => Some(format!("there is already a store at {}", path.display())),
         _ => None,
     }
 }
