@@ -10,7 +10,7 @@ use crate::hash;
 /// The largest block that any command takes, in bytes. A block is in memory as a whole.
 pub(crate) const MAX_BLOCK: u64 = 1 << 30;
 
-/// Whether the store has the key.
+/// Returns whether the store has the key.
 pub(crate) async fn has_key(store: &dyn Datastore, key: &Key) -> anyhow::Result<bool> {
     let has = store.has(key).await;
     has.with_context(|| format!("cannot look up {key}"))
@@ -27,7 +27,7 @@ pub(crate) async fn read(store: &dyn Datastore, keys: Vec<Key>) -> anyhow::Resul
     Ok(None)
 }
 
-/// Whether the block of `cid` is in the store or in the CID.
+/// Returns whether the block of `cid` is in the store or in the CID.
 pub(crate) async fn has(store: &dyn Datastore, cid: &Cid) -> anyhow::Result<bool> {
     for key in dag::keys(cid) {
         if has_key(store, &key).await? {

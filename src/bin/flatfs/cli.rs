@@ -56,8 +56,8 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Parses the arguments of the program. Breaks with the exit status if they asked for a help text,
-    /// which is printed by then.
+    /// Parses the arguments of the program. If they ask for help or the version, or there are none, prints the text and
+    /// breaks with the exit status.
     ///
     /// # Errors
     ///

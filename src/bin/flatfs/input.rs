@@ -31,7 +31,7 @@ pub(crate) fn check_stdin(paths: &[PathBuf]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether the path means standard input.
+/// Returns whether the path means standard input.
 pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }

@@ -32,7 +32,7 @@ impl KeyArg {
         }
     }
 
-    /// Whether the block is in the store or in the CID.
+    /// Returns whether the block is in the store or in the CID.
     pub(crate) async fn exists(&self, store: &dyn Datastore) -> anyhow::Result<bool> {
         match self {
             KeyArg::Key(key) => blocks::has_key(store, key).await,
@@ -111,7 +111,7 @@ fn decoded_len(text: &str) -> Option<usize> {
     decoded.ok().map(|bytes| bytes.len())
 }
 
-/// Whether the text is a key of a store, without its `/`.
+/// Returns whether the text is a key of a store, without its `/`.
 fn is_key_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "+-_=".contains(c);
     !text.is_empty() && text.chars().all(allowed)

@@ -43,7 +43,7 @@ impl OpenStore {
         }
     }
 
-    /// Whether a block that the store has with the same size is durable, so that it need not be written.
+    /// Returns whether a block that the store has with the same size is durable, so that it need not be written.
     pub(crate) fn keeps_existing_blocks(&self) -> bool {
         match self {
             OpenStore::Dir(store) => store.keeps_existing_blocks(),
@@ -57,7 +57,7 @@ impl OpenStore {
         !matches!(self, OpenStore::Dir(_))
     }
 
-    /// Whether a lookup costs a request over a network.
+    /// Returns whether a lookup costs a request over a network.
     pub(crate) fn has_costly_lookups(&self) -> bool {
         match self {
             OpenStore::Dir(_) => false,

@@ -36,7 +36,7 @@ struct RootFile {
 }
 
 impl RootArgs {
-    /// Whether the command line names no root and no file of roots.
+    /// Returns whether the command line names no root and no file of roots.
     pub(crate) fn is_empty(&self) -> bool {
         self.roots.is_empty() && self.root.is_empty()
     }

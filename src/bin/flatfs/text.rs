@@ -62,7 +62,7 @@ pub(crate) fn escape_json(json: String) -> String {
     safe
 }
 
-/// Whether the character breaks a line or controls a terminal: a control character, a line or paragraph
+/// Returns whether the character breaks a line or controls a terminal: a control character, a line or paragraph
 /// separator, or a mark that changes the direction of writing.
 fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -227,7 +227,7 @@ fn error_chain(error: &Error) -> String {
     sources.join(": ")
 }
 
-/// Whether the store has neither a block nor a shard function: nothing distinguishes it from a wrong URL.
+/// Returns whether the store has neither a block nor a shard function: nothing distinguishes it from a wrong URL.
 async fn is_empty(store: &OpenStore) -> anyhow::Result<bool> {
     let mut entries = store.query(Query::new().keys_only()).await?;
     Ok(store.shard().is_none() && entries.next().await.is_none())

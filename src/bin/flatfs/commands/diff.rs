@@ -14,7 +14,7 @@ use crate::output::Output;
 use crate::progress::ProgressBar;
 use crate::report;
 
-/// How many differences are written together if they are ready at once.
+/// The maximum number of differences that are written together, if they are ready at once.
 const MAX_CHUNK: usize = 512;
 
 /// List the keys in which two stores differ

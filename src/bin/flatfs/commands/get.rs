@@ -53,7 +53,7 @@ impl Get {
     }
 }
 
-/// Whether a terminal shows the bytes as they are.
+/// Returns whether a terminal shows the bytes as they are.
 fn is_text(block: &[u8]) -> bool {
     let is_shown = |c: char| !c.is_control() || c.is_ascii_whitespace();
     str::from_utf8(block).is_ok_and(|text| text.chars().all(is_shown))

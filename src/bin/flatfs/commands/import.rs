@@ -21,7 +21,7 @@ use crate::progress::ProgressBar;
 use crate::text::escape;
 use crate::{blocks, car, input, report, text};
 
-/// How many roots are listed, in the summary and among those that are absent.
+/// The maximum number of roots that the summary lists, and of absent roots that are reported one by one.
 const MAX_LISTED_ROOTS: usize = 100;
 
 /// Store the blocks of CARs (versions 1 and 2)

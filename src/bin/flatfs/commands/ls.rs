@@ -11,7 +11,7 @@ use crate::open_store::{self, OpenStore};
 use crate::output::Output;
 use crate::report;
 
-/// How many entries are written together if they are ready at once.
+/// The maximum number of entries that are written together, if they are ready at once.
 const MAX_CHUNK: usize = 512;
 
 /// List the blocks, in no particular order

@@ -11,7 +11,7 @@ pub(crate) use self::draw::draw;
 /// The number of characters of base32, in which the keys of blocks are written.
 const BASE32_CHARACTERS: u64 = 32;
 
-/// The end of the first bin of the histogram. Each next bin ends at four times the size.
+/// The end of the first bin of the histogram, in bytes. Each further bin ends at four times the size of the one before.
 const FIRST_BIN: u64 = 1 << 10;
 
 /// Counts of blocks by size and by shard. It takes memory for each size and each shard that occurs, not
