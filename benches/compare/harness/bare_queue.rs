@@ -17,8 +17,8 @@ const THREADS: usize = 2;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The files of the floor. Two threads take the writes from a queue and wake the tasks that wait for them: the least
-/// that a write costs which does not block a worker of the runtime, in a store without checks and bookkeeping.
+/// The files of the floor. Two threads take the writes from a queue and wake the tasks that wait for them. This is the
+/// least that a write can cost without blocking a worker of the runtime, in a store without checks and bookkeeping.
 #[derive(Clone)]
 pub(super) struct QueuedFiles {
     floor: Arc<Floor>,
