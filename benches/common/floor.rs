@@ -29,6 +29,10 @@ impl Floor {
         }
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         let dir = self.root.join(self.shard.dir(name));
         dir.join(format!("{name}.data"))

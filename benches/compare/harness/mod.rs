@@ -3,6 +3,7 @@
 mod args;
 mod bare_queue;
 mod busy;
+mod cached_calls;
 mod comparison;
 pub(crate) mod contender;
 mod context;

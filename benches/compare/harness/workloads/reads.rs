@@ -9,12 +9,16 @@ use tokio::runtime::Runtime;
 
 use super::note_size;
 use crate::common::{Blocks, Floor};
+use crate::harness::cached_calls::CachedCalls;
 use crate::harness::comparison::{Comparison, Times, median};
 use crate::harness::contender::{Access, Operation, time};
 use crate::harness::context::Context;
 use crate::harness::environment::KIB;
-use crate::harness::row::{FLOOR, Goal, OURS, Row};
+use crate::harness::row::{FLOOR, Goal, LIMIT, OURS, Row};
 use crate::harness::stores::FilledStores;
+
+/// What the limit of a read does.
+const CACHED_CALLS: &str = "a plain loop of the calls that never wait for a disk";
 
 pub(super) fn get(context: &Context, title: &str) -> Vec<Row> {
     row(
@@ -124,7 +128,9 @@ pub(super) fn get_large(context: &Context, title: &str) -> Vec<Row> {
     let count = context.env.pick(1_000, 200);
     let filled = FilledStores::new(&context.env, count, 256 * KIB);
     let times = comparison(context, &filled, &context.env.multi, Operation::Get, 1);
-    vec![Row::of_comparison(title, Goal::Ratio(1.15), &times)]
+    let mut row = Row::of_comparison(title, Goal::Ratio(1.15), &times);
+    row.note_limit(&times, CACHED_CALLS);
+    vec![row]
 }
 
 pub(super) fn get_many(context: &Context, title: &str) -> Vec<Row> {
@@ -274,7 +280,8 @@ fn row(
 ) -> Vec<Row> {
     let filled = context.filled();
     let times = comparison(context, filled, runtime, operation, tasks);
-    let row = Row::of_comparison(title, goal, &times);
+    let mut row = Row::of_comparison(title, goal, &times);
+    row.note_limit(&times, CACHED_CALLS);
     let size = format!("{} blocks", filled.blocks.len());
     vec![note_size(context, row, &size)]
 }
@@ -298,6 +305,20 @@ fn comparison(
     });
     let access = Access::Each(operation, tasks);
     comparison.add(OURS, || time(runtime, &filled.ours, blocks, access));
+    if tasks == 1 && matches!(operation, Operation::Get | Operation::Has | Operation::Size) {
+        let calls = CachedCalls::over(filled.floor.root());
+        comparison.add(LIMIT, move || {
+            let begin = Instant::now();
+            for name in &blocks.names {
+                let size = match operation {
+                    Operation::Get => calls.get(name),
+                    _ => calls.size(name),
+                };
+                assert_eq!(size, blocks.size());
+            }
+            begin.elapsed()
+        });
+    }
     if operation != Operation::Size {
         for (name, peer) in &filled.peers {
             comparison.add(name, || time(runtime, peer, blocks, access));
