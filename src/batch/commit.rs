@@ -14,10 +14,8 @@ use crate::store::{CommittedBatch, KeyLock, Store, WorkGuard};
 
 /// Waits for the writes of a batch and for the locks of all of its keys, and then commits it as one job.
 pub(super) async fn commit(store: &Arc<Store>, stage: Arc<Stage>) -> Result<()> {
-    // The token is taken first, so that a close waits until the batch is committed or its directory is
-    // removed.
-    let token = store.lifecycle.begin_write()?;
-    let stage = WorkGuard::new(stage, None, token);
+    // The work begins first, so that a close waits until the batch is committed or its directory is removed.
+    let stage = store.lifecycle.begin_write(stage, None)?;
     stage.finish_writes().await?;
     let mut commit = Commit::of(stage).await?;
     // The key locks are taken before the permit: commits that wait for each other's keys could otherwise hold

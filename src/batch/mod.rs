@@ -28,7 +28,7 @@ use crate::format::BlockKey;
 use crate::key::Key;
 use crate::observe::{self, Operation, target};
 use crate::query::{EntryStream, Query};
-use crate::store::{FlatFs, WorkGuard};
+use crate::store::FlatFs;
 
 /// Writes to a [`FlatFs`] that take effect together, at the [commit](FlatBatch::commit).
 ///
@@ -253,9 +253,8 @@ impl FlatBatch {
     ///
     /// If the future is dropped, the batch is discarded in the background.
     pub async fn discard(self) -> Result<()> {
-        // The token is taken before the wait, so that a close waits until the directory is removed.
-        let token = self.flatfs.store.lifecycle.begin_clean_up();
-        let stage = WorkGuard::new(self.stage, None, token);
+        // The clean-up begins before the wait, so that a close waits until the directory is removed.
+        let stage = self.flatfs.store.lifecycle.begin_clean_up(self.stage);
         stage.wait_for_writes().await?;
         blocking::run(move || {
             stage.remove_dir()?;

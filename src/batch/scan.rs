@@ -19,14 +19,14 @@ pub(super) async fn query(
     stage: &Arc<Stage>,
     query: Query,
 ) -> Result<EntryStream> {
-    let token = flatfs.store.lifecycle.begin_read()?;
+    let guarded = (flatfs.store.lifecycle).begin_read(Arc::clone(stage), None)?;
     stage.check()?;
     if !query.prefix.is_root() {
         return Ok(stream::empty().boxed());
     }
     // The batch's writes are copied before the store is listed: the blocks of a commit in between are then in both,
     // and the store's are excluded by their keys.
-    let own = OwnWrites::of(WorkGuard::new(Arc::clone(stage), None, token)).await?;
+    let own = OwnWrites::of(guarded).await?;
     let entries = merged(flatfs, stage, own, query.needs());
     Ok(query::apply(query, entries))
 }

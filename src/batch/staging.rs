@@ -160,7 +160,7 @@ impl Stage {
         value: Bytes,
         permits: Permits,
     ) -> Result<()> {
-        let token = self.store.lifecycle.begin_write()?;
+        let stage = self.store.lifecycle.begin_write(Arc::clone(self), None)?;
         let mut state = lock(&self.state);
         failed(&state)?;
         // Another task may have put the block while this one waited for its permits.
@@ -171,13 +171,12 @@ impl Stage {
         state.set.put(block.clone(), value.clone());
         state.running += 1;
         drop(state);
-        let write = BlockWrite {
-            stage: Arc::clone(self),
+        let mut write = BlockWrite {
             block,
             value,
             permits: Some(permits),
+            stage,
         };
-        let mut write = WorkGuard::new(write, None, token);
         self.store.work_queue.start(move || write.run())
     }
 
@@ -254,8 +253,8 @@ impl Stage {
     ) -> Result<Option<Bytes>> {
         let block = BlockKey::new(key)?;
         let permit = stage.store.open_files.permit().await?;
-        let token = stage.store.lifecycle.begin_read()?;
-        let stage = WorkGuard::new(Arc::clone(stage), Some(permit), token);
+        let lifecycle = &stage.store.lifecycle;
+        let stage = lifecycle.begin_read(Arc::clone(stage), Some(permit))?;
         blocking::run(move || {
             let blocks = &stage.store.blocks;
             match blocks.read_at(staging_dir.file(&stage.dir, &block))? {
@@ -269,8 +268,7 @@ impl Stage {
     /// Removes the directory of a batch that has ended, and then drops `rest`, in the background, so that the
     /// caller does not wait for it. A close does, so the store stays locked until then.
     pub(super) fn remove_in_background(&self, dir: PathBuf, rest: impl Send + 'static) {
-        let token = self.store.lifecycle.begin_clean_up();
-        let guard = WorkGuard::new(Arc::clone(&self.store), None, token);
+        let guard = (self.store.lifecycle).begin_clean_up(Arc::clone(&self.store));
         blocking::detach(move || {
             guard.commit_log.remove_dir(&dir);
             drop(rest);
@@ -280,11 +278,11 @@ impl Stage {
 
 /// A write in the background.
 struct BlockWrite {
-    stage: Arc<Stage>,
     block: BlockKey,
     value: Bytes,
     /// Held until the write has ended.
     permits: Option<Permits>,
+    stage: WorkGuard<Arc<Stage>>,
 }
 
 impl BlockWrite {

@@ -5,7 +5,6 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::shared::Store;
-use super::work_guard::WorkGuard;
 use crate::blocking;
 use crate::disk_usage::{self, UsageTracker};
 use crate::error::Result;
@@ -31,10 +30,10 @@ async fn run_checkpoints(store: Weak<Store>, usage: Arc<UsageTracker>) {
         let Some(store) = store.upgrade() else {
             return;
         };
-        let Ok(token) = store.lifecycle.begin_write() else {
+        let Ok(guard) = store.lifecycle.begin_write(Arc::clone(&store), None) else {
             return;
         };
-        let guard = WorkGuard::new(store, None, token);
+        drop(store);
         let saved = blocking::run(move || guard.saved_usage.checkpoint());
         if let Err(error) = saved.await {
             tracing::warn!(target: target::STORE, %error, "cannot save the disk usage");

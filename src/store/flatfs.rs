@@ -9,7 +9,6 @@ use tracing::Instrument as _;
 use super::options::Options;
 use super::scan;
 use super::shared::Store;
-use super::work_guard::WorkGuard;
 use crate::blocking;
 use crate::datastore::DiskUsage;
 use crate::error::{Error, Result};
@@ -127,11 +126,11 @@ impl FlatFs {
     }
 
     async fn flush_all(&self) -> Result<()> {
-        let token = match self.store.lifecycle.begin_write() {
+        let store = Arc::clone(&self.store);
+        let guard = match self.store.lifecycle.begin_write(store, None) {
             Err(Error::ReadOnly { .. }) => return Ok(()),
-            token => token?,
+            guard => guard?,
         };
-        let guard = WorkGuard::new(Arc::clone(&self.store), None, token);
         blocking::run(move || {
             // Everything else is made durable even if a commit can't be applied.
             let applied = guard.commit_log.roll_forward();

@@ -1,9 +1,11 @@
 //! [`Lifecycle`]: whether a store accepts calls, the work that runs in it, and its lock.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -65,26 +67,42 @@ impl Lifecycle {
         self.blocks.flusher().check()
     }
 
-    /// Begins work that only reads, and returns its token. The work ends when the token is dropped.
-    pub(crate) fn begin_read(&self) -> Result<TaskTrackerToken> {
+    /// Begins work that only reads. It ends when the guard is dropped.
+    pub(crate) fn begin_read<H>(
+        &self,
+        handle: H,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<WorkGuard<H>> {
         // The token is taken first: a close sets the flag and then waits, so either the close waits for this
         // token, or this call sees the flag.
-        let token = self.work.token();
+        let guard = self.guard(handle, permit);
         self.check_open()?;
-        Ok(token)
+        Ok(guard)
     }
 
-    /// Begins work that writes, and returns its token. The work ends when the token is dropped.
-    pub(crate) fn begin_write(&self) -> Result<TaskTrackerToken> {
-        let token = self.begin_read()?;
+    /// Begins work that writes. It ends when the guard is dropped.
+    pub(crate) fn begin_write<H>(
+        &self,
+        handle: H,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<WorkGuard<H>> {
+        let guard = self.begin_read(handle, permit)?;
         self.check_writable()?;
-        Ok(token)
+        Ok(guard)
     }
 
-    /// Begins a clean-up, and returns its token. It is not refused while the store is being closed: the close
-    /// waits for a clean-up that begins before all other work has ended.
-    pub(crate) fn begin_clean_up(&self) -> TaskTrackerToken {
-        self.work.token()
+    /// Begins a clean-up. It is not refused while the store is being closed: the close waits for a clean-up that begins
+    /// before all other work has ended.
+    pub(crate) fn begin_clean_up<H>(&self, handle: H) -> WorkGuard<H> {
+        self.guard(handle, None)
+    }
+
+    fn guard<H>(&self, handle: H, permit: Option<OwnedSemaphorePermit>) -> WorkGuard<H> {
+        WorkGuard {
+            handle,
+            _permit: permit,
+            _token: self.work.token(),
+        }
     }
 
     /// Refuses new work from now on, and waits for running work.
@@ -105,5 +123,28 @@ impl Lifecycle {
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let task = AbortOnDropHandle::new(tokio::spawn(task));
         lock(&self.background).push(task);
+    }
+}
+
+/// A handle to a store, or something that has one, with the right to use it: the permit to have a file open,
+/// if the work needs one, and the token that a close waits for.
+///
+/// A job moves the guard into itself, and has no other handle to the store.
+#[derive(Debug)]
+#[must_use = "a close doesn't wait for work whose guard is dropped"]
+pub(crate) struct WorkGuard<H> {
+    // Fields are dropped in the order of their declaration, and the token must be the last one: when a close has
+    // waited for it, no job has a handle to the store. A handle that was dropped later could be the last one, and
+    // would keep the store's directory open although the caller has closed and dropped the store.
+    handle: H,
+    _permit: Option<OwnedSemaphorePermit>,
+    _token: TaskTrackerToken,
+}
+
+impl<H> Deref for WorkGuard<H> {
+    type Target = H;
+
+    fn deref(&self) -> &H {
+        &self.handle
     }
 }

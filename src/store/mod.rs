@@ -21,7 +21,6 @@ mod key_locks;
 mod kubo_lock;
 mod lifecycle;
 mod open;
-mod open_files;
 mod opener;
 mod options;
 mod read;
@@ -31,7 +30,6 @@ mod scan;
 mod shared;
 mod stale_check;
 mod teardown;
-mod work_guard;
 mod write;
 
 pub(crate) use self::blocks::{FlushTarget, MAX_SINGLE_FLUSHES};
@@ -41,6 +39,7 @@ pub(crate) use self::key_locks::KeyLock;
 #[cfg(feature = "dag")]
 pub(crate) use self::key_locks::WriteWatch;
 pub use self::kubo_lock::KuboLock;
+pub(crate) use self::lifecycle::WorkGuard;
 pub(crate) use self::open::Purpose;
 #[cfg(feature = "verify")]
 pub(crate) use self::opener::is_of_objects;
@@ -48,4 +47,3 @@ pub(crate) use self::opener::{DirState, Opener, locate};
 pub use self::options::{Durability, ExistingBlock, Options};
 pub(crate) use self::scan::walk;
 pub(crate) use self::shared::Store;
-pub(crate) use self::work_guard::WorkGuard;

@@ -180,9 +180,9 @@ impl BlockVisitor for Sweep {
     fn visit(&self, ShardBlocks { shard, blocks }: ShardBlocks, (): &mut ()) -> Result<u64> {
         let lifecycle = &self.garbage.store().lifecycle;
         // A close waits for these blocks, and not for the rest of the pass.
-        let _token = match self.action {
-            Action::Remove(_) => lifecycle.begin_write()?,
-            Action::See | Action::Survey(_) | Action::DryRun => lifecycle.begin_read()?,
+        let _guard = match self.action {
+            Action::Remove(_) => lifecycle.begin_write((), None)?,
+            Action::See | Action::Survey(_) | Action::DryRun => lifecycle.begin_read((), None)?,
         };
         let count = blocks.len() as u64;
         if matches!(self.action, Action::See) {

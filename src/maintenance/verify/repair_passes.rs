@@ -116,7 +116,9 @@ impl MoveMisplaced {
 
 /// Returns a guard: the close of the store waits until it is dropped.
 fn begin(mover: &RepairMover) -> Result<Box<dyn Send>> {
-    Ok(Box::new(mover.flatfs.store.lifecycle.begin_write()?))
+    Ok(Box::new(
+        mover.flatfs.store.lifecycle.begin_write((), None)?,
+    ))
 }
 
 fn quarantined(mover: &RepairMover, file: &BlockFile, finding: Finding) -> Result<Option<Finding>> {
