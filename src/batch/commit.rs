@@ -67,8 +67,7 @@ impl Commit {
     fn run(mut self) -> Result<()> {
         // Held until the record is durably removed, or the batch is pending: a write in between would be undone
         // when the batch is applied again.
-        let mut key_locks = mem::take(&mut self.key_locks);
-        key_locks.iter_mut().for_each(KeyLock::forget_last_write);
+        let _key_locks = mem::take(&mut self.key_locks);
         let batch = mem::take(&mut self.batch);
         if batch.record.is_empty() {
             return self.stage.remove_dir();

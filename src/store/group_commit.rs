@@ -91,9 +91,9 @@ impl<G: Send + Sync + 'static> GroupCommit<G> {
         // Weak: between two groups, when no guard keeps a close waiting, the worker must not keep the files of
         // the store open.
         let group_commit = Arc::downgrade(self);
-        self.queue.submit(write, move |mut group| {
+        self.queue.submit(write, move |group| {
             if let Some(group_commit) = group_commit.upgrade() {
-                let results = group_commit.write_group(&mut group);
+                let results = group_commit.write_group(&group);
                 drop(group_commit);
                 acknowledge(group, results);
             }
@@ -102,11 +102,7 @@ impl<G: Send + Sync + 'static> GroupCommit<G> {
     }
 
     /// Writes a group, and returns a result for each write.
-    fn write_group(&self, group: &mut [DurableWrite<G>]) -> Vec<Result<()>> {
-        // These writes may change their blocks and then fail, so waiting writes that equal earlier ones must still run.
-        group
-            .iter_mut()
-            .for_each(|write| write.key_lock.forget_last_write());
+    fn write_group(&self, group: &[DurableWrite<G>]) -> Vec<Result<()>> {
         let mut steps = self.stage_all(group);
         for (write, step) in group.iter().zip(&mut steps) {
             if let (Ok(Step::Staged(path)), WriteOp::Put(value)) = (&*step, &write.op) {

@@ -15,7 +15,8 @@ use crate::sync::lock;
 ///
 /// Calls get the lock of a key in the order in which they asked for it. A write does not have to run if the previous
 /// holder of the lock has successfully made the same write: both calls were running at the same time, so no caller can
-/// tell the difference. After a failed or a different write it must run.
+/// tell the difference. After a failed or a different write it must run: that write may have changed the block. So a lock
+/// forgets the last write when it is acquired, and notes its own only once that has [succeeded](KeyLock::succeeded).
 #[derive(Debug, Default)]
 pub(crate) struct KeyLocks {
     locks: Mutex<Locks>,
@@ -82,6 +83,31 @@ impl KeyLocks {
     ///
     /// Cancel safe: if the future is dropped, the caller leaves the queue.
     pub(crate) async fn lock(self: &Arc<Self>, block: &BlockKey) -> KeyLock {
+        self.acquire(block).await.0
+    }
+
+    /// Waits for the lock of this key. Returns `None` if the previous holder of the lock made exactly this write.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`lock`](KeyLocks::lock).
+    pub(crate) async fn lock_for(
+        self: &Arc<Self>,
+        block: &BlockKey,
+        op: &WriteOp,
+    ) -> Option<KeyLock> {
+        match self.acquire(block).await {
+            // The next holder may have waited with the same write.
+            (key_lock, Some(last)) if last == *op => {
+                key_lock.succeeded(last);
+                None
+            }
+            (key_lock, _) => Some(key_lock),
+        }
+    }
+
+    /// Waits for the lock, and returns the last write, if that succeeded.
+    async fn acquire(self: &Arc<Self>, block: &BlockKey) -> (KeyLock, Option<WriteOp>) {
         let mut key_lock = KeyLock {
             key_locks: Arc::clone(self),
             block: block.clone(),
@@ -92,8 +118,10 @@ impl KeyLocks {
             locks.watched.add(block);
             Arc::clone(locks.slots.entry(block.clone()).or_default())
         };
-        key_lock.last = Some(slot.lock_owned().await);
-        key_lock
+        let mut slot = slot.lock_owned().await;
+        let last = slot.take();
+        key_lock.last = Some(slot);
+        (key_lock, last)
     }
 
     /// Returns whether every put must take its key lock, because a write of this key is running or waiting, or
@@ -208,22 +236,10 @@ pub(crate) struct KeyLock {
 }
 
 impl KeyLock {
-    /// Returns whether the previous holder of the lock, for which this one waited, made exactly this write.
-    pub(crate) fn last_write_was(&self, op: &WriteOp) -> bool {
-        self.last.as_ref().and_then(|last| last.as_ref()) == Some(op)
-    }
-
     /// Releases the lock after a write that succeeded.
     pub(crate) fn succeeded(mut self, op: WriteOp) {
         if let Some(last) = &mut self.last {
             **last = Some(op);
-        }
-    }
-
-    /// Forgets the previous write, because this one may change the block and then fail.
-    pub(crate) fn forget_last_write(&mut self) {
-        if let Some(last) = &mut self.last {
-            **last = None;
         }
     }
 }
@@ -258,26 +274,37 @@ mod tests {
     async fn a_waiting_write_of_the_same_value_need_not_run_and_one_of_another_value_must() {
         let key_locks = Arc::new(KeyLocks::default());
         let key = block("A");
-        let first = key_locks.lock(&key).await;
-        let mut second = Box::pin(key_locks.lock(&key));
-        assert!(second.as_mut().now_or_never().is_none());
-        first.succeeded(put("one"));
-        let second = second.await;
-        assert!(second.last_write_was(&put("one")));
-        assert!(!second.last_write_was(&put("two")));
-        assert!(!second.last_write_was(&WriteOp::Delete));
+        let first_op = put("one");
+        for (op, must_run) in [
+            (put("one"), false),
+            (put("two"), true),
+            (WriteOp::Delete, true),
+        ] {
+            let first = key_locks.lock(&key).await;
+            let mut second = Box::pin(key_locks.lock_for(&key, &op));
+            let mut third = Box::pin(key_locks.lock_for(&key, &first_op));
+            assert!(second.as_mut().now_or_never().is_none());
+            assert!(third.as_mut().now_or_never().is_none());
+            first.succeeded(first_op.clone());
+            assert_eq!(second.await.is_some(), must_run);
+            assert_eq!(third.await.is_some(), must_run);
+        }
     }
 
     #[tokio::test]
     async fn a_write_after_a_failed_one_must_run() {
         let key_locks = Arc::new(KeyLocks::default());
         let key = block("A");
-        let mut first = key_locks.lock(&key).await;
-        let mut second = Box::pin(key_locks.lock(&key));
+        let (op, other_op) = (put("one"), put("two"));
+        let first = key_locks.lock(&key).await;
+        let mut second = Box::pin(key_locks.lock_for(&key, &other_op));
+        let mut third = Box::pin(key_locks.lock_for(&key, &op));
         assert!(second.as_mut().now_or_never().is_none());
-        first.forget_last_write();
-        drop(first);
-        assert!(!second.await.last_write_was(&put("one")));
+        assert!(third.as_mut().now_or_never().is_none());
+        first.succeeded(op.clone());
+        // The second write fails.
+        drop(second.await);
+        assert!(third.await.is_some());
     }
 
     #[tokio::test]
@@ -343,10 +370,11 @@ mod tests {
         let keys = [block("B"), key.clone()];
         let held = watch.lock_unwritten(&keys);
         assert_eq!(held.blocks().len(), 2);
-        let mut waiting = Box::pin(key_locks.lock(&key));
+        let op = put("one");
+        let mut waiting = Box::pin(key_locks.lock_for(&key, &op));
         assert!(waiting.as_mut().now_or_never().is_none());
         drop(held);
-        assert!(!waiting.await.last_write_was(&put("one")));
+        assert!(waiting.await.is_some());
         assert_eq!(watch.lock_unwritten(&[key]).blocks().len(), 0);
     }
 

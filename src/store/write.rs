@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::blocks::NewBlock;
 use super::flatfs::FlatFs;
-use super::key_locks::{KeyLock, WriteOp};
+use super::key_locks::WriteOp;
 use super::shared::Store;
 #[cfg(doc)]
 use crate::error::Error;
@@ -91,10 +91,9 @@ impl FlatFs {
         store.lifecycle.check_writable()?;
         // The key lock is taken before the permit: writes that wait for the lock could otherwise hold all permits
         // while the write that has the lock waits for one.
-        let mut key_lock: KeyLock = store.key_locks.lock(&block).await;
-        if key_lock.last_write_was(&op) {
+        let Some(key_lock) = store.key_locks.lock_for(&block, &op).await else {
             return Ok(());
-        }
+        };
         if store.options.durability.syncs_writes() {
             let permit = store.group_commit.permit().await?;
             let guard = store.begin_write_with(permit)?;
@@ -102,9 +101,6 @@ impl FlatFs {
         }
         let guard = store.begin_write().await?;
         let job = move || {
-            // This write may change the block and then fail, so a waiting write that equals an earlier one must still
-            // run.
-            key_lock.forget_last_write();
             // A pending commit that was applied later would undo this write.
             guard.commit_log.roll_forward_key(&block)?;
             match &op {
