@@ -207,9 +207,9 @@ impl<T: Send + 'static> Reader<T> {
         let Ok(block) = BlockKey::new(key) else {
             return Progress::Done(self.read.report_cached(key, None));
         };
-        match self.read.in_memory(&self.store.blocks, &block) {
+        match (self.read.from_cache)(&self.store.blocks, &block) {
             Lookup::Found(found) => Progress::Done(self.read.report_cached(key, Some(found))),
-            Lookup::Absent => Progress::Done(self.read.report_cached(key, None)),
+            Lookup::Excluded | Lookup::Absent => Progress::Done(self.read.report_cached(key, None)),
             Lookup::Unknown => Progress::OnDisk(block),
         }
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::blocks::{Blocks, CachedBlocks, Lookup};
+use super::blocks::{Blocks, Lookup};
 use super::flatfs::FlatFs;
 use super::shared::StoreGuard;
 use crate::blocking;
@@ -72,11 +72,9 @@ impl FlatFs {
         // Without this, a task whose reads are all cached would never yield to other tasks.
         tokio::task::consume_budget().await;
         let blocks = &self.store.blocks;
-        if blocks.is_known_absent(&block) {
-            return read.report_cached(key, None);
-        }
-        match (read.from_cache)(blocks.cached(), &block) {
+        match (read.from_cache)(blocks, &block) {
             Lookup::Found(found) => return read.report_cached(key, Some(found)),
+            Lookup::Excluded => return read.report_cached(key, None),
             Lookup::Absent => {
                 if blocks.is_listing_worth(&block) {
                     self.fill_filter(block);
@@ -114,7 +112,8 @@ impl FlatFs {
 pub(super) struct BlockRead<T> {
     /// The name of the operation in logs and metrics.
     name: &'static str,
-    from_cache: fn(&CachedBlocks, &BlockKey) -> Lookup<T>,
+    /// Looks the block up without blocking.
+    pub(super) from_cache: fn(&Blocks, &BlockKey) -> Lookup<T>,
     from_disk: fn(&Blocks, &BlockKey) -> Result<Option<T>>,
     /// Returns how many bytes of memory a value takes.
     value_size: fn(&T) -> usize,
@@ -123,7 +122,7 @@ pub(super) struct BlockRead<T> {
 impl BlockRead<Bytes> {
     pub(super) const VALUE: Self = BlockRead {
         name: "get",
-        from_cache: CachedBlocks::value,
+        from_cache: Blocks::cached_value,
         from_disk: Blocks::read,
         value_size: Bytes::len,
     };
@@ -133,7 +132,7 @@ impl BlockRead<u64> {
     pub(super) const fn size(name: &'static str) -> Self {
         BlockRead {
             name,
-            from_cache: CachedBlocks::size,
+            from_cache: Blocks::cached_size,
             from_disk: |blocks, block| Ok(blocks.stat(block)?.map(|stat| stat.len)),
             value_size: |_| 0,
         }
@@ -141,14 +140,6 @@ impl BlockRead<u64> {
 }
 
 impl<T> BlockRead<T> {
-    /// Looks the block up without blocking.
-    pub(super) fn in_memory(&self, blocks: &Blocks, block: &BlockKey) -> Lookup<T> {
-        if blocks.is_known_absent(block) {
-            return Lookup::Absent;
-        }
-        (self.from_cache)(blocks.cached(), block)
-    }
-
     /// Reports and returns the result of a cached read.
     pub(super) fn report_cached(&self, key: &Key, found: Option<T>) -> Result<Option<T>> {
         let result = Ok(found);

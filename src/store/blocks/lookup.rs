@@ -1,20 +1,123 @@
-//! Lookups of one block on disk.
+//! Lookups of one block: in memory and in the kernel's caches, without waiting for a disk, and on disk.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::Blocks;
-use super::cached::Lookup;
-use crate::disk::{Kind, Stat, if_there};
+use crate::disk::{CachedReads, Disk, Kind, Stat, if_there};
 use crate::error::{Error, Result};
-use crate::format::{BlockKey, SHARDING};
+use crate::format::{BlockKey, Layout, SHARDING};
+use crate::store::stale_check::StaleCheck;
 use crate::walk::ShardDir;
 
+/// The result of a lookup that does not wait for a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup<T> {
+    Found(T),
+    /// The presence filter excludes the block.
+    Excluded,
+    /// The kernel's cache of names records that the block is absent.
+    Absent,
+    /// The block must be looked up on disk.
+    Unknown,
+}
+
+/// The cached reads of the blocks of a store, which the kernel serves from its caches.
+#[derive(Debug)]
+pub(crate) struct CachedBlocks {
+    reads: Option<Box<dyn CachedReads>>,
+    layout: Layout,
+    /// Only for a store that is open read-only, because it has no lock.
+    stale_check: Option<StaleCheck>,
+}
+
+impl CachedBlocks {
+    pub(super) fn new(disk: &Arc<dyn Disk>, layout: &Layout, read_only: bool) -> Result<Self> {
+        let reads = disk.cached_reads(layout.root());
+        Ok(CachedBlocks {
+            reads: reads.map_err(|error| Error::io("open", layout.root(), error))?,
+            layout: layout.clone(),
+            stale_check: read_only.then(|| StaleCheck::new(Arc::clone(disk), layout)),
+        })
+    }
+
+    /// Returns whether this disk has cached reads.
+    pub(crate) fn is_available(&self) -> bool {
+        self.reads.is_some()
+    }
+
+    pub(crate) fn value(&self, block: &BlockKey) -> Lookup<Bytes> {
+        let Some(reads) = self.reads.as_deref() else {
+            return Lookup::Unknown;
+        };
+        self.lookup(reads.read(&self.layout.below_root(block)))
+    }
+
+    /// Returns the size of a block in bytes.
+    fn size(&self, block: &BlockKey) -> Lookup<u64> {
+        let Some(reads) = self.reads.as_deref() else {
+            return Lookup::Unknown;
+        };
+        match self.lookup(reads.stat(&self.layout.below_root(block))) {
+            // Anything except a file is an error, which the read from disk describes better.
+            Lookup::Found(stat) if stat.kind == Kind::File => Lookup::Found(stat.len),
+            Lookup::Absent => Lookup::Absent,
+            _ => Lookup::Unknown,
+        }
+    }
+
+    fn lookup<T>(&self, read: Option<io::Result<T>>) -> Lookup<T> {
+        match read {
+            Some(Ok(found)) => Lookup::Found(found),
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound && self.is_current() => {
+                Lookup::Absent
+            }
+            _ => Lookup::Unknown,
+        }
+    }
+
+    /// Returns whether a cached read shows that this is still the store that was opened, so that a block
+    /// which isn't found is absent.
+    fn is_current(&self) -> bool {
+        match (&self.stale_check, self.reads.as_deref()) {
+            (None, _) => true,
+            (Some(check), Some(reads)) => check.is_current(reads),
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Checks on disk that a block which wasn't found is absent, and has not been moved to another path.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error that opening the store would return now.
+    pub(crate) fn check_absence(&self) -> Result<()> {
+        self.stale_check.as_ref().map_or(Ok(()), StaleCheck::check)
+    }
+}
+
 impl Blocks {
-    /// Returns whether the presence filter shows that the block is absent. This does not block.
-    pub(crate) fn is_known_absent(&self, block: &BlockKey) -> bool {
+    /// Looks up the value of a block without blocking.
+    pub(crate) fn cached_value(&self, block: &BlockKey) -> Lookup<Bytes> {
+        if self.is_known_absent(block) {
+            return Lookup::Excluded;
+        }
+        self.cached.value(block)
+    }
+
+    /// Looks up the size of a block in bytes without blocking.
+    pub(crate) fn cached_size(&self, block: &BlockKey) -> Lookup<u64> {
+        if self.is_known_absent(block) {
+            return Lookup::Excluded;
+        }
+        self.cached.size(block)
+    }
+
+    /// Returns whether the presence filter shows that the block is absent.
+    fn is_known_absent(&self, block: &BlockKey) -> bool {
         self.presence.excludes(&self.layout.shard_of(block), block)
     }
 
@@ -122,9 +225,7 @@ impl Blocks {
     /// Returns whether a cached read shows that a put of a block of `size` bytes leaves the existing block
     /// unchanged.
     pub(crate) fn keeps_cached(&self, block: &BlockKey, size: u64) -> bool {
-        let keeps = self.may_keep(block)
-            && !self.is_known_absent(block)
-            && self.cached.size(block) == Lookup::Found(size);
+        let keeps = self.may_keep(block) && self.cached_size(block) == Lookup::Found(size);
         if keeps {
             self.unflushed.note_put(block);
         }

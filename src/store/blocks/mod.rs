@@ -1,7 +1,6 @@
 //! [`Blocks`]: the files of a store on disk. It knows how one block is looked up, staged, published,
 //! replaced, removed and compared, and which shard directories have to be flushed.
 
-mod cached;
 mod flusher;
 mod lookup;
 mod presence;
@@ -14,8 +13,9 @@ mod unremoved;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use self::cached::{CachedBlocks, Lookup};
 pub(crate) use self::flusher::{FlushTarget, Flusher, MAX_SINGLE_FLUSHES, PARALLEL_FLUSHES};
+use self::lookup::CachedBlocks;
+pub(crate) use self::lookup::Lookup;
 use self::presence::{PresenceFilter, Publishing};
 pub(crate) use self::publish::NewBlock;
 use self::shard_dirs::ShardDirs;

@@ -97,16 +97,13 @@ impl ValueReader {
                 // Without this, a task whose reads are all cached would never yield to other tasks.
                 tokio::task::consume_budget().await;
                 self.store.lifecycle.check_open()?;
-                match self
-                    .store
-                    .blocks
-                    .cached()
-                    .value(&BlockKey::new(&entry.key)?)
-                {
+                // The presence filter isn't asked: the block was just listed.
+                let block = BlockKey::new(&entry.key)?;
+                match self.store.blocks.cached().value(&block) {
                     Lookup::Found(value) => {
                         return Ok(Some(Ok(Entry::with_value(entry.key, value))));
                     }
-                    Lookup::Absent => continue,
+                    Lookup::Excluded | Lookup::Absent => continue,
                     Lookup::Unknown => self.cache_hint.set_uncached(),
                 }
             }
