@@ -196,11 +196,7 @@ impl Stage {
         }
         let file = staging_dir.file(&self.dir, block);
         let temp_files = self.store.blocks.temp_files();
-        if flushes {
-            temp_files.write_durably(&file, value)?;
-        } else {
-            temp_files.write(&file, value)?;
-        }
+        temp_files.write(&file, value, flushes)?;
         observe::bytes_written(value.len());
         Ok(StagedFile {
             size: value.len() as u64,

@@ -149,18 +149,9 @@ impl<G: Send + Sync + 'static> GroupCommit<G> {
             return blocks.flusher().check().map(|()| Step::Unneeded);
         }
         let path = blocks.temp_files().next();
-        let written = if durably {
-            blocks.temp_files().write_durably(&path, value)
-        } else {
-            blocks.temp_files().write(&path, value)
-        };
-        match written {
-            Ok(()) => Ok(Step::Staged(path)),
-            Err(error) => {
-                clean_up(blocks.disk(), &path);
-                Err(error)
-            }
-        }
+        let written = blocks.temp_files().write(&path, value, durably);
+        written.inspect_err(|_| clean_up(blocks.disk(), &path))?;
+        Ok(Step::Staged(path))
     }
 
     fn flush_staged(&self, steps: &mut [Result<Step>]) {
@@ -191,7 +182,7 @@ impl<G: Send + Sync + 'static> GroupCommit<G> {
                 }
             }
         }
-        let Err(error) = self.blocks.flush_shards(dirs.into_iter()) else {
+        let Err(error) = self.blocks.shards().flush(dirs) else {
             return;
         };
         let path = error

@@ -76,7 +76,8 @@ impl FlatFs {
             Lookup::Found(found) => return read.report_cached(key, Some(found)),
             Lookup::Excluded => return read.report_cached(key, None),
             Lookup::Absent => {
-                if blocks.is_listing_worth(&block) {
+                let shard = blocks.layout().shard_of(&block);
+                if blocks.presence().is_fill_worth(&shard) {
                     self.fill_filter(block);
                 }
                 return read.report_cached(key, None);
@@ -177,7 +178,8 @@ impl<T> BlockRead<T> {
 /// Fills the presence filters of the shards of absent blocks, in the background. The reads that found these blocks
 /// absent do not wait for that.
 pub(super) fn fill_filters(guard: StoreGuard, mut absent: Vec<BlockKey>) {
-    absent.retain(|block| guard.blocks.is_listing_due(block));
+    let (layout, presence) = (guard.blocks.layout(), guard.blocks.presence());
+    absent.retain(|block| presence.is_fill_due(&layout.shard_of(block)));
     if absent.is_empty() {
         return;
     }

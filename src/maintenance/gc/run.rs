@@ -309,7 +309,7 @@ async fn flush(flatfs: &FlatFs) -> Result<()> {
         }
         let dirs = shard_dirs(blocks.disk(), blocks.layout().root())?;
         let dirs = dirs.collect::<Result<Vec<_>>>()?;
-        blocks.flush_shards(dirs.into_iter())
+        blocks.shards().flush(dirs)
     })
     .await
 }

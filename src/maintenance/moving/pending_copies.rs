@@ -116,9 +116,8 @@ impl<'a> PendingCopies<'a> {
         let both = published.iter().chain(&self.found);
         let shards: BTreeSet<&Path> = both.clone().filter_map(|one| one.to.parent()).collect();
         if !shards.is_empty() {
-            self.new
-                .blocks
-                .flush_shards(shards.into_iter().map(Path::to_owned))?;
+            let shards = shards.into_iter().map(Path::to_owned);
+            self.new.blocks.shards().flush(shards)?;
         }
         // The old blocks are removed last, when contents and names are durable in the new store: otherwise a
         // power cut could lose both copies.

@@ -160,7 +160,7 @@ impl Resharder {
             // This is durable before the block moves: after a power cut a stray that was still here would be
             // mistaken for the block.
             let dir = self.store.blocks.layout().at_root(&dir);
-            self.store.blocks.flush_shards([dir].into_iter())?;
+            self.store.blocks.shards().flush([dir])?;
         }
         Ok(())
     }
@@ -224,7 +224,10 @@ impl Resharder {
             .flusher()
             .flush(&files.collect::<Vec<_>>())?;
         let shards = same.iter().filter_map(|(_, new)| new.parent());
-        self.store.blocks.flush_shards(shards.map(Path::to_owned))?;
+        self.store
+            .blocks
+            .shards()
+            .flush(shards.map(Path::to_owned))?;
         for (old, _) in same {
             if_there(self.store.blocks.disk().remove_file(old))
                 .map_err(|error| Error::io("remove", old, error))?;

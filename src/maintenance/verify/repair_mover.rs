@@ -86,7 +86,7 @@ impl RepairMover {
         let store = &self.flatfs.store;
         let shard = store.blocks.layout().shard_of(&file.block);
         let _moving = self.moving();
-        let _publishing = store.blocks.publishing(&file.block);
+        let _publishing = store.blocks.presence().publishing(&shard, &file.block);
         store.blocks.shards().ensure(&shard)?;
         let Some(size) = self.size(&file.path)? else {
             return Ok(RepairMoveOutcome::Gone);
@@ -127,9 +127,8 @@ impl RepairMover {
         // The contents are flushed, too: a misplaced block may never have been flushed, and a remedy that is reported
         // has to survive a power cut.
         store.blocks.flusher().flush(&blocks)?;
-        store
-            .blocks
-            .flush_shards(dirs.into_iter().map(Path::to_owned))
+        let dirs = dirs.into_iter().map(Path::to_owned);
+        store.blocks.shards().flush(dirs)
     }
 
     /// Returns whether a block has a copy in quarantine.

@@ -121,17 +121,6 @@ impl Blocks {
         self.presence.excludes(&self.layout.shard_of(block), block)
     }
 
-    /// Returns whether the presence filter of the shard of an absent block should be [filled](Self::fill_filter).
-    pub(crate) fn is_listing_due(&self, absent: &BlockKey) -> bool {
-        self.presence.is_fill_due(&self.layout.shard_of(absent))
-    }
-
-    /// Returns whether the presence filter should be filled although the kernel's cache of names knew that the block
-    /// is absent.
-    pub(crate) fn is_listing_worth(&self, absent: &BlockKey) -> bool {
-        self.presence.is_fill_worth(&self.layout.shard_of(absent))
-    }
-
     /// Fills the presence filter of the shard of an absent block from a listing. Stops if `stop` returns `true`.
     pub(crate) fn fill_filter(&self, absent: &BlockKey, stop: impl Fn() -> bool) -> Result<()> {
         let shard = self.layout.shard_of(absent);

@@ -6,7 +6,6 @@ mod lookup;
 mod presence;
 mod publish;
 mod shard_dirs;
-mod temp_files;
 mod unflushed;
 mod unremoved;
 
@@ -16,10 +15,10 @@ use std::sync::Arc;
 pub(crate) use self::flusher::{FlushTarget, Flusher, MAX_SINGLE_FLUSHES, PARALLEL_FLUSHES};
 use self::lookup::CachedBlocks;
 pub(crate) use self::lookup::Lookup;
-use self::presence::{PresenceFilter, Publishing};
+use self::presence::PresenceFilter;
 pub(crate) use self::publish::NewBlock;
+use self::publish::TempFiles;
 use self::shard_dirs::ShardDirs;
-use self::temp_files::TempFiles;
 use self::unflushed::UnflushedWrites;
 use self::unremoved::Unremoved;
 use super::{ExistingBlock, Options};
@@ -27,7 +26,7 @@ use crate::datastore::DiskUsage;
 use crate::disk::{Disk, Kind, if_there};
 use crate::disk_usage::UsageTracker;
 use crate::error::{Error, Result};
-use crate::format::{BlockKey, Layout};
+use crate::format::Layout;
 
 /// The files of a store.
 ///
@@ -42,7 +41,7 @@ pub(crate) struct Blocks {
     usage: Arc<UsageTracker>,
     shards: ShardDirs,
     temp_files: TempFiles,
-    flusher: Flusher,
+    flusher: Arc<Flusher>,
     unflushed: UnflushedWrites,
     unremoved: Unremoved,
     /// Whether a put leaves a block of the same size unchanged.
@@ -63,6 +62,8 @@ impl Blocks {
     ) -> Result<Self> {
         let usage = Arc::new(UsageTracker::new(figure));
         let presence = Arc::new(PresenceFilter::new(options.filter_memory()));
+        let flusher = Flusher::new(Arc::clone(&disk), layout.root().to_owned());
+        let flusher = Arc::new(flusher);
         // If puts may rely on the durability of the blocks that they find, the open flushes all blocks. Where
         // the disk can't do that in one call, it would be a walk over every file, so there blocks are
         // replaced instead.
@@ -76,12 +77,13 @@ impl Blocks {
             shards: ShardDirs::new(
                 Arc::clone(&disk),
                 layout.clone(),
+                Arc::clone(&flusher),
                 Arc::clone(&usage),
                 Arc::clone(&presence),
             ),
             presence,
             temp_files: TempFiles::new(Arc::clone(&disk), layout.clone(), options.file_mode),
-            flusher: Flusher::new(Arc::clone(&disk), layout.root().to_owned()),
+            flusher,
             disk,
             layout,
             usage,
@@ -120,10 +122,8 @@ impl Blocks {
         &self.cached
     }
 
-    /// Adds a block to the presence filter before it gets its name. The guard must be held until it has its name.
-    pub(crate) fn publishing(&self, block: &BlockKey) -> Publishing<'_> {
-        self.presence
-            .publishing(&self.layout.shard_of(block), block)
+    pub(crate) fn presence(&self) -> &PresenceFilter {
+        &self.presence
     }
 
     pub(crate) fn shards(&self) -> &ShardDirs {
@@ -136,11 +136,6 @@ impl Blocks {
 
     pub(crate) fn flusher(&self) -> &Flusher {
         &self.flusher
-    }
-
-    /// Makes the entries of shard directories durable, and the names of new ones.
-    pub(crate) fn flush_shards(&self, dirs: impl Iterator<Item = PathBuf>) -> Result<()> {
-        self.shards.flush(&self.flusher, dirs)
     }
 
     /// Makes every write durable that was acknowledged before the call.

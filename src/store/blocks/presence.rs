@@ -108,7 +108,7 @@ impl PresenceFilter {
 
     /// Adds a block that is about to be published. The guard must be held until the block has its name, or the publish
     /// has failed.
-    pub(super) fn publishing(&self, shard: &str, block: &BlockKey) -> Publishing<'_> {
+    pub(crate) fn publishing(&self, shard: &str, block: &BlockKey) -> Publishing<'_> {
         if self.max_bytes == 0 {
             return Publishing { entry: None };
         }
@@ -156,7 +156,7 @@ impl PresenceFilter {
     }
 
     /// Returns whether the shard should be listed, although the kernel's cache of names knew that a block is absent.
-    pub(super) fn is_fill_worth(&self, shard: &str) -> bool {
+    pub(crate) fn is_fill_worth(&self, shard: &str) -> bool {
         if !self.is_fill_due(shard) {
             return false;
         }

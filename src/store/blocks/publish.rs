@@ -1,13 +1,73 @@
-//! Changes of one block: to publish, replace or remove it. Each change also updates the disk usage.
+//! Changes of one block: to publish, replace or remove it, and the temp files for that. Each change also updates the
+//! disk usage.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Blocks;
-use crate::disk::{clean_up, if_there};
+use super::shard_dirs::with_dir;
+use crate::disk::{Disk, clean_up, create_dir_if_absent, if_there};
 use crate::disk_usage::Change;
 use crate::error::{Error, Result};
-use crate::format::BlockKey;
+use crate::format::{BlockKey, Layout};
+use crate::observe::Flush;
+
+/// The directory of temp files. It is created again if another program removed it.
+#[derive(Debug)]
+pub(crate) struct TempFiles {
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    mode: u32,
+    count: AtomicU64,
+}
+
+impl TempFiles {
+    /// `mode` is the permissions of the files.
+    pub(super) fn new(disk: Arc<dyn Disk>, layout: Layout, mode: u32) -> Self {
+        TempFiles {
+            disk,
+            layout,
+            mode,
+            count: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn mode(&self) -> u32 {
+        self.mode
+    }
+
+    /// Returns the path of a temp file that no other caller uses.
+    pub(crate) fn next(&self) -> PathBuf {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        self.layout.temp_file(number)
+    }
+
+    /// Writes a file, and makes its contents durable if `durably` is set. After an error a truncated file may be left
+    /// behind.
+    pub(crate) fn write(&self, file: &Path, value: &[u8], durably: bool) -> Result<()> {
+        let flush = durably.then(Flush::begin);
+        // The file is flushed through the descriptor that wrote it: a descriptor that is opened later may not
+        // get the error of a failed write-back, because the kernel forgets it when it evicts the file from
+        // its cache.
+        let written = self.with_dir(|| {
+            let written = self.disk.write_new(file, value, self.mode, durably);
+            written.map_err(|error| Error::io("write", file, error))
+        });
+        if let Some(flush) = flush {
+            flush.end(written.is_err());
+        }
+        written
+    }
+
+    /// Runs a step that needs the directory, which is created if it doesn't exist.
+    pub(crate) fn with_dir(&self, step: impl Fn() -> Result<()>) -> Result<()> {
+        with_dir(step, || {
+            create_dir_if_absent(&*self.disk, &self.layout.temp())
+        })
+    }
+}
 
 /// The contents of a new block. A file that replaces a block must have durable contents.
 #[derive(Clone, Copy)]
@@ -60,9 +120,10 @@ impl Blocks {
     }
 
     fn create(&self, block: &BlockKey, path: &Path, new: NewBlock<'_>) -> Result<()> {
-        let create = || {
+        self.change(block, || {
             let created = match new {
                 NewBlock::Value(value) => {
+                    // On a file system without unnamed files this takes the temp file.
                     let (temp, mode) = (self.temp_files.next(), self.temp_files.mode());
                     self.disk.create_whole(path, &temp, value, mode)
                 }
@@ -71,12 +132,7 @@ impl Blocks {
             };
             created.map_err(|error| Error::io(new.action(), path, error))?;
             Ok(Change::new_file(new.size()))
-        };
-        match new {
-            // On a file system without unnamed files this takes a temp file.
-            NewBlock::Value(_) => self.temp_files.with_dir(|| self.change(block, create)),
-            NewBlock::TempFile { .. } | NewBlock::Staged { .. } => self.change(block, create),
-        }
+        })
     }
 
     /// Replaces a block. The contents of the new one are durable before the rename, since those of the old
@@ -91,7 +147,7 @@ impl Blocks {
                 }
                 let temp = self.temp_files.next();
                 self.temp_files
-                    .write_durably(&temp, value)
+                    .write(&temp, value, true)
                     .and_then(|()| self.rename_over(block, path, &temp, size))
                     .inspect_err(|_| clean_up(&*self.disk, &temp))
             }
@@ -146,13 +202,13 @@ impl Blocks {
         removed.map(|()| size)
     }
 
-    /// Runs a step that changes a block's file, and adds the change to the disk usage. The shard directory is
-    /// created if it doesn't exist.
+    /// Runs a step that changes a block's file, and adds the change to the disk usage. The shard directory and that of
+    /// temp files are created if they don't exist.
     fn change(&self, block: &BlockKey, step: impl Fn() -> Result<Change>) -> Result<()> {
         let shard = self.layout.shard_of(block);
         // The filter gets the block before the file gets its name: otherwise a read in between would report the block
         // as absent.
-        let _publishing = self.publishing(block);
+        let _publishing = self.presence.publishing(&shard, block);
         let changed = self
             .shards
             .with_dir(&shard, || self.usage.track(&shard, block, &step));

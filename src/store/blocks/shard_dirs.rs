@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use super::flusher::{FlushTarget, Flusher};
 use super::presence::PresenceFilter;
-use crate::disk::{Disk, Kind, if_there};
+use crate::disk::{Disk, Kind, create_dir_if_absent, if_there};
 use crate::disk_usage::UsageTracker;
 use crate::error::{Error, Result};
 use crate::format::{BlockKey, Layout};
@@ -19,6 +19,7 @@ use crate::sync::{lock, read, write};
 pub(crate) struct ShardDirs {
     disk: Arc<dyn Disk>,
     layout: Layout,
+    flusher: Arc<Flusher>,
     usage: Arc<UsageTracker>,
     presence: Arc<PresenceFilter>,
     known: RwLock<HashSet<String>>,
@@ -38,12 +39,14 @@ impl ShardDirs {
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         layout: Layout,
+        flusher: Arc<Flusher>,
         usage: Arc<UsageTracker>,
         presence: Arc<PresenceFilter>,
     ) -> Self {
         ShardDirs {
             disk,
             layout,
+            flusher,
             usage,
             presence,
             known: RwLock::default(),
@@ -83,10 +86,14 @@ impl ShardDirs {
         self.create(shard)
     }
 
-    /// Runs a step that needs the shard directory, which is created if it doesn't exist.
+    /// Runs a step that needs the shard directory, and may need that of temp files. They are created if they don't
+    /// exist.
     pub(crate) fn with_dir(&self, shard: &str, step: impl Fn() -> Result<()>) -> Result<()> {
         self.ensure(shard)?;
-        with_dir(step, || self.create(shard))
+        with_dir(step, || {
+            create_dir_if_absent(&*self.disk, &self.layout.temp())?;
+            self.create(shard)
+        })
     }
 
     fn create(&self, shard: &str) -> Result<()> {
@@ -147,18 +154,14 @@ impl ShardDirs {
     }
 
     /// Makes the entries of these directories durable, and the names of new ones.
-    pub(super) fn flush(
-        &self,
-        flusher: &Flusher,
-        dirs: impl Iterator<Item = PathBuf>,
-    ) -> Result<()> {
-        let mut targets: Vec<FlushTarget> = dirs.map(FlushTarget::Dir).collect();
+    pub(crate) fn flush(&self, dirs: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+        let mut targets = Vec::from_iter(dirs.into_iter().map(FlushTarget::Dir));
         // Counted before the flush: a directory that is created while it runs is for the next one.
         let created = lock(&self.created).not_durable();
         if created.is_some() {
             targets.push(FlushTarget::Dir(self.layout.root().to_owned()));
         }
-        flusher.flush(&targets)?;
+        self.flusher.flush(&targets)?;
         if let Some(count) = created {
             let mut created = lock(&self.created);
             created.durable = created.durable.max(count);

@@ -26,7 +26,7 @@ impl CommitLog {
         // that a power cut takes away.
         if durable {
             let dirs = self.blocks.shards().dirs_of(record.keys())?;
-            self.blocks.flush_shards(dirs.into_iter())?;
+            self.blocks.shards().flush(dirs)?;
         }
         let path = batch.record_path();
         if_there(self.blocks.disk().remove_file(&path))
