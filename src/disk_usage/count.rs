@@ -12,11 +12,17 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
-use super::{Change, ROOT, UsageTracker, signed};
-use crate::disk::{Disk, Kind, Stat, if_there};
+use super::{Change, ROOT, UsageTracker, signed, size};
+use crate::datastore::{Accuracy, DiskUsage};
+use crate::disk::{Disk, Kind, if_there};
 use crate::error::{Error, Result};
 use crate::format::{DISK_USAGE, LOCK, Layout, TEMP, UNCLEAN};
+#[cfg(test)]
+use crate::sync::read;
+use crate::sync::{lock, write};
 use crate::walk::{RootEntries, ShardDir};
 
 /// A count that is running.
@@ -49,8 +55,8 @@ struct ExaminedFile {
 impl RunningCount {
     /// Begins with the root and its files. No directory may be created while this runs.
     pub(super) fn begin(disk: &dyn Disk, layout: &Layout) -> Result<Self> {
-        let root = size(disk, layout.root())?.map_or(0, |stat| stat.len);
-        let temp = size(disk, &layout.temp())?.map_or(0, |stat| stat.len);
+        let root = size(disk, layout.root())?;
+        let temp = size(disk, &layout.temp())?;
         let dirs = [(ROOT, root), (TEMP, temp)].map(|(name, size)| (name.to_owned(), size));
         let mut count = RunningCount {
             total: signed(root),
@@ -77,7 +83,7 @@ impl RunningCount {
     }
 
     fn add(&mut self, disk: &dyn Disk, path: &Path) -> Result<()> {
-        self.grow(size(disk, path)?.map_or(0, |stat| signed(stat.len)));
+        self.grow(signed(size(disk, path)?));
         Ok(())
     }
 
@@ -147,6 +153,72 @@ impl RunningCount {
     }
 }
 
+impl UsageTracker {
+    /// Begins a count, and returns the directories that are to be counted with [`count_dir`]. Until
+    /// [`finish_count`](UsageTracker::finish_count) the figure continues from what it was.
+    pub(crate) fn begin_count(&self, disk: &dyn Disk, layout: &Layout) -> Result<Vec<String>> {
+        // Waits for steps in progress: they do not know the count that begins here, and would not record their change.
+        let mut counting = write(&self.count);
+        let count = RunningCount::begin(disk, layout)?;
+        let dirs = count.pending();
+        // The count reads the sizes of all directories.
+        self.dirs.forget_gaps();
+        *counting = Some(Mutex::new(count));
+        Ok(dirs)
+    }
+
+    /// Replaces the figure with the result of the count.
+    pub(crate) fn finish_count(&self) {
+        // Held until the figure is replaced: a change in between would be added to the old figure and lost.
+        let mut counting = write(&self.count);
+        if let Some(count) = counting.take() {
+            let count = lock(&count);
+            self.dirs.set_counted(count.dirs());
+            let total = count.total();
+            self.bytes.store(total, Ordering::Relaxed);
+            *lock(&self.accuracy) = Accuracy::Exact;
+        }
+    }
+
+    /// Drops what was counted so far.
+    pub(crate) fn abandon_count(&self) {
+        let mut counting = write(&self.count);
+        *counting = None;
+    }
+
+    /// Returns whether a count is running.
+    #[cfg(test)]
+    pub(crate) fn is_counting(&self) -> bool {
+        let counting = read(&self.count);
+        counting.is_some()
+    }
+
+    /// Runs a step of the count while no tracked step runs. Returns `None` if no count is running.
+    fn step<T>(&self, step: impl FnOnce(&mut RunningCount) -> T) -> Option<T> {
+        let counting = write(&self.count);
+        counting.as_ref().map(|count| step(&mut lock(count)))
+    }
+}
+
+/// Counts a store while no other program uses it.
+///
+/// Returns `None` if `stop` returned `true` before the end.
+pub(crate) fn count_all(
+    disk: &dyn Disk,
+    layout: &Layout,
+    stop: impl Fn() -> bool,
+) -> Result<Option<DiskUsage>> {
+    let tracker = UsageTracker::new(DiskUsage::new(0, Accuracy::Unknown));
+    for dir in tracker.begin_count(disk, layout)? {
+        count_dir(&tracker, disk, layout, &dir, &stop)?;
+        if stop() {
+            return Ok(None);
+        }
+    }
+    tracker.finish_count();
+    Ok(Some(tracker.figure()))
+}
+
 /// Counts the root and its files, and the shard directories without the files in them.
 pub(crate) fn count_overhead(disk: &dyn Disk, layout: &Layout) -> Result<u64> {
     let mut count = RunningCount::begin(disk, layout)?;
@@ -173,7 +245,7 @@ pub(crate) fn count_dir(
     let Some(hasher) = tracker.step(|count| count.enter(shard)) else {
         return Ok(());
     };
-    let len = size(disk, &dir)?.map_or(0, |stat| stat.len);
+    let len = size(disk, &dir)?;
     tracker.step(|count| {
         count.grow(signed(len));
         count.dirs.insert(shard.to_owned(), len);
@@ -201,9 +273,4 @@ pub(crate) fn count_dir(
     }
     tracker.step(|count| count.add_examined(&mut examined));
     Ok(())
-}
-
-/// Stats a path. Returns `None` if nothing exists there.
-fn size(disk: &dyn Disk, path: &Path) -> Result<Option<Stat>> {
-    if_there(disk.stat(path)).map_err(|error| Error::io("read the size of", path, error))
 }

@@ -6,16 +6,18 @@
 
 pub(crate) mod cache;
 mod count;
-mod dir_sizes;
+#[cfg(feature = "verify")]
+mod moves;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, RwLock};
 
 use tokio::sync::Notify;
 
 use self::count::RunningCount;
-pub(crate) use self::count::{count_dir, count_overhead};
-use self::dir_sizes::DirSizes;
+pub(crate) use self::count::{count_all, count_dir, count_overhead};
 use crate::datastore::{Accuracy, DiskUsage};
 use crate::disk::{Disk, if_there};
 use crate::error::{Error, Result};
@@ -91,7 +93,9 @@ impl UsageTracker {
         let bytes = self.bytes.load(Ordering::Relaxed);
         let accuracy = match *lock(&self.accuracy) {
             // A directory of unknown size may have grown.
-            Accuracy::Exact if self.dirs.has_gaps() || self.is_uncertain() => Accuracy::Approximate,
+            Accuracy::Exact if self.dirs.has_gaps.load(Ordering::SeqCst) || self.is_uncertain() => {
+                Accuracy::Approximate
+            }
             accuracy => accuracy,
         };
         DiskUsage::new(u64::try_from(bytes).unwrap_or(0), accuracy)
@@ -141,42 +145,6 @@ impl UsageTracker {
         self.apply(&[shard], step, record)
     }
 
-    /// Like [`track`](UsageTracker::track), for any file in a shard directory.
-    #[cfg(feature = "verify")]
-    pub(crate) fn track_file(
-        &self,
-        shard: &str,
-        name: &str,
-        step: impl FnOnce() -> Result<Change>,
-    ) -> Result<()> {
-        let record = |count: &mut RunningCount, change| count.record_file(shard, name, change);
-        self.apply(&[shard], step, record)
-    }
-
-    /// Runs a step that moves a block's file of `size` bytes from one directory to another.
-    #[cfg(feature = "verify")]
-    pub(crate) fn track_move(
-        &self,
-        (from, to): (&str, &str),
-        block: &BlockKey,
-        size: u64,
-        step: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
-        let moved = Change {
-            before: size,
-            after: size,
-        };
-        self.apply(
-            &[from, to],
-            || step().map(|()| moved),
-            |count, _| {
-                let name = block.file_name();
-                count.record_file(from, &name, Change::removed(size));
-                count.record_file(to, &name, Change::new_file(size));
-            },
-        )
-    }
-
     /// Runs a step that creates a shard directory, and adds its size to the figure. The step returns `None` if
     /// the directory exists already.
     pub(crate) fn track_dir(
@@ -204,21 +172,21 @@ impl UsageTracker {
     /// Notes the sizes of the root and of `.temp`, before anything in them changes.
     pub(crate) fn note_own_dirs(&self, disk: &dyn Disk, layout: &Layout) -> Result<()> {
         for dir in [ROOT, TEMP] {
-            self.dirs.note(dir, size_of(disk, layout, dir)?);
+            self.dirs.note(dir, dir_size(disk, layout, dir)?);
         }
         Ok(())
     }
 
     /// Returns whether directories have changed since the last [refresh](UsageTracker::refresh_dirs).
     pub(crate) fn is_refresh_due(&self) -> bool {
-        self.dirs.is_due()
+        self.dirs.is_due.load(Ordering::SeqCst)
     }
 
     /// Adds the growth of the directories that have changed to the figure.
     pub(crate) fn refresh_dirs(&self, disk: &dyn Disk, layout: &Layout) -> Result<()> {
         // Every write changes `.temp`.
         self.dirs.mark_if_known(TEMP);
-        let growth = self.dirs.refresh(|dir| size_of(disk, layout, dir))?;
+        let growth = self.dirs.refresh(|dir| dir_size(disk, layout, dir))?;
         self.add(growth);
         Ok(())
     }
@@ -259,45 +227,6 @@ impl UsageTracker {
         before.unwrap_or_else(|bytes| bytes).saturating_add(delta)
     }
 
-    /// Begins a count, and returns the directories that are to be counted with [`count_dir`]. Until
-    /// [`finish_count`](UsageTracker::finish_count) the figure continues from what it was.
-    pub(crate) fn begin_count(&self, disk: &dyn Disk, layout: &Layout) -> Result<Vec<String>> {
-        // Waits for steps in progress: they do not know the count that begins here, and would not record their change.
-        let mut counting = write(&self.count);
-        let count = RunningCount::begin(disk, layout)?;
-        let dirs = count.pending();
-        // The count reads the sizes of all directories.
-        self.dirs.forget_gaps();
-        *counting = Some(Mutex::new(count));
-        Ok(dirs)
-    }
-
-    /// Replaces the figure with the result of the count.
-    pub(crate) fn finish_count(&self) {
-        // Held until the figure is replaced: a change in between would be added to the old figure and lost.
-        let mut counting = write(&self.count);
-        if let Some(count) = counting.take() {
-            let count = lock(&count);
-            self.dirs.set_counted(count.dirs());
-            let total = count.total();
-            self.bytes.store(total, Ordering::Relaxed);
-            *lock(&self.accuracy) = Accuracy::Exact;
-        }
-    }
-
-    /// Drops what was counted so far.
-    pub(crate) fn abandon_count(&self) {
-        let mut counting = write(&self.count);
-        *counting = None;
-    }
-
-    /// Returns whether a count is running.
-    #[cfg(test)]
-    pub(crate) fn is_counting(&self) -> bool {
-        let counting = read(&self.count);
-        counting.is_some()
-    }
-
     /// Requests a checkpoint, however little has changed.
     pub(crate) fn request_checkpoint(&self) {
         self.checkpoint_due.notify_one();
@@ -309,43 +238,134 @@ impl UsageTracker {
         self.bytes.store(signed(figure.bytes), Ordering::Relaxed);
         *lock(&self.accuracy) = figure.accuracy;
     }
-
-    /// Runs a step of the count while no tracked step runs. Returns `None` if no count is running.
-    fn step<T>(&self, step: impl FnOnce(&mut RunningCount) -> T) -> Option<T> {
-        let counting = write(&self.count);
-        counting.as_ref().map(|count| step(&mut lock(count)))
-    }
 }
 
 /// The name of the root in [`DirSizes`].
 const ROOT: &str = "";
 
 /// Returns the size of a directory, or 0 if it no longer exists.
-fn size_of(disk: &dyn Disk, layout: &Layout, dir: &str) -> Result<u64> {
-    let path = match dir {
-        ROOT => layout.root().to_owned(),
-        dir => layout.at_root(dir),
-    };
-    let found = if_there(disk.stat(&path));
+fn dir_size(disk: &dyn Disk, layout: &Layout, dir: &str) -> Result<u64> {
+    match dir {
+        ROOT => size(disk, layout.root()),
+        dir => size(disk, &layout.at_root(dir)),
+    }
+}
+
+/// Returns the size of what is at a path, or 0 if nothing is.
+fn size(disk: &dyn Disk, path: &Path) -> Result<u64> {
+    let found = if_there(disk.stat(path));
     let found = found.map_err(|error| Error::io("read the size of", path, error))?;
     Ok(found.map_or(0, |stat| stat.len))
 }
 
-/// Counts a store while no other program uses it.
+/// The maximum number of directories whose sizes are in memory, for stores with a directory for each block.
+const MAX_DIRS: usize = 1 << 16;
+
+/// The sizes of directories that the disk usage includes, so that their growth can be added.
 ///
-/// Returns `None` if `stop` returned `true` before the end.
-pub(crate) fn count_all(
-    disk: &dyn Disk,
-    layout: &Layout,
-    stop: impl Fn() -> bool,
-) -> Result<Option<DiskUsage>> {
-    let tracker = UsageTracker::new(DiskUsage::new(0, Accuracy::Unknown));
-    for dir in tracker.begin_count(disk, layout)? {
-        count_dir(&tracker, disk, layout, &dir, &stop)?;
-        if stop() {
-            return Ok(None);
+/// Directories grow when files are added to them, on some file systems with each file. A stat of the directory at each
+/// write would cost too much, so a write only marks its directory, and a refresh stats the marked ones.
+#[derive(Debug, Default)]
+struct DirSizes {
+    dirs: RwLock<HashMap<String, DirSize>>,
+    /// Whether a directory is marked.
+    is_due: AtomicBool,
+    /// Whether a directory of unknown size has changed.
+    has_gaps: AtomicBool,
+}
+
+#[derive(Debug)]
+struct DirSize {
+    /// The size that is in the figure.
+    counted: AtomicU64,
+    is_marked: AtomicBool,
+}
+
+impl DirSizes {
+    /// Notes the size of a directory that is already in the figure. It is called at the first lookup of the
+    /// directory in a session, before the session changes anything in it.
+    fn note(&self, dir: &str, size: u64) {
+        if !read(&self.dirs).contains_key(dir) {
+            self.insert(dir, size, false);
         }
     }
-    tracker.finish_count();
-    Ok(Some(tracker.figure()))
+
+    /// Notes the size of a new directory, which was added to the figure. It replaces the size that another thread
+    /// may have noted after it found the directory.
+    fn note_new(&self, dir: &str, size: u64) {
+        self.insert(dir, size, true);
+    }
+
+    fn insert(&self, dir: &str, size: u64, replace: bool) {
+        let mut dirs = write(&self.dirs);
+        if dirs.contains_key(dir) && !replace || dirs.len() >= MAX_DIRS {
+            return;
+        }
+        let size = DirSize {
+            counted: AtomicU64::new(size),
+            is_marked: AtomicBool::new(false),
+        };
+        dirs.insert(dir.to_owned(), size);
+    }
+
+    /// Marks a directory in which something has changed. It must be called after the change, so that a
+    /// refresh that takes the mark away sees the change.
+    fn mark(&self, dir: &str) {
+        if !self.mark_if_known(dir) {
+            self.has_gaps.store(true, Ordering::SeqCst);
+        }
+        self.is_due.store(true, Ordering::SeqCst);
+    }
+
+    /// Marks a directory if its size is known. Returns whether it is.
+    fn mark_if_known(&self, dir: &str) -> bool {
+        let dirs = read(&self.dirs);
+        let size = dirs.get(dir);
+        if let Some(size) = size {
+            size.is_marked.store(true, Ordering::SeqCst);
+        }
+        size.is_some()
+    }
+
+    /// Forgets that directories of unknown size have changed: they are about to be counted.
+    fn forget_gaps(&self) {
+        self.has_gaps.store(false, Ordering::SeqCst);
+    }
+
+    /// Forgets all sizes, because the figure was replaced.
+    fn clear(&self) {
+        write(&self.dirs).clear();
+        self.has_gaps.store(false, Ordering::SeqCst);
+    }
+
+    /// Sets the sizes to those with which the directories were counted.
+    fn set_counted(&self, counted: &HashMap<String, u64>) {
+        for (dir, size) in read(&self.dirs).iter() {
+            if let Some(counted) = counted.get(dir) {
+                size.counted.store(*counted, Ordering::SeqCst);
+                // The directory may have grown during the count.
+                size.is_marked.store(true, Ordering::SeqCst);
+            }
+        }
+        self.is_due.store(true, Ordering::SeqCst);
+    }
+
+    /// Stats the marked directories, and returns by how much they have grown.
+    fn refresh(&self, size_of: impl Fn(&str) -> Result<u64>) -> Result<i64> {
+        // Cleared first: a change during the refresh makes another one due.
+        self.is_due.store(false, Ordering::SeqCst);
+        let mut growth = 0_i64;
+        for (dir, size) in read(&self.dirs).iter() {
+            // The mark is removed before the stat: a later change marks the directory again.
+            if size.is_marked.swap(false, Ordering::SeqCst) {
+                let now = size_of(dir)?;
+                let before = size.counted.swap(now, Ordering::SeqCst);
+                growth = growth.saturating_add(signed(now).saturating_sub(signed(before)));
+            }
+        }
+        Ok(growth)
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,11 @@
 //! Changes of one block: to publish, replace or remove it, and the temp files for that. Each change also updates the
 //! disk usage.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::Blocks;
 use super::shard_dirs::with_dir;
@@ -13,6 +14,7 @@ use crate::disk_usage::Change;
 use crate::error::{Error, Result};
 use crate::format::{BlockKey, Layout};
 use crate::observe::Flush;
+use crate::sync::lock;
 
 /// The directory of temp files. It is created again if another program removed it.
 #[derive(Debug)]
@@ -218,5 +220,28 @@ impl Blocks {
             self.unremoved.forget(block);
         }
         changed
+    }
+}
+
+/// The blocks that a delete of this session has not removed because another program had the file open.
+///
+/// The file may be marked for deletion, and is then gone when that program closes it. A put that found it, left it as it
+/// is and was acknowledged would lose the block.
+#[derive(Debug, Default)]
+pub(super) struct Unremoved(Mutex<HashSet<BlockKey>>);
+
+impl Unremoved {
+    /// Notes a block after a delete that failed. Call this before its key lock is released.
+    fn note(&self, block: &BlockKey) {
+        lock(&self.0).insert(block.clone());
+    }
+
+    /// Forgets a block after its file was replaced or its name was found to be gone.
+    fn forget(&self, block: &BlockKey) {
+        lock(&self.0).remove(block);
+    }
+
+    pub(super) fn has(&self, block: &BlockKey) -> bool {
+        lock(&self.0).contains(block)
     }
 }
