@@ -62,7 +62,7 @@ impl Store {
         // The flush comes before the disk usage is saved, which removes the `.unclean` mark: without the mark
         // the next open does not flush.
         if !self.options.durability.syncs_writes() {
-            self.blocks.flush_acknowledged()?;
+            self.blocks.unflushed().flush()?;
         }
         // Everything else is made durable even if a commit can't be applied.
         applied?;

@@ -134,7 +134,7 @@ impl FlatFs {
         blocking::run(move || {
             // Everything else is made durable even if a commit can't be applied.
             let applied = guard.commit_log.roll_forward();
-            guard.blocks.flush_acknowledged()?;
+            guard.blocks.unflushed().flush()?;
             applied?;
             let path = guard.blocks.layout().root().display();
             tracing::debug!(target: target::STORE, %path, "synced");

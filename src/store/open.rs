@@ -212,7 +212,7 @@ impl Opener {
             } else if !is_new {
                 // To flush every block by itself would take too long for an open: the recovery flushes what it
                 // relies on, and the first `sync` flushes the rest.
-                store.blocks.mark_all_unflushed();
+                store.blocks.unflushed().note_everything();
             }
         }
         store.commit_log.recover()?;

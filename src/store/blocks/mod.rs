@@ -8,7 +8,6 @@ mod publish;
 mod shard_dirs;
 mod unflushed;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use self::flusher::{FlushTarget, Flusher, MAX_SINGLE_FLUSHES, PARALLEL_FLUSHES};
@@ -21,9 +20,11 @@ use self::shard_dirs::ShardDirs;
 use self::unflushed::UnflushedWrites;
 use super::{ExistingBlock, Options};
 use crate::datastore::DiskUsage;
-use crate::disk::{Disk, Kind, if_there};
+use crate::disk::Disk;
 use crate::disk_usage::UsageTracker;
-use crate::error::{Error, Result};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 use crate::format::Layout;
 
 /// The files of a store.
@@ -69,7 +70,12 @@ impl Blocks {
             && (disk.syncs_all_at_once() || !options.relies_on_found_blocks());
         let is_lazy = !options.read_only && !options.durability.syncs_writes();
         Ok(Blocks {
-            unflushed: UnflushedWrites::new(is_lazy && !disk.syncs_all_at_once()),
+            unflushed: UnflushedWrites::new(
+                Arc::clone(&disk),
+                layout.clone(),
+                Arc::clone(&flusher),
+                is_lazy,
+            ),
             unremoved: Unremoved::default(),
             cached: CachedBlocks::new(&disk, &layout, options.read_only)?,
             shards: ShardDirs::new(
@@ -136,47 +142,8 @@ impl Blocks {
         &self.flusher
     }
 
-    /// Makes every write durable that was acknowledged before the call.
-    ///
-    /// If the disk can't flush everything at once, this flushes what was written since the last call. After a
-    /// crash, the first call flushes every block.
-    pub(crate) fn flush_acknowledged(&self) -> Result<()> {
-        if self.disk.syncs_all_at_once() {
-            return self.flusher.flush_all();
-        }
-        self.unflushed.flush(|writes| {
-            if writes.is_everything() {
-                return self.flusher.flush_all();
-            }
-            let mut targets = writes.targets(&self.layout);
-            targets.extend(self.own_dirs()?.into_iter().map(FlushTarget::Dir));
-            self.flusher.flush_existing(&targets)
-        })
-    }
-
-    /// Records that a session that crashed may have left acknowledged writes that are not durable.
-    pub(super) fn mark_all_unflushed(&self) {
-        self.unflushed.note_everything();
-    }
-
-    /// Returns the store's directories that are not shards. The directories of batches are among them: a commit record
-    /// whose removal is not durable could be applied over later writes. And a batch whose removal has failed may have a
-    /// second name of a block: either both names have to be durable, or neither.
-    fn own_dirs(&self) -> Result<Vec<PathBuf>> {
-        let mut dirs = vec![self.layout.root().to_owned()];
-        let mut unlisted = vec![self.layout.temp()];
-        while let Some(dir) = unlisted.pop() {
-            let failed = |error| Error::io("list", &dir, error);
-            if let Some(listing) = if_there(self.disk.list(&dir)).map_err(failed)? {
-                for entry in listing {
-                    let entry = entry.map_err(failed)?;
-                    if entry.kind == Kind::Dir {
-                        unlisted.push(dir.join(entry.name));
-                    }
-                }
-            }
-            dirs.push(dir);
-        }
-        Ok(dirs)
+    /// Returns the writes that may not be durable.
+    pub(crate) fn unflushed(&self) -> &UnflushedWrites {
+        &self.unflushed
     }
 }

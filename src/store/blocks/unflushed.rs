@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::mem;
-use std::sync::Mutex;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
-use super::flusher::FlushTarget;
-use crate::error::Result;
+use super::flusher::{FlushTarget, Flusher};
+use crate::disk::{Disk, Kind, if_there};
+use crate::error::{Error, Result};
 use crate::format::{BlockKey, Layout};
 use crate::sync::lock;
 
@@ -14,7 +16,10 @@ use crate::sync::lock;
 ///
 /// A disk that flushes everything at once needs none of this.
 #[derive(Debug)]
-pub(super) struct UnflushedWrites {
+pub(crate) struct UnflushedWrites {
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    flusher: Arc<Flusher>,
     is_tracking: bool,
     writes: Mutex<WriteSet>,
     /// Held during a flush: a second flush must not report success while the first one, which took the
@@ -24,7 +29,7 @@ pub(super) struct UnflushedWrites {
 
 /// A set of writes.
 #[derive(Debug, Default)]
-pub(super) struct WriteSet {
+struct WriteSet {
     /// Whether the set is everything in the store. The other fields are then empty.
     is_everything: bool,
     puts: HashSet<BlockKey>,
@@ -33,11 +38,19 @@ pub(super) struct WriteSet {
 }
 
 impl UnflushedWrites {
-    /// Creates an empty set. Writes are noted only if `is_tracking` is true; those that are durable when they are
-    /// acknowledged don't have to be.
-    pub(super) fn new(is_tracking: bool) -> Self {
+    /// Creates an empty set. Writes are noted only if some are not durable when they are acknowledged, which `is_lazy`
+    /// tells.
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        layout: Layout,
+        flusher: Arc<Flusher>,
+        is_lazy: bool,
+    ) -> Self {
         UnflushedWrites {
-            is_tracking,
+            is_tracking: is_lazy && !disk.syncs_all_at_once(),
+            disk,
+            layout,
+            flusher,
             writes: Mutex::default(),
             flushing: Mutex::default(),
         }
@@ -62,21 +75,56 @@ impl UnflushedWrites {
         }
     }
 
-    /// Notes that any block of the store may not be durable.
-    pub(super) fn note_everything(&self) {
+    /// Notes that any block of the store may not be durable, because a session that crashed may have left acknowledged
+    /// writes that are not.
+    pub(crate) fn note_everything(&self) {
         lock(&self.writes).set_everything();
     }
 
-    /// Runs `flush` for the writes that were noted. If it fails or panics, they stay noted.
-    pub(super) fn flush(&self, flush: impl FnOnce(&WriteSet) -> Result<()>) -> Result<()> {
+    /// Makes every write durable that was acknowledged before the call.
+    ///
+    /// If the disk can't flush everything at once, this flushes what was written since the last call. After a
+    /// crash, the first call flushes every block.
+    pub(crate) fn flush(&self) -> Result<()> {
+        if self.disk.syncs_all_at_once() {
+            return self.flusher.flush_all();
+        }
         let _flushing = lock(&self.flushing);
+        // If the flush fails or panics, the writes stay noted.
         let mut taken = TakenWrites {
             unflushed: self,
             writes: mem::take(&mut *lock(&self.writes)),
         };
-        flush(&taken.writes)?;
+        if taken.writes.is_everything {
+            self.flusher.flush_all()?;
+        } else {
+            let mut targets = taken.writes.targets(&self.layout);
+            targets.extend(self.own_dirs()?.into_iter().map(FlushTarget::Dir));
+            self.flusher.flush_existing(&targets)?;
+        }
         taken.writes = WriteSet::default();
         Ok(())
+    }
+
+    /// Returns the store's directories that are not shards. The directories of batches are among them: a commit record
+    /// whose removal is not durable could be applied over later writes. And a batch whose removal has failed may have a
+    /// second name of a block: either both names have to be durable, or neither.
+    fn own_dirs(&self) -> Result<Vec<PathBuf>> {
+        let mut dirs = vec![self.layout.root().to_owned()];
+        let mut unlisted = vec![self.layout.temp()];
+        while let Some(dir) = unlisted.pop() {
+            let failed = |error| Error::io("list", &dir, error);
+            if let Some(listing) = if_there(self.disk.list(&dir)).map_err(failed)? {
+                for entry in listing {
+                    let entry = entry.map_err(failed)?;
+                    if entry.kind == Kind::Dir {
+                        unlisted.push(dir.join(entry.name));
+                    }
+                }
+            }
+            dirs.push(dir);
+        }
+        Ok(dirs)
     }
 }
 
@@ -84,12 +132,8 @@ impl WriteSet {
     /// The maximum number of writes that are remembered. Beyond that, everything is flushed.
     const MAX_LEN: usize = if cfg!(test) { 256 } else { 1 << 16 };
 
-    pub(super) fn is_everything(&self) -> bool {
-        self.is_everything
-    }
-
     /// Returns the files and directories whose flush makes these writes durable.
-    pub(super) fn targets(&self, layout: &Layout) -> Vec<FlushTarget> {
+    fn targets(&self, layout: &Layout) -> Vec<FlushTarget> {
         let mut shards: BTreeSet<String> = self.deletes.iter().cloned().collect();
         shards.extend(
             self.puts
