@@ -40,7 +40,7 @@ pub(crate) use self::spill::SpillFile;
 use self::unix as platform;
 #[cfg(windows)]
 use self::windows as platform;
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// A file system, as the operations of a store see it.
 ///
@@ -238,6 +238,33 @@ fn create_by_temp<D: Disk + ?Sized>(
         clean_up(disk, temp);
     }
     created
+}
+
+/// Steps whose errors name the path.
+impl dyn Disk + '_ {
+    /// Returns what is at a path, or `None` if nothing is.
+    pub(crate) fn find(&self, path: &Path) -> Result<Option<Stat>> {
+        if_there(self.stat(path)).map_err(|error| Error::io("stat", path, error))
+    }
+
+    /// Returns the directory at a path, or `None` if nothing is there.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Unexpected`] if something else is there: a symbolic link could lead out of the store.
+    pub(crate) fn find_dir(&self, path: &Path) -> Result<Option<Stat>> {
+        match self.find(path)? {
+            Some(stat) if stat.kind != Kind::Dir => Err(stat.kind.unexpected(path, "directory")),
+            found => Ok(found),
+        }
+    }
+
+    /// Removes a file, and returns whether it existed.
+    pub(crate) fn remove_if_there(&self, file: &Path) -> Result<bool> {
+        let removed = if_there(self.remove_file(file));
+        let removed = removed.map_err(|error| Error::io("remove", file, error))?;
+        Ok(removed.is_some())
+    }
 }
 
 /// Reads below one root that the kernel serves from its caches. They do not block, so they need no blocking

@@ -14,11 +14,12 @@ use super::saved_usage::UNCLEAN_MODE;
 use super::shared::Store;
 use crate::blocking;
 use crate::datastore::{Accuracy, DiskUsage};
-use crate::disk::{Disk, Kind, LockGuard, OsDisk, clean_up, if_there};
+use crate::disk::{Disk, Kind, LockGuard, OsDisk, clean_up};
 use crate::disk_usage::{self, cache};
 use crate::error::{Error, Result};
 use crate::format::{DISK_USAGE, Layout, Shard, TEMP, UNCLEAN};
 use crate::observe::{Operation, target};
+use crate::walk::RootEntries;
 
 impl Options {
     /// Creates a store in a directory that does not exist or is empty, and opens it. The parent directory must
@@ -166,7 +167,7 @@ impl Opener {
     fn open_to_read(self, shard: Shard) -> Result<Store> {
         let layout = Layout::new(self.root.clone(), shard);
         let cached = cache::read(&*self.disk, &layout)?;
-        let unclean = self.exists(&layout.at_root(UNCLEAN))?;
+        let unclean = self.disk.find(&layout.at_root(UNCLEAN))?.is_some();
         self.store(layout, stale_if(unclean, cached), None, false)
     }
 
@@ -174,7 +175,7 @@ impl Opener {
         let layout = Layout::new(self.root.clone(), shard);
         self.ensure_temp(&layout.temp())?;
         let mark = layout.at_root(UNCLEAN);
-        let unclean = self.exists(&mark)?;
+        let unclean = self.disk.find(&mark)?.is_some();
         if unclean {
             let path = self.root.display();
             tracing::info!(target: target::STORE, %path, "cleaning up after a session that was not closed");
@@ -234,17 +235,10 @@ impl Opener {
         }
     }
 
-    fn exists(&self, path: &Path) -> Result<bool> {
-        let found = if_there(self.disk.stat(path));
-        let found = found.map_err(|error| Error::io("stat", path, error))?;
-        Ok(found.is_some())
-    }
-
     /// Returns whether the store has no shard directory yet, so that counting it takes no time.
     fn is_without_blocks(&self, layout: &Layout) -> Result<bool> {
-        let failed = |error| Error::io("list", layout.root(), error);
-        for entry in self.disk.list(layout.root()).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
+        for entry in RootEntries::list(&*self.disk, layout.root())? {
+            let entry = entry?;
             if entry.kind != Kind::File && entry.name != TEMP {
                 return Ok(false);
             }

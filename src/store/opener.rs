@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::kubo_lock::KuboLock;
 use super::options::Options;
 use crate::blocking;
-use crate::disk::{Disk, Kind, LockGuard, OsDisk, create_dir_if_absent, if_there, resolve};
+use crate::disk::{Disk, Kind, LockGuard, OsDisk, create_dir_if_absent, resolve};
 use crate::error::{Error, Result};
 use crate::format::{DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
 use crate::format::{ReshardMarker, UnreadableMarker};
 use crate::format::{Shard, object_marker};
+use crate::walk::RootEntries;
 
 /// The maximum size of a `SHARDING` file that is read. An identifier is about 40 bytes long, so a larger file
 /// does not contain one.
@@ -128,10 +129,7 @@ impl Opener {
 
     /// Removes a file in the root, and returns whether it existed.
     pub(crate) fn remove_file(&self, name: &str) -> Result<bool> {
-        let path = self.root.join(name);
-        let removed = if_there(self.disk.remove_file(&path));
-        let removed = removed.map_err(|error| Error::io("remove", path, error))?;
-        Ok(removed.is_some())
+        self.disk.remove_if_there(&self.root.join(name))
     }
 
     /// Removes the cached disk usage durably, because the next change of the caller makes it wrong.
@@ -143,12 +141,10 @@ impl Opener {
     }
 
     pub(super) fn ensure_temp(&self, temp: &Path) -> Result<()> {
-        let found = if_there(self.disk.stat(temp));
-        match found.map_err(|error| Error::io("stat", temp, error))? {
-            None => create_dir_if_absent(&*self.disk, temp),
-            Some(stat) if stat.kind == Kind::Dir => Ok(()),
-            Some(stat) => Err(stat.kind.unexpected(temp, "directory")),
+        if self.disk.find_dir(temp)?.is_some() {
+            return Ok(());
         }
+        create_dir_if_absent(&*self.disk, temp)
     }
 
     /// Looks up what is at the path, and changes nothing.
@@ -168,9 +164,8 @@ impl Opener {
         if let Some(store) = self.read_sharding()? {
             return Ok(store);
         }
-        let failed = |error| Error::io("list", &self.root, error);
-        for entry in self.disk.list(&self.root).map_err(failed)? {
-            let name = entry.map_err(failed)?.name;
+        for entry in RootEntries::list(&*self.disk, &self.root)? {
+            let name = entry?.name;
             let ours = [TEMP, README, LOCK, UNCLEAN, DISK_USAGE];
             if !ours.iter().any(|ours| name == *ours) {
                 return Ok(DirState::Foreign);
@@ -181,8 +176,7 @@ impl Opener {
 
     pub(crate) fn read_sharding(&self) -> Result<Option<DirState>> {
         let path = self.root.join(SHARDING);
-        let found = if_there(self.disk.stat(&path));
-        let Some(stat) = found.map_err(|error| Error::io("stat", &path, error))? else {
+        let Some(stat) = self.disk.find(&path)? else {
             return Ok(None);
         };
         let too_long = || self.not_a_store("its SHARDING is too long to name a shard function");

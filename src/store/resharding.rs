@@ -4,8 +4,7 @@
 use super::create::{publish_readme, publish_sharding};
 use super::opener::{DirState, Opener};
 use super::shared::Store;
-use crate::disk::if_there;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::README;
 use crate::format::ReshardMarker;
 use crate::format::Shard;
@@ -64,8 +63,7 @@ impl Store {
         } else if from == default {
             // The note describes the old function.
             let readme = self.blocks.layout().at_root(README);
-            if_there(self.blocks.disk().remove_file(&readme))
-                .map_err(|error| Error::io("remove", readme, error))?;
+            self.blocks.disk().remove_if_there(&readme)?;
         }
         self.write_sharding(&format!("{to}\n"))
     }

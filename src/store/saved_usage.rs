@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::blocks::{Blocks, FlushTarget};
 use crate::datastore::DiskUsage;
-use crate::disk::{Publish, clean_up, if_there};
+use crate::disk::{Publish, clean_up};
 use crate::disk_usage::{self, cache};
 use crate::error::{Error, Result};
 use crate::format::UNCLEAN;
@@ -143,8 +143,6 @@ impl SavedUsage {
 
     fn remove_unclean_mark(&self) -> Result<()> {
         let mark = self.blocks.layout().at_root(UNCLEAN);
-        let removed = if_there(self.blocks.disk().remove_file(&mark));
-        removed.map_err(|error| Error::io("remove", mark, error))?;
-        Ok(())
+        self.blocks.disk().remove_if_there(&mark).map(drop)
     }
 }

@@ -7,6 +7,7 @@ use crate::disk::{Disk, if_there, remove_tree};
 use crate::error::{Error, Result};
 use crate::format::Shard;
 use crate::format::{self, DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
+use crate::walk::RootEntries;
 
 impl Opener {
     /// Opens a store to move its blocks away. If it no longer has a `SHARDING`, removes what an interrupted teardown
@@ -46,9 +47,8 @@ impl Store {
     /// When this returns, the removal is durable, and so is everything that was removed before.
     pub(crate) fn tear_down(&self) -> Result<bool> {
         let root = self.blocks.layout().root();
-        let failed = |error| Error::io("list", root, error);
-        for listed in self.blocks.disk().list(root).map_err(failed)? {
-            if !format::is_known(&listed.map_err(failed)?.name) {
+        for entry in RootEntries::list(self.blocks.disk(), root)? {
+            if !format::is_known(&entry?.name) {
                 return Ok(false);
             }
         }

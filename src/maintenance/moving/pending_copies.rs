@@ -122,8 +122,7 @@ impl<'a> PendingCopies<'a> {
         // The old blocks are removed last, when contents and names are durable in the new store: otherwise a
         // power cut could lose both copies.
         for BlockMove { from, .. } in both {
-            if_there(self.old.blocks.disk().remove_file(from))
-                .map_err(|error| Error::io("remove", from, error))?;
+            self.old.blocks.disk().remove_if_there(from)?;
         }
         let settled = SettledCopies {
             copied: published.len() as u64,

@@ -229,8 +229,7 @@ impl Resharder {
             .shards()
             .flush(shards.map(Path::to_owned))?;
         for (old, _) in same {
-            if_there(self.store.blocks.disk().remove_file(old))
-                .map_err(|error| Error::io("remove", old, error))?;
+            self.store.blocks.disk().remove_if_there(old)?;
         }
         self.duplicates
             .fetch_add(same.len() as u64, Ordering::Relaxed);

@@ -7,7 +7,6 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::check_walk::BlockFile;
 use super::finding::{Finding, Remedy};
-use crate::disk::{Kind, if_there};
 use crate::disk_usage::Change;
 use crate::error::{Error, Result};
 use crate::format::{BlockKey, QUARANTINE};
@@ -139,21 +138,17 @@ impl RepairMover {
     }
 
     fn size(&self, path: &Path) -> Result<Option<u64>> {
-        let found = if_there(self.flatfs.store.blocks.disk().stat(path));
-        let found = found.map_err(|error| Error::io("stat", path, error))?;
+        let found = self.flatfs.store.blocks.disk().find(path)?;
         Ok(found.map(|stat| stat.len))
     }
 
     fn ensure_dir(&self, dir: &Path) -> Result<()> {
         let disk = self.flatfs.store.blocks.disk();
-        let found = if_there(disk.stat(dir));
-        match found.map_err(|error| Error::io("stat", dir, error))? {
-            None => disk
-                .create_dir(dir)
-                .map_err(|error| Error::io("create", dir, error)),
-            Some(stat) if stat.kind == Kind::Dir => Ok(()),
-            Some(stat) => Err(stat.kind.unexpected(dir, "directory")),
+        if disk.find_dir(dir)?.is_some() {
+            return Ok(());
         }
+        disk.create_dir(dir)
+            .map_err(|error| Error::io("create", dir, error))
     }
 }
 

@@ -185,8 +185,7 @@ impl Blocks {
     ///
     /// Returns [`Error::Unexpected`] if the path leads to something that is not a file, and [`Error::Io`].
     pub(crate) fn stat_at(&self, path: &Path) -> Result<Option<Stat>> {
-        let found = if_there(self.disk.stat(path));
-        match found.map_err(|error| Error::io("stat", path, error))? {
+        match self.disk.find(path)? {
             Some(stat) if stat.kind != Kind::File => Err(stat.kind.unexpected(path, "block")),
             found => Ok(found),
         }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::Blocks;
 use super::shard_dirs::with_dir;
-use crate::disk::{Disk, clean_up, create_dir_if_absent, if_there};
+use crate::disk::{Disk, clean_up, create_dir_if_absent};
 use crate::disk_usage::Change;
 use crate::error::{Error, Result};
 use crate::format::{BlockKey, Layout};
@@ -186,9 +186,7 @@ impl Blocks {
         };
         let mut size = None;
         let removed = self.usage.track(&shard, block, || {
-            let removed = if_there(self.disk.remove_file(&path));
-            let removed = removed.map_err(|error| Error::io("remove", &path, error))?;
-            size = removed.map(|()| stat.len);
+            size = self.disk.remove_if_there(&path)?.then_some(stat.len);
             Ok(size.map_or(Change::NONE, Change::removed))
         });
         match &removed {

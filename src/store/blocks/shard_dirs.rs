@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use super::flusher::{FlushTarget, Flusher};
 use super::presence::PresenceFilter;
-use crate::disk::{Disk, Kind, create_dir_if_absent, if_there};
+use crate::disk::{Disk, create_dir_if_absent};
 use crate::disk_usage::UsageTracker;
 use crate::error::{Error, Result};
 use crate::format::{BlockKey, Layout};
@@ -64,18 +64,13 @@ impl ShardDirs {
         if read(&self.known).contains(shard) {
             return Ok(true);
         }
-        let dir = self.layout.at_root(shard);
-        let found = if_there(self.disk.stat(&dir));
-        match found.map_err(|error| Error::io("stat", &dir, error))? {
-            None => Ok(false),
-            Some(stat) if stat.kind == Kind::Dir => {
-                // Noted before this session changes anything in the directory.
-                self.usage.note_dir(shard, stat.len);
-                self.remember(shard);
-                Ok(true)
-            }
-            Some(stat) => Err(stat.kind.unexpected(dir, "directory")),
-        }
+        let Some(stat) = self.disk.find_dir(&self.layout.at_root(shard))? else {
+            return Ok(false);
+        };
+        // Noted before this session changes anything in the directory.
+        self.usage.note_dir(shard, stat.len);
+        self.remember(shard);
+        Ok(true)
     }
 
     /// Creates the shard directory if it doesn't exist.

@@ -4,7 +4,6 @@ use std::io;
 
 use super::CommitLog;
 use super::committed_batch::{Attempt, CommittedBatch};
-use crate::disk::if_there;
 use crate::error::{Error, Result};
 use crate::format::Put;
 use crate::observe::target;
@@ -28,9 +27,8 @@ impl CommitLog {
             let dirs = self.blocks.shards().dirs_of(record.keys())?;
             self.blocks.shards().flush(dirs)?;
         }
-        let path = batch.record_path();
-        if_there(self.blocks.disk().remove_file(&path))
-            .map_err(|error| Error::io("remove", path, error))?;
+        let disk = self.blocks.disk();
+        disk.remove_if_there(&batch.record_path())?;
         // The removal is flushed before the key locks are released: a record that comes back after a power
         // cut would be applied over later writes.
         if durable {

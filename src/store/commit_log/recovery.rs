@@ -53,7 +53,7 @@ impl CommitLog {
             match kind {
                 Kind::Dir if pending.iter().any(|batch| batch.dir == path) => {}
                 Kind::Dir => remove_tree(self.blocks.disk(), &path)?,
-                _ => self.remove_file(&path)?,
+                _ => _ = self.blocks.disk().remove_if_there(&path)?,
             }
         }
         self.add_pending(pending);
@@ -74,11 +74,7 @@ impl CommitLog {
             files.push(batch.record_path());
             for put in &batch.record.puts {
                 let staged = put.staged(&batch.dir);
-                let found = if_there(self.blocks.disk().stat(&staged));
-                if found
-                    .map_err(|error| Error::io("stat", &staged, error))?
-                    .is_some()
-                {
+                if self.blocks.disk().find(&staged)?.is_some() {
                     dirs.insert(put.staging_dir.dir(&batch.dir));
                     files.push(staged);
                 }
@@ -136,17 +132,11 @@ impl CommitLog {
                 );
                 // The record is removed first, durably: if the removal is interrupted, the next open must not
                 // find the record with only a part of the blocks that it names.
-                self.remove_file(&path)?;
+                self.blocks.disk().remove_if_there(&path)?;
                 self.blocks.flusher().flush_record_dir(&dir)?;
                 Ok(None)
             }
         }
-    }
-
-    fn remove_file(&self, path: &Path) -> Result<()> {
-        let removed = if_there(self.blocks.disk().remove_file(path));
-        removed.map_err(|error| Error::io("remove", path, error))?;
-        Ok(())
     }
 
     /// Returns whether the blocks that are still in the batch's directory have the sizes in the record. A
@@ -160,19 +150,10 @@ impl CommitLog {
         let staging_dirs: BTreeSet<StagingDir> =
             record.puts.iter().map(|put| put.staging_dir).collect();
         for staging_dir in staging_dirs {
-            let path = staging_dir.dir(dir);
-            let found = if_there(self.blocks.disk().stat(&path));
-            match found.map_err(|error| Error::io("stat", &path, error))? {
-                Some(stat) if stat.kind != Kind::Dir => {
-                    return Err(stat.kind.unexpected(path, "directory"));
-                }
-                _ => {}
-            }
+            self.blocks.disk().find_dir(&staging_dir.dir(dir))?;
         }
         for put in &record.puts {
-            let path = put.staged(dir);
-            let found = if_there(self.blocks.disk().stat(&path));
-            let found = found.map_err(|error| Error::io("stat", path, error))?;
+            let found = self.blocks.disk().find(&put.staged(dir))?;
             if found.is_some_and(|stat| stat.kind != Kind::File || stat.len != put.size) {
                 return Ok(false);
             }
