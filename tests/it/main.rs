@@ -46,6 +46,7 @@ mod move_and_reshard;
 #[cfg(feature = "object-store")]
 mod object;
 mod open_file_limit;
+mod permissions;
 mod planted_files;
 #[cfg_attr(unix, path = "platform/unix.rs")]
 #[cfg_attr(windows, path = "platform/windows.rs")]
