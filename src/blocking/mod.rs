@@ -2,11 +2,9 @@
 
 mod completions;
 mod group_queue;
-mod parallel;
 mod pool;
 mod work_queue;
 
 pub(crate) use self::group_queue::GroupQueue;
-pub(crate) use self::parallel::{parallel_chunks, processors};
-pub(crate) use self::pool::{detach, is_available, run};
+pub(crate) use self::pool::{detach, is_available, parallel_chunks, processors, run};
 pub(crate) use self::work_queue::WorkQueue;

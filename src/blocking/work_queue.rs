@@ -15,8 +15,7 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
 use super::completions::{Completion, Completions, deliver};
-use super::parallel::processors;
-use super::pool;
+use super::pool::{self, processors};
 use crate::error::{Error, Result};
 use crate::sync::lock;
 

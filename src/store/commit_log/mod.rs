@@ -9,7 +9,6 @@
 //! every later write of one of its keys rolls it forward first.
 
 mod apply;
-mod committed_batch;
 mod recovery;
 #[cfg(test)]
 mod tests;
@@ -19,8 +18,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use self::committed_batch::Attempt;
-pub(crate) use self::committed_batch::CommittedBatch;
+use self::apply::Attempt;
+pub(crate) use self::apply::CommittedBatch;
 use super::Durability;
 use super::blocks::{Blocks, FlushTarget};
 use crate::disk::{Publish, clean_up, publish, remove_tree};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::committed_batch::Attempt;
+use super::apply::Attempt;
 use super::{CommitLog, CommittedBatch};
 use crate::disk::{Kind, if_there, remove_tree};
 use crate::error::{Error, Result};
