@@ -7,7 +7,7 @@
 //! make any step fail.
 //!
 //! Errors are plain [`io::Error`]s. The caller knows which operation it was in, and adds that and the
-//! path.
+//! path, except where the methods of `dyn Disk` do.
 
 mod contents;
 mod listing;

@@ -15,8 +15,9 @@ use crate::sync::lock;
 ///
 /// Calls get the lock of a key in the order in which they asked for it. A write does not have to run if the previous
 /// holder of the lock has successfully made the same write: both calls were running at the same time, so no caller can
-/// tell the difference. After a failed or a different write it must run: that write may have changed the block. So a lock
-/// forgets the last write when it is acquired, and notes its own only once that has [succeeded](KeyLock::succeeded).
+/// tell the difference. After a failed or a different write it must run: that write may have changed the block. So a
+/// lock forgets the last write when it is acquired, and notes its own only once that has
+/// [succeeded](KeyLock::succeeded).
 #[derive(Debug, Default)]
 pub(crate) struct KeyLocks {
     locks: Mutex<Locks>,
@@ -231,7 +232,7 @@ impl Drop for WriteWatch {
 pub(crate) struct KeyLock {
     key_locks: Arc<KeyLocks>,
     block: BlockKey,
-    /// The last successful write of the key; `None` until the lock is acquired.
+    /// Where to note the write of this holder if it succeeds; `None` until the lock is acquired.
     last: Option<OwnedMutexGuard<Option<WriteOp>>>,
 }
 

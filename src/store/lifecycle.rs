@@ -126,7 +126,7 @@ impl Lifecycle {
     }
 }
 
-/// A handle to a store, or something that has one, with the right to use it: the permit to have a file open,
+/// A handle to a store, or something that has one, or `()` for work that borrows the store, with the right to use it: the permit to have a file open,
 /// if the work needs one, and the token that a close waits for.
 ///
 /// A job moves the guard into itself, and has no other handle to the store.

@@ -1,5 +1,5 @@
-//! [`Store`]: what all handles of a store share, and the order in which work acquires it. [`OpenFiles`] limits the number
-//! of files that it has open.
+//! [`Store`]: what all handles of a store share, and the order in which work acquires it. [`OpenFiles`] limits the
+//! number of files that it has open.
 
 use std::fmt;
 use std::sync::Arc;

@@ -101,6 +101,8 @@ impl FlatFs {
         }
         let guard = store.begin_write().await?;
         let job = move || {
+            // Dropped before the guard, so that no key is locked once a close has waited for this job.
+            let key_lock = key_lock;
             // A pending commit that was applied later would undo this write.
             guard.commit_log.roll_forward_key(&block)?;
             match &op {

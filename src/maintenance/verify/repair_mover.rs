@@ -85,7 +85,7 @@ impl RepairMover {
         let store = &self.flatfs.store;
         let shard = store.blocks.layout().shard_of(&file.block);
         let _moving = self.moving();
-        let _publishing = store.blocks.presence().publishing(&shard, &file.block);
+        let _publishing = store.blocks.publishing(&file.block);
         store.blocks.shards().ensure(&shard)?;
         let Some(size) = self.size(&file.path)? else {
             return Ok(RepairMoveOutcome::Gone);

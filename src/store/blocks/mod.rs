@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub(crate) use self::flusher::{FlushTarget, Flusher, MAX_SINGLE_FLUSHES, PARALLEL_FLUSHES};
 use self::lookup::CachedBlocks;
 pub(crate) use self::lookup::Lookup;
-use self::presence::PresenceFilter;
+use self::presence::{PresenceFilter, Publishing};
 pub(crate) use self::publish::NewBlock;
 use self::publish::{TempFiles, Unremoved};
 use self::shard_dirs::ShardDirs;
@@ -25,7 +25,7 @@ use crate::disk_usage::UsageTracker;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
-use crate::format::Layout;
+use crate::format::{BlockKey, Layout};
 
 /// The files of a store.
 ///
@@ -124,6 +124,12 @@ impl Blocks {
     /// Returns the cached reads.
     pub(crate) fn cached(&self) -> &CachedBlocks {
         &self.cached
+    }
+
+    /// Adds a block to the presence filter before it gets its name. The guard must be held until it has its name.
+    pub(crate) fn publishing(&self, block: &BlockKey) -> Publishing<'_> {
+        let shard = self.layout.shard_of(block);
+        self.presence.publishing(&shard, block)
     }
 
     pub(crate) fn presence(&self) -> &PresenceFilter {

@@ -108,7 +108,7 @@ impl PresenceFilter {
 
     /// Adds a block that is about to be published. The guard must be held until the block has its name, or the publish
     /// has failed.
-    pub(crate) fn publishing(&self, shard: &str, block: &BlockKey) -> Publishing<'_> {
+    pub(super) fn publishing(&self, shard: &str, block: &BlockKey) -> Publishing<'_> {
         if self.max_bytes == 0 {
             return Publishing { entry: None };
         }

@@ -86,8 +86,9 @@ impl ShardDirs {
     pub(crate) fn with_dir(&self, shard: &str, step: impl Fn() -> Result<()>) -> Result<()> {
         self.ensure(shard)?;
         with_dir(step, || {
-            create_dir_if_absent(&*self.disk, &self.layout.temp())?;
-            self.create(shard)
+            // First, so that the error names the shard directory if the whole store is gone.
+            self.create(shard)?;
+            create_dir_if_absent(&*self.disk, &self.layout.temp())
         })
     }
 

@@ -14,7 +14,7 @@ use crate::sync::lock;
 
 /// The blocks that were written since the last flush of everything.
 ///
-/// A disk that flushes everything at once needs none of this.
+/// On a disk that flushes everything at once no writes are noted.
 #[derive(Debug)]
 pub(crate) struct UnflushedWrites {
     disk: Arc<dyn Disk>,
@@ -38,8 +38,8 @@ struct WriteSet {
 }
 
 impl UnflushedWrites {
-    /// Creates an empty set. Writes are noted only if some are not durable when they are acknowledged, which `is_lazy`
-    /// tells.
+    /// Creates an empty set. Writes are noted only if `is_lazy`, which tells that some are not durable when they are
+    /// acknowledged, and only on a disk that can't flush everything at once.
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         layout: Layout,

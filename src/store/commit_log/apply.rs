@@ -1,5 +1,5 @@
-//! [`CommittedBatch`]: a batch that is being committed, or is committed and not applied yet, and how it is applied to the
-//! store, at once or after a crash.
+//! [`CommittedBatch`]: a batch that is being committed, or is committed and not applied yet, and how it is applied to
+//! the store, at once or after a crash.
 
 use std::io;
 use std::path::PathBuf;
