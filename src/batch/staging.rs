@@ -230,7 +230,9 @@ impl Stage {
                 state.staging_dirs.release(file.staging_dir);
                 state.set.written(block, file);
             }
-            Err(error) => state.fail(error),
+            Err(error) => {
+                state.failure.get_or_insert(Arc::new(error));
+            }
         }
         state.running -= 1;
         state.spent.extend(permits);
@@ -299,13 +301,6 @@ impl Drop for BlockWrite {
         if self.permits.is_some() {
             self.end(Err(Error::Runtime));
         }
-    }
-}
-
-impl StageState {
-    /// Remembers the first failure.
-    fn fail(&mut self, error: Error) {
-        self.failure.get_or_insert(Arc::new(error));
     }
 }
 

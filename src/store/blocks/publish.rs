@@ -174,17 +174,12 @@ impl Blocks {
     /// Removes a block. Returns its size, or `None` if it doesn't exist.
     pub(crate) fn remove(&self, block: &BlockKey) -> Result<Option<u64>> {
         let shard = self.layout.shard_of(block);
-        let path = self.layout.block(block);
-        let found = match self.shards.exists(&shard)? {
-            true => self.stat_at(&path)?,
-            false => None,
-        };
-        let Some(stat) = found else {
+        let Some(stat) = self.stat(block)? else {
             self.unremoved.forget(block);
             self.unflushed.note_delete(block, &shard);
             return Ok(None);
         };
-        let mut size = None;
+        let (path, mut size) = (self.layout.block(block), None);
         let removed = self.usage.track(&shard, block, || {
             size = self.disk.remove_if_there(&path)?.then_some(stat.len);
             Ok(size.map_or(Change::NONE, Change::removed))

@@ -30,7 +30,7 @@ pub(super) struct Scanner {
 
 impl Scanner {
     pub(super) fn new(store: &Arc<Store>, needs: Needs, cache_hint: Option<CacheHint>) -> Self {
-        let permit = listing_permit(store);
+        let permit = store.open_files.try_listing();
         let listings = match permit {
             Some(_) => Listings::Open,
             None => Listings::InMemory,
@@ -50,7 +50,7 @@ impl Scanner {
 
     /// Returns one more scanner for the rest of the same store, if there is a permit for its listings.
     pub(super) fn beside(&self) -> Option<Self> {
-        let permit = listing_permit(&self.store)?;
+        let permit = self.store.open_files.try_listing()?;
         Some(Scanner {
             store: Arc::clone(&self.store),
             needs: self.needs,
@@ -96,10 +96,6 @@ impl Scanner {
         job.found.extend(error.map(Err));
         job.found
     }
-}
-
-fn listing_permit(store: &Store) -> Option<OwnedSemaphorePermit> {
-    store.open_files.try_listing()
 }
 
 fn is_not_found(error: &Error) -> bool {
