@@ -1,5 +1,8 @@
 //! [`KeyLocks`]: one write of a key at a time.
 
+#[cfg(any(test, feature = "dag"))]
+mod watch;
+
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +11,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use tokio::sync::OwnedMutexGuard;
 
+#[cfg(feature = "dag")]
+pub(crate) use self::watch::WriteWatch;
 use crate::format::BlockKey;
 use crate::sync::lock;
 
@@ -45,10 +50,6 @@ impl WatchedKeys {
         if self.watches > 0 {
             self.hashes.insert(self.state.hash_one(block));
         }
-    }
-
-    fn has(&self, block: &BlockKey) -> bool {
-        self.hashes.contains(&self.state.hash_one(block))
     }
 }
 
@@ -136,93 +137,6 @@ impl KeyLocks {
     /// have missed it.
     pub(crate) fn watches_begun(&self) -> u64 {
         self.watches_begun.load(Ordering::SeqCst)
-    }
-
-    /// Notes every key that is written from now on, until the watch is dropped. It takes about 16 bytes for each.
-    #[cfg_attr(
-        not(any(test, feature = "dag")),
-        expect(dead_code, reason = "only a garbage collection uses it")
-    )]
-    pub(crate) fn watch(self: &Arc<Self>) -> WriteWatch {
-        let mut locks = lock(&self.locks);
-        let Locks { slots, watched } = &mut *locks;
-        watched.watches += 1;
-        self.watches_begun.fetch_add(1, Ordering::SeqCst);
-        // Writes that are already running may still change their blocks during the watch.
-        slots.keys().for_each(|block| watched.add(block));
-        WriteWatch(Arc::clone(self))
-    }
-}
-
-/// A watch of the keys that are written.
-#[derive(Debug)]
-#[must_use = "the watch ends when this is dropped"]
-pub(crate) struct WriteWatch(Arc<KeyLocks>);
-
-impl WriteWatch {
-    /// Locks those of the keys that no write has locked since the watch began, all in one step. A write that begins
-    /// while the locks are held waits for them. The locks themselves are not noted.
-    #[cfg_attr(
-        not(any(test, feature = "dag")),
-        expect(dead_code, reason = "only a garbage collection uses it")
-    )]
-    pub(crate) fn lock_unwritten<'b>(&self, blocks: &'b [BlockKey]) -> UnwrittenLocks<'b> {
-        let mut locks = lock(&self.0.locks);
-        let mut locked = Vec::with_capacity(blocks.len());
-        for block in blocks {
-            if locks.watched.has(block) || locks.slots.contains_key(block) {
-                continue;
-            }
-            let slot = Slot::default();
-            // Nobody else has the new slot.
-            if let Ok(guard) = Arc::clone(&slot).try_lock_owned() {
-                locks.slots.insert(block.clone(), slot);
-                locked.push((block, guard));
-            }
-        }
-        UnwrittenLocks {
-            key_locks: Arc::clone(&self.0),
-            locked,
-        }
-    }
-}
-
-/// The locks of several keys, until they are dropped.
-#[derive(Debug)]
-#[must_use = "the keys are unlocked when this is dropped"]
-pub(crate) struct UnwrittenLocks<'b> {
-    key_locks: Arc<KeyLocks>,
-    locked: Vec<(&'b BlockKey, OwnedMutexGuard<Option<WriteOp>>)>,
-}
-
-impl<'b> UnwrittenLocks<'b> {
-    /// Returns the keys that are locked.
-    #[cfg_attr(
-        not(any(test, feature = "dag")),
-        expect(dead_code, reason = "only a garbage collection uses it")
-    )]
-    pub(crate) fn blocks(&self) -> impl ExactSizeIterator<Item = &'b BlockKey> + use<'_, 'b> {
-        self.locked.iter().map(|(block, _)| *block)
-    }
-}
-
-impl Drop for UnwrittenLocks<'_> {
-    fn drop(&mut self) {
-        let mut locks = lock(&self.key_locks.locks);
-        for (block, guard) in self.locked.drain(..) {
-            drop(guard);
-            locks.remove_unused(block);
-        }
-    }
-}
-
-impl Drop for WriteWatch {
-    fn drop(&mut self) {
-        let watched = &mut lock(&self.0.locks).watched;
-        watched.watches -= 1;
-        if watched.watches == 0 {
-            watched.hashes = HashSet::new();
-        }
     }
 }
 
@@ -346,51 +260,5 @@ mod tests {
             });
             assert!(lock(&key_locks.locks).slots.is_empty());
         }
-    }
-
-    #[tokio::test]
-    async fn a_watch_notes_the_writes_that_run_and_those_that_begin() {
-        let key_locks = Arc::new(KeyLocks::default());
-        drop(key_locks.lock(&block("EARLIER")).await);
-        let running = key_locks.lock(&block("RUNNING")).await;
-        let watch = key_locks.watch();
-        drop(running);
-        drop(key_locks.lock(&block("LATER")).await);
-        let blocks = ["RUNNING", "EARLIER", "LATER", "EARLIER"].map(block);
-        let locked = watch.lock_unwritten(&blocks);
-        assert_eq!(locked.blocks().collect::<Vec<_>>(), [&block("EARLIER")]);
-        drop(locked);
-        assert!(lock(&key_locks.locks).slots.is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_write_waits_for_the_lock_of_a_watch_and_must_run_after_it() {
-        let key_locks = Arc::new(KeyLocks::default());
-        let key = block("A");
-        let watch = key_locks.watch();
-        let keys = [block("B"), key.clone()];
-        let held = watch.lock_unwritten(&keys);
-        assert_eq!(held.blocks().len(), 2);
-        let op = put("one");
-        let mut waiting = Box::pin(key_locks.lock_for(&key, &op));
-        assert!(waiting.as_mut().now_or_never().is_none());
-        drop(held);
-        assert!(waiting.await.is_some());
-        assert_eq!(watch.lock_unwritten(&[key]).blocks().len(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_later_watch_does_not_see_the_writes_of_an_earlier_one() {
-        let key_locks = Arc::new(KeyLocks::default());
-        let key = block("A");
-        let (first, second) = (key_locks.watch(), key_locks.watch());
-        drop(key_locks.lock(&key).await);
-        drop(first);
-        assert!(key_locks.is_needed(&key));
-        let locked = |watch: &WriteWatch| watch.lock_unwritten(&[block("A")]).blocks().len();
-        assert_eq!(locked(&second), 0);
-        drop(second);
-        assert!(!key_locks.is_needed(&key));
-        assert_eq!(locked(&key_locks.watch()), 1);
     }
 }
