@@ -3,19 +3,26 @@
 use cid::Cid;
 use cid::multihash::Multihash;
 
-/// Adds the links of a block. Accepts the same blocks as the crate ipld-dagpb, which builds whole nodes with names and
-/// data, and takes several times as long.
+use super::long_cid::{self, LongCid};
+
+/// Adds the links of a block. Those that contain blocks which are too long for a [`Cid`] are added to `long`. Accepts the
+/// same other blocks as the crate ipld-dagpb, which builds whole nodes with names and data, and takes several times as
+/// long.
 ///
 /// # Errors
 ///
 /// Returns what is wrong with a block that is not valid.
-pub(super) fn links(block: &[u8], found: &mut Vec<Cid>) -> Result<(), String> {
+pub(super) fn links(
+    block: &[u8],
+    found: &mut Vec<Cid>,
+    long: &mut Vec<LongCid>,
+) -> Result<(), String> {
     let mut rest = block;
     let (mut has_links, mut may_have_links) = (false, true);
     while !rest.is_empty() {
         match take_tag(&mut rest)? {
             LINK if may_have_links => {
-                found.push(link(take_bytes(&mut rest)?)?);
+                found.extend(link(take_bytes(&mut rest)?, long)?);
                 has_links = true;
             }
             LINK => return Err("it has links before and after its data".to_owned()),
@@ -40,12 +47,12 @@ const TOTAL_SIZE: u32 = 0x18;
 /// The length of the longest number in bytes.
 const MAX_VARINT: usize = 10;
 
-fn link(bytes: &[u8]) -> Result<Cid, String> {
+fn link(bytes: &[u8], long: &mut Vec<LongCid>) -> Result<Option<Cid>, String> {
     let mut rest = bytes;
     let mut cid = None;
     while !rest.is_empty() {
         match take_tag(&mut rest)? {
-            HASH => cid = Some(read_cid(take_bytes(&mut rest)?)?),
+            HASH => cid = Some(read_cid(take_bytes(&mut rest)?, long)?),
             NAME => {
                 _ = str::from_utf8(take_bytes(&mut rest)?).map_err(|error| error.to_string())?
             }
@@ -57,7 +64,7 @@ fn link(bytes: &[u8]) -> Result<Cid, String> {
 }
 
 /// Reads a CID. The usual ones, with a digest of SHA2-256, take no general parser.
-fn read_cid(bytes: &[u8]) -> Result<Cid, String> {
+fn read_cid(bytes: &[u8], long: &mut Vec<LongCid>) -> Result<Option<Cid>, String> {
     let parts = match bytes {
         [0x12, 0x20, digest @ ..] => Some((None, digest)),
         [0x01, codec @ 0..=0x7f, 0x12, 0x20, digest @ ..] => Some((Some(*codec), digest)),
@@ -67,11 +74,15 @@ fn read_cid(bytes: &[u8]) -> Result<Cid, String> {
         && let Ok(hash) = Multihash::wrap(0x12, digest)
     {
         match codec {
-            Some(codec) => return Ok(Cid::new_v1(codec.into(), hash)),
-            None => return Cid::new_v0(hash).map_err(|error| error.to_string()),
+            Some(codec) => return Ok(Some(Cid::new_v1(codec.into(), hash))),
+            None => {
+                return Cid::new_v0(hash)
+                    .map(Some)
+                    .map_err(|error| error.to_string());
+            }
         }
     }
-    Cid::try_from(bytes).map_err(|error| error.to_string())
+    long_cid::read(bytes, long)
 }
 
 /// Takes a field's tag. As in other decoders of protobuf, only 32 bits of it count.
@@ -156,7 +167,9 @@ mod tests {
 
     fn found(block: &[u8]) -> Option<Vec<Cid>> {
         let mut found = Vec::new();
-        links(block, &mut found).ok().map(|()| found)
+        links(block, &mut found, &mut Vec::new())
+            .ok()
+            .map(|()| found)
     }
 
     #[test]

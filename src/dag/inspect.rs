@@ -2,19 +2,20 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::RandomState;
 use std::sync::Arc;
 
 use cid::Cid;
 use futures::stream::{FuturesUnordered, StreamExt};
 
+use super::digest_hash::DigestHash;
 use super::links::{UnknownCodec, is_leaf};
 use super::nodes::Wanted;
 use super::pace::Pace;
 use super::reachable::Reachable;
 use super::report::{BadBlock, DagReport};
 use super::visit::{Found, Inner, MAX_LISTED, Shared, Visit, Work};
-use crate::datastore::Datastore;
+use crate::blocking;
+use crate::datastore::{Datastore, FailuresInARow};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
@@ -90,14 +91,16 @@ impl<'a> Inspect<'a> {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::UnknownCodec`], and errors that are not about one block: [`Error::Closed`] and
-    /// [`Error::Runtime`]. Those about one block are in the report.
+    /// Returns [`Error::UnknownCodec`], and errors that are not about one block, such as [`Error::Closed`]; after
+    /// a thousand blocks in a row that can't be read, or 64 failed requests in a row to an object store, the next such
+    /// error. Those about one block are in the report.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: dropping the future changes nothing.
     pub async fn run(mut self, roots: &[Cid]) -> Result<Vec<DagReport>> {
         let mut owners = Owners::default();
+        let failures = Arc::new(FailuresInARow::default());
         let mut reports = Vec::new();
         for (index, root) in roots.iter().enumerate() {
             let shared = Shared {
@@ -105,6 +108,7 @@ impl<'a> Inspect<'a> {
                 unknown: self.unknown,
                 check_hashes: self.check_hashes,
                 needs_numbers: roots.len() > 1,
+                failures: Arc::clone(&failures),
             };
             let mut dag = Dag::new(shared, root, index);
             dag.run(self.store, &mut owners, &mut self.watch).await?;
@@ -117,6 +121,8 @@ impl<'a> Inspect<'a> {
             };
             report.shared = report.blocks - report.unique;
         }
+        // It may be large.
+        blocking::detach(move || drop(owners));
         Ok(reports)
     }
 }
@@ -277,7 +283,7 @@ impl Dag {
 #[derive(Debug, Default)]
 struct Owners {
     /// Gives the blocks of all DAGs their numbers.
-    hash: RandomState,
+    hash: DigestHash,
     /// By number. `None` for a block of several roots.
     owners: HashMap<u64, Option<usize>>,
     unique: HashMap<usize, u64>,

@@ -6,7 +6,8 @@ use cid::Cid;
 use ipld_core::serde::ExtractLinks;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::dag_pb;
+use super::long_cid::{LongCid, MAX_INLINE};
+use super::{dag_pb, long_cid};
 use crate::error::{Error, Result};
 use crate::query::Excerpt;
 
@@ -36,6 +37,8 @@ const MAX_CID_LEN: usize = 1 + 9 + 9 + 1 + 64;
 /// The length of the longest CID as text: a character for the base, then base 2, of one bit a character.
 /// Decoding a text in base 58 takes quadratic time, so refuse longer ones first.
 pub const MAX_CID_TEXT: usize = 1 + 8 * MAX_CID_LEN;
+/// The same for a [`LongCid`].
+const MAX_LINK_TEXT: usize = 1 + 8 * (1 + 9 + 9 + 2 + MAX_INLINE);
 
 /// What to do with a block of a codec whose links can't be found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,7 +51,8 @@ pub enum UnknownCodec {
 }
 
 /// Returns the CIDs that a block links to, in the order of the block. A CID that occurs twice is returned
-/// twice.
+/// twice. A link may contain a block of up to 128 bytes, and a [`Cid`] has room for 64: a longer block is replaced by its
+/// own links, at the end.
 ///
 /// Links are read from dag-pb, dag-cbor and dag-json. Blocks of raw, cbor, json, json-jcs, libp2p-key,
 /// protobuf, rlp, bencode, messagepack and ipns-record have no links; their bytes are not read.
@@ -58,8 +62,8 @@ pub enum UnknownCodec {
 /// # Errors
 ///
 /// Returns [`Error::UnknownCodec`] for a block of any other codec, unless `unknown` allows that, and
-/// [`Error::InvalidBlock`] if the bytes are not valid in the codec, or a link is a CID with a digest of more than 64 bytes,
-/// such as one that contains a longer block.
+/// [`Error::InvalidBlock`] if the bytes are not valid in the codec, or a link is a CID with a digest of more than 64 bytes
+/// that does not contain its block, or a block of more than 128 bytes.
 ///
 /// ```
 /// use ds_flatfs::cid::Cid;
@@ -88,17 +92,34 @@ pub(super) fn add_links(
     unknown: UnknownCodec,
     found: &mut Vec<Cid>,
 ) -> Result<()> {
-    let (codec, added) = match cid.codec() {
-        DAG_PB => ("dag-pb", dag_pb::links(block, found).map_err(quote)),
-        DAG_CBOR => ("dag-cbor", dag_cbor(block).map(|links| found.extend(links))),
-        DAG_JSON => ("dag-json", dag_json(block).map(|links| found.extend(links))),
-        _ => return is_leaf(cid, unknown).map(drop),
+    add_links_of((cid.codec(), block), unknown, found, cid)
+}
+
+/// Adds the links of a block in this codec. `cid` is its CID in errors.
+fn add_links_of(
+    (codec, block): (u64, &[u8]),
+    unknown: UnknownCodec,
+    found: &mut Vec<Cid>,
+    cid: &dyn Display,
+) -> Result<()> {
+    let mut long = Vec::new();
+    let (name, added) = match codec {
+        DAG_PB => ("dag-pb", dag_pb::links(block, found, &mut long)),
+        DAG_CBOR => ("dag-cbor", dag_cbor(block, found, &mut long)),
+        DAG_JSON => ("dag-json", dag_json(block, found, &mut long)),
+        _ => return codec_is_leaf(codec, unknown, cid).map(drop),
     };
     added.map_err(|reason| Error::InvalidBlock {
         cid: cid.to_string(),
-        codec,
-        reason,
-    })
+        codec: name,
+        reason: quote(reason),
+    })?;
+    // Each of them is shorter than the block that it is in, so this ends.
+    for inline in long {
+        let block = (inline.codec(), inline.hash().digest());
+        add_links_of(block, unknown, found, &inline)?;
+    }
+    Ok(())
 }
 
 /// Returns whether the block of a CID has no links, so that it need not be read to find them.
@@ -107,11 +128,15 @@ pub(super) fn add_links(
 ///
 /// Returns [`Error::UnknownCodec`] as [`links`] does.
 pub(crate) fn is_leaf(cid: &Cid, unknown: UnknownCodec) -> Result<bool> {
-    match cid.codec() {
+    codec_is_leaf(cid.codec(), unknown, cid)
+}
+
+fn codec_is_leaf(codec: u64, unknown: UnknownCodec, cid: &dyn Display) -> Result<bool> {
+    match codec {
         DAG_PB | DAG_CBOR | DAG_JSON => Ok(false),
-        codec if WITHOUT_LINKS.contains(&codec) => Ok(true),
+        _ if WITHOUT_LINKS.contains(&codec) => Ok(true),
         _ if unknown == UnknownCodec::TakeAsLeaf => Ok(true),
-        codec => Err(Error::UnknownCodec {
+        _ => Err(Error::UnknownCodec {
             cid: cid.to_string(),
             codec,
         }),
@@ -125,19 +150,22 @@ fn quote(error: impl Display) -> String {
 
 /// Unlike the codec's own extraction of links, `from_slice` refuses bytes after the value. Links among them would
 /// not be followed.
-fn dag_cbor(block: &[u8]) -> Result<Vec<Cid>, String> {
-    let links: ExtractLinks<64> = serde_ipld_dagcbor::from_slice(block).map_err(quote)?;
-    Ok(links.into_vec())
+fn dag_cbor(block: &[u8], found: &mut Vec<Cid>, long: &mut Vec<LongCid>) -> Result<(), String> {
+    let links: ExtractLinks<MAX_INLINE> =
+        serde_ipld_dagcbor::from_slice(block).map_err(|error| error.to_string())?;
+    long_cid::sort(links.into_vec(), found, long)
 }
 
 /// Refuses bytes after the value, as [`dag_cbor`] does, and texts of links that are too long for a CID:
 /// the decoder takes quadratic time for those in base 58, 36 and 10.
-fn dag_json(block: &[u8]) -> Result<Vec<Cid>, String> {
+fn dag_json(block: &[u8], found: &mut Vec<Cid>, long: &mut Vec<LongCid>) -> Result<(), String> {
     let mut decoder = serde_json::Deserializer::from_slice(block);
     let check = CheckLinkTexts { is_link: false };
-    check.deserialize(&mut decoder).map_err(quote)?;
-    let links: ExtractLinks<64> = serde_ipld_dagjson::from_slice(block).map_err(quote)?;
-    Ok(links.into_vec())
+    let checked = check.deserialize(&mut decoder);
+    checked.map_err(|error| error.to_string())?;
+    let links: ExtractLinks<MAX_INLINE> =
+        serde_ipld_dagjson::from_slice(block).map_err(|error| error.to_string())?;
+    long_cid::sort(links.into_vec(), found, long)
 }
 
 /// Checks the lengths of all links in a JSON value. A link is an object whose first key is `/`.
@@ -161,7 +189,7 @@ impl<'de> Visitor<'de> for CheckLinkTexts {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        if self.is_link && text.len() > MAX_CID_TEXT {
+        if self.is_link && text.len() > MAX_LINK_TEXT {
             let len = text.len();
             return Err(E::custom(format!(
                 "a link of {len} characters is longer than a CID can be"
@@ -242,6 +270,45 @@ mod tests {
         let pb = ipld_dagpb::from_ipld(&node).unwrap();
         assert_eq!(found(DAG_PB, &pb).unwrap(), [a, b]);
         assert_eq!(found(RAW, &pb).unwrap(), []);
+    }
+
+    #[test]
+    fn a_block_that_is_contained_in_a_link_and_too_long_for_a_cid_is_replaced_by_its_links() {
+        let (a, b) = (raw_cid(b"a"), raw_cid(b"b"));
+        let inline = serde_ipld_dagcbor::to_vec(&ipld!([Ipld::Link(a), Ipld::Link(b)])).unwrap();
+        assert!((65..=128).contains(&inline.len()));
+        let long = |codec, hash| {
+            LongCid::new_v1(
+                codec,
+                cid::multihash::Multihash::wrap(hash, &inline).unwrap(),
+            )
+        };
+        let nodes = |link: &LongCid| {
+            let bytes = link.to_bytes();
+            let len = bytes.len() as u8;
+            let cbor = [&[0xd8, 0x2a, 0x58, len + 1, 0][..], &bytes].concat();
+            let json = format!(r#"{{"/":"{link}"}}"#).into_bytes();
+            let pb = [&[0x12, len + 2, 0x0a, len][..], &bytes].concat();
+            [(DAG_CBOR, cbor), (DAG_JSON, json), (DAG_PB, pb)]
+        };
+        for (codec, node) in nodes(&long(DAG_CBOR, 0)) {
+            assert_eq!(found(codec, &node).unwrap(), [a, b], "{codec}");
+        }
+        for (codec, node) in nodes(&long(0x55, 0)) {
+            assert_eq!(found(codec, &node).unwrap(), [], "{codec}");
+        }
+        for (codec, node) in nodes(&long(0x1234, 0)) {
+            let error = found(codec, &node).unwrap_err();
+            assert!(
+                matches!(error, Error::UnknownCodec { codec: 0x1234, .. }),
+                "{error}"
+            );
+        }
+        // A digest of this length that is no block.
+        for (codec, node) in nodes(&long(DAG_CBOR, 0x9000)) {
+            let error = found(codec, &node).unwrap_err();
+            assert!(matches!(error, Error::InvalidBlock { .. }), "{error}");
+        }
     }
 
     #[test]

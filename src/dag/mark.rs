@@ -13,11 +13,16 @@ use super::pace::Pace;
 use super::portion::{Done, Portion};
 use super::reachable::Reachable;
 use super::waiting::Waiting;
+use crate::blocking;
 use crate::datastore::Datastore;
 use crate::error::{Error, Result};
 
 /// The maximum number of blocks, or of roots, with which a portion begins.
 const MAX_PORTION: usize = 32;
+
+/// The number of roots without links whose lookups are remembered. The listing that looks for the other blocks without
+/// links is not needed if there are only such roots.
+const MAX_FOUND: usize = 4096;
 
 /// The roots of a mark, which are taken while it runs.
 pub(crate) type Roots = BoxStream<'static, Result<Cid>>;
@@ -44,7 +49,7 @@ pub(crate) struct Marked {
     pub(crate) unchecked: u64,
     /// The [numbers](Reachable::leaf_number) of the blocks whose errors were passed on.
     pub(crate) lost: HashSet<u64>,
-    /// About how many reachable blocks there are besides these. 0 only if there are none.
+    /// How many reachable blocks there are besides these.
     pub(crate) found: u64,
 }
 
@@ -74,13 +79,20 @@ impl<'a> Mark<'a> {
     ) -> Result<Marked> {
         let mut running = FuturesUnordered::new();
         let (mut unchecked, mut lost, mut lost_inner) = (0, HashSet::new(), 0);
+        let mut found = Vec::new();
         loop {
             while running.len() < self.pace.max_jobs()
-                && let Some(portion) = self.next_portion(running.is_empty()).await?
+                && let Some(portion) = self.next_portion(running.len()).await?
             {
                 running.push(portion.run(self.store));
             }
             let Some(done) = running.next().await else {
+                let reachable = Arc::clone(&self.reachable);
+                let finish = move || {
+                    reachable.finish(&found);
+                    Ok(())
+                };
+                blocking::run(finish).await?;
                 return Ok(Marked {
                     found: self.reachable.len().saturating_sub(lost_inner),
                     reachable: self.reachable,
@@ -93,6 +105,8 @@ impl<'a> Mark<'a> {
             self.waiting.append(done.waiting);
             unchecked += done.unchecked;
             lost_inner += done.lost_inner;
+            found.extend(done.found);
+            found.truncate(MAX_FOUND);
             for (number, error) in done.errors {
                 // A root without links that is given twice is looked up twice.
                 if lost.insert(number) || !matches!(error, Error::MissingBlock { .. }) {
@@ -103,16 +117,19 @@ impl<'a> Mark<'a> {
         }
     }
 
-    /// Returns the next portion, if there is one. Waits for roots if `wait`.
-    async fn next_portion(&mut self, wait: bool) -> Result<Option<Portion>> {
+    /// Returns the next portion, if there is one, for a job beside the number of jobs that are running. Waits for roots
+    /// if there is none.
+    async fn next_portion(&mut self, running: usize) -> Result<Option<Portion>> {
         // A share for each job, so that none of them is without work.
         let share = self.waiting.len().div_ceil(self.pace.max_jobs());
         let wanted = self.waiting.take(share.min(MAX_PORTION))?;
         let roots = match wanted.is_empty() {
-            true => self.next_roots(wait).await?,
+            true => self.next_roots(running == 0).await?,
             false => Some(Vec::new()),
         };
-        Ok(roots.map(|roots| Portion::new(&self.reachable, self.unknown, (roots, wanted))))
+        let is_awaited = self.waiting.len() == 0 && running + 1 < self.pace.max_jobs();
+        let new = |roots| Portion::new(&self.reachable, self.unknown, (roots, wanted), is_awaited);
+        Ok(roots.map(new))
     }
 
     /// Returns the next roots that are ready. Waits for them if `wait`.

@@ -6,10 +6,12 @@
 
 mod block;
 mod dag_pb;
+mod digest_hash;
 mod digest_set;
 mod inspect;
 mod leaf_set;
 mod links;
+mod long_cid;
 mod lost_leaves;
 mod mark;
 mod nodes;
@@ -18,6 +20,7 @@ mod pace;
 mod portion;
 mod reachable;
 mod report;
+mod sorted_list;
 mod visit;
 mod waiting;
 mod walk;

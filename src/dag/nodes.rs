@@ -13,6 +13,8 @@ use crate::datastore::{BlockingReader, Datastore};
 use crate::error::Result;
 use crate::hash;
 
+/// The number of blocks that are in memory at the same time.
+const MAX_LOADED: usize = 8;
 /// Checking and decoding this number of bytes takes less time than a hop to the blocking pool.
 const INLINE_THRESHOLD: usize = 16 * 1024;
 
@@ -77,9 +79,25 @@ impl Decoder {
     }
 }
 
-/// Reads some blocks of a datastore without blocking reads, and passes them to the visitor, on a thread where that
+/// Reads blocks of a datastore without blocking reads, a few at a time, and passes them to the visitor, on a thread where that
 /// may take time.
 pub(super) async fn read<V: NodeVisitor>(
+    store: &dyn Datastore,
+    wanted: Vec<Wanted>,
+    unknown: UnknownCodec,
+    mut visitor: V,
+) -> Result<V> {
+    let mut wanted = wanted.into_iter();
+    loop {
+        let next: Vec<Wanted> = wanted.by_ref().take(MAX_LOADED).collect();
+        if next.is_empty() {
+            return Ok(visitor);
+        }
+        visitor = read_some(store, next, unknown, visitor).await?;
+    }
+}
+
+async fn read_some<V: NodeVisitor>(
     store: &dyn Datastore,
     wanted: Vec<Wanted>,
     unknown: UnknownCodec,

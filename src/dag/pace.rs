@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::blocking;
 
-/// The number of jobs if they wait for a disk, and for a datastore without blocking reads, where each has up to 32 blocks
+/// The number of jobs if they wait for a disk, and for a datastore without blocking reads, where each has up to 8 blocks
 /// in memory.
 const MAX_JOBS: usize = 8;
 /// A read that takes longer has waited for a disk and not for a processor.
@@ -12,6 +12,8 @@ const SLOW_READ: Duration = Duration::from_millis(1);
 /// How long a job works until it returns. A job that is longer has less overhead; one that is shorter shares its
 /// links with others earlier.
 const MAX_TIME: Duration = Duration::from_millis(2);
+/// The same while other jobs have nothing to do until it returns.
+const MAX_TIME_OF_FEW: Duration = Duration::from_micros(200);
 
 /// Decides how many jobs run at the same time: as many as processors, or more if they wait for a disk.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub(super) struct Pace {
 #[derive(Debug)]
 pub(super) struct JobTime {
     begun: Instant,
+    max: Duration,
     took: Duration,
     reads: u32,
 }
@@ -47,9 +50,14 @@ impl Pace {
 }
 
 impl JobTime {
-    pub(super) fn begin() -> Self {
+    /// Begins a job. `is_awaited` if others wait for its links.
+    pub(super) fn begin(is_awaited: bool) -> Self {
         JobTime {
             begun: Instant::now(),
+            max: match is_awaited {
+                true => MAX_TIME_OF_FEW,
+                false => MAX_TIME,
+            },
             took: Duration::ZERO,
             reads: 0,
         }
@@ -59,7 +67,7 @@ impl JobTime {
     pub(super) fn count(&mut self) -> bool {
         self.reads += 1;
         self.took = self.begun.elapsed();
-        self.took < MAX_TIME
+        self.took < self.max
     }
 
     fn has_waited(&self) -> bool {

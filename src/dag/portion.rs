@@ -28,6 +28,8 @@ pub(super) struct Portion {
     unknown: UnknownCodec,
     roots: Vec<Cid>,
     wanted: Vec<Wanted>,
+    /// Whether other jobs wait for its links.
+    is_awaited: bool,
     leaves: LeafBuffer,
     pub(super) done: Done,
 }
@@ -43,6 +45,8 @@ pub(super) struct Done {
     pub(super) lost_inner: u64,
     /// The number of blocks that were read and could not be checked, because their hash function is unknown.
     pub(super) unchecked: u64,
+    /// The numbers of roots without links that were found.
+    pub(super) found: Vec<u64>,
     /// How long the job took. `None` if it was not a job.
     pub(super) time: Option<JobTime>,
 }
@@ -52,12 +56,14 @@ impl Portion {
         reachable: &Arc<Reachable>,
         unknown: UnknownCodec,
         (roots, wanted): (Vec<Cid>, Vec<Wanted>),
+        is_awaited: bool,
     ) -> Self {
         Portion {
             reachable: Arc::clone(reachable),
             unknown,
             roots,
             wanted,
+            is_awaited,
             leaves: LeafBuffer::new(),
             done: Done::default(),
         }
@@ -89,7 +95,7 @@ impl Portion {
     }
 
     fn run_job(mut self, reader: &dyn BlockingReader) -> Result<Done> {
-        let mut time = JobTime::begin();
+        let mut time = JobTime::begin(self.is_awaited);
         for root in mem::take(&mut self.roots) {
             let found = match is_leaf(&root, self.unknown)? {
                 true => size_blocking(reader, &root),
@@ -126,7 +132,14 @@ impl Portion {
             return self.mark_links(None, std::slice::from_ref(root));
         }
         match found {
-            Ok(Some(_)) => return self.mark_links(None, std::slice::from_ref(root)),
+            Ok(Some(_)) => {
+                self.mark_links(None, std::slice::from_ref(root))?;
+                if hash::inline(root.hash()).is_none() {
+                    self.done
+                        .found
+                        .push(self.reachable.leaf_number(root.hash()));
+                }
+            }
             Ok(None) => {
                 self.lose(root, missing(root, None));
             }

@@ -1,16 +1,18 @@
 //! [`Reachable`]: the blocks that a mark has found.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use cid::Cid;
 use cid::multihash::Multihash;
 
+use super::digest_hash::DigestHash;
 use super::digest_set::{DigestSet, PARTS};
 use super::leaf_set::{LeafBuffer, LeafSet};
 use super::number_set::NumberSet;
+use crate::blocking;
 use crate::hash;
 use crate::key::Key;
 use crate::sync::{lock, read, write};
@@ -26,7 +28,7 @@ pub(crate) struct Reachable {
     leaves: LeafSet,
     /// The numbers of all blocks that an inspection has counted.
     counted: NumberSet,
-    leaf_hash: RandomState,
+    leaf_hash: DigestHash,
     /// The digests of blocks that may have links, by what else is in their CIDs.
     inner: RwLock<Vec<(CidKind, Arc<DigestSet>)>>,
     /// The multihashes and codecs of more such blocks. They are in use only if a DAG was made to have many
@@ -52,6 +54,17 @@ struct HashKind {
     len: usize,
 }
 
+impl Drop for Reachable {
+    /// Frees the memory on a thread where that may take time: it takes a tenth of a second for a gigabyte.
+    fn drop(&mut self) {
+        let leaves = mem::replace(&mut self.leaves, LeafSet::new());
+        let counted = mem::replace(&mut self.counted, NumberSet::new());
+        let inner = mem::take(&mut *write(&self.inner));
+        let other_inner = mem::take(&mut *lock(&self.other_inner));
+        blocking::detach(move || drop((leaves, counted, inner, other_inner)));
+    }
+}
+
 impl CidKind {
     fn cid(self, digest: &[u8]) -> Option<Cid> {
         let hash = Multihash::wrap(self.hash.function, digest).ok()?;
@@ -70,11 +83,11 @@ impl HashKind {
 
 impl Reachable {
     pub(super) fn new() -> Self {
-        Reachable::with_hash(RandomState::new())
+        Reachable::with_hash(DigestHash::default())
     }
 
     /// Creates an empty set that has the same numbers for blocks as others with this hash.
-    pub(super) fn with_hash(leaf_hash: RandomState) -> Self {
+    pub(super) fn with_hash(leaf_hash: DigestHash) -> Self {
         Reachable {
             leaves: LeafSet::new(),
             counted: NumberSet::new(),
@@ -155,7 +168,7 @@ impl Reachable {
         Some(self.leaves.contains(self.leaf_number(cid.hash())) || is_inner() || is_other())
     }
 
-    /// Returns about how many blocks were found.
+    /// Returns how many blocks were found. Before the mark has [ended](Reachable::finish), some may count several times.
     pub(super) fn len(&self) -> u64 {
         self.leaves.len() + self.inner_count.load(Ordering::Relaxed)
     }
@@ -163,9 +176,14 @@ impl Reachable {
     /// Returns the number by which a block without links is known. Two hash functions that give the same digest
     /// need not be told apart.
     pub(super) fn leaf_number(&self, hash: &Multihash<64>) -> u64 {
-        let mut hasher = self.leaf_hash.build_hasher();
-        hasher.write(hash.digest());
-        hasher.finish()
+        self.leaf_hash.hash(hash.digest())
+    }
+
+    /// Ends the mark, in which lookups have found the blocks without links that have these
+    /// [numbers](Reachable::leaf_number). After that, no block may be added.
+    pub(super) fn finish(&self, found: &[u64]) {
+        self.leaves.finish();
+        found.iter().for_each(|number| self.leaves.see(*number));
     }
 
     /// Notes that a listing of the store has these keys. The mark must have ended.
@@ -175,7 +193,7 @@ impl Reachable {
         }
     }
 
-    /// Returns whether there are blocks without links that no listing had.
+    /// Returns whether there are blocks without links that neither a lookup nor a listing has found.
     pub(crate) fn has_unseen(&self) -> bool {
         self.leaves.count_unseen() > 0
     }

@@ -13,7 +13,7 @@ use super::nodes::{self, Decoder, Node, NodeVisitor, Wanted};
 use super::pace::JobTime;
 use super::reachable::Reachable;
 use crate::blocking;
-use crate::datastore::{BlockingReader, Datastore};
+use crate::datastore::{BlockingReader, Datastore, FailuresInARow};
 use crate::error::{Error, Result};
 use crate::hash;
 
@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) check_hashes: bool,
     /// Whether to return the numbers of the blocks.
     pub(super) needs_numbers: bool,
+    /// The blocks in a row that could not be read.
+    pub(super) failures: Arc<FailuresInARow>,
 }
 
 /// A block with links. It and the block that links to it are known by their indexes.
@@ -121,7 +123,7 @@ impl Visit {
     }
 
     fn run_job(mut self, reader: &dyn BlockingReader) -> Result<Found> {
-        let mut time = JobTime::begin();
+        let mut time = JobTime::begin(false);
         let mut decoder = Decoder::new(self.shared.unknown);
         loop {
             if let Some((cid, parent)) = self.found.rest.leaves.pop() {
@@ -163,6 +165,7 @@ impl Visit {
     ) -> Result<()> {
         match size {
             Ok((Some(size), is_checked)) => {
+                self.shared.failures.end();
                 // A root has no level above it.
                 self.found.is_at_level |= parent.is_none();
                 self.found.is_below_level |= parent.is_some();
@@ -176,12 +179,14 @@ impl Visit {
     }
 
     fn bad(&mut self, cid: &Cid, parent: Option<usize>, error: Error) -> Result<()> {
-        if matches!(
-            error,
-            Error::Closed | Error::Runtime | Error::UnknownCodec { .. }
-        ) {
-            return Err(error);
-        }
+        let error = match error {
+            Error::UnknownCodec { .. } => return Err(error),
+            Error::MissingBlock { .. } | Error::Corrupt { .. } | Error::InvalidBlock { .. } => {
+                self.shared.failures.end();
+                error
+            }
+            _ => self.shared.failures.add(error)?,
+        };
         self.found.bad_count += 1;
         if self.found.bad.len() < MAX_LISTED {
             self.found.bad.push((*cid, parent, error));
@@ -198,6 +203,7 @@ impl NodeVisitor for Visit {
             Ok(node) => node,
             Err(error) => return self.bad(cid, parent.flatten(), error),
         };
+        self.shared.failures.end();
         self.found.is_at_level = true;
         self.found.unchecked += u64::from(!node.is_checked);
         // The same block under another codec was counted.

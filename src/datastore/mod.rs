@@ -2,6 +2,7 @@
 
 mod blocking;
 mod bulk;
+mod failures;
 mod pointers;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::blocking::BlockingReader;
 pub use self::bulk::{KeyStream, PutStream, ResultStream, ResultStreamExt, static_stream};
+pub(crate) use self::failures::FailuresInARow;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::query::{EntryStream, Query};

@@ -9,6 +9,7 @@ mod count;
 #[cfg(feature = "verify")]
 mod moves;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -143,6 +144,26 @@ impl UsageTracker {
             count.record_file(shard, &block.file_name(), change);
         };
         self.apply(&[shard], step, record)
+    }
+
+    /// Runs a step that removes blocks from a shard directory, and subtracts their sizes from the figure. The step returns
+    /// those that it has removed, each with its size.
+    pub(crate) fn track_removals<'b>(
+        &self,
+        shard: &str,
+        step: impl FnOnce() -> Vec<(&'b BlockKey, u64)>,
+    ) -> Result<Vec<(&'b BlockKey, u64)>> {
+        let removed = OnceCell::new();
+        let step = || {
+            let sizes = removed.get_or_init(step).iter().map(|(_, size)| *size);
+            Ok(Change::removed(sizes.fold(0, u64::saturating_add)))
+        };
+        self.apply(&[shard], step, |count, _| {
+            for (block, size) in removed.get().into_iter().flatten() {
+                count.record_file(shard, &block.file_name(), Change::removed(*size));
+            }
+        })?;
+        Ok(removed.into_inner().unwrap_or_default())
     }
 
     /// Runs a step that creates a shard directory, and adds its size to the figure. The step returns `None` if

@@ -28,7 +28,6 @@ mod compare;
 pub(crate) mod convert;
 mod copy;
 mod diff;
-mod failures;
 #[cfg(feature = "dag")]
 mod gc;
 mod move_to_shard;

@@ -180,7 +180,13 @@ mod tests {
         assert_eq!("3/30".parse(), Ok(subset(3, 30)));
         assert_eq!("2.5%".parse(), Ok(subset(1, 40)));
         assert_eq!("100%".parse(), Ok(subset(1, 1)));
-        assert_eq!("30%".parse(), Ok(subset(1, 4)), "no subset is larger");
+        for (percent, subsets) in [("30%", 4), ("1.5%", 67), ("0.1%", 1_000)] {
+            assert_eq!(
+                percent.parse(),
+                Ok(subset(1, subsets)),
+                "no subset is larger"
+            );
+        }
         for text in [
             "0/3", "4/3", "1/0", "3", "%", "0%", "101%", "-1%", "NaN%", "1/x",
         ] {

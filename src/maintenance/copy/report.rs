@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Mutex;
 
+use crate::datastore::FailuresInARow;
 use crate::error::{Error, Result};
 use crate::key::Key;
-use crate::maintenance::failures::FailuresInARow;
 use crate::sync::lock;
 
 /// What a [`Copy`](super::Copy) did.

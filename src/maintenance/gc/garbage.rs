@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::oldest::Rank;
 use crate::dag::Reachable;
 use crate::disk::if_there;
 use crate::error::{Error, Result};
@@ -18,8 +19,8 @@ pub(super) enum Verdict {
     Foreign,
     /// It is garbage that is too new to be removed.
     TooNew,
-    /// It is garbage, and was written at this second, if that was asked for.
-    Garbage { modified: Option<u64> },
+    /// It is garbage, of this age if that was asked for.
+    Garbage { rank: Option<Rank> },
     /// It is not where readers look for it, or no longer exists.
     NotABlock,
 }
@@ -63,7 +64,7 @@ impl Garbage {
             Some(false) | None => {}
         }
         if self.too_new.is_none() && !self.needs_age {
-            return Ok(Verdict::Garbage { modified: None });
+            return Ok(Verdict::Garbage { rank: None });
         }
         let path = blocks.layout().block(block);
         let found = if_there(blocks.disk().modified(&path));
@@ -73,7 +74,9 @@ impl Garbage {
             Some(modified) if self.too_new.is_some_and(|limit| modified >= limit) => {
                 Verdict::TooNew
             }
-            modified => Verdict::Garbage { modified },
+            Some(modified) => Verdict::Garbage {
+                rank: Some(Rank::new(modified, block.key())),
+            },
         })
     }
 }

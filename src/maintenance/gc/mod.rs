@@ -68,11 +68,11 @@ use crate::store::{FlatFs, locate};
 ///
 /// # Memory
 ///
-/// Up to 10.2 bytes for each block without links that is reachable, and up to 39.2 for each other one with a
+/// Up to 10.6 bytes for each block without links that is reachable, and up to 39.2 for each other one with a
 /// digest of 32 bytes; the links that are still to be followed, which are those of the blocks on a few paths; and the
 /// blocks that are being read. For 60 million blocks of files with raw leaves that is 0.6 GiB. If
 /// the leaves are dag-pb, as with CIDs of version 0, all blocks may have links, and it is 2.2 GiB. In an open store, up to
-/// 20 bytes more for each key that is written meanwhile.
+/// 20 bytes more for each key that is written meanwhile. A target for the size or the free space takes 5 MiB.
 ///
 /// A block with links is recognized by its whole digest, and a block without links by a keyed hash of 64 bits: a
 /// block whose hash is equal by chance is kept.
@@ -150,7 +150,7 @@ impl Gc {
     /// meanwhile: a block that was put after the mark would be removed. The options that need the times of files
     /// are not available.
     ///
-    /// Up to 256 blocks with links are in memory at the same time, unless the datastore has [blocking
+    /// Up to 64 blocks with links are in memory at the same time, unless the datastore has [blocking
     /// reads](Datastore::blocking_reader).
     pub fn over(datastore: impl Datastore + 'static) -> Self {
         Gc::of(Subject::Any(Arc::new(datastore)))
@@ -206,7 +206,8 @@ impl Gc {
     }
 
     /// Removes the oldest garbage first, and only as much as is needed for the store to take at most `bytes`, as
-    /// [`disk_usage`](FlatFs::disk_usage) counts them. The age of a block is that of its file, in seconds.
+    /// [`disk_usage`](FlatFs::disk_usage) counts them. The age of a block is that of its file, in seconds; which blocks of
+    /// one second are removed depends only on their keys.
     pub fn target_size(mut self, bytes: u64) -> Self {
         self.options.room = Some(Room::Size(bytes));
         self

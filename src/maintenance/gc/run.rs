@@ -191,14 +191,19 @@ impl Run {
         };
         let mark = Mark::new(store, roots, self.options.unknown_codec);
         let marked = mark.run(|error| lost.add(error), progress).await?;
-        // Such as with the pins of another repo. All roots may be missing only if that is allowed.
-        if !self.options.remove_everything && marked.found == 0 {
-            return Err(Error::InvalidOption {
-                option: "roots",
-                reason: "none of them leads to a block of the datastore, so every block would be removed",
-            });
-        }
+        self.check_found(marked.found)?;
         Ok(marked)
+    }
+
+    /// Checks that there are reachable blocks: otherwise the roots may be the pins of another repo.
+    fn check_found(&self, found: u64) -> Result<()> {
+        if self.options.remove_everything || found > 0 {
+            return Ok(());
+        }
+        Err(Error::InvalidOption {
+            option: "roots",
+            reason: "none of them leads to a block of the datastore, so every block would be removed",
+        })
     }
 
     /// Finds the blocks without links that are reachable and that the listing did not have. Every block with links
@@ -216,7 +221,7 @@ impl Run {
         self.enter(Phase::Listing).await?;
         let unknown = self.options.unknown_codec;
         let mut found = pin!(lost_leaves(store, &marked.reachable, unknown, &marked.lost));
-        let mut blocks = 0_u64;
+        let (mut blocks, lost_before) = (0_u64, lost.count);
         while let Some(errors) = found.next().await {
             errors.into_iter().try_for_each(|error| lost.add(error))?;
             blocks += 1;
@@ -226,14 +231,15 @@ impl Run {
                 blocking::run(report).await?;
             }
         }
-        Ok(())
+        let lost_leaves = lost.count - lost_before;
+        self.check_found(marked.found.saturating_sub(lost_leaves))
     }
 
     /// Finds the oldest garbage that makes enough room. Also returns the unit of sizes.
     async fn choose(&self, room: Room, garbage: &Garbage) -> Result<(Option<Oldest>, u64)> {
         let (bytes, unit) = needed(room, &garbage.flatfs).await?;
         let max_blocks = self.options.limit.unwrap_or(u64::MAX);
-        let mut ages = Ages::coarse(Wanted { bytes, max_blocks });
+        let mut ages = Ages::new(Wanted { bytes, max_blocks });
         loop {
             self.enter(Phase::Ages).await?;
             let action = Action::Survey(Mutex::new(ages));
@@ -277,7 +283,7 @@ impl Run {
             state: Arc::clone(&self.state),
             oldest: oldest.map(Mutex::new),
             unit,
-            limit: AtomicU64::new(self.options.limit.unwrap_or(u64::MAX)),
+            limit: self.options.limit.map(AtomicU64::new),
             on_garbage: self.on_garbage.clone(),
             tally: Tally::default(),
         })

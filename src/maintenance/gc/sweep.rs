@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::garbage::{Garbage, Verdict};
-use super::oldest::{Ages, Oldest};
+use super::oldest::{Ages, Oldest, Rank};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::format::BlockKey;
@@ -25,8 +25,8 @@ pub(super) struct Sweep {
     pub(super) oldest: Option<Mutex<Oldest>>,
     /// The sizes of blocks are rounded up to a multiple of this before they are compared with what is wanted.
     pub(super) unit: u64,
-    /// The number of blocks that may still be removed.
-    pub(super) limit: AtomicU64,
+    /// The number of blocks that may still be removed, if that is limited.
+    pub(super) limit: Option<AtomicU64>,
     pub(super) on_garbage: Option<Arc<GarbageCallback>>,
     pub(super) tally: Tally,
 }
@@ -66,25 +66,25 @@ impl Sweep {
             count.fetch_add(1, Ordering::Relaxed);
             Ok(None)
         };
-        let modified = match self.garbage.judge(shard, &block)? {
+        let rank = match self.garbage.judge(shard, &block)? {
             Verdict::Reachable => return count(&self.tally.kept),
             Verdict::Foreign => return count(&self.tally.foreign),
             Verdict::TooNew => return count(&self.tally.left),
             Verdict::NotABlock => return Ok(None),
-            Verdict::Garbage { modified } => modified,
+            Verdict::Garbage { rank } => rank,
         };
         match &self.action {
             Action::See => Ok(None),
             Action::Survey(ages) => {
                 let size = self.size(&block)?;
-                let sizes = size.zip(modified).into_iter();
-                sizes.for_each(|(size, modified)| lock(ages).add(modified, self.rounded(size)));
+                let sizes = size.zip(rank).into_iter();
+                sizes.for_each(|(size, rank)| lock(ages).add(rank, self.rounded(size)));
                 Ok(None)
             }
-            _ if !self.is_chosen(modified, &block)? => count(&self.tally.left),
+            _ if !self.is_chosen(rank, &block)? => count(&self.tally.left),
             Action::DryRun => {
                 if let Some(bytes) = self.size(&block)? {
-                    self.count_removed(&block, bytes);
+                    self.count_removed(&[(&block, bytes)]);
                 }
                 Ok(None)
             }
@@ -92,11 +92,15 @@ impl Sweep {
         }
     }
 
-    fn count_removed(&self, block: &BlockKey, bytes: u64) {
-        self.tally.removed.fetch_add(1, Ordering::Relaxed);
+    fn count_removed(&self, removed: &[(&BlockKey, u64)]) {
+        let bytes = removed.iter().map(|(_, bytes)| bytes).sum();
         self.tally.removed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let count = removed.len() as u64;
+        self.tally.removed.fetch_add(count, Ordering::Relaxed);
         if let Some(callback) = &self.on_garbage {
-            lock(callback)(block.key(), bytes);
+            for (block, bytes) in removed {
+                lock(callback)(block.key(), *bytes);
+            }
         }
     }
 
@@ -107,13 +111,13 @@ impl Sweep {
     }
 
     /// Returns whether garbage is among what is wanted, and counts it as taken.
-    fn is_chosen(&self, modified: Option<u64>, block: &BlockKey) -> Result<bool> {
-        if let (Some(oldest), Some(modified)) = (&self.oldest, modified) {
+    fn is_chosen(&self, rank: Option<Rank>, block: &BlockKey) -> Result<bool> {
+        if let (Some(oldest), Some(rank)) = (&self.oldest, rank) {
             let before = lock(oldest).before;
-            if modified > before {
+            if rank > before {
                 return Ok(false);
             }
-            if modified == before {
+            if rank == before {
                 let size = self.size(block)?.unwrap_or(0);
                 return Ok(lock(oldest).rest.take(self.rounded(size)));
             }
@@ -121,12 +125,13 @@ impl Sweep {
         let take = |limit: u64| limit.checked_sub(1);
         let taken = self
             .limit
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        Ok(taken.is_ok())
+            .as_ref()
+            .map(|limit| limit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take));
+        Ok(taken.is_none_or(|taken| taken.is_ok()))
     }
 
-    /// Removes those of the blocks that were not written since the mark began.
-    fn remove_all(&self, watch: &WriteWatch, blocks: &[BlockKey]) -> Result<()> {
+    /// Removes those of the blocks of a shard that were not written since the mark began.
+    fn remove_all(&self, watch: &WriteWatch, shard: &str, blocks: &[BlockKey]) -> Result<()> {
         let store = self.garbage.store();
         for blocks in blocks.chunks(MAX_LOCKED) {
             self.state.check()?;
@@ -135,19 +140,14 @@ impl Sweep {
             let locked = watch.lock_unwritten(blocks);
             let written = (blocks.len() - locked.blocks().len()) as u64;
             self.tally.kept.fetch_add(written, Ordering::Relaxed);
-            let mut removed = Vec::with_capacity(blocks.len());
-            let result = locked.blocks().try_for_each(|block| {
-                // A pending commit that was applied later would undo the removal.
+            // A pending commit that was applied later would undo the removal.
+            for block in locked.blocks() {
                 store.commit_log.roll_forward_key(block)?;
-                let bytes = store.blocks.remove(block)?;
-                removed.extend(bytes.map(|bytes| (block, bytes)));
-                Ok(())
-            });
+            }
+            let (removed, result) = store.blocks.remove_all(shard, locked.blocks());
             // The callback may wait for a write of one of the keys.
             drop(locked);
-            for (block, bytes) in removed {
-                self.count_removed(block, bytes);
-            }
+            self.count_removed(&removed);
             result?;
         }
         Ok(())
@@ -194,7 +194,7 @@ impl BlockVisitor for Sweep {
                 chosen.extend(self.each(&shard, block)?);
             }
             if let Action::Remove(watch) = &self.action {
-                self.remove_all(watch, &chosen)?;
+                self.remove_all(watch, &shard, &chosen)?;
             }
         }
         self.state.advance(|progress| progress.blocks += count)?;

@@ -173,19 +173,46 @@ impl Blocks {
 
     /// Removes a block. Returns its size, or `None` if it doesn't exist.
     pub(crate) fn remove(&self, block: &BlockKey) -> Result<Option<u64>> {
-        let shard = self.layout.shard_of(block);
+        let (removed, result) = self.remove_all(&self.layout.shard_of(block), [block]);
+        result.map(|()| removed.first().map(|(_, size)| *size))
+    }
+
+    /// Removes blocks of one shard, up to the first error. Returns those that existed, each with its size.
+    pub(crate) fn remove_all<'b>(
+        &self,
+        shard: &str,
+        blocks: impl IntoIterator<Item = &'b BlockKey>,
+    ) -> (Vec<(&'b BlockKey, u64)>, Result<()>) {
+        let mut result = Ok(());
+        let removed = self.usage.track_removals(shard, || {
+            let mut removed = Vec::new();
+            for block in blocks {
+                match self.remove_file(shard, block) {
+                    Ok(size) => removed.extend(size.map(|size| (block, size))),
+                    Err(error) => {
+                        result = Err(error);
+                        break;
+                    }
+                }
+            }
+            removed
+        });
+        match removed {
+            Ok(removed) => (removed, result),
+            Err(error) => (Vec::new(), Err(error)),
+        }
+    }
+
+    /// Removes the file of a block. Returns its size, or `None` if it doesn't exist.
+    fn remove_file(&self, shard: &str, block: &BlockKey) -> Result<Option<u64>> {
         let Some(stat) = self.stat(block)? else {
             self.unremoved.forget(block);
-            self.unflushed.note_delete(block, &shard);
+            self.unflushed.note_delete(block, shard);
             return Ok(None);
         };
-        let (path, mut size) = (self.layout.block(block), None);
-        let removed = self.usage.track(&shard, block, || {
-            size = self.disk.remove_if_there(&path)?.then_some(stat.len);
-            Ok(size.map_or(Change::NONE, Change::removed))
-        });
+        let removed = self.disk.remove_if_there(&self.layout.block(block));
         match &removed {
-            Ok(()) => self.unremoved.forget(block),
+            Ok(_) => self.unremoved.forget(block),
             Err(error) if error.is_in_use() => {
                 self.unremoved.note(block);
                 // Nobody tells when the file goes.
@@ -193,8 +220,8 @@ impl Blocks {
             }
             Err(_) => {}
         }
-        self.unflushed.note_delete(block, &shard);
-        removed.map(|()| size)
+        self.unflushed.note_delete(block, shard);
+        removed.map(|existed| existed.then_some(stat.len))
     }
 
     /// Runs a step that changes a block's file, and adds the change to the disk usage. The shard directory and that of
@@ -231,7 +258,11 @@ impl Unremoved {
 
     /// Forgets a block after its file was replaced or its name was found to be gone.
     fn forget(&self, block: &BlockKey) {
-        lock(&self.0).remove(block);
+        let mut blocks = lock(&self.0);
+        // Almost always: hashing the key would take longer.
+        if !blocks.is_empty() {
+            blocks.remove(block);
+        }
     }
 
     pub(super) fn has(&self, block: &BlockKey) -> bool {

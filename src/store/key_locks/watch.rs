@@ -1,6 +1,7 @@
 //! [`WriteWatch`]: which keys were written since a garbage collection began, and the locks of the others.
 
 use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,7 +27,7 @@ impl KeyLocks {
 
 impl WatchedKeys {
     fn has(&self, block: &BlockKey) -> bool {
-        self.hashes.contains(&self.state.hash_one(block))
+        !self.hashes.is_empty() && self.hashes.contains(&self.state.hash_one(block))
     }
 }
 
@@ -40,18 +41,23 @@ impl WriteWatch {
     /// while the locks are held waits for them. The locks themselves are not noted.
     pub(crate) fn lock_unwritten<'b>(&self, blocks: &'b [BlockKey]) -> UnwrittenLocks<'b> {
         let mut locks = lock(&self.0.locks);
+        let Locks { slots, watched } = &mut *locks;
         let mut locked = Vec::with_capacity(blocks.len());
         for block in blocks {
-            if locks.watched.has(block) || locks.slots.contains_key(block) {
+            if watched.has(block) {
                 continue;
             }
+            let Entry::Vacant(vacant) = slots.entry(block.clone()) else {
+                continue;
+            };
             let slot = Slot::default();
             // Nobody else has the new slot.
             if let Ok(guard) = Arc::clone(&slot).try_lock_owned() {
-                locks.slots.insert(block.clone(), slot);
+                vacant.insert(slot);
                 locked.push((block, guard));
             }
         }
+        drop(locks);
         UnwrittenLocks {
             key_locks: Arc::clone(&self.0),
             locked,

@@ -11,12 +11,14 @@ use super::inspect::{BlockMap, STORE_PATH, blocks};
 use super::setup::{StoreSetup, durable_with_and_without_syncfs};
 use super::whole_store_tool::{WholeStoreTool, survives_crashes, survives_failures};
 use crate::error::Result;
+use crate::format::Shard;
 use crate::key::Key;
 use crate::maintenance::Gc;
+use crate::store::{Options, Purpose};
 use crate::testing::fault_disk::{DataLoss, FaultDisk};
 
 const LEAF: &str = "a leaf that the root links to";
-const GARBAGE: [&str; 3] = ["garbage", "more garbage", "other garbage"];
+const GARBAGE: [&str; 5] = ["garbage", "more garbage", "other garbage", "trash", "waste"];
 
 fn raw(block: &str) -> Cid {
     Key::for_block(block.as_bytes()).to_cid().unwrap()
@@ -30,11 +32,25 @@ fn root() -> (Cid, String) {
 
 struct Collect {
     setup: StoreSetup,
+    shard: Shard,
+}
+
+/// Returns collections in stores with each block in a directory of its own, and with all blocks in one.
+fn collections() -> impl Iterator<Item = Collect> {
+    durable_with_and_without_syncfs()
+        .into_iter()
+        .flat_map(|setup| {
+            let shards = [Shard::default(), Shard::prefix(1).unwrap()];
+            shards.map(|shard| Collect { setup, shard })
+        })
 }
 
 impl Collect {
     async fn base(&self) -> FaultDisk {
-        let disk = self.setup.closed_with(&[]).await;
+        let disk = self.setup.disk();
+        let options = Options::new().shard(self.shard);
+        let create = options.begin_on(Arc::new(disk.clone()), STORE_PATH.into(), Purpose::Create);
+        create.await.unwrap().close().await.unwrap();
         let store = self.setup.open(&disk).await;
         let root = root().1;
         for block in GARBAGE.iter().copied().chain([LEAF, &root]) {
@@ -84,8 +100,7 @@ impl WholeStoreTool for Collect {
 async fn a_crash_at_any_step_of_a_collection_loses_nothing_reachable_and_the_next_one_completes_it()
 {
     let mut counts = CrashCounts::default();
-    for setup in durable_with_and_without_syncfs() {
-        let tool = Collect { setup };
+    for tool in collections() {
         let base = tool.base().await;
         survives_crashes(&base, &tool, 3, &mut counts).await;
     }
@@ -96,8 +111,7 @@ async fn a_crash_at_any_step_of_a_collection_loses_nothing_reachable_and_the_nex
 async fn a_failure_of_any_step_of_a_collection_loses_nothing_reachable_and_the_next_one_completes_it()
  {
     let mut counts = CrashCounts::default();
-    for setup in durable_with_and_without_syncfs() {
-        let tool = Collect { setup };
+    for tool in collections() {
         let base = tool.base().await;
         survives_failures(&base, &tool, ErrorKind::Other, &mut counts).await;
     }

@@ -188,6 +188,65 @@ fn options_that_keep_garbage_are_understood() {
 }
 
 #[test]
+fn at_most_the_given_number_of_blocks_is_removed() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    let hello = raw(HELLO).to_string();
+    let args = ["gc", &store, "--root", &hello, "--limit", "20"];
+    let dry = succeed(&[&args[..], &["--dry-run"]].concat());
+    assert!(dry.text().contains("20 blocks would be removed"), "{dry:?}");
+    for (removed, left) in [(20, 31), (20, 11), (11, 0)] {
+        let done = succeed(&args);
+        let done = done.text();
+        assert!(
+            done.contains(&format!("{removed} blocks removed")),
+            "{done}"
+        );
+        assert_eq!(keys(&store).len(), left + 1);
+        assert_eq!(
+            done.contains(&format!("{left} blocks of garbage left")),
+            left > 0,
+            "{done}"
+        );
+    }
+}
+
+#[test]
+fn keys_that_are_not_those_of_blocks_are_removed_only_if_that_is_asked_for() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    let key = "/NOT-A-BLOCK";
+    let file = ds_flatfs::Shard::default().dir(&key[1..]);
+    fs::create_dir_all(format!("{store}/{file}")).unwrap();
+    fs::write(format!("{store}/{file}{key}.data"), "x").unwrap();
+    let args = ["gc", &store, "--root", SMALL_ROOT];
+    let done = succeed(&args);
+    assert!(
+        done.text().contains("1 block removed") && done.text().contains("1 foreign keys left"),
+        "{done:?}"
+    );
+    assert!(keys(&store).contains(&key.to_owned()));
+    let done = succeed(&[&args[..], &["--foreign"]].concat());
+    assert!(done.text().contains("1 block removed, 1 byte"), "{done:?}");
+    assert_eq!(keys(&store).len(), 51);
+}
+
+#[test]
+fn a_block_of_an_unknown_codec_is_an_error_unless_its_links_are_to_be_ignored() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    let opaque = cid::Cid::new_v1(0x1234, *raw(HELLO).hash()).to_string();
+    let args = ["gc", &store, "--root", &opaque];
+    run(&args).failed(3, &["nothing was removed", &opaque, "0x1234", "--opaque"]);
+    assert_eq!(keys(&store).len(), 52);
+    succeed(&[&args[..], &["--opaque"]].concat());
+    assert_eq!(
+        keys(&store),
+        [ds_flatfs::Key::from_cid(&raw(HELLO)).to_string()]
+    );
+}
+
+#[test]
 fn a_block_that_is_in_no_dag_is_kept_as_raw() {
     let tmp = TestDir::new();
     let store = store(&tmp);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use ds_flatfs::cid::Cid;
+use ds_flatfs::cid::multihash::Multihash;
 use ds_flatfs::maintenance::{Collected, Gc};
 use ds_flatfs::{Datastore, Durability, Error, FlatFs, Key, MemoryDatastore};
 use proptest::prelude::*;
@@ -18,23 +20,86 @@ enum State {
     Damaged,
 }
 
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A block of this codec.
+    Block(u64),
+    /// A block of dag-pb, to which other nodes link by both versions of its CID.
+    BothVersions,
+    /// A block with at most one link, which is contained in its CID.
+    Inline,
+    /// A block of dag-cbor whose hash function is unknown.
+    Unchecked,
+}
+
+impl Kind {
+    /// Returns whether the node has no links.
+    fn is_leaf(self) -> bool {
+        self == Kind::Block(RAW)
+    }
+
+    /// Returns a node of this kind.
+    fn node(self, number: u64, links: &[Cid]) -> Node {
+        match self {
+            Kind::Block(codec) => node(codec, number, links),
+            Kind::BothVersions => node(DAG_PB, number, links),
+            Kind::Inline => {
+                let block = match links {
+                    [link] => serde_ipld_dagcbor::to_vec(link).unwrap(),
+                    _ => serde_ipld_dagcbor::to_vec(&number).unwrap(),
+                };
+                let hash = Multihash::wrap(0, &block).unwrap();
+                let cid = Cid::new_v1(DAG_CBOR, hash);
+                let block = block.into();
+                Node { cid, block }
+            }
+            Kind::Unchecked => {
+                let Node { cid, block } = node(DAG_CBOR, number, links);
+                let hash = Multihash::wrap(0x9000, cid.hash().digest()).unwrap();
+                let cid = Cid::new_v1(DAG_CBOR, hash);
+                Node { cid, block }
+            }
+        }
+    }
+}
+
 /// Some DAGs, in which a node links only to nodes before it.
 #[derive(Clone, Debug)]
 struct Dags {
-    /// The codec and the links of each node.
-    nodes: Vec<(u64, Vec<usize>)>,
+    /// The kind and the links of each node.
+    nodes: Vec<(Kind, Vec<usize>)>,
     states: Vec<State>,
     roots: Vec<usize>,
 }
 
 fn dags(states: impl Strategy<Value = State> + Clone) -> impl Strategy<Value = Dags> {
-    let codecs = prop::sample::select(vec![RAW, RAW, DAG_PB, DAG_CBOR, DAG_JSON]);
-    let nodes = prop::collection::vec((codecs, prop::collection::vec(0..40_usize, 0..8)), 1..40);
+    let kinds = prop::sample::select(vec![
+        Kind::Block(RAW),
+        Kind::Block(RAW),
+        Kind::Block(DAG_PB),
+        Kind::Block(DAG_CBOR),
+        Kind::Block(DAG_JSON),
+        Kind::BothVersions,
+        Kind::Inline,
+        Kind::Unchecked,
+    ]);
+    let nodes = prop::collection::vec((kinds, prop::collection::vec(0..40_usize, 0..8)), 1..40);
     let states = prop::collection::vec(states, 40);
     let roots = prop::collection::vec(any::<prop::sample::Index>(), 1..4);
-    (nodes, states, roots).prop_map(|(mut nodes, states, roots)| {
-        for (index, (_, links)) in nodes.iter_mut().enumerate() {
+    (nodes, states, roots).prop_map(|(mut nodes, mut states, roots)| {
+        let kinds: Vec<Kind> = nodes.iter().map(|(kind, _)| *kind).collect();
+        for (index, (kind, links)) in nodes.iter_mut().enumerate() {
             links.retain(|link| *link < index);
+            if *kind == Kind::Inline {
+                // There is no room for more, nor for a CID that contains a block.
+                links.truncate(1);
+                links.retain(|link| kinds[*link] != Kind::Inline);
+                states[index] = State::Fine;
+            }
+            if *kind == Kind::Unchecked && states[index] == State::Damaged {
+                states[index] = State::Fine;
+            }
         }
         let roots = roots.iter().map(|root| root.index(nodes.len())).collect();
         Dags {
@@ -56,9 +121,16 @@ struct Expected {
 impl Dags {
     fn build(&self) -> Vec<Node> {
         let mut built: Vec<Node> = Vec::new();
-        for (number, (codec, links)) in self.nodes.iter().enumerate() {
-            let links: Vec<_> = links.iter().map(|link| built[*link].cid).collect();
-            built.push(node(*codec, number as u64, &links));
+        for (number, (kind, links)) in self.nodes.iter().enumerate() {
+            let links = links.iter().map(|link| {
+                let cid = built[*link].cid;
+                match self.nodes[*link].0 == Kind::BothVersions && number % 2 == 0 {
+                    true => Cid::new_v0(*cid.hash()).unwrap(),
+                    false => cid,
+                }
+            });
+            let links: Vec<Cid> = links.collect();
+            built.push(kind.node(number as u64, &links));
         }
         built
     }
@@ -70,11 +142,11 @@ impl Dags {
             if !expected.reachable.insert(number) {
                 continue;
             }
-            let (codec, links) = &self.nodes[number];
+            let (kind, links) = &self.nodes[number];
             let state = self.states[number];
-            if *codec != RAW && state != State::Fine {
+            if !kind.is_leaf() && state != State::Fine {
                 expected.missing.insert(number);
-            } else if *codec != RAW {
+            } else if !kind.is_leaf() {
                 stack.extend(links);
             } else if state == State::Missing {
                 expected.missing.insert(number);
@@ -84,8 +156,11 @@ impl Dags {
     }
 
     async fn fill(&self, store: &dyn Datastore, nodes: &[Node]) {
-        for (node, state) in nodes.iter().zip(&self.states) {
-            let block = match state {
+        for (number, node) in nodes.iter().enumerate() {
+            if self.nodes[number].0 == Kind::Inline {
+                continue;
+            }
+            let block = match self.states[number] {
                 State::Fine => node.block.clone(),
                 State::Damaged => "damaged".into(),
                 State::Missing => continue,
@@ -114,7 +189,10 @@ impl Dags {
             assert!(is_right, "{error}");
             return;
         }
-        if expected.missing == expected.reachable {
+        let mut stored = expected.reachable.iter();
+        if stored.all(|number| {
+            self.nodes[*number].0 == Kind::Inline || expected.missing.contains(number)
+        }) {
             assert_eq!(after, before, "everything was removed");
             let error = collected.unwrap_err();
             assert!(matches!(error, Error::InvalidOption { .. }), "{error}");
@@ -129,6 +207,11 @@ impl Dags {
         assert_eq!(collected.removed, gone.len() as u64);
         assert_eq!(collected.kept + 1, after.len() as u64);
         assert_eq!(collected.foreign, 1);
+        let is_unchecked = |number: &&usize| {
+            self.nodes[**number].0 == Kind::Unchecked && !expected.missing.contains(*number)
+        };
+        let unchecked = expected.reachable.iter().filter(is_unchecked).count();
+        assert_eq!(collected.unchecked, unchecked as u64);
         assert_eq!(collected.missing_count, expected.missing.len() as u64);
         assert_eq!(collected.missing.len(), expected.missing.len());
     }

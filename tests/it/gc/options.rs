@@ -77,6 +77,23 @@ async fn no_more_garbage_of_the_same_second_is_removed_than_needed() {
 }
 
 #[tokio::test]
+async fn a_dry_run_chooses_the_same_garbage_of_one_second_as_the_collection() {
+    let (_home, store, garbage) = store_with_ages(&[500; 40]).await;
+    let usage = store.disk_usage().await.unwrap().bytes;
+    let chosen = Arc::new(Mutex::new(BTreeSet::new()));
+    let list = Arc::clone(&chosen);
+    let gc = || gc(&store).target_size(usage - 20 * SIZE);
+    let dry = gc().dry_run(true).on_garbage(move |key, _| {
+        list.lock().unwrap().insert(key.clone());
+    });
+    assert_eq!(dry.run().await.unwrap().removed, 20);
+    let removed = removed(&store, gc()).await;
+    assert_eq!(removed, *chosen.lock().unwrap());
+    assert!(removed.iter().all(|key| garbage.contains(key)));
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_limit_holds_for_the_oldest_garbage_too() {
     let (_home, store, garbage) = store_with_ages(&[10, 20, 30, 40]).await;
     let limited = gc(&store).target_size(0).limit(2);

@@ -120,6 +120,22 @@ async fn the_callback_gets_each_phase_and_can_stop_the_collection() {
 }
 
 #[tokio::test]
+async fn roots_without_links_are_looked_up_and_need_no_listing() {
+    let (_home, store) = Home::with_store("next-to-last/2").await;
+    put_all(&store, (0..30).map(leaf).collect::<Vec<_>>().iter()).await;
+    let kept: Vec<_> = (0..10).map(leaf).collect();
+    let gc = Gc::open(&store)
+        .roots(roots(&kept))
+        .on_progress(|progress| {
+            assert_ne!(progress.phase, Phase::Listing);
+            ControlFlow::Continue(())
+        });
+    assert_eq!(gc.run().await.unwrap().removed, 20);
+    assert_eq!(keys(&store).await, keys_of(&kept));
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_missing_block_is_named_with_the_block_that_links_to_it() {
     let store = MemoryDatastore::new();
     let missing = node(DAG_PB, 0, &[]);

@@ -1,5 +1,6 @@
 //! Garbage collection and inspection of DAGs, which need the feature `dag`.
 
+use std::collections::HashSet;
 use std::fs;
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -21,7 +22,7 @@ use tokio::runtime::Runtime;
 
 use super::note_size;
 use crate::common::{Blocks, Floor};
-use crate::harness::comparison::{Comparison, median};
+use crate::harness::comparison::{Comparison, Times, median as median_of};
 use crate::harness::context::Context;
 use crate::harness::environment::KIB;
 use crate::harness::row::{FLOOR, Goal, OURS, Row};
@@ -36,6 +37,10 @@ const SWEEP_GOAL: Goal = Goal::Ratio(1.2);
 /// The contender that also hashes.
 const HASHED: &str = "hashed floor";
 const OWN_DECODER: &str = "floor with our decoder";
+/// The contender that also remembers the links.
+const REMEMBERING: &str = "remembering floor";
+/// The contender that also reads the sizes.
+const SIZED: &str = "sized floor";
 
 /// A store with a DAG, such as that of a large file.
 pub(super) struct DagStore {
@@ -108,6 +113,24 @@ impl DagStore {
         });
     }
 
+    /// Also remembers each link, in a set of its thread.
+    fn remember_inner(&self, floor: &Floor) {
+        let work = |items: &[(String, Cid)]| {
+            let mut met = HashSet::new();
+            for (name, cid) in items {
+                let block = floor.get(name);
+                hash::check(cid.hash(), &block).expect("the right hash");
+                met.extend(decode(&block));
+            }
+            black_box(met);
+        };
+        thread::scope(|scope| {
+            for items in self.inner.chunks(self.inner.len().div_ceil(THREADS)) {
+                scope.spawn(move || work(items));
+            }
+        });
+    }
+
     fn read_inner_by_our_decoder(&self, floor: &Floor) {
         by_threads(&self.inner, |(name, cid)| {
             black_box(links(cid, &floor.get(name), UnknownCodec::Refuse).expect("links"));
@@ -142,7 +165,9 @@ fn by_threads<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
 /// How long the parts of a collection took. The rest of it opens and closes the store, and makes the removals durable.
 pub(super) struct GcTimes {
     pub(super) mark: Duration,
-    /// The listing and the removals.
+    /// The listing that looks for missing blocks without links.
+    pub(super) listing: Duration,
+    /// The listing of the garbage, and the removals.
     pub(super) sweep: Duration,
     pub(super) whole: Duration,
 }
@@ -164,10 +189,12 @@ pub(super) fn timed_gc(runtime: &Runtime, gc: Gc) -> (GcTimes, Collected) {
         times.next().map_or(end, |(_, time)| *time)
     };
     let marking = first(|phase| phase == Phase::Marking);
-    let sweep = first(|phase| matches!(phase, Phase::Listing | Phase::Blocks));
+    let listing = first(|phase| matches!(phase, Phase::Listing | Phase::Blocks));
+    let sweep = first(|phase| phase == Phase::Blocks);
     let closing = first(|phase| phase == Phase::Closing);
     let times = GcTimes {
-        mark: sweep - marking,
+        mark: listing - marking,
+        listing: sweep - listing,
         sweep: closing - sweep,
         whole: end - begin,
     };
@@ -179,7 +206,7 @@ pub(super) fn gc_of(path: &Path, root: Cid) -> Gc {
 }
 
 /// The floors know the names of the blocks with links, and read and decode them with two threads. One of them also
-/// checks the hashes, as the mark does.
+/// checks the hashes, and one remembers the links too, as the mark does.
 pub(super) fn mark(context: &Context, title: &str) -> Vec<Row> {
     let leaves = context
         .env
@@ -193,16 +220,20 @@ pub(super) fn mark(context: &Context, title: &str) -> Vec<Row> {
     }
     let dag = DagStore::create(context, leaves);
     let floor = Floor::over(&dag.path);
+    let blocks = dag.inner.len() + dag.leaves.len();
+    let mut listings = Vec::new();
     let mut comparison = Comparison::default();
     comparison.add(FLOOR, || timed(|| dag.read_inner(&floor)));
     comparison.add(HASHED, || timed(|| dag.check_inner(&floor)));
+    comparison.add(REMEMBERING, || timed(|| dag.remember_inner(&floor)));
     comparison.add(OWN_DECODER, || {
         timed(|| dag.read_inner_by_our_decoder(&floor))
     });
     comparison.add(OURS, || {
         let gc = gc_of(&dag.path, dag.root).dry_run(true);
         let (times, collected) = timed_gc(&context.env.multi, gc);
-        assert_eq!(collected.kept, (dag.inner.len() + dag.leaves.len()) as u64);
+        assert_eq!(collected.kept, blocks as u64);
+        listings.push(times.listing.as_secs_f64() * 1e6 / blocks as f64);
         times.mark
     });
     let times = comparison.run(context.env.rounds(), dag.inner.len());
@@ -214,15 +245,34 @@ pub(super) fn mark(context: &Context, title: &str) -> Vec<Row> {
         .zip(median(OWN_DECODER))
         .map(|(ours, floor)| ours / floor);
     let row = row.note(format!(
-        "{} blocks with {FANOUT} links; the floor does not hash; {:.2} × a floor with our decoder",
+        "{} blocks with {FANOUT} links; the floor does not hash; {:.2} × a floor with our decoder; the listing that \
+         looks for the leaves takes {:.2} µs for each block",
         dag.inner.len(),
         own.unwrap_or(f64::NAN),
+        median_of(&listings),
     ));
-    let mut hashed = Row::of_comparison(&format!("{title}: hashed"), READ_GOAL, &times);
-    hashed.peers.clear();
-    hashed.floor = times.median(HASHED);
-    hashed.spread = times.spread(OURS, HASHED);
-    vec![row, hashed.note("the floor checks the hashes too")]
+    let hashed = beside(
+        HASHED,
+        Row::of_comparison(&format!("{title}: hashed"), READ_GOAL, &times),
+        &times,
+    );
+    let remembering = Row::of_comparison(&format!("{title}: remembering"), READ_GOAL, &times);
+    let remembering = beside(REMEMBERING, remembering, &times);
+    vec![
+        row,
+        hashed.note("the floor checks the hashes too"),
+        remembering.note(
+            "the floor checks the hashes, and each thread has a HashSet of the links that it met",
+        ),
+    ]
+}
+
+/// Returns the row with another contender as its floor.
+fn beside(floor: &str, mut row: Row, times: &Times) -> Row {
+    row.peers.clear();
+    row.floor = times.median(floor);
+    row.spread = times.spread(OURS, floor);
+    row
 }
 
 /// The floor also looks up the size of each leaf, with two threads.
@@ -279,7 +329,8 @@ pub(super) fn inspect(context: &Context, title: &str) -> Vec<Row> {
     vec![note_size(context, row, &format!("{blocks} blocks"))]
 }
 
-/// The floor knows the names, sorted by directory, and removes them with two threads. A root is kept.
+/// The floors know the names, sorted by directory, and remove them with two threads. One of them also reads the size of
+/// each file, which a collection subtracts from the disk usage. A root is kept.
 pub(super) fn sweep(context: &Context, title: &str) -> Vec<Row> {
     let count = context.env.blocks.unwrap_or(context.env.block_count());
     if let Err(why) = context
@@ -317,6 +368,15 @@ pub(super) fn sweep(context: &Context, title: &str) -> Vec<Row> {
         plant();
         timed(|| by_threads(&names, |name| floor.delete(name)))
     });
+    comparison.add(SIZED, || {
+        plant();
+        timed(|| {
+            by_threads(&names, |name| {
+                assert!(floor.has(name));
+                floor.delete(name);
+            });
+        })
+    });
     comparison.add(OURS, || {
         plant();
         let (times, collected) = timed_gc(runtime, gc_of(&path, kept));
@@ -325,14 +385,17 @@ pub(super) fn sweep(context: &Context, title: &str) -> Vec<Row> {
         times.sweep
     });
     let times = comparison.run(context.env.rounds(), count);
-    let row = Row::of_comparison(title, SWEEP_GOAL, &times);
+    let mut row = Row::of_comparison(title, SWEEP_GOAL, &times);
+    row.peers.clear();
     let row = row.note(format!(
         "the open, the flush and the close take {:.0} ms more",
-        median(&rest)
+        median_of(&rest)
     ));
     let left = fs::read_dir(&path).expect("a directory").count();
     assert!(left > 0, "the directories stay");
-    vec![note_size(context, row, &format!("{count} blocks"))]
+    let sized = Row::of_comparison(&format!("{title}: sized"), SWEEP_GOAL, &times);
+    let sized = beside(SIZED, sized, &times).note("the floor reads the sizes too");
+    vec![note_size(context, row, &format!("{count} blocks")), sized]
 }
 
 fn timed(work: impl FnOnce()) -> Duration {

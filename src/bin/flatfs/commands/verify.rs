@@ -36,7 +36,9 @@ A block whose key is not a hash, or has a hash function that is not known, can't
 counts these blocks by hash function, and the exit status is 1 unless --allow-unchecked is given.
 
 A large store can be checked in subsets: --subset 1/30, 2/30 and so on. A subset has the same blocks each time, \
-and all subsets together have all blocks. With --state the subset is the one after the last that was checked, so \
+and all subsets together have all blocks. P% is the first of equal subsets of at most P percent: 2.5% is 1/40, and \
+1.5%, which does not divide the whole, is 1/67; the summary names the subset. With --state the subset is the one \
+after the last that was checked, so \
 that the same command, run every night, checks the whole store in a month; the file also records the path of the \
 store, and when all subsets were last checked. --limit-rate keeps the disk usable for other programs.
 

@@ -12,11 +12,11 @@ const MAX_FAILED_REQUESTS: u64 = 64;
 
 /// How many blocks in a row could not be read.
 #[derive(Debug, Default)]
-pub(super) struct FailuresInARow(AtomicU64);
+pub(crate) struct FailuresInARow(AtomicU64);
 
 impl FailuresInARow {
     /// Notes that a block could be read.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
@@ -25,7 +25,7 @@ impl FailuresInARow {
     /// # Errors
     ///
     /// Fails with the error if it is not about this block alone, or too many blocks in a row could not be read.
-    pub(super) fn add(&self, error: Error) -> Result<Error> {
+    pub(crate) fn add(&self, error: Error) -> Result<Error> {
         let failures = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         let max = match (&error, error.object_failure()) {
             (Error::Closed | Error::Runtime, _) => 0,
