@@ -1,23 +1,16 @@
 //! [`Bucket`]: the requests to an object store.
 
-use std::collections::BTreeSet;
 use std::future::ready;
-use std::io::ErrorKind::{NotADirectory, NotFound};
-use std::mem;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 
+use super::durable_files::DurableFiles;
 use super::failure;
-use crate::blocking;
-use crate::disk::{Disk, OsDisk};
 use crate::error::{Error, ObjectFailure, Result};
-use crate::sync::lock;
 
 /// An object store, and its name for messages.
 #[derive(Clone)]
@@ -27,8 +20,8 @@ pub(super) struct Bucket {
     name: String,
     /// Whether a listing returns objects in the byte order of their names.
     is_ordered: bool,
-    /// The store if its objects are files.
-    files: Option<LocalFileSystem>,
+    /// Whether the objects are files.
+    has_files: bool,
 }
 
 impl Bucket {
@@ -37,23 +30,22 @@ impl Bucket {
             store,
             name,
             is_ordered,
-            files: None,
+            has_files: false,
         }
     }
 
     /// Returns the bucket of all files of this machine. An acknowledged write is durable, as in the other stores.
     pub(super) fn of_files() -> Self {
-        let files = LocalFileSystem::new().with_fsync(true);
-        let bucket = Bucket::new(Arc::new(files.clone()), "file://".to_owned(), false);
+        let files = Arc::new(DurableFiles::new());
         Bucket {
-            files: Some(files),
-            ..bucket
+            has_files: true,
+            ..Bucket::new(files, "file://".to_owned(), false)
         }
     }
 
     /// Whether the objects are files.
     pub(super) fn has_files(&self) -> bool {
-        self.files.is_some()
+        self.has_files
     }
 
     pub(super) fn is_ordered(&self) -> bool {
@@ -136,8 +128,7 @@ impl Bucket {
     /// Deletes an object. It is not an error if the object does not exist.
     pub(super) async fn delete(&self, path: &Path) -> Result<()> {
         let deleted = self.store.delete(path).await;
-        self.found("delete", path, deleted)?;
-        self.flush_deletes(self.dir_of(path)).await
+        self.found("delete", path, deleted).map(|_| ())
     }
 
     /// Deletes objects below a prefix, with one request for up to 1,000 of them if the store supports that. Returns an item for each
@@ -148,19 +139,8 @@ impl Bucket {
         paths: impl Iterator<Item = Path> + Send + 'static,
     ) -> BoxStream<'static, Result<()>> {
         let (bucket, prefix) = (self.clone(), prefix.clone());
-        let dirs: Arc<Mutex<BTreeSet<PathBuf>>> = Arc::default();
-        let paths = {
-            let (bucket, dirs) = (bucket.clone(), Arc::clone(&dirs));
-            paths.inspect(move |path| lock(&dirs).extend(bucket.dir_of(path)))
-        };
-        let deleted = self
-            .store
-            .delete_stream(stream::iter(paths.map(Ok)).boxed());
-        let flushing = self.clone();
-        let flushed = async move {
-            let dirs = mem::take(&mut *lock(&dirs));
-            flushing.flush_deletes(dirs).await.err().map(Err)
-        };
+        let paths = stream::iter(paths.map(Ok));
+        let deleted = self.store.delete_stream(paths.boxed());
         deleted
             .map(move |deleted| match deleted {
                 Err(error) if !failure::is_absent(&error) => {
@@ -168,30 +148,7 @@ impl Bucket {
                 }
                 _ => Ok(()),
             })
-            .chain(stream::once(flushed).filter_map(ready))
             .boxed()
-    }
-
-    /// Returns the directory of an object that is a file.
-    fn dir_of(&self, path: &Path) -> Option<PathBuf> {
-        let file = self.files.as_ref()?.path_to_filesystem(path).ok()?;
-        file.parent().map(ToOwned::to_owned)
-    }
-
-    /// Makes deletes in these directories durable: [`LocalFileSystem`] flushes only puts.
-    async fn flush_deletes(&self, dirs: impl IntoIterator<Item = PathBuf>) -> Result<()> {
-        let dirs: Vec<PathBuf> = dirs.into_iter().collect();
-        if dirs.is_empty() {
-            return Ok(());
-        }
-        let flush = |dir: PathBuf| match OsDisk::default().sync_dir(&dir) {
-            // Without the directory there was nothing to delete.
-            Err(error) if !matches!(error.kind(), NotFound | NotADirectory) => {
-                Err(Error::io("sync", dir, error))
-            }
-            _ => Ok(()),
-        };
-        blocking::run(move || dirs.into_iter().try_for_each(flush)).await
     }
 
     /// Lists the objects below a prefix, which ends at a `/`.

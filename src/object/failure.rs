@@ -1,14 +1,11 @@
 //! What the errors of object_store mean.
-//!
-//! object_store keeps the type of its HTTP errors private, so the status and the response are taken from their text.
-//! The response is shortened to its code and message: the response to a wrong signature repeats the headers of the
-//! request, with a session token.
 
 use std::error::Error as StdError;
 use std::io;
 
 use url::Url;
 
+use super::response::Response;
 use crate::error::{Error, ObjectFailure};
 
 /// The codes of S3, Google Cloud Storage and Azure for an object that does not exist.
@@ -19,37 +16,11 @@ const ABSENT: &[&str] = &[
     "PathNotFound",
 ];
 
-const CODES: &[(&str, ObjectFailure)] = &[
-    ("NoSuchBucket", ObjectFailure::BucketMissing),
-    ("ContainerNotFound", ObjectFailure::BucketMissing),
-    ("FilesystemNotFound", ObjectFailure::BucketMissing),
-    ("AccessDenied", ObjectFailure::PermissionDenied),
-    (
-        "AuthorizationPermissionMismatch",
-        ObjectFailure::PermissionDenied,
-    ),
-    ("AuthorizationFailure", ObjectFailure::PermissionDenied),
-    ("InvalidAccessKeyId", ObjectFailure::Unauthenticated),
-    ("SignatureDoesNotMatch", ObjectFailure::Unauthenticated),
-    (
-        "AuthorizationHeaderMalformed",
-        ObjectFailure::Unauthenticated,
-    ),
-    ("AuthenticationFailed", ObjectFailure::Unauthenticated),
-    ("NotSignedUp", ObjectFailure::Unauthenticated),
-    ("ExpiredToken", ObjectFailure::Unauthenticated),
-    ("InvalidToken", ObjectFailure::Unauthenticated),
-    ("InvalidSecurity", ObjectFailure::Unauthenticated),
-    ("SlowDown", ObjectFailure::Throttled),
-    ("ServerBusy", ObjectFailure::Throttled),
-    ("RequestLimitExceeded", ObjectFailure::Throttled),
-    ("TooManyRequests", ObjectFailure::Throttled),
-    ("RequestTimeout", ObjectFailure::TimedOut),
-    ("OperationTimedOut", ObjectFailure::TimedOut),
-];
-
 /// Returns the error of a request.
 pub(super) fn error(action: &'static str, location: String, source: object_store::Error) -> Error {
+    if let Some(error) = file_error(&source) {
+        return Error::io(action, location, error);
+    }
     let (failure, source) = match Response::of(&source) {
         _ if has_no_credentials(&source) => (ObjectFailure::Unauthenticated, NO_CREDENTIALS.into()),
         Some(response) => (response.failure(), response.to_string().into()),
@@ -92,106 +63,34 @@ pub(super) fn is_unsupported(error: &object_store::Error) -> bool {
     ) || Response::of(error).is_some_and(|response| response.status.starts_with("501"))
 }
 
-/// The response of the server to a request that failed.
-struct Response {
-    /// The status, such as `404 Not Found`.
-    status: String,
-    code: Option<String>,
-    message: Option<String>,
-    is_empty: bool,
-    /// Whether it is the result of one key of a request that deletes many.
-    is_of_bulk_delete: bool,
-}
-
-impl Response {
-    fn of(error: &object_store::Error) -> Option<Self> {
-        // The text of the error itself has the key of the block, which can contain any text.
-        let text = error.source()?.to_string();
-        if let Some(response) = Response::of_bulk_delete(&text) {
-            return Some(response);
-        }
-        let found = text.split_once("Server returned non-2xx status code: ");
-        if let Some((_, response)) = found {
-            let (status, body) = response.split_once(':').unwrap_or((response, ""));
-            return Some(Response::new(status.trim(), body.trim()));
-        }
-        let (_, body) = text.split_once("Server returned error response: ")?;
-        Some(Response::new(WITH_ERROR, body))
-    }
-
-    /// Returns the result of one key of a request that deletes many. Its text ends with `KEY: MESSAGE (code: CODE)`,
-    /// where the code of Azure is a status.
-    fn of_bulk_delete(text: &str) -> Option<Self> {
-        let s3 = text.strip_prefix("DeleteObjects request failed for key ");
-        let azure = text.strip_prefix("Bulk delete request failed for key ");
-        let (message, code) = s3.or(azure)?.rsplit_once(" (code: ")?;
-        let code = code.strip_suffix(')').unwrap_or(code).to_owned();
-        let (status, code) = match azure {
-            Some(_) => (code, None),
-            None => (WITH_ERROR.to_owned(), Some(code)),
-        };
-        Some(Response {
-            status,
-            code,
-            message: Some(message.to_owned()),
-            is_empty: true,
-            is_of_bulk_delete: true,
-        })
-    }
-
-    fn new(status: &str, body: &str) -> Self {
-        Response {
-            status: status.to_owned(),
-            code: element(body, "Code"),
-            message: element(body, "Message"),
-            is_empty: body.is_empty(),
-            is_of_bulk_delete: false,
-        }
-    }
-
-    fn failure(&self) -> ObjectFailure {
-        let code = self.code.as_deref().unwrap_or("");
-        if let Some((_, failure)) = CODES.iter().find(|(known, _)| *known == code) {
-            return *failure;
-        }
-        match self.status.get(..3) {
-            Some("401") => ObjectFailure::Unauthenticated,
-            Some("403") => ObjectFailure::PermissionDenied,
-            Some("429" | "503") => ObjectFailure::Throttled,
-            Some("408" | "504") => ObjectFailure::TimedOut,
-            _ => ObjectFailure::Other,
-        }
-    }
-}
-
-/// The status of a response that has an error in its body nevertheless.
-const WITH_ERROR: &str = "200 OK with an error";
-
-impl std::fmt::Display for Response {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.status)?;
-        for text in self.code.iter().chain(&self.message) {
-            write!(f, ": {text}")?;
-        }
-        Ok(())
-    }
-}
-
-/// Returns the text of the first XML element with this name.
-fn element(xml: &str, name: &str) -> Option<String> {
-    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
-    let (text, _) = rest.split_once('<')?;
-    Some(text.trim().to_owned())
-}
-
 /// Returns whether there is a local file where the name of the object has a directory. A bucket can have both `a` and
 /// `a/b`.
 pub(super) fn has_file_as_parent(error: &object_store::Error) -> bool {
-    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.any(|cause| {
-        let io_error = cause.downcast_ref::<io::Error>();
-        io_error.is_some_and(|error| error.kind() == io::ErrorKind::NotADirectory)
+    io_error(error).is_some_and(|error| error.kind() == io::ErrorKind::NotADirectory)
+}
+
+/// Returns the error of the operating system if the object is a file. The errors around it would only repeat its text.
+fn file_error(error: &object_store::Error) -> Option<io::Error> {
+    if connection_error(error).is_some() {
+        return None;
+    }
+    let error = io_error(error)?;
+    Some(match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
     })
+}
+
+fn io_error(error: &object_store::Error) -> Option<&io::Error> {
+    causes(error).find_map(|cause| match cause.downcast_ref::<Error>() {
+        // The flush of a delete.
+        Some(error) => error.io_error(),
+        None => cause.downcast_ref(),
+    })
+}
+
+fn causes(error: &object_store::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |cause| (*cause).source())
 }
 
 const NO_CREDENTIALS: &str = "there are none in the environment or in the options, and the metadata service, which \
@@ -222,8 +121,7 @@ fn server(error: &object_store::Error) -> Option<String> {
 
 /// Returns the text of an error of the connection, with the server and without the request.
 fn connection_error(error: &object_store::Error) -> Option<String> {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
     let http = texts
         .iter()
         .rposition(|text| text.starts_with("HTTP error: "))?;
@@ -322,6 +220,19 @@ mod tests {
             let error = error("read", "s3://b/X".into(), generic(&response(status, &body)));
             assert_eq!(error.object_failure(), Some(expected), "{status} {code}");
         }
+    }
+
+    #[test]
+    fn an_error_of_a_file_is_told_once() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let source = object_store::Error::Generic {
+            store: "LocalFileSystem",
+            source: io::Error::new(full.kind(), full).into(),
+        };
+        let error = error("write", "file:///b/X".into(), source);
+        assert!(error.is_full());
+        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        assert_eq!(causes.count(), 1, "{error:?}");
     }
 
     #[test]

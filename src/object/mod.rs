@@ -80,6 +80,7 @@ mod client;
 mod client_config;
 mod commit;
 mod datastore;
+mod durable_files;
 mod failure;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 mod http;
@@ -88,6 +89,7 @@ mod options;
 mod query;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 mod remote;
+mod response;
 mod shared;
 mod staging;
 mod usage;
