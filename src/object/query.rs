@@ -56,7 +56,15 @@ pub(super) fn entries(shared: &Arc<Shared>, query: &Query) -> EntryStream {
     if needs != Needs::Value {
         return entries.boxed();
     }
+    // A request for a value that no filter would accept is saved.
+    let query = query.clone();
     entries
+        .filter(move |entry| {
+            ready(match entry {
+                Ok(entry) => query.accepts_key(&entry.key),
+                Err(_) => true,
+            })
+        })
         .map(move |entry| with_value(Arc::clone(&shared), entry))
         .buffered(concurrency)
         .filter_map(|entry| ready(entry.transpose()))

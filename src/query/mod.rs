@@ -224,6 +224,17 @@ impl Query {
     pub(crate) fn covers(&self, key: &Key) -> bool {
         self.prefix.is_root() || self.prefix.is_ancestor_of(key)
     }
+
+    /// Returns whether the key passes all filters that decide by the key alone.
+    #[cfg(feature = "object-store")]
+    pub(crate) fn accepts_key(&self, key: &Key) -> bool {
+        let mut by_key = self
+            .filters
+            .iter()
+            .filter(|filter| !filter.needs_value(false));
+        let entry = Entry::from_key(key.clone());
+        by_key.all(|filter| filter.accepts(&entry))
+    }
 }
 
 /// How much of each entry a query needs; see [`Query::needs`].
