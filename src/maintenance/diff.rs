@@ -21,7 +21,7 @@ use crate::query::{Entry, Query};
 ///
 /// | datastore | keys in memory, about 150 bytes for each |
 /// | --- | --- |
-/// | in S3 or Google Cloud Storage, opened by its URL | none, because these list the keys in order |
+/// | in S3, Google Cloud Storage or another object store that lists its keys in order | none |
 /// | a [`FlatFs`](crate::FlatFs) | up to two million; it reads its directories once for each million keys |
 /// | in other object stores, or with a shard function there; other datastores that sort by [`apply`](crate::query::apply()) | all |
 ///

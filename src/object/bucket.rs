@@ -52,6 +52,10 @@ impl Bucket {
         self.is_ordered
     }
 
+    pub(super) fn set_ordered(&mut self, is_ordered: bool) {
+        self.is_ordered = is_ordered;
+    }
+
     /// Returns the URL of an object for messages.
     pub(super) fn location(&self, path: &Path) -> String {
         format!("{}/{path}", self.name)

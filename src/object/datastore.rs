@@ -46,6 +46,13 @@ impl ObjectDatastore {
         self.shared.location()
     }
 
+    /// Returns whether the objects are files of this machine, as with the URL `file:///path`. Otherwise a call may send
+    /// requests over a network.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.shared.bucket.has_files()
+    }
+
     /// Begins a batch. It makes no request.
     ///
     /// # Errors

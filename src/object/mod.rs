@@ -19,8 +19,14 @@
 //!
 //! The block of the key `/KEY` is the object `<prefix>/KEY`, as in [go-ds-s3], so kubo and this crate can use the same
 //! bucket. A datastore with a [shard function](ObjectOptions::shard) stores `<prefix>/<shard>/KEY` instead, and the
-//! name of the function in the object `<prefix>/SHARDING`. Its text is not that of a [`FlatFs`](crate::FlatFs), whose files
-//! have other names: neither opens the other.
+//! name of the function in the object `<prefix>/SHARDING`, as one line:
+//!
+//! ```text
+//! objects /repo/flatfs/shard/v1/next-to-last/2
+//! ```
+//!
+//! The `SHARDING` of a [`FlatFs`](crate::FlatFs), whose files have other names, has the same line without `objects`, so
+//! neither opens the other. Without a shard function there is no such object.
 //!
 //! [go-ds-s3]: https://github.com/ipfs/go-ds-s3
 //!
@@ -57,14 +63,15 @@
 //! | `put` | a PUT; with [`ExistingBlock::Keep`](crate::ExistingBlock::Keep) a HEAD before it, and the PUT only if it is needed |
 //! | `delete` | a DELETE; in S3 and Azure a POST, as for many deletes |
 //! | `query` for keys or sizes | a LIST for each 1,000 objects below the prefix of the query |
-//! | `query` for values | these, and a GET for each block |
+//! | `query` for values | these, and a GET for each block whose key passes the filters |
 //! | `disk_usage` | a LIST for each 1,000 objects, at most once an hour: the figure of that call is [exact](crate::Accuracy::Exact) unless others write meanwhile; until the next listing own puts are added, and it is [approximate](crate::Accuracy::Approximate) |
 //! | batch | none before the commit; then a PUT for each put, and for each delete a DELETE, in S3 a POST for each 1,000 and in Azure for each 256 |
 //!
-//! A query [by key](crate::query::Order::by_key) keeps nothing in memory on S3 and Google Cloud Storage, whose listings
-//! have this order. Elsewhere, and with a shard function, it keeps all its entries in memory. Requests that fail are
-//! repeated as [`retry`](ObjectOptions) says. For servers of the S3 protocol that cannot delete many objects with one
-//! request, the [client option](ObjectOptions::client_option) `disable_bulk_delete` is `true`.
+//! A query [by key](crate::query::Order::by_key) keeps nothing in memory if the [listings have this
+//! order](ObjectOptions::lists_in_order), as those of S3 and Google Cloud Storage do. Elsewhere, and with a shard function,
+//! it keeps all its entries in memory. Requests that fail are repeated as [`retry`](ObjectOptions) says. For servers of
+//! the S3 protocol that cannot delete many objects with one request, the [client option](ObjectOptions::client_option)
+//! `disable_bulk_delete` is `true`.
 //!
 //! # Limits
 //!

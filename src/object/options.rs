@@ -27,6 +27,7 @@ pub struct ObjectOptions {
     existing: ExistingBlock,
     concurrency: usize,
     batch_memory: u64,
+    lists_in_order: Option<bool>,
     client: ClientConfig,
 }
 
@@ -54,6 +55,7 @@ impl ObjectOptions {
             existing: ExistingBlock::default(),
             concurrency: 64,
             batch_memory: 64 << 20,
+            lists_in_order: None,
             client: ClientConfig::default(),
         }
     }
@@ -101,6 +103,18 @@ impl ObjectOptions {
     #[must_use]
     pub fn batch_memory(mut self, bytes: u64) -> Self {
         self.batch_memory = bytes;
+        self
+    }
+
+    /// Sets whether the store lists objects in the byte order of their names. If it does, a query
+    /// [by key](crate::query::Order::by_key) keeps nothing in memory, and fails at an object that is out of order.
+    ///
+    /// The default is `true` for the URLs of S3 and Google Cloud Storage, and `false` for other URLs, for directory buckets
+    /// of S3, and for every store given to [`open`](ObjectOptions::open): set it if that is a client of S3 or Google Cloud
+    /// Storage. It has no effect on a datastore with a [shard function](ObjectOptions::shard), which is never in order.
+    #[must_use]
+    pub fn lists_in_order(mut self, lists_in_order: bool) -> Self {
+        self.lists_in_order = Some(lists_in_order);
         self
     }
 
@@ -211,6 +225,7 @@ impl fmt::Debug for ObjectOptions {
             .field("existing_block", &self.existing)
             .field("concurrency", &self.concurrency)
             .field("batch_memory", &self.batch_memory)
+            .field("lists_in_order", &self.lists_in_order)
             .field("client_options", &Vec::from_iter(names))
             .finish_non_exhaustive()
     }
@@ -224,12 +239,15 @@ struct Opener<'a> {
 }
 
 impl<'a> Opener<'a> {
-    fn new(options: &'a ObjectOptions, bucket: Bucket, root: Path) -> Result<Self> {
+    fn new(options: &'a ObjectOptions, mut bucket: Bucket, root: Path) -> Result<Self> {
         if options.concurrency == 0 {
             return Err(Error::InvalidOption {
                 option: "concurrency",
                 reason: "it must be at least 1",
             });
+        }
+        if let Some(lists_in_order) = options.lists_in_order {
+            bucket.set_ordered(lists_in_order);
         }
         Ok(Opener {
             options,

@@ -62,7 +62,7 @@ impl OpenStore {
         match self {
             OpenStore::Dir(_) => false,
             #[cfg(feature = "object-store")]
-            OpenStore::Url(store) => !store.location().starts_with("file:"),
+            OpenStore::Url(store) => !store.is_local(),
         }
     }
 
@@ -250,7 +250,7 @@ pub(crate) async fn create(args: &StoreArgs, shard: Option<Shard>) -> anyhow::Re
             }
         }
         #[cfg(not(feature = "object-store"))]
-        Location::Url(_) => return Err(without_object_stores(args)),
+        Location::Url(_) => return Err(without_object_stores(&args.dir)),
     }
     Ok(())
 }
@@ -292,14 +292,13 @@ fn object_options(
 
 #[cfg(not(feature = "object-store"))]
 async fn open_url(_: &str, args: &StoreArgs, _: Option<NonZeroUsize>) -> anyhow::Result<OpenStore> {
-    Err(without_object_stores(args))
+    Err(without_object_stores(&args.dir))
 }
 
-#[cfg(not(feature = "object-store"))]
-fn without_object_stores(args: &StoreArgs) -> anyhow::Error {
+#[cfg(any(test, not(feature = "object-store")))]
+fn without_object_stores(location: &Location) -> anyhow::Error {
     WrongUsage(format!(
-        "{} is a URL, and this program was built without the feature object-store",
-        args.dir
+        "{location} is a URL, and this program was built without the feature object-store"
     ))
     .into()
 }
@@ -347,6 +346,15 @@ fn both<T>(result: anyhow::Result<T>, closed: ds_flatfs::Result<()>) -> anyhow::
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_without_object_stores_says_so_and_shows_no_secret() {
+        let error = without_object_stores(&Location::Url("s3://b/p?token=secret".to_owned()));
+        assert!(error.is::<WrongUsage>());
+        let message =
+            "s3://b/p is a URL, and this program was built without the feature object-store";
+        assert_eq!(error.to_string(), message);
+    }
 
     /// Otherwise the blocks that an import finds and skips may be lost in a power cut.
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod batches;
 mod layout;
+mod queries;
 #[cfg(feature = "metrics")]
 mod reports;
 mod rigged;

@@ -1,7 +1,7 @@
 //! [`Rigged`]: an object store in memory that counts requests and refuses some.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -11,7 +11,8 @@ use ds_flatfs::object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use futures::stream::{BoxStream, StreamExt};
+use futures::FutureExt;
+use futures::stream::{self, BoxStream, StreamExt};
 
 #[derive(Debug, Default)]
 pub(super) struct Rigged {
@@ -21,11 +22,17 @@ pub(super) struct Rigged {
     pub(super) refused: Mutex<Option<&'static str>>,
     /// The writes, in the order in which they were made.
     pub(super) log: Arc<Mutex<Vec<String>>>,
+    is_backwards: AtomicBool,
 }
 
 impl Rigged {
     fn count(&self) {
         self.requests.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Listings are in the wrong order from now on.
+    pub(super) fn lists_backwards(&self) {
+        self.is_backwards.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn requests(&self) -> usize {
@@ -89,7 +96,15 @@ impl ObjectStore for Rigged {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         self.count();
-        self.inner.list(prefix)
+        let objects = self.inner.list(prefix);
+        if !self.is_backwards.load(Ordering::SeqCst) {
+            return objects;
+        }
+        let backwards = objects.collect().map(|mut objects: Vec<_>| {
+            objects.reverse();
+            stream::iter(objects)
+        });
+        backwards.flatten_stream().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
