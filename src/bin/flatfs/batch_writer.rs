@@ -1,8 +1,11 @@
 //! [`BatchWriter`]: writes to a store in batches of bounded size.
 
+use std::collections::HashSet;
+
 use anyhow::Context as _;
 use bytes::Bytes;
 use ds_flatfs::{Batch, Key};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::open_store::OpenStore;
 use crate::progress::ProgressBar;
@@ -11,6 +14,8 @@ use crate::progress::ProgressBar;
 const MAX_WRITES: u64 = 8192;
 /// The maximum number of bytes in a batch, so that an interrupted command loses little work.
 const MAX_BYTES: u64 = 256 << 20;
+/// The maximum number of lookups at a time. In an object store each is a request.
+pub(crate) const MAX_LOOKUPS: usize = 64;
 
 /// Collects puts and deletes in a batch. The caller commits it when it [is full](BatchWriter::is_full), and at
 /// the end; a batch that is not committed is discarded.
@@ -51,23 +56,38 @@ impl<'a> BatchWriter<'a> {
         Ok(())
     }
 
-    /// Deletes a block, and returns whether it existed. Without `look` it is not looked up, and the result is `true`.
+    /// Returns which of the keys have a block, several lookups at a time.
     ///
     /// # Errors
     ///
     /// Fails if the store can't be read.
-    pub(crate) async fn delete(&mut self, key: &Key, look: bool) -> anyhow::Result<bool> {
+    pub(crate) async fn existing(
+        &mut self,
+        keys: impl Iterator<Item = Key>,
+    ) -> anyhow::Result<HashSet<Key>> {
         let batch = self.batch().await?;
-        if look {
-            let exists = batch.has(key).await;
-            if !exists.with_context(|| format!("cannot look up {key}"))? {
-                return Ok(false);
-            }
-        }
-        let deleted = batch.delete(key).await;
+        let lookups = stream::iter(keys).map(|key| async move {
+            let exists = batch.has(&key).await;
+            let exists = exists.with_context(|| format!("cannot look up {key}"))?;
+            Ok(exists.then_some(key))
+        });
+        let existing = lookups.buffer_unordered(MAX_LOOKUPS);
+        existing
+            .try_filter_map(async |key| Ok(key))
+            .try_collect()
+            .await
+    }
+
+    /// Deletes a block.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the batch has failed.
+    pub(crate) async fn delete(&mut self, key: &Key) -> anyhow::Result<()> {
+        let deleted = self.batch().await?.delete(key).await;
         deleted.with_context(|| format!("cannot remove {key}"))?;
         self.writes += 1;
-        Ok(true)
+        Ok(())
     }
 
     /// Returns whether it is time to commit.

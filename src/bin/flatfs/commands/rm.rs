@@ -1,12 +1,14 @@
 //! `flatfs rm`
 
+use std::collections::HashSet;
+use std::mem;
 use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
-use crate::batch_writer::BatchWriter;
+use crate::batch_writer::{BatchWriter, MAX_LOOKUPS};
 use crate::exit::{Outcome, WrongUsage};
 use crate::key_arg::{KEY_HELP, KeyArg};
 use crate::kubo_args::KuboArgs;
@@ -74,13 +76,16 @@ impl Rm {
                 rm: &self,
                 writer: BatchWriter::new(store),
                 bar: ProgressBar::count("removing"),
+                waiting: Vec::new(),
                 removed: 0,
                 outcome: Outcome::Success,
             };
-            let removed = removal.remove_all().await;
+            let taken = removal.take_all().await;
             // Also after an error: the keys before it were valid.
+            let removed = removal.remove_waiting().await;
             let committed = removal.writer.commit().await;
-            removed.and(committed).map(|()| removal.outcome)
+            taken.and(removed).and(committed)?;
+            Ok(removal.outcome)
         })
         .await
     }
@@ -91,19 +96,21 @@ struct Removal<'a> {
     rm: &'a Rm,
     writer: BatchWriter<'a>,
     bar: ProgressBar,
+    /// Keys that are looked up together.
+    waiting: Vec<KeyArg>,
     removed: u64,
     outcome: Outcome,
 }
 
 impl Removal<'_> {
-    async fn remove_all(&mut self) -> anyhow::Result<()> {
+    async fn take_all(&mut self) -> anyhow::Result<()> {
         for source in &self.rm.keys {
             match source {
-                KeySource::Key(key) => self.remove(key).await?,
+                KeySource::Key(key) => self.take(key.clone()).await?,
                 KeySource::Stdin => {
                     let mut reader = input::open("-".as_ref()).await?.reader;
                     while let Some(key) = next_key(&mut reader).await? {
-                        self.remove(&key).await?;
+                        self.take(key).await?;
                     }
                 }
             }
@@ -111,19 +118,40 @@ impl Removal<'_> {
         Ok(())
     }
 
-    /// Removes the block under each of its keys.
-    async fn remove(&mut self, key_arg: &KeyArg) -> anyhow::Result<()> {
-        let mut existed = false;
-        for key in key_arg.keys() {
-            existed |= self.writer.delete(&key, !self.rm.force).await?;
+    async fn take(&mut self, key: KeyArg) -> anyhow::Result<()> {
+        self.waiting.push(key);
+        if self.waiting.len() >= MAX_LOOKUPS {
+            self.remove_waiting().await?;
         }
-        if existed {
-            self.removed += 1;
-            self.bar.set_count(self.removed);
-        } else if !self.rm.force {
-            let dir = &self.rm.store.dir;
-            report::error(&anyhow!("{key_arg} is not in the store {dir}"));
-            self.outcome = Outcome::Found;
+        Ok(())
+    }
+
+    /// Removes the waiting blocks, each under each of its keys.
+    async fn remove_waiting(&mut self) -> anyhow::Result<()> {
+        let waiting = mem::take(&mut self.waiting);
+        let forced = self.rm.force;
+        let mut existing = HashSet::new();
+        if !forced {
+            let keys = waiting.iter().flat_map(KeyArg::keys);
+            existing = self.writer.existing(keys).await?;
+        }
+        for key_arg in waiting {
+            let mut existed = false;
+            for key in key_arg.keys() {
+                // A key that is given twice exists only once.
+                if forced || existing.remove(&key) {
+                    self.writer.delete(&key).await?;
+                    existed = true;
+                }
+            }
+            if existed {
+                self.removed += 1;
+                self.bar.set_count(self.removed);
+            } else if !forced {
+                let dir = &self.rm.store.dir;
+                report::error(&anyhow!("{key_arg} is not in the store {dir}"));
+                self.outcome = Outcome::Found;
+            }
         }
         if self.writer.is_full() {
             self.writer.commit().await?;
