@@ -175,8 +175,9 @@ impl<'a> Copy<'a> {
         Copy { callback, ..self }
     }
 
-    /// Calls `report` with each block that is not copied, as soon as that is known, so that nothing is lost if the copy
-    /// itself fails later. It must not block for long, because the copy waits for it.
+    /// Calls `report` with each block that is not copied, and each entry that [is no block](CopyFailure::is_no_block), as
+    /// soon as that is known, so that nothing is lost if the copy itself fails later. It must not block for long, because
+    /// the copy waits for it.
     pub fn on_failure(self, report: impl FnMut(&CopyFailure) + Send + 'static) -> Self {
         let on_failure = FailureCallback(Some(Box::new(report)));
         Copy { on_failure, ..self }

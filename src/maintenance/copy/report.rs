@@ -25,6 +25,9 @@ pub struct Copied {
     /// The number of blocks that the source listed, and that it did not have when they were to be read: another
     /// program has deleted them, or the listing is wrong. They are not among the failures.
     pub vanished: u64,
+    /// The number of entries of the source that [are no blocks](CopyFailure::is_no_block). They are not copied, and are
+    /// not among the failures.
+    pub skipped: u64,
     /// What was not copied, and why. Only the first thousand are listed. [`on_failure`](super::Copy::on_failure) gets
     /// all of them.
     pub failed: Vec<CopyFailure>,
@@ -58,6 +61,30 @@ impl CopyFailure {
                 | Error::UnknownCodec { .. }
         )
     }
+
+    /// Returns whether this is no block: something that is not a file is in the place of one, such as a symbolic link,
+    /// or the destination cannot have the key and it does not end with a hash. Without the feature `cid` every key is
+    /// one of a block.
+    #[must_use]
+    pub fn is_no_block(&self) -> bool {
+        match (&self.error, &self.key) {
+            (Error::Unexpected { .. }, None) => true,
+            (Error::InvalidKey { .. }, Some(key)) => !ends_with_hash(key),
+            _ => false,
+        }
+    }
+}
+
+/// Returns whether the last component of a key is the key of a block. The others can be a prefix that the location of the
+/// source should have.
+#[cfg(feature = "cid")]
+fn ends_with_hash(key: &Key) -> bool {
+    Key::new(key.base_namespace()).to_cid().is_some()
+}
+
+#[cfg(not(feature = "cid"))]
+fn ends_with_hash(_: &Key) -> bool {
+    true
 }
 
 type OnFailure = Box<dyn FnMut(&CopyFailure) + Send>;
@@ -136,6 +163,10 @@ impl Tally {
             callback(&failure);
         }
         self.count(|copied| {
+            if failure.is_no_block() {
+                copied.skipped += 1;
+                return;
+            }
             copied.failed_count += 1;
             copied.bad_blocks += u64::from(failure.is_bad_block());
             if copied.failed.len() < Tally::MAX_LISTED {

@@ -75,7 +75,7 @@ fn ls_prints_sizes_and_json() {
     windows,
     ignore = "Windows lets only privileged users create symbolic links"
 )]
-fn a_link_in_a_store_is_a_warning_unless_the_listing_is_strict() {
+fn a_link_in_a_store_is_a_warning_in_a_listing_and_a_copy_unless_the_listing_is_strict() {
     let tmp = TestDir::new();
     let store = tmp.store_of("small.car");
     let block = files(&store).into_keys().next().unwrap();
@@ -83,6 +83,11 @@ fn a_link_in_a_store_is_a_warning_unless_the_listing_is_strict() {
     for command in ["ls", "stat"] {
         let done = run(&[command, &store]);
         done.warned(&["warning", "LINK.data"]);
+    }
+    for copy in [tmp.path("copy"), format!("file://{}", tmp.path("objects"))] {
+        let done = run(&["copy", &store, &copy]);
+        done.warned(&["warning", "LINK.data"]);
+        assert!(done.text().contains(", 1 skipped, "), "{done:?}");
     }
     let done = run(&["ls", "--strict", &store]);
     done.failed(1, &["LINK.data"]);

@@ -34,10 +34,11 @@ If SRC is a URL without any objects, it may be wrong: a warning is printed, and 
 
 Each block is checked against the hash in its key, unless --unverified is given. A block that is damaged or \
 missing is reported and not copied; all others are copied, and the exit status is 1. It is 3 if a block could not be \
-read, or if something else is in the place of a block, such as a symbolic link. Blocks whose keys are not hashes \
-of a known function are copied and counted. Blocks that SRC lists but that are gone by the time they are read are \
-counted as vanished, and the exit status is 1: another program has deleted them, or the listing is wrong. The next \
-run shows which.
+read, or if DST cannot have its key. What is not a block is skipped with a warning: a symbolic link or another entry in \
+the place of a block that is not a file, and an object whose key is not a hash and that DST cannot have. Blocks whose \
+keys are not hashes of a known function are copied and counted. Blocks that SRC lists but that are gone by the time \
+they are read are counted as vanished, and the exit status is 1: another program has deleted them, or the listing is \
+wrong. The next run shows which.
 
 With ROOTs, only the DAGs below them are copied, parents before children. A block that SRC lacks is reported. \
 That DST has a root does not prove that its DAG is complete; exit status 0 does. Links are followed as 'flatfs \
@@ -53,7 +54,7 @@ block instead. If SRC is a directory, up to 300 MB of its keys are sorted. SRC i
 how much is left.
 
 With --json it prints one object with \"src\", \"dst\", \"blocks\", \"bytes\", \"present\" (blocks that DST had), \
-\"unchecked\", \"vanished\", \"failed\" (the first thousand, each with \"key\" and \"reason\"), \"failed_count\" \
+\"unchecked\", \"vanished\", \"skipped\", \"failed\" (the first thousand, each with \"key\" and \"reason\"), \"failed_count\" \
 and \"seconds\".
 
 Example:
@@ -105,6 +106,7 @@ struct CopyJson {
     present: u64,
     unchecked: u64,
     vanished: u64,
+    skipped: u64,
     failed: Vec<FailureJson>,
     failed_count: u64,
     seconds: f64,
@@ -149,7 +151,7 @@ impl Copy {
             .batches(!dst.is_url())
             .verified(!self.unverified)
             // At once, because the copy may fail later.
-            .on_failure(|failure| report::error(&reason(failure)));
+            .on_failure(report_failure);
         if self.opaque {
             copy = copy.unknown_codec(UnknownCodec::TakeAsLeaf);
         }
@@ -175,6 +177,7 @@ impl Copy {
             present: copied.present,
             unchecked: copied.unchecked,
             vanished: copied.vanished,
+            skipped: copied.skipped,
             failed: failed.collect(),
             failed_count: copied.failed_count,
             seconds: time.as_secs_f64(),
@@ -196,6 +199,10 @@ impl Copy {
             0 => String::new(),
             vanished => format!(", {} vanished", HumanCount(vanished)),
         };
+        let skipped = match copied.skipped {
+            0 => String::new(),
+            skipped => format!(", {} skipped", HumanCount(skipped)),
+        };
         let failed = match copied.failed_count {
             0 => String::new(),
             1 => "; 1 was not copied".to_owned(),
@@ -203,17 +210,22 @@ impl Copy {
         };
         let seconds = time.as_secs_f64();
         format!(
-            "{src}: {done} copied to {dst}, {bytes} bytes{present}{unchecked}{vanished}, {seconds:.2} s{failed}\n"
+            "{src}: {done} copied to {dst}, {bytes} bytes{present}{unchecked}{vanished}{skipped}, {seconds:.2} s{failed}\n"
         )
     }
 }
 
-/// Returns the error to print for a block that was not copied.
-fn reason(failure: &CopyFailure) -> anyhow::Error {
+/// Prints why a block was not copied, as an error, or as a warning about something that is no block.
+fn report_failure(failure: &CopyFailure) {
     let reason = error_chain(&failure.error);
-    match &failure.key {
-        Some(key) => anyhow!("{key} was not copied: {reason}"),
-        None => anyhow!("a part of the source was not copied: {reason}"),
+    let message = match &failure.key {
+        Some(key) => format!("{key} was not copied: {reason}"),
+        None if failure.is_no_block() => reason,
+        None => format!("a part of the source was not copied: {reason}"),
+    };
+    match failure.is_no_block() {
+        true => report::warn(&message),
+        false => report::error(&anyhow!(message)),
     }
 }
 
@@ -269,11 +281,11 @@ mod tests {
             "a: 7 blocks copied to s3://b/p, 1,234 bytes, 0.12 s\n"
         );
         (copied.present, copied.unchecked, copied.failed_count) = (3, 2, 1_000);
-        copied.vanished = 1;
+        (copied.vanished, copied.skipped) = (1, 4);
         assert_eq!(
             copy.summary(&copied, time),
             "a: 7 blocks copied to s3://b/p, 1,234 bytes, 3 already there, 2 could not be checked, \
-             1 vanished, 0.12 s; 1,000 were not copied\n"
+             1 vanished, 4 skipped, 0.12 s; 1,000 were not copied\n"
         );
     }
 

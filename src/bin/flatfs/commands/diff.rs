@@ -34,7 +34,8 @@ The keys of other object stores, file:///PATH among them, and of those with a sh
 memory, about 150 bytes for each.
 
 Exit status: 0 if the stores are equal, 1 if they differ, 2 if they could not be compared. After an error in the \
-listing of one store, keys that only the other one lists are not printed.
+listing of one store, keys that only the other one lists are not printed. A symbolic link in the place of a block is \
+such an error.
 
 Example:
   flatfs diff ~/.ipfs/blocks s3://bucket/blocks
