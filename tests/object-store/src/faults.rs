@@ -1,21 +1,30 @@
 //! [`Faults`]: failures of a server, such as errors and closed connections.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::stream;
 use http_body_util::{BodyExt, StreamBody};
+use hyper::Method;
 use hyper::body::Frame;
 use s3s::service::S3Service;
 use s3s::{Body, HttpRequest, HttpResponse};
+use tokio::sync::watch;
 
-/// Does something to every third request, each time something else.
-#[derive(Debug, Default)]
+use crate::open::Open;
+
+/// Does something to every third request, each time something else, or the same to many.
+#[derive(Debug)]
 pub struct Faults {
     is_on: AtomicBool,
+    is_throttling: AtomicBool,
     requests: AtomicUsize,
     faults: AtomicUsize,
+    puts: AtomicUsize,
+    /// How many PUT requests are served. The others wait.
+    max_puts: watch::Sender<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +47,17 @@ const FAULTS: [Fault; 5] = [
 ];
 
 impl Faults {
+    pub(crate) fn new() -> Self {
+        Faults {
+            is_on: AtomicBool::new(false),
+            is_throttling: AtomicBool::new(false),
+            requests: AtomicUsize::new(0),
+            faults: AtomicUsize::new(0),
+            puts: AtomicUsize::new(0),
+            max_puts: watch::Sender::new(usize::MAX),
+        }
+    }
+
     pub fn begin(&self) {
         self.is_on.store(true, Ordering::SeqCst);
     }
@@ -48,6 +68,29 @@ impl Faults {
         self.faults.load(Ordering::SeqCst)
     }
 
+    /// Responds to every request that it is to come again later.
+    pub fn throttle(&self) {
+        self.is_throttling.store(true, Ordering::SeqCst);
+    }
+
+    /// Serves this number of PUT requests, and lets all others wait until [`release_puts`](Faults::release_puts).
+    pub fn hold_puts_after(&self, count: usize) {
+        let max = self.puts.load(Ordering::SeqCst) + count;
+        self.max_puts.send_replace(max);
+    }
+
+    pub fn release_puts(&self) {
+        self.max_puts.send_replace(usize::MAX);
+    }
+
+    /// Waits until a PUT request waits.
+    pub async fn put_is_held(&self) {
+        let is_held = || self.puts.load(Ordering::SeqCst) > *self.max_puts.borrow();
+        while !is_held() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Returns how many requests the server has received.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
@@ -55,6 +98,9 @@ impl Faults {
 
     fn next(&self) -> Option<Fault> {
         let request = self.requests.fetch_add(1, Ordering::SeqCst);
+        if self.is_throttling.load(Ordering::SeqCst) {
+            return Some(Fault::SlowDown);
+        }
         if !self.is_on.load(Ordering::SeqCst) || request % 3 != 0 {
             return None;
         }
@@ -67,11 +113,24 @@ impl Faults {
         &self,
         service: &S3Service,
         request: HttpRequest,
+        open: &Arc<Open>,
     ) -> io::Result<HttpResponse> {
+        // A task of its own, because a request that has arrived takes effect even if its client has gone.
         let respond = async |request| {
-            let response = service.call(request).await;
+            let (service, served) = (service.clone(), open.add());
+            let response = tokio::spawn(async move {
+                let _served = served;
+                service.call(request).await
+            });
+            let response = response.await.map_err(io::Error::other)?;
             response.map_err(|error| io::Error::other(format!("{error:?}")))
         };
+        if request.method() == Method::PUT {
+            let put = self.puts.fetch_add(1, Ordering::SeqCst);
+            let mut max_puts = self.max_puts.subscribe();
+            let released = max_puts.wait_for(|max| put < *max).await;
+            released.map_err(io::Error::other)?;
+        }
         match self.next() {
             None => respond(request).await,
             Some(Fault::InternalError) => Ok(error_response(500, "InternalError")),

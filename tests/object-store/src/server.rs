@@ -15,10 +15,12 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::faults::Faults;
+use crate::open::Open;
 
 /// The only bucket.
 pub const BUCKET: &str = "bucket";
@@ -32,6 +34,7 @@ pub const READER: [&str; 2] = ["READER", "the-readers-secret"];
 pub struct Server {
     pub endpoint: String,
     pub faults: Arc<Faults>,
+    open: Arc<Open>,
     dir: TempDir,
     _accept: JoinSet<()>,
 }
@@ -69,12 +72,18 @@ impl Server {
 
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let faults = Arc::new(Faults::default());
+        let (faults, open) = (Arc::new(Faults::new()), Arc::new(Open::default()));
         let mut accept = JoinSet::new();
-        accept.spawn(serve(listener, service, Arc::clone(&faults)));
+        accept.spawn(serve(
+            listener,
+            service,
+            Arc::clone(&faults),
+            Arc::clone(&open),
+        ));
         Server {
             endpoint: format!("http://{address}"),
             faults,
+            open,
             dir,
             _accept: accept,
         }
@@ -84,6 +93,19 @@ impl Server {
     #[must_use]
     pub fn bucket_dir(&self) -> PathBuf {
         self.dir.path().join(BUCKET)
+    }
+
+    /// Waits until all requests have been served whose clients were dropped before this call. No client may be left.
+    pub async fn serve_all(&self) {
+        // Connections are accepted in their order.
+        let address = self.endpoint.trim_start_matches("http://");
+        let mut last = TcpStream::connect(address).await.expect("a connection");
+        let request = last.write_all(b"GET / HTTP/1.0\r\n\r\n").await;
+        request.expect("a request");
+        let mut response = Vec::new();
+        last.read_to_end(&mut response).await.expect("a response");
+        drop(last);
+        self.open.none_is_left().await;
     }
 
     /// Returns options to open a datastore here with an access key.
@@ -120,13 +142,15 @@ pub fn options(endpoint: &str, [key, secret]: [&str; 2]) -> ObjectOptions {
         .retry(retry)
 }
 
-async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>) {
+async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>, open: Arc<Open>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let (service, faults) = (service.clone(), Arc::clone(&faults));
+        let (open, connection) = (Arc::clone(&open), open.add());
         connections.spawn(async move {
+            let _connection = connection;
             let respond = service_fn(|request: hyper::Request<_>| {
-                faults.respond(&service, request.map(Body::from))
+                faults.respond(&service, request.map(Body::from), &open)
             });
             // A connection ends with an error when a fault closes it.
             let _ = http1::Builder::new()

@@ -3,8 +3,10 @@
 use std::error::Error as _;
 
 use ds_flatfs::object::ObjectDatastore;
+use ds_flatfs::object_store::RetryConfig;
 use ds_flatfs::{Batch, Datastore, Error, Key};
 use ds_flatfs_object_store::{READER, Server, WRITER};
+use futures::future::{BoxFuture, FutureExt, TryFutureExt};
 
 async fn open_error(server: &Server, key: [&str; 2], url: &str) -> Error {
     let opened = server.options(key).open_url(url).await;
@@ -79,4 +81,37 @@ async fn debug_output_has_no_secret() {
     let datastore = server.open("blocks").await;
     let shown = format!("{datastore:?} {:?}", server.options(WRITER));
     assert!(!shown.contains(WRITER[1]), "{shown}");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_fewer_requests_and_one_that_does_not_respond_are_told_apart() {
+    let server = Server::start().await;
+    let once = RetryConfig {
+        max_retries: 1,
+        ..RetryConfig::default()
+    };
+    let options = server.options(WRITER).retry(once);
+    let options = options.client_option("timeout", "100ms");
+    let datastore = options.open_url("s3://bucket/blocks").await.unwrap();
+    let key = Key::new("K");
+    server.faults.hold_puts_after(0);
+    let error = datastore.put(&key, "value".into()).await.unwrap_err();
+    assert!(error.is_timed_out() && !error.is_throttled(), "{error:?}");
+    assert!(messages(&error).contains("s3://bucket/blocks/K"), "{error}");
+
+    server.faults.throttle();
+    server.faults.release_puts();
+    let calls: [(&str, BoxFuture<'_, Result<(), Error>>); 4] = [
+        ("put", datastore.put(&key, "value".into())),
+        ("get", datastore.get(&key).map_ok(drop).boxed()),
+        ("has", datastore.has(&key).map_ok(drop).boxed()),
+        ("delete", datastore.delete(&key)),
+    ];
+    for (name, call) in calls {
+        let error = call.await.unwrap_err();
+        assert!(
+            error.is_throttled() && !error.is_timed_out(),
+            "{name}: {error:?}"
+        );
+    }
 }

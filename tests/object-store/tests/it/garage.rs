@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use ds_flatfs::Shard;
 use ds_flatfs::conformance::{self, Keys};
 use ds_flatfs::object::{ObjectDatastore, ObjectOptions};
 use ds_flatfs_object_store::options;
@@ -67,7 +68,7 @@ fn start(dir: &Path, port: u16) -> Option<Garage> {
 }
 
 /// Opens a datastore as soon as the server is ready.
-async fn open(options: &ObjectOptions) -> ObjectDatastore {
+async fn open_when_ready(options: &ObjectOptions) -> ObjectDatastore {
     let mut last = None;
     for _ in 0..300 {
         match options.open_url("s3://bucket/blocks").await {
@@ -80,14 +81,19 @@ async fn open(options: &ObjectOptions) -> ObjectDatastore {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_passes_on_garage_with_any_keys() {
+async fn it_passes_on_garage_with_any_keys_and_with_a_shard_function() {
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
     let Some(_garage) = start(dir.path(), port) else {
         return;
     };
     let options = options(&format!("http://127.0.0.1:{port}"), KEY);
-    let datastore = open(&options.client_option("region", "garage")).await;
+    let options = options.client_option("region", "garage");
+    let datastore = open_when_ready(&options).await;
     conformance::all(&datastore, Keys::Any).await;
     conformance::closing(&datastore, Keys::Any).await;
+    let options = options.shard(Shard::default());
+    let sharded = options.create_url("s3://bucket/sharded").await.unwrap();
+    conformance::all(&sharded, Keys::Flat).await;
+    conformance::closing(&sharded, Keys::Flat).await;
 }

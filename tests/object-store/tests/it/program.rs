@@ -1,37 +1,37 @@
 //! The program `flatfs` against a server: a backup, a copy that is killed, and wrong credentials.
 
+use std::env::consts::EXE_SUFFIX;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use ds_flatfs_object_store::{READER, Server, WRITER};
 
 const URL: &str = "s3://bucket/blocks";
 
-/// Returns the program: the one in `FLATFS`, or the one that `cargo test --all-features` has built, or a new one.
-fn flatfs() -> PathBuf {
-    if let Some(path) = std::env::var_os("FLATFS") {
-        return path.into();
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let built = root.join("target/debug/flatfs");
-    if !built.exists() {
+/// Returns the program: the one in `FLATFS`, or the one that `cargo test --all-features` builds, which is built here if it
+/// is not up to date.
+fn flatfs() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        if let Some(path) = std::env::var_os("FLATFS") {
+            return path.into();
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let target = root.join("target");
+        // A test, so that it has the same features of dependencies as in `cargo test`, and nothing is built twice.
         let status = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--locked",
-                "--features",
-                "cli,s3",
-                "--bin",
-                "flatfs",
-                "--manifest-path",
-            ])
+            .args(["test", "--locked", "--all-features", "--no-run"])
+            .args(["--bin", "flatfs", "--test", "it", "--manifest-path"])
             .arg(root.join("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&target)
             .status()
             .unwrap();
         assert!(status.success());
-    }
-    built
+        target.join("debug").join(format!("flatfs{EXE_SUFFIX}"))
+    })
 }
 
 fn program(server: &Server, key: [&str; 2], args: &[&str]) -> Command {
@@ -141,4 +141,36 @@ async fn a_key_that_may_only_read_or_is_wrong_is_reported_without_its_secret() {
         assert_eq!(error.lines().count(), 1, "{error}");
         assert!(error.contains(URL) && !error.contains(key[1]), "{error}");
     }
+}
+
+/// SIGINT is sent by the program kill, because std has no function for it.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_is_interrupted_is_completed_by_the_same_command() {
+    let server = Server::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&server, dir.path(), 400).await;
+    let car = dir.path().join("blocks.car").to_str().unwrap().to_owned();
+    succeed(&server, &["export", &store, "-o", &car]).await;
+
+    server.faults.hold_puts_after(20);
+    let child = program(&server, WRITER, &["import", URL, &car])
+        .spawn()
+        .unwrap();
+    server.faults.put_is_held().await;
+    let interrupt = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(interrupt.unwrap().success());
+    let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap());
+    let output = output.await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{error}");
+    assert!(error.contains("run the command again"), "{error}");
+    assert!(stored(&server) <= 20, "{} blocks", stored(&server));
+
+    server.faults.release_puts();
+    succeed(&server, &["import", URL, &car]).await;
+    assert_eq!(succeed(&server, &["diff", &store, URL]).await, "");
+    succeed(&server, &["verify", URL]).await;
 }
