@@ -38,9 +38,8 @@ counts these blocks by hash function, and the exit status is 1 unless --allow-un
 A large store can be checked in subsets: --subset 1/30, 2/30 and so on. A subset has the same blocks each time, \
 and all subsets together have all blocks. P% is the first of equal subsets of at most P percent: 2.5% is 1/40, and \
 1.5%, which does not divide the whole, is 1/67; the summary names the subset. With --state the subset is the one \
-after the last that was checked, so \
-that the same command, run every night, checks the whole store in a month; the file also records the path of the \
-store, and when all subsets were last checked. --limit-rate keeps the disk usable for other programs.
+after the last that was checked, so that the same command, run every night, checks the whole store in a month; the \
+file also records the path of the store, and when all subsets were last checked. --limit-rate keeps the disk usable for other programs.
 
 With --repair, damaged blocks are moved to DIR/.quarantine, blocks in the wrong place to the right one, \
 and interrupted commits are completed. Nothing is overwritten or deleted. Then the blocks that were \
