@@ -1,5 +1,6 @@
 //! [`Subset`] and [`ScrubState`]: a check of a large store in subsets, one in each run.
 
+use std::io;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::str::FromStr;
@@ -77,10 +78,10 @@ impl ScrubState {
     /// Fails if the file can't be read or written, is not a state, or is that of another store.
     pub(crate) async fn read(path: &Path, dir: &Path, subset: Subset) -> anyhow::Result<Self> {
         // The next run may name the directory in another way.
-        let store = dir.canonicalize();
+        let store = canonical(dir);
         let store = store.with_context(|| format!("cannot look up {}", dir.display()))?;
         let new = ScrubState {
-            store: store.display().to_string(),
+            store,
             shares: subset.of,
             next: subset.share,
             checked: 0,
@@ -159,6 +160,17 @@ impl ScrubState {
         output.write(b"\n")?;
         output.finish()
     }
+}
+
+/// Returns the absolute path without symbolic links, in the form that users know: Windows returns `\\?\C:\dir`.
+fn canonical(dir: &Path) -> io::Result<String> {
+    let path = dir.canonicalize()?.display().to_string();
+    let share = path.strip_prefix(r"\\?\UNC\");
+    Ok(match (share, path.strip_prefix(r"\\?\")) {
+        (Some(share), _) => format!(r"\\{share}"),
+        (None, Some(path)) => path.to_owned(),
+        (None, None) => path,
+    })
 }
 
 fn now() -> u64 {
