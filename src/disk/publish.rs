@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::{Disk, Kind, if_there};
+use super::{Disk, Kind, if_there, platform};
 use crate::error::{Error, Result};
 use crate::observe::target;
 
@@ -87,7 +87,13 @@ pub(crate) fn clean_up<D: Disk + ?Sized>(disk: &D, file: &Path) {
 }
 
 /// Removes a directory and everything in it. It does nothing if the directory does not exist.
+///
+/// On Windows the removals are retried for two seconds in all, however many files another program has open.
 pub(crate) fn remove_tree(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    platform::with_one_bound(|| remove_below(disk, dir))
+}
+
+fn remove_below(disk: &dyn Disk, dir: &Path) -> Result<()> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error| Error::io("remove", path, error)
@@ -100,7 +106,7 @@ pub(crate) fn remove_tree(disk: &dyn Disk, dir: &Path) -> Result<()> {
         let entry = entry.map_err(|error| Error::io("list", dir, error))?;
         let path = dir.join(&entry.name);
         match entry.kind {
-            Kind::Dir => remove_tree(disk, &path)?,
+            Kind::Dir => remove_below(disk, &path)?,
             Kind::File | Kind::Symlink | Kind::Other => {
                 if_there(disk.remove_file(&path)).map_err(failed(&path))?;
             }

@@ -131,3 +131,8 @@ pub(crate) fn open_file_limit() -> u64 {
 pub(super) fn without_verbatim(path: PathBuf) -> PathBuf {
     path
 }
+
+/// Runs steps on files. Only Windows has steps that are retried because another program prevents them.
+pub(super) fn with_one_bound<T>(steps: impl FnOnce() -> T) -> T {
+    steps()
+}

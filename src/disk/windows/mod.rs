@@ -29,6 +29,7 @@ pub(super) use self::at::At;
 pub(super) use self::listing::list;
 pub(crate) use self::repo_lock::RepoLock;
 use self::retry::is_error;
+pub(super) use self::retry::with_one_bound;
 pub(super) use self::root::Root;
 pub(super) use self::verbatim::without_verbatim;
 use super::portable::NotUnnamed;

@@ -4,6 +4,7 @@
 //! before Windows 10, and on other file systems than NTFS, a file that is open cannot be replaced at all, and one
 //! that was removed keeps its name until its last handle is closed.
 
+use std::cell::Cell;
 use std::io;
 use std::thread;
 use std::time::Duration;
@@ -14,12 +15,32 @@ use windows_sys::Win32::Foundation::{
 
 use crate::observe;
 
-/// How long a step is retried in all.
+/// How long a step is retried in all, or several steps [with one bound](with_one_bound).
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// How long a read that is denied access is retried. It may be denied for good, and a walk over a store could
 /// meet many such files.
 const MAX_WAIT_TO_READ: Duration = Duration::from_millis(100);
+
+thread_local! {
+    /// How long the steps of this thread that have one bound have waited; `None` if each has its own.
+    static WAITED: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
+/// Runs steps that are retried for [`MAX_WAIT`] in all. Each is tried at least once.
+pub(in crate::disk) fn with_one_bound<T>(steps: impl FnOnce() -> T) -> T {
+    /// Also after a panic the next steps of the thread have bounds of their own.
+    struct Reset(Option<Duration>);
+
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            WAITED.set(self.0);
+        }
+    }
+
+    let _reset = Reset(WAITED.replace(Some(Duration::ZERO)));
+    steps()
+}
 
 /// Makes a step that creates, replaces or removes something.
 pub(super) fn retry_change<T>(step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
@@ -44,7 +65,8 @@ pub(super) fn retry<T>(
 ) -> io::Result<T> {
     const MAX_DELAY: Duration = Duration::from_millis(64);
     let mut delay = Duration::from_millis(1);
-    let mut waited = Duration::ZERO;
+    let shared = WAITED.get();
+    let mut waited = shared.unwrap_or_default();
     loop {
         let error = match step() {
             Err(error) => error,
@@ -65,6 +87,7 @@ pub(super) fn retry<T>(
         observe::file_retry();
         sleep(delay);
         waited += delay;
+        WAITED.set(shared.map(|_| waited));
         delay = MAX_DELAY.min(delay * 2);
     }
 }

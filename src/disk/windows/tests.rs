@@ -11,7 +11,7 @@ use windows_sys::Win32::Foundation::{
     ERROR_ACCESS_DENIED, ERROR_FILE_NOT_FOUND, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION,
 };
 
-use super::retry::retry;
+use super::retry::{retry, with_one_bound};
 use super::verbatim::{verbatim, without_verbatim};
 use super::{At, RepoLock};
 use crate::disk::{Disk, Kind, OsDisk};
@@ -134,6 +134,16 @@ fn a_step_that_another_program_prevents_is_retried_within_a_bound() {
     let (result, tried, _) = fail(ERROR_FILE_NOT_FOUND, usize::MAX);
     assert_eq!(result.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(tried, 1);
+}
+
+#[test]
+fn steps_with_one_bound_wait_as_long_as_one_step_in_all() {
+    let in_use = || fail(ERROR_SHARING_VIOLATION, usize::MAX);
+    let [(.., first), (_, tried, second)] = with_one_bound(|| [in_use(), in_use()]);
+    assert!((2000..2100).contains(&first.as_millis()), "{first:?}");
+    assert_eq!((tried, second), (1, Duration::ZERO));
+    let (.., alone) = in_use();
+    assert_eq!(alone, first);
 }
 
 #[test]
