@@ -40,3 +40,21 @@ fn paths_are_shown_without_the_verbatim_prefix() {
     failed.failed(3, &[&tmp.path("store/SHARDING")]);
     assert!(!failed.stderr.contains(r"\\?\"), "{failed:?}");
 }
+
+#[cfg(feature = "object-store")]
+#[test]
+fn a_file_url_has_a_drive_after_two_or_three_slashes_and_any_separator() {
+    let tmp = TestDir::new();
+    let dir = tmp.path("bucket");
+    let slashes = dir.replace('\\', "/");
+    let url = format!("file:///{slashes}");
+    succeed(&["import", &url, &fixture("small.car")]);
+    assert_eq!(fs::read_dir(&dir).expect("a directory").count(), 51);
+    for other in [
+        format!("file:///{dir}"),
+        format!("file://{slashes}"),
+        format!("file://{dir}"),
+    ] {
+        assert_eq!(keys(&other), keys(&url), "{other}");
+    }
+}
