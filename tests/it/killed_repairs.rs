@@ -13,11 +13,12 @@ use ds_flatfs::{Key, Shard};
 use futures::{StreamExt, stream};
 
 use crate::child::{self, Child};
+use crate::platform::repetitions;
 use crate::support::{Home, block_path, blocks, fill, names};
 use crate::verify::{Found, verify};
 
 const BLOCKS: usize = 120;
-const KILLS: u32 = 30;
+const KILLS: u32 = repetitions(30);
 
 /// Returns the names and contents of all files in a directory.
 fn files_in(dir: &Path) -> BTreeSet<(String, Vec<u8>)> {

@@ -4,6 +4,7 @@ use std::fs;
 
 use super::cars::{boundaries, car, header, raw, section, v2, v2_header};
 use super::{TestDir, files, fixture, run, run_with_input};
+use crate::platform::EVERY;
 
 /// Asserts that the CAR is refused with one line with its name, an offset and all of these parts, and that
 /// the store does not change.
@@ -32,7 +33,10 @@ fn a_car_that_is_cut_anywhere_is_refused() {
     let header_end = boundaries(&whole)[1];
     let tmp = dir_with_blocks();
     refused(&tmp, &[], &["empty"]);
-    for end in (1..whole.len()).filter(|end| *end != header_end) {
+    for end in (1..whole.len()).step_by(EVERY) {
+        if end == header_end {
+            continue;
+        }
         let part = if end < header_end {
             "byte 0:"
         } else {
@@ -175,7 +179,7 @@ fn a_carv2_that_is_cut_before_its_index_is_refused() {
     let tmp = dir_with_blocks();
     let v1 = car(&[], &[b"a", b"b"]);
     let whole = v2(&v1, 3, b"i");
-    for end in 1..whole.len() {
+    for end in (1..whole.len()).step_by(EVERY) {
         let parts = if end == 51 + 3 { "empty" } else { "cut short" };
         refused(&tmp, &whole[..end], &[parts]);
     }

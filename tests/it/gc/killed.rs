@@ -11,9 +11,10 @@ use ds_flatfs::{Durability, FlatFs};
 use super::{keys, keys_of, roots};
 use crate::child::{self, Child};
 use crate::dags::{DAG_CBOR, Node, leaf, node, put_all};
+use crate::platform::repetitions;
 use crate::support::Home;
 
-const KILLS: u32 = 50;
+const KILLS: u32 = repetitions(50);
 /// Several times as many as are removed at a time.
 const GARBAGE: u64 = 400;
 

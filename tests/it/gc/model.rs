@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::{keys, roots};
 use crate::dags::{DAG_CBOR, DAG_JSON, DAG_PB, Node, RAW, node, put_all};
+use crate::platform::repetitions;
 
 /// What the store has of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,7 +272,7 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(repetitions(100)) })]
 
     #[test]
     fn exactly_the_unreachable_blocks_are_removed(dags in dags(Just(State::Fine))) {

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::{block_files, shard};
 use crate::child::{self, Child};
 use crate::mounts::Mount;
+use crate::platform::repetitions;
 use crate::support::{block_path, blocks, fill, key_of, options};
 
 const BLOCKS: usize = 500;
@@ -87,7 +88,7 @@ async fn check_opens(root: &Path, shard: Shard) {
 
 #[tokio::test]
 async fn a_killed_resharding_neither_loses_nor_duplicates_blocks_and_can_be_completed() {
-    const KILLS: usize = 50;
+    const KILLS: u32 = repetitions(50);
     let room = test_dir();
     let root = room.path().join("store");
     make_store(&root).await;
@@ -96,11 +97,11 @@ async fn a_killed_resharding_neither_loses_nor_duplicates_blocks_and_can_be_comp
     for to in ["suffix/2", "prefix/5", "next-to-last/2"]
         .into_iter()
         .cycle()
-        .take(KILLS)
+        .take(KILLS as usize)
     {
         kill(&["reshard", root.to_str().unwrap(), to], &mut random);
         let sharding = fs::read_to_string(root.join("SHARDING")).unwrap();
-        between += usize::from(sharding.contains("resharding"));
+        between += u32::from(sharding.contains("resharding"));
         let copies_of = found(&[&root]);
         assert_eq!(copies_of.len(), BLOCKS);
         assert!(copies_of.values().all(|copies| *copies == 1));
@@ -123,7 +124,7 @@ fn is_between(old: &Path, new: &Path) -> bool {
 }
 
 /// Moves the blocks to another directory and back, and kills each move.
-async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], between_file_systems: bool) {
+async fn kill_moves(kills: u32, mut ends: [PathBuf; 2], between_file_systems: bool) {
     // Between two file systems a block can have both a published copy and the original.
     let max_copies = if between_file_systems { 2 } else { 1 };
     let mut publishing = 0;
@@ -144,8 +145,8 @@ async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], between_file_systems: 
             copies_of.values().all(|copies| *copies <= max_copies),
             "no block must be duplicated"
         );
-        between += usize::from(is_between(old, new));
-        publishing += usize::from((1..BLOCKS).contains(&found(&[new]).len()));
+        between += u32::from(is_between(old, new));
+        publishing += u32::from((1..BLOCKS).contains(&found(&[new]).len()));
         let done = Move::new(old, new).run().await.unwrap();
         assert!(done.emptied);
         assert_eq!(fs::read_dir(old).unwrap().count(), 0);
@@ -170,7 +171,7 @@ async fn kill_moves(kills: usize, mut ends: [PathBuf; 2], between_file_systems: 
 async fn a_killed_move_neither_loses_nor_duplicates_blocks_and_can_be_completed() {
     let room = test_dir();
     let ends = ["store", "other"].map(|name| room.path().join(name));
-    kill_moves(50, ends, false).await;
+    kill_moves(repetitions(50), ends, false).await;
 }
 
 #[tokio::test]
@@ -181,7 +182,7 @@ async fn a_killed_move_to_another_file_system_loses_no_blocks_and_can_be_complet
     };
     let room = test_dir();
     let ends = [room.path(), mount.path()].map(|path| path.join("store"));
-    kill_moves(50, ends, true).await;
+    kill_moves(repetitions(50), ends, true).await;
 }
 
 #[test]

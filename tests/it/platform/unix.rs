@@ -36,6 +36,15 @@ pub(crate) const ODD_NAME: (&str, &str) = ("note\n.txt", "note\\n.txt");
 #[cfg(feature = "cli")]
 pub(crate) const NOT_FOUND: &str = "No such file or directory";
 
+/// Tests that start the program for each of many similar inputs take every n-th of them.
+#[cfg(feature = "cli")]
+pub(crate) const EVERY: usize = 1;
+
+/// Returns how often a test does something that takes long under Wine.
+pub(crate) const fn repetitions(count: u32) -> u32 {
+    count
+}
+
 /// Returns the type and permissions of a file, and when it was modified.
 pub(crate) fn mode_and_time(found: &Metadata) -> (u32, (i64, i64)) {
     (found.mode(), (found.mtime(), found.mtime_nsec()))

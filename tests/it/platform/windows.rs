@@ -29,6 +29,15 @@ pub(crate) const ODD_NAME: (&str, &str) = ("note .txt", "note .txt");
 #[cfg(feature = "cli")]
 pub(crate) const NOT_FOUND: &str = "(os error 3)";
 
+/// Tests that start the program for each of many similar inputs take every n-th of them.
+#[cfg(feature = "cli")]
+pub(crate) const EVERY: usize = 7;
+
+/// Returns how often a test does something that takes long under Wine, such as to start a program.
+pub(crate) const fn repetitions(count: u32) -> u32 {
+    if count > 50 { count / 10 } else { 5 }
+}
+
 pub(crate) fn symlink(_: impl AsRef<Path>, _: impl AsRef<Path>) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }

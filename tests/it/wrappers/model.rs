@@ -10,6 +10,8 @@ use futures::StreamExt;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use crate::platform::repetitions;
+
 const KEYS: [&str; 9] = [
     "/", "/a", "/a/b", "/a/b/c", "/a/bb", "/ab", "/ab/c", "/b", "/b/a",
 ];
@@ -254,7 +256,7 @@ fn any_mounts() -> impl Strategy<Value = Vec<&'static str>> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 200,
+        cases: repetitions(200),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
