@@ -113,7 +113,7 @@
 //! | system | tested by | what is different |
 //! | --- | --- | --- |
 //! | Linux | all tests | `syncfs`, reads without another thread, and unnamed files: see the [design](guide::design) |
-//! | Windows | the unit and crash tests and about half of the integration tests, under Wine 8 with the target `x86_64-pc-windows-gnu`; not on Windows itself | see below |
+//! | Windows | nearly all unit, crash, integration and program tests that apply there, under Wine 8 with the target `x86_64-pc-windows-gnu`; not on Windows itself | see below |
 //! | macOS | compilation for `aarch64-apple-darwin` only | a flush is `F_FULLFSYNC`, which flushes the cache of the device |
 //! | other Unix | nothing | |
 //!
