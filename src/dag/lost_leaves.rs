@@ -16,9 +16,18 @@ use crate::error::{Error, Result};
 /// The number of blocks that are read at the same time.
 const MAX_READS: usize = 8;
 
-/// Reads all blocks with links again, and returns for each of them an error for each block without links that it links to
-/// and that no listing of the store had: the set of reachable blocks does not have their CIDs. Blocks that the mark has
-/// reported as lost are not read, and links to them and to those of earlier results are left out.
+/// The blocks without links that a block links to and that no listing of the store had.
+#[derive(Debug, Default)]
+pub(crate) struct UnseenLinks {
+    /// The number of those that a lookup has found.
+    pub(crate) found: u64,
+    /// An error for each of the others.
+    pub(crate) lost: Vec<Error>,
+}
+
+/// Reads all blocks with links again, and looks up the blocks without links that they link to and that no listing of the
+/// store had: the set of reachable blocks does not have their CIDs. Blocks that the mark has reported as lost are not
+/// read, and links to them and to those of earlier results are left out.
 ///
 /// Each block that no listing had is looked up: a listing may leave out a file that is being replaced.
 pub(crate) fn lost_leaves<'a>(
@@ -26,7 +35,7 @@ pub(crate) fn lost_leaves<'a>(
     reachable: &'a Arc<Reachable>,
     unknown: UnknownCodec,
     lost: &'a HashSet<u64>,
-) -> impl Stream<Item = Vec<Error>> + Send + 'a {
+) -> impl Stream<Item = UnseenLinks> + Send + 'a {
     let is_known = move |cid: &Cid| lost.contains(&reachable.leaf_number(cid.hash()));
     let mut found = HashSet::new();
     let parents = reachable.inner().map(move |mut parents| {
@@ -46,25 +55,25 @@ pub(crate) fn lost_leaves<'a>(
             links
         });
         async move {
-            let links = match links {
-                Ok(links) => links,
-                Err(error) => return vec![error],
-            };
-            let mut lost = Vec::new();
+            let mut unseen = UnseenLinks::default();
+            let links = links.unwrap_or_else(|error| {
+                unseen.lost.push(error);
+                Vec::new()
+            });
             for link in links {
                 match size(store, &link).await {
-                    Ok(Some(_)) => {}
-                    Ok(None) => lost.push(missing(&link, Some(&parent))),
-                    Err(error) => lost.push(error),
+                    Ok(Some(_)) => unseen.found += 1,
+                    Ok(None) => unseen.lost.push(missing(&link, Some(&parent))),
+                    Err(error) => unseen.lost.push(error),
                 }
             }
-            lost
+            unseen
         }
     })
 }
 
 /// Returns the links of a block to blocks without links that no listing had. The mark has read the block, so an error
-/// is one that nobody has reported yet.
+/// is one that was not reported yet.
 async fn unseen_links(
     store: &dyn Datastore,
     reachable: &Arc<Reachable>,

@@ -49,7 +49,8 @@ pub(crate) struct Marked {
     pub(crate) unchecked: u64,
     /// The [numbers](Reachable::leaf_number) of the blocks whose errors were passed on.
     pub(crate) lost: HashSet<u64>,
-    /// How many reachable blocks there are besides these.
+    /// How many reachable blocks there are, without those with links that are lost. No listing has confirmed the blocks
+    /// without links.
     pub(crate) found: u64,
 }
 

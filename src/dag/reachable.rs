@@ -193,9 +193,9 @@ impl Reachable {
         }
     }
 
-    /// Returns whether there are blocks without links that neither a lookup nor a listing has found.
-    pub(crate) fn has_unseen(&self) -> bool {
-        self.leaves.count_unseen() > 0
+    /// Returns the number of blocks without links that neither a lookup nor a listing has found.
+    pub(crate) fn count_unseen(&self) -> u64 {
+        self.leaves.count_unseen()
     }
 
     /// Returns whether this is a reachable block without links that no listing had.

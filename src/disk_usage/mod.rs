@@ -9,7 +9,6 @@ mod count;
 #[cfg(feature = "verify")]
 mod moves;
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -152,18 +151,28 @@ impl UsageTracker {
         &self,
         shard: &str,
         step: impl FnOnce() -> Vec<(&'b BlockKey, u64)>,
-    ) -> Result<Vec<(&'b BlockKey, u64)>> {
-        let removed = OnceCell::new();
-        let step = || {
-            let sizes = removed.get_or_init(step).iter().map(|(_, size)| *size);
-            Ok(Change::removed(sizes.fold(0, u64::saturating_add)))
-        };
-        self.apply(&[shard], step, |count, _| {
-            for (block, size) in removed.get().into_iter().flatten() {
+    ) -> Vec<(&'b BlockKey, u64)> {
+        let record = |count: &mut RunningCount, removed: &[(&BlockKey, u64)]| {
+            for (block, size) in removed {
                 count.record_file(shard, &block.file_name(), Change::removed(*size));
             }
-        })?;
-        Ok(removed.into_inner().unwrap_or_default())
+        };
+        // Held as in `apply`.
+        let counting = read(&self.count);
+        let removed = step();
+        // Without a removal the directory may not exist: to mark a directory of unknown size leaves a gap.
+        if removed.is_empty() {
+            return removed;
+        }
+        self.dirs.mark(shard);
+        let sizes = removed.iter().map(|(_, size)| *size);
+        let bytes = self.add(-signed(sizes.fold(0, u64::saturating_add)));
+        if let Some(count) = counting.as_ref() {
+            record(&mut lock(count), &removed);
+        }
+        drop(counting);
+        self.check_whether_due(bytes);
+        removed
     }
 
     /// Runs a step that creates a shard directory, and adds its size to the figure. The step returns `None` if

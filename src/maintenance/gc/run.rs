@@ -107,7 +107,7 @@ impl Run {
             too_new,
             needs_age: self.options.room.is_some(),
         };
-        if marked.reachable.has_unseen() {
+        if marked.reachable.count_unseen() > 0 {
             self.enter(Phase::Listing).await?;
             let listing = self.sweep_with(Action::See, garbage.clone(), None, 1);
             visit(&listing).await?;
@@ -146,7 +146,7 @@ impl Run {
         self.options.check_without_times()?;
         let mut lost = Lost::new(&self.options);
         let marked = self.mark(store, roots, &mut lost).await?;
-        if marked.reachable.has_unseen() {
+        if marked.reachable.count_unseen() > 0 {
             self.enter(Phase::Listing).await?;
             any::see(store, &marked.reachable, &self.state).await?;
             self.find_lost_leaves(store, &marked, &mut lost).await?;
@@ -215,15 +215,18 @@ impl Run {
         lost: &mut Lost,
     ) -> Result<()> {
         const REPORT_INTERVAL: u64 = 1024;
-        if !marked.reachable.has_unseen() {
+        let unseen = marked.reachable.count_unseen();
+        if unseen == 0 {
             return Ok(());
         }
         self.enter(Phase::Listing).await?;
         let unknown = self.options.unknown_codec;
         let mut found = pin!(lost_leaves(store, &marked.reachable, unknown, &marked.lost));
-        let (mut blocks, lost_before) = (0_u64, lost.count);
-        while let Some(errors) = found.next().await {
-            errors.into_iter().try_for_each(|error| lost.add(error))?;
+        let (mut blocks, mut found_leaves) = (0_u64, 0);
+        while let Some(links) = found.next().await {
+            let mut errors = links.lost.into_iter();
+            errors.try_for_each(|error| lost.add(error))?;
+            found_leaves += links.found;
             blocks += 1;
             if blocks.is_multiple_of(REPORT_INTERVAL) {
                 let state = Arc::clone(&self.state);
@@ -231,8 +234,9 @@ impl Run {
                 blocking::run(report).await?;
             }
         }
-        let lost_leaves = lost.count - lost_before;
-        self.check_found(marked.found.saturating_sub(lost_leaves))
+        // Blocks that the mark has reported as lost may be among those that no listing had, so the errors of these
+        // are not counted.
+        self.check_found(marked.found.saturating_sub(unseen) + found_leaves)
     }
 
     /// Finds the oldest garbage that makes enough room. Also returns the unit of sizes.

@@ -197,10 +197,7 @@ impl Blocks {
             }
             removed
         });
-        match removed {
-            Ok(removed) => (removed, result),
-            Err(error) => (Vec::new(), Err(error)),
-        }
+        (removed, result)
     }
 
     /// Removes the file of a block. Returns its size, or `None` if it doesn't exist.
@@ -215,7 +212,7 @@ impl Blocks {
             Ok(_) => self.unremoved.forget(block),
             Err(error) if error.is_in_use() => {
                 self.unremoved.note(block);
-                // Nobody tells when the file goes.
+                // Nothing reports when the file is removed.
                 self.usage.note_uncertain();
             }
             Err(_) => {}

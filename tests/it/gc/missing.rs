@@ -171,6 +171,12 @@ async fn roots_that_lead_to_no_block_remove_nothing_unless_that_is_asked_for() {
         cid: Cid::new_v1(RAW, Multihash::wrap(0, b"inline").unwrap()),
         block: "inline".into(),
     };
+    // A missing root that a block inside a CID links to as well.
+    let linking = serde_ipld_dagcbor::to_vec(&leaf(4).cid).unwrap();
+    let linking = Node {
+        cid: Cid::new_v1(DAG_CBOR, Multihash::wrap(0, &linking).unwrap()),
+        block: linking.into(),
+    };
     let of_another_store = [node(DAG_PB, 1, &[leaf(1).cid]), leaf(2)];
     put_all(&store, [&leaf(3)]).await;
     for datastore in [
@@ -178,7 +184,12 @@ async fn roots_that_lead_to_no_block_remove_nothing_unless_that_is_asked_for() {
         Arc::new(MemoryDatastore::new()),
     ] {
         put_all(&datastore, [&leaf(3)]).await;
-        for found in [roots([&inline]), roots(&of_another_store)] {
+        let found = [
+            roots([&inline]),
+            roots(&of_another_store),
+            roots([&leaf(4), &linking]),
+        ];
+        for found in found {
             let gc = Gc::over(Arc::clone(&datastore)).roots(found);
             let error = gc.allow_missing(true).run().await.unwrap_err();
             assert!(matches!(error, Error::InvalidOption { .. }), "{error}");
