@@ -12,9 +12,12 @@ use crate::sync::lock;
 pub(super) const PARTS: usize = 1 << PART_BITS;
 const PART_BITS: u32 = 6;
 
-/// The places of digests in the table are chosen by a hash that nobody outside can predict.
+/// The places of digests in the table are chosen by a hash that an attacker can't predict.
 #[derive(Debug)]
 pub(super) struct DigestSet {
+    /// The length of the digests.
+    len: usize,
+    /// The length of a slot, which is not 0.
     width: usize,
     state: RandomState,
     parts: Vec<Mutex<Part>>,
@@ -29,10 +32,11 @@ struct Part {
 }
 
 impl DigestSet {
-    /// Creates an empty set of digests of `width` bytes.
-    pub(super) fn new(width: usize) -> Self {
+    /// Creates an empty set of digests of `len` bytes.
+    pub(super) fn new(len: usize) -> Self {
         DigestSet {
-            width: width.max(1),
+            len,
+            width: len.max(1),
             state: RandomState::new(),
             parts: (0..PARTS).map(|_| Mutex::default()).collect(),
         }
@@ -67,7 +71,7 @@ impl DigestSet {
         let part = lock(part);
         let slots = part.slots.chunks_exact(self.width);
         let digests = slots.filter(|slot| !is_free(slot)).map(<[u8]>::to_vec);
-        let zeros = part.has_zeros.then(|| vec![0; self.width]);
+        let zeros = part.has_zeros.then(|| vec![0; self.len]);
         digests.chain(zeros).collect()
     }
 
@@ -170,13 +174,15 @@ mod tests {
 
     #[test]
     fn the_digest_of_zeros_is_one_like_the_others() {
-        let digests = DigestSet::new(4);
-        assert!(!digests.contains(&[0; 4]));
-        assert!(digests.insert(&[0; 4]));
-        assert!(!digests.insert(&[0; 4]));
-        assert!(digests.contains(&[0; 4]));
-        let listed = (0..PARTS).flat_map(|part| digests.of_part(part));
-        assert_eq!(listed.collect::<HashSet<_>>(), [vec![0; 4]].into());
+        for zeros in [vec![], vec![0; 4]] {
+            let digests = DigestSet::new(zeros.len());
+            assert!(!digests.contains(&zeros));
+            assert!(digests.insert(&zeros));
+            assert!(!digests.insert(&zeros));
+            assert!(digests.contains(&zeros));
+            let listed = (0..PARTS).flat_map(|part| digests.of_part(part));
+            assert_eq!(listed.collect::<HashSet<_>>(), [zeros].into());
+        }
     }
 
     proptest! {

@@ -2,8 +2,8 @@
 //!
 //! It is a sorted list in 64 parts, each with a lock of its own. New numbers wait in a list until that is a quarter as
 //! long as the sorted one, and are merged then. So a number takes at most 10.6 bytes, if there are more than 300,000; a
-//! merge copies a 64th of the set, and reads and writes memory from its beginning to its end, which takes a fifth of the
-//! time of a hash table.
+//! merge copies a 64th of the set, and reads and writes memory in order, which takes a fifth of the time of a hash
+//! table.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

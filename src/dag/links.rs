@@ -60,8 +60,8 @@ pub enum UnknownCodec {
 /// # Errors
 ///
 /// Returns [`Error::UnknownCodec`] for a block of any other codec, unless `unknown` allows that, and
-/// [`Error::InvalidBlock`] if the bytes are not valid in the codec, or a link is a CID with a digest of more than 64 bytes
-/// that does not contain its block, or a block of more than 128 bytes, or of more than 64 in dag-json.
+/// [`Error::InvalidBlock`] if the bytes are not valid in the codec, or a link is a CID whose digest is longer than 64
+/// bytes, except an identity hash of up to 128 bytes in dag-pb or dag-cbor.
 ///
 /// ```
 /// use ds_flatfs::cid::Cid;
@@ -302,7 +302,7 @@ mod tests {
                 "{error}"
             );
         }
-        // A digest of this length that is no block.
+        // A digest of this length that is not an identity hash.
         for (codec, node) in nodes(&long(DAG_CBOR, 0x9000)) {
             let error = found(codec, &node).unwrap_err();
             assert!(matches!(error, Error::InvalidBlock { .. }), "{error}");

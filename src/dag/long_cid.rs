@@ -12,11 +12,11 @@ pub(super) const MAX_INLINE: usize = 128;
 
 pub(super) type LongCid = CidGeneric<MAX_INLINE>;
 
-/// Returns the CID that these bytes are. If it contains a block that is too long for it, adds it to `long` instead.
+/// Parses a CID. If it contains a block that is too long for it, adds it to `long` instead.
 ///
 /// # Errors
 ///
-/// Returns why the bytes are no CID.
+/// Returns why the bytes are not a CID.
 pub(super) fn read(bytes: &[u8], long: &mut Vec<LongCid>) -> Result<Option<Cid>, String> {
     match Cid::try_from(bytes) {
         Ok(cid) => Ok(Some(cid)),

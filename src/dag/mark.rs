@@ -118,8 +118,8 @@ impl<'a> Mark<'a> {
         }
     }
 
-    /// Returns the next portion, if there is one, for a job beside the number of jobs that are running. Waits for roots
-    /// if there is none.
+    /// Returns the next portion, if there is one, for one more job beside the `running` ones. Waits for roots if there
+    /// is none.
     async fn next_portion(&mut self, running: usize) -> Result<Option<Portion>> {
         // A share for each job, so that none of them is without work.
         let share = self.waiting.len().div_ceil(self.pace.max_jobs());

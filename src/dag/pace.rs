@@ -12,7 +12,7 @@ const SLOW_READ: Duration = Duration::from_millis(1);
 /// How long a job works until it returns. A job that is longer has less overhead; one that is shorter shares its
 /// links with others earlier.
 const MAX_TIME: Duration = Duration::from_millis(2);
-/// The same while other jobs have nothing to do until it returns.
+/// The same limit while other jobs have nothing to do until it returns.
 const MAX_TIME_OF_FEW: Duration = Duration::from_micros(200);
 
 /// Decides how many jobs run at the same time: as many as processors, or more if they wait for a disk.

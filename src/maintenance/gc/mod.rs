@@ -36,8 +36,8 @@ use crate::store::{FlatFs, locate};
 ///
 /// First it follows all links from the roots. Every block that may have links is read once and checked against
 /// its hash, and a second time if a block without links is missing; blocks of codecs without links, such as raw, are not
-/// read. Then it lists the store, to find out whether
-/// these are there, and lists it again to remove all other blocks. Keys that encode neither a multihash nor a CID stay,
+/// read. Then it lists the store, to find out whether those that are linked to are there, and lists it again to remove
+/// all other blocks. Keys that encode neither a multihash nor a CID stay,
 /// and so do files that are not blocks.
 ///
 /// A reachable block that is missing ends the collection before anything is removed, and so does one with links that is
@@ -106,7 +106,7 @@ pub struct Collected {
     pub removed_bytes: u64,
     /// The number of blocks that are not reachable, and were left because of the options.
     pub left: u64,
-    /// How many bytes more had to be removed to reach the [size](Gc::target_size) or the
+    /// How many more bytes would have to be removed to reach the [size](Gc::target_size) or the
     /// [free space](Gc::target_free), because there is not enough garbage or because of the other options. Otherwise 0.
     pub target_missed: u64,
     /// The number of keys that encode neither a multihash nor a CID, and were left.
@@ -207,7 +207,7 @@ impl Gc {
 
     /// Removes the oldest garbage first, and only as much as is needed for the store to take at most `bytes`, as
     /// [`disk_usage`](FlatFs::disk_usage) counts them. The age of a block is that of its file, in seconds; which blocks of
-    /// one second are removed depends only on their keys.
+    /// one second are removed depends only on a hash of their keys.
     pub fn target_size(mut self, bytes: u64) -> Self {
         self.options.room = Some(Room::Size(bytes));
         self

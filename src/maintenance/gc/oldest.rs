@@ -1,7 +1,7 @@
 //! [`Ages`] and [`Oldest`] find the oldest garbage that is enough, without a list of all garbage.
 //!
 //! A pass adds up the garbage of each period. The periods become longer when there are too many of them, so memory holds
-//! some ten thousand sums, whatever the number of blocks. If a period is longer than needed, another pass divides the one
+//! about ten thousand sums, whatever the number of blocks. If a period is longer than needed, another pass divides the one
 //! in which there is enough. Blocks that were written in the same second are ordered by their keys, so that a dry run and
 //! the collection after it choose the same ones.
 

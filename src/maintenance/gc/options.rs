@@ -17,7 +17,7 @@ pub(super) struct GcOptions {
     pub(super) remove_everything: bool,
 }
 
-/// How much room a collection makes, in bytes.
+/// How much space a collection frees, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Room {
     /// The store takes at most this.

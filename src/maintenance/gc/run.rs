@@ -239,7 +239,7 @@ impl Run {
         self.check_found(marked.found.saturating_sub(unseen) + found_leaves)
     }
 
-    /// Finds the oldest garbage that makes enough room. Also returns the unit of sizes.
+    /// Finds the oldest garbage that frees enough space. Also returns the unit of sizes.
     async fn choose(&self, room: Room, garbage: &Garbage) -> Result<(Option<Oldest>, u64)> {
         let (bytes, unit) = needed(room, &garbage.flatfs).await?;
         let max_blocks = self.options.limit.unwrap_or(u64::MAX);

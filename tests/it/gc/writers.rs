@@ -82,6 +82,8 @@ async fn check(existing: ExistingBlock, durability: Durability) {
             tokio::spawn(write(store.clone(), writer * 20, shared, checks))
         })
         .collect();
+    // If all writers have panicked, nothing more is received, and the test fails.
+    drop(checks);
     let checked = Arc::new(Mutex::new(checked));
     let mut removed = 0;
     for number in 0..30 {

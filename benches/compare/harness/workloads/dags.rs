@@ -125,7 +125,7 @@ impl DagStore {
             black_box(met);
         };
         thread::scope(|scope| {
-            for items in self.inner.chunks(self.inner.len().div_ceil(THREADS)) {
+            for items in self.inner.chunks(self.inner.len().div_ceil(THREADS).max(1)) {
                 scope.spawn(move || work(items));
             }
         });
