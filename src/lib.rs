@@ -230,7 +230,7 @@ pub use crate::datastore::{
     Accuracy, Batch, BlockingReader, Datastore, DiskUsage, KeyStream, PutStream, ResultStream,
     ResultStreamExt, static_stream,
 };
-pub use crate::error::{Error, ObjectFailure, Result};
+pub use crate::error::{Error, ExpectedEntry, ObjectFailure, Result};
 pub use crate::format::Shard;
 pub use crate::key::Key;
 pub use crate::memory::MemoryDatastore;

@@ -40,7 +40,7 @@ pub(crate) use self::spill::SpillFile;
 use self::unix as platform;
 #[cfg(windows)]
 use self::windows as platform;
-use crate::error::{Error, Result};
+use crate::error::{Error, ExpectedEntry, Result};
 
 /// A file system, as the operations of a store see it.
 ///
@@ -254,7 +254,9 @@ impl dyn Disk + '_ {
     /// Returns [`Error::Unexpected`] if something else is there: a symbolic link could lead out of the store.
     pub(crate) fn find_dir(&self, path: &Path) -> Result<Option<Stat>> {
         match self.find(path)? {
-            Some(stat) if stat.kind != Kind::Dir => Err(stat.kind.unexpected(path, "directory")),
+            Some(stat) if stat.kind != Kind::Dir => {
+                Err(stat.kind.unexpected(path, ExpectedEntry::Directory))
+            }
             found => Ok(found),
         }
     }
@@ -353,7 +355,7 @@ impl Kind {
     }
 
     /// Returns the error for an entry of this kind at a path where the store needs another kind.
-    pub(crate) fn unexpected(self, path: impl Into<PathBuf>, expected: &'static str) -> Error {
+    pub(crate) fn unexpected(self, path: impl Into<PathBuf>, expected: ExpectedEntry) -> Error {
         Error::Unexpected {
             path: path.into(),
             found: self.name(),

@@ -1,5 +1,6 @@
 //! [`Error`]: the error type of the crate.
 
+mod expected_entry;
 mod inspect;
 mod object_failure;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use itertools::Itertools;
 
+pub use self::expected_entry::ExpectedEntry;
 pub use self::object_failure::ObjectFailure;
 use crate::key::Key;
 
@@ -160,8 +162,8 @@ pub enum Error {
         path: PathBuf,
         /// The kind of file that it is.
         found: &'static str,
-        /// The kind that the store needs there.
-        expected: &'static str,
+        /// What the store needs there.
+        expected: ExpectedEntry,
     },
 
     /// A write of this batch failed, or an earlier commit that must be completed first could not be completed. No write

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::blocking;
 use crate::disk::{Kind, Listing, if_there};
-use crate::error::{Error, Result};
+use crate::error::{Error, ExpectedEntry, Result};
 use crate::format::Shard;
 use crate::format::{self, BlockKey, SHARDING, TEMP, UNCLEAN};
 use crate::store::{DirState, Opener};
@@ -183,7 +183,7 @@ fn check_shard_dirs(opener: &Opener, shard: Shard) -> Result<()> {
 fn check_shard_dir(opener: &Opener, shard: Shard, entry: &RootEntry) -> Result<()> {
     let path = opener.root.join(&entry.name);
     if entry.kind != Kind::Dir {
-        return Err(entry.kind.unexpected(path, "directory"));
+        return Err(entry.kind.unexpected(path, ExpectedEntry::Directory));
     }
     if !format::is_shard_name(&entry.name) || entry.name.len() != shard.length() {
         return Err(Error::NotConvertible {

@@ -8,7 +8,7 @@ use super::kubo_lock::KuboLock;
 use super::options::Options;
 use crate::blocking;
 use crate::disk::{Disk, Kind, LockGuard, OsDisk, create_dir_if_absent, resolve};
-use crate::error::{Error, Result};
+use crate::error::{Error, ExpectedEntry, Result};
 use crate::format::{DISK_USAGE, LOCK, README, SHARDING, TEMP, UNCLEAN};
 use crate::format::{ReshardMarker, UnreadableMarker};
 use crate::format::{Shard, object_marker};
@@ -115,7 +115,9 @@ impl Opener {
                 owner: self.disk.lock_owner(&path),
             }),
             Err(error) => Err(match self.disk.stat(&path) {
-                Ok(stat) if stat.kind != Kind::File => stat.kind.unexpected(path, "file"),
+                Ok(stat) if stat.kind != Kind::File => {
+                    stat.kind.unexpected(path, ExpectedEntry::File)
+                }
                 _ => Error::io("lock", path, error),
             }),
         }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use console::style;
+use ds_flatfs::{Error, ExpectedEntry};
 use serde::Serialize;
 
 use crate::exit::{ClosedPipe, Failure, Outcome};
@@ -26,16 +27,23 @@ pub(crate) fn error(error: &anyhow::Error) {
 }
 
 /// Reports something in a store that can't be listed as a block, and returns what that means for the listing. Something
-/// that is not a file is not a block: it causes only a warning, unless `strict` is set.
-pub(crate) fn unlisted(error: ds_flatfs::Error, strict: bool) -> Outcome {
-    let is_no_block = matches!(error, ds_flatfs::Error::Unexpected { .. });
+/// that is not a file at the path of a block causes only a warning, unless `strict` is set. At the path of a directory it
+/// may hide blocks.
+pub(crate) fn unlisted(error: Error, strict: bool) -> Outcome {
+    let is_not_a_block = matches!(
+        error,
+        Error::Unexpected {
+            expected: ExpectedEntry::Block,
+            ..
+        }
+    );
     let error = error.into();
-    if is_no_block && !strict {
+    if is_not_a_block && !strict {
         warn(&error_text::line(&error));
         return Outcome::Success;
     }
     self::error(&error);
-    match is_no_block {
+    match is_not_a_block {
         true => Outcome::Found,
         false => Outcome::Failed,
     }

@@ -175,7 +175,7 @@ impl<'a> Copy<'a> {
         Copy { callback, ..self }
     }
 
-    /// Calls `report` with each block that is not copied, and each entry that [is no block](CopyFailure::is_no_block), as
+    /// Calls `report` with each block that is not copied, and each entry that [is not a block](CopyFailure::is_not_a_block), as
     /// soon as that is known, so that nothing is lost if the copy itself fails later. It must not block for long, because
     /// the copy waits for it.
     pub fn on_failure(self, report: impl FnMut(&CopyFailure) + Send + 'static) -> Self {

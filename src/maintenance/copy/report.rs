@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Mutex;
 
 use crate::datastore::FailuresInARow;
-use crate::error::{Error, Result};
+use crate::error::{Error, ExpectedEntry, Result};
 use crate::key::Key;
 use crate::sync::lock;
 
@@ -25,7 +25,7 @@ pub struct Copied {
     /// The number of blocks that the source listed, and that it did not have when they were to be read: another
     /// program has deleted them, or the listing is wrong. They are not among the failures.
     pub vanished: u64,
-    /// The number of entries of the source that [are no blocks](CopyFailure::is_no_block). They are not copied, and are
+    /// The number of entries of the source that [are not blocks](CopyFailure::is_not_a_block). They are not copied, and are
     /// not among the failures.
     pub skipped: u64,
     /// What was not copied, and why. Only the first thousand are listed. [`on_failure`](super::Copy::on_failure) gets
@@ -62,24 +62,36 @@ impl CopyFailure {
         )
     }
 
-    /// Returns whether this is no block: something that is not a file is in the place of one, such as a symbolic link,
-    /// or the destination cannot have the key and it does not end with a hash. Without the feature `cid` every key is
-    /// one of a block.
+    /// Returns whether this is not a block: something that is not a file is at the path of one, such as a symbolic link,
+    /// or the destination cannot have the key and it does not end with a hash or a CID, in whatever spelling and with
+    /// whatever file extension. Without the feature `cid` every key is one of a block.
     #[must_use]
-    pub fn is_no_block(&self) -> bool {
+    pub fn is_not_a_block(&self) -> bool {
         match (&self.error, &self.key) {
-            (Error::Unexpected { .. }, None) => true,
+            // There may be blocks behind an obstacle at the path of a directory.
+            (Error::Unexpected { expected, .. }, None) => *expected == ExpectedEntry::Block,
             (Error::InvalidKey { .. }, Some(key)) => !ends_with_hash(key),
             _ => false,
         }
     }
 }
 
-/// Returns whether the last component of a key is the key of a block. The others can be a prefix that the location of the
+/// Returns whether the last component of a key is a hash or a CID. The others can be a prefix that the location of the
 /// source should have.
+///
+/// The component may not be a key of kubo, because other programs name blocks otherwise: by the text of the CID, by a hash
+/// in lower case, or, if they copied the files of a store, with an extension. Blocks must not be taken for something else.
 #[cfg(feature = "cid")]
 fn ends_with_hash(key: &Key) -> bool {
-    Key::new(key.base_namespace()).to_cid().is_some()
+    let name = key.base_namespace();
+    let name = name.split_once('.').map_or(name, |(stem, _)| stem);
+    let is_sha2_256 = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_sha2_256
+        || Key::new(name.to_ascii_uppercase()).to_cid().is_some()
+        || cid::Cid::try_from(name).is_ok()
+        // A multihash, and also a CID, in hex without the prefix of its base.
+        || cid::Cid::try_from(format!("f0155{name}")).is_ok()
+        || cid::Cid::try_from(format!("f{name}")).is_ok()
 }
 
 #[cfg(not(feature = "cid"))]
@@ -163,7 +175,7 @@ impl Tally {
             callback(&failure);
         }
         self.count(|copied| {
-            if failure.is_no_block() {
+            if failure.is_not_a_block() {
                 copied.skipped += 1;
                 return;
             }

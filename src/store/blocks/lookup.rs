@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Blocks;
 use crate::disk::{CachedReads, Disk, Kind, Stat, if_there};
-use crate::error::{Error, Result};
+use crate::error::{Error, ExpectedEntry, Result};
 use crate::format::{BlockKey, Layout, SHARDING};
 use crate::store::stale_check::StaleCheck;
 use crate::walk::ShardDir;
@@ -166,7 +166,7 @@ impl Blocks {
     /// Returns the error that says why the file at a block's path could not be read.
     pub(crate) fn read_error(&self, path: PathBuf, error: io::Error) -> Error {
         match self.disk.stat(&path) {
-            Ok(stat) if stat.kind != Kind::File => stat.kind.unexpected(path, "block"),
+            Ok(stat) if stat.kind != Kind::File => stat.kind.unexpected(path, ExpectedEntry::Block),
             _ => Error::io("read", path, error),
         }
     }
@@ -186,7 +186,9 @@ impl Blocks {
     /// Returns [`Error::Unexpected`] if the path leads to something that is not a file, and [`Error::Io`].
     pub(crate) fn stat_at(&self, path: &Path) -> Result<Option<Stat>> {
         match self.disk.find(path)? {
-            Some(stat) if stat.kind != Kind::File => Err(stat.kind.unexpected(path, "block")),
+            Some(stat) if stat.kind != Kind::File => {
+                Err(stat.kind.unexpected(path, ExpectedEntry::Block))
+            }
             found => Ok(found),
         }
     }

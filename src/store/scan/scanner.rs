@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::values::CacheHint;
 use super::{MAX_ENTRIES_PER_JOB, ScanJob};
 use crate::disk::{CurrentEntry, Kind, if_there};
-use crate::error::{Error, Result};
+use crate::error::{Error, ExpectedEntry, Result};
 use crate::observe::target;
 use crate::query::{Entry, Needs};
 use crate::store::Store;
@@ -112,7 +112,7 @@ fn check_root_entry(root: &Path, entry: &RootEntry) -> Result<()> {
     match entry.role {
         RootRole::ShardObstacle => Err(entry
             .kind
-            .unexpected(root.join(&entry.name), Kind::Dir.name())),
+            .unexpected(root.join(&entry.name), ExpectedEntry::Directory)),
         RootRole::Foreign => {
             warn_foreign(&root.join(&entry.name));
             Ok(())
@@ -137,7 +137,9 @@ impl Store {
         let path = || shard.path().join(listed.name());
         let block = match EntryRole::of(listed.name(), listed.kind) {
             EntryRole::Block(block) => block,
-            EntryRole::BlockObstacle(_) => return Err(listed.kind.unexpected(path(), "block")),
+            EntryRole::BlockObstacle(_) => {
+                return Err(listed.kind.unexpected(path(), ExpectedEntry::Block));
+            }
             EntryRole::LeftOver | EntryRole::SetAside | EntryRole::Foreign => {
                 warn_foreign(&path());
                 return Ok(None);

@@ -84,7 +84,11 @@ fn a_link_in_a_store_is_a_warning_in_a_listing_and_a_copy_unless_the_listing_is_
         let done = run(&[command, &store]);
         done.warned(&["warning", "LINK.data"]);
     }
-    for copy in [tmp.path("copy"), format!("file://{}", tmp.path("objects"))] {
+    let mut copies = vec![tmp.path("copy")];
+    if cfg!(feature = "object-store") {
+        copies.push(format!("file://{}", tmp.path("objects")));
+    }
+    for copy in copies {
         let done = run(&["copy", &store, &copy]);
         done.warned(&["warning", "LINK.data"]);
         assert!(done.text().contains(", 1 skipped, "), "{done:?}");
@@ -96,6 +100,25 @@ fn a_link_in_a_store_is_a_warning_in_a_listing_and_a_copy_unless_the_listing_is_
         succeed(&["ls", "-q", "--limit", "7", &store]).lines().len(),
         7
     );
+}
+
+#[test]
+#[cfg_attr(
+    windows,
+    ignore = "Windows lets only privileged users create symbolic links"
+)]
+fn a_link_at_the_path_of_a_shard_directory_fails_a_listing_and_a_copy_because_it_may_hide_blocks() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
+    let block = files(&store).into_keys().next().unwrap();
+    let (shard, elsewhere) = (block.parent().unwrap(), tmp.path("elsewhere"));
+    fs::rename(shard, &elsewhere).unwrap();
+    crate::platform::symlink(std::path::Path::new(&elsewhere), shard).unwrap();
+    let name = shard.to_str().unwrap();
+    for args in [&["ls", &store][..], &["copy", &store, &tmp.path("copy")]] {
+        run(args).failed(3, &[name, "symbolic link", "needs a directory"]);
+    }
+    run(&["ls", "--strict", &store]).failed(3, &[name]);
 }
 
 #[test]

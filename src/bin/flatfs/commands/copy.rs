@@ -34,8 +34,8 @@ If SRC is a URL without any objects, it may be wrong: a warning is printed, and 
 
 Each block is checked against the hash in its key, unless --unverified is given. A block that is damaged or \
 missing is reported and not copied; all others are copied, and the exit status is 1. It is 3 if a block could not be \
-read, or if DST cannot have its key. What is not a block is skipped with a warning: a symbolic link or another entry in \
-the place of a block that is not a file, and an object whose key is not a hash and that DST cannot have. Blocks whose \
+read, or if DST cannot have its key. What is not a block is skipped with a warning: a symbolic link or another entry at \
+the path of a block that is not a file, and an object whose name has no hash or CID at its end and that DST cannot have. Blocks whose \
 keys are not hashes of a known function are copied and counted. Blocks that SRC lists but that are gone by the time \
 they are read are counted as vanished, and the exit status is 1: another program has deleted them, or the listing is \
 wrong. The next run shows which.
@@ -215,15 +215,15 @@ impl Copy {
     }
 }
 
-/// Prints why a block was not copied, as an error, or as a warning about something that is no block.
+/// Prints why a block was not copied, as an error, or as a warning about something that is not a block.
 fn report_failure(failure: &CopyFailure) {
     let reason = error_chain(&failure.error);
     let message = match &failure.key {
         Some(key) => format!("{key} was not copied: {reason}"),
-        None if failure.is_no_block() => reason,
+        None if failure.is_not_a_block() => reason,
         None => format!("a part of the source was not copied: {reason}"),
     };
-    match failure.is_no_block() {
+    match failure.is_not_a_block() {
         true => report::warn(&message),
         false => report::error(&anyhow!(message)),
     }
