@@ -227,7 +227,7 @@ impl Blocks {
         let shard = self.layout.shard_of(block);
         // The filter gets the block before the file gets its name: otherwise a read in between would report the block
         // as absent.
-        let _publishing = self.presence.publishing(&shard, block);
+        let _publishing = self.publishing(block);
         let changed = self
             .shards
             .with_dir(&shard, || self.usage.track(&shard, block, &step));
