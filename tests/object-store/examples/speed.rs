@@ -6,7 +6,7 @@
 //! `Copy` checks the hash of each block, so both `Copy` and the plain calls are measured with and without that. Each
 //! download into a store ends with a sync.
 //!
-//! The table has the shortest time of three rounds, or of this number, and its ratio to that of the plain calls. Every
+//! The table has the shortest time of ROUNDS rounds, three by default, and its ratio to that of the plain calls. Every
 //! time goes to standard error.
 
 use std::env;
@@ -84,7 +84,8 @@ async fn measure(count: usize, size: usize, rounds: usize, contenders: &[Contend
             // rclone may not be installed.
             match contenders[i].copy(&source, &target).await {
                 Ok(took) => (0..2).for_each(|way| times[way][i] = times[way][i].min(took[way])),
-                Err(error) => eprintln!("{:?}: {error}", contenders[i]),
+                Err(error) if matches!(contenders[i], Contender::Rclone) => eprintln!("{error}"),
+                Err(error) => return Err(error),
             }
             // It does not exist if rclone is not installed.
             let _ = std::fs::remove_dir_all(target);

@@ -1,8 +1,8 @@
 //! [`Faults`]: failures of a server, such as errors and closed connections.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::stream;
@@ -11,7 +11,8 @@ use hyper::Method;
 use hyper::body::Frame;
 use s3s::service::S3Service;
 use s3s::{Body, HttpRequest, HttpResponse};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 
 use crate::open::Open;
 
@@ -22,9 +23,17 @@ pub struct Faults {
     is_throttling: AtomicBool,
     requests: AtomicUsize,
     faults: AtomicUsize,
-    puts: AtomicUsize,
-    /// How many PUT requests are served. The others wait.
-    max_puts: watch::Sender<usize>,
+    puts: watch::Sender<Puts>,
+    /// The requests that are served, which end with the server.
+    served: Mutex<JoinSet<()>>,
+}
+
+/// The PUT requests.
+#[derive(Debug)]
+struct Puts {
+    received: usize,
+    /// How many are served. The others wait.
+    max: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +62,11 @@ impl Faults {
             is_throttling: AtomicBool::new(false),
             requests: AtomicUsize::new(0),
             faults: AtomicUsize::new(0),
-            puts: AtomicUsize::new(0),
-            max_puts: watch::Sender::new(usize::MAX),
+            puts: watch::Sender::new(Puts {
+                received: 0,
+                max: usize::MAX,
+            }),
+            served: Mutex::default(),
         }
     }
 
@@ -68,32 +80,37 @@ impl Faults {
         self.faults.load(Ordering::SeqCst)
     }
 
-    /// Responds to every request that it is to come again later.
+    /// Responds to every request with SlowDown.
     pub fn throttle(&self) {
         self.is_throttling.store(true, Ordering::SeqCst);
     }
 
     /// Serves this number of PUT requests, and lets all others wait until [`release_puts`](Faults::release_puts).
     pub fn hold_puts_after(&self, count: usize) {
-        let max = self.puts.load(Ordering::SeqCst) + count;
-        self.max_puts.send_replace(max);
+        self.puts
+            .send_modify(|puts| puts.max = puts.received + count);
     }
 
     pub fn release_puts(&self) {
-        self.max_puts.send_replace(usize::MAX);
+        self.puts.send_modify(|puts| puts.max = usize::MAX);
     }
 
     /// Waits until a PUT request waits.
     pub async fn put_is_held(&self) {
-        let is_held = || self.puts.load(Ordering::SeqCst) > *self.max_puts.borrow();
-        while !is_held() {
-            tokio::task::yield_now().await;
-        }
+        let mut puts = self.puts.subscribe();
+        let held = puts.wait_for(|puts| puts.received > puts.max).await;
+        held.expect("the sender is here");
     }
 
     /// Returns how many requests the server has received.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
+    }
+
+    fn serve(&self, request: impl Future<Output = ()> + Send + 'static) {
+        let mut served = self.served.lock().expect("no test has panicked here");
+        while served.try_join_next().is_some() {}
+        served.spawn(request);
     }
 
     fn next(&self) -> Option<Fault> {
@@ -118,17 +135,22 @@ impl Faults {
         // A task of its own, because a request that has arrived takes effect even if its client has gone.
         let respond = async |request| {
             let (service, served) = (service.clone(), open.add());
-            let response = tokio::spawn(async move {
+            let (sender, response) = oneshot::channel();
+            self.serve(async move {
                 let _served = served;
-                service.call(request).await
+                let _ = sender.send(service.call(request).await);
             });
             let response = response.await.map_err(io::Error::other)?;
             response.map_err(|error| io::Error::other(format!("{error:?}")))
         };
         if request.method() == Method::PUT {
-            let put = self.puts.fetch_add(1, Ordering::SeqCst);
-            let mut max_puts = self.max_puts.subscribe();
-            let released = max_puts.wait_for(|max| put < *max).await;
+            let mut put = 0;
+            self.puts.send_modify(|puts| {
+                put = puts.received;
+                puts.received += 1;
+            });
+            let mut puts = self.puts.subscribe();
+            let released = puts.wait_for(|puts| put < puts.max).await;
             released.map_err(io::Error::other)?;
         }
         match self.next() {

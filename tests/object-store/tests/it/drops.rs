@@ -14,15 +14,15 @@ use tokio::task::yield_now;
 /// So large that a request is sent in several parts.
 const SIZE: usize = 100 << 10;
 
-/// Runs a future while the other tasks of the runtime are polled this number of times, and drops it. Returns its output if
+/// Runs a future while the other tasks of the runtime are polled this number of times, and drops it. Repolls its output if
 /// it is ready.
-async fn run_for<T>(future: impl Future<Output = T>, turns: u64) -> Option<T> {
-    let turns = async {
-        for _ in 0..turns {
+async fn run_for<T>(future: impl Future<Output = T>, polls: u64) -> Option<T> {
+    let polls = async {
+        for _ in 0..polls {
             yield_now().await;
         }
     };
-    match select(pin!(future), pin!(turns)).await {
+    match select(pin!(future), pin!(polls)).await {
         Either::Left((output, _)) => Some(output),
         Either::Right(_) => None,
     }
@@ -49,7 +49,7 @@ async fn drop_at_any_point(
 ) {
     let server = Server::start().await;
     let dir = server.bucket_dir().join("blocks");
-    let mut turns = 0;
+    let mut polls = 0;
     loop {
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir).unwrap();
@@ -57,7 +57,10 @@ async fn drop_at_any_point(
             fs::write(dir.join(name), value).unwrap();
         }
         let datastore = server.open("blocks").await;
-        let completed = run_for(call(datastore), turns).await;
+        let completed = run_for(call(datastore.clone()), polls).await;
+        // A commit continues in a task of its own.
+        datastore.close().await.unwrap();
+        drop(datastore);
         server.serve_all().await;
         let found = stored(&server);
         for name in before.keys().chain(after.keys()) {
@@ -65,21 +68,21 @@ async fn drop_at_any_point(
             let is_whole = value == before.get(name) || value == after.get(name);
             assert!(
                 is_whole,
-                "{name} has {:?} bytes after {turns} turns",
+                "{name} has {:?} bytes after {polls} polls",
                 value.map(Bytes::len)
             );
         }
         if let Some(done) = completed {
             done.unwrap();
-            assert!(turns > 0, "the call was never dropped");
+            assert!(polls > 0, "the call was never dropped");
             return;
         }
-        turns = 2 * turns + 1;
+        polls = 2 * polls + 1;
         call(server.open("blocks").await).await.unwrap();
         let expected = after
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()));
-        assert!(stored(&server) == expected.collect(), "after {turns} turns");
+        assert!(stored(&server) == expected.collect(), "after {polls} polls");
     }
 }
 
@@ -121,4 +124,31 @@ async fn a_dropped_commit_is_completed_by_another_one() {
         batch.commit().await
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_commit_whose_future_is_dropped_is_completed_and_deletes_after_all_puts() {
+    let server = Server::start().await;
+    let datastore = server.open("blocks").await;
+    datastore.put(&Key::new("OLD"), block(1)).await.unwrap();
+    let names = ["A", "B", "C", "D"];
+    let batch = datastore.batch().await.unwrap();
+    for name in names {
+        Batch::put(&batch, &Key::new(name), block(2)).await.unwrap();
+    }
+    Batch::delete(&batch, &Key::new("OLD")).await.unwrap();
+
+    server.faults.hold_puts_after(names.len() - 1);
+    {
+        let commit = pin!(batch.commit());
+        let held = pin!(server.faults.put_is_held());
+        let ended = select(commit, held).await;
+        assert!(matches!(ended, Either::Right(_)), "a put is held");
+    }
+    drop(batch);
+    assert!(stored(&server).contains_key("OLD"));
+    server.faults.release_puts();
+    datastore.close().await.unwrap();
+    let expected = names.map(|name| (name.to_owned(), block(2)));
+    assert!(stored(&server) == expected.into());
 }

@@ -1,41 +1,55 @@
 //! The program `flatfs` against a server: a backup, a copy that is killed, and wrong credentials.
 
-use std::env::consts::EXE_SUFFIX;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use ds_flatfs_object_store::{READER, Server, WRITER};
+use serde_json::Value;
+use tokio::process::{Child, Command};
+use tokio::sync::OnceCell;
 
 const URL: &str = "s3://bucket/blocks";
 
 /// Returns the program: the one in `FLATFS`, or the one that `cargo test --all-features` builds, which is built here if it
 /// is not up to date.
-fn flatfs() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        if let Some(path) = std::env::var_os("FLATFS") {
-            return path.into();
-        }
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let target = root.join("target");
-        // A test, so that it has the same features of dependencies as in `cargo test`, and nothing is built twice.
-        let status = Command::new(env!("CARGO"))
-            .args(["test", "--locked", "--all-features", "--no-run"])
-            .args(["--bin", "flatfs", "--test", "it", "--manifest-path"])
-            .arg(root.join("Cargo.toml"))
-            .arg("--target-dir")
-            .arg(&target)
-            .status()
-            .unwrap();
-        assert!(status.success());
-        target.join("debug").join(format!("flatfs{EXE_SUFFIX}"))
-    })
+async fn flatfs() -> &'static Path {
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    BUILT
+        .get_or_init(async || match std::env::var_os("FLATFS") {
+            Some(path) => path.into(),
+            None => build().await,
+        })
+        .await
 }
 
-fn program(server: &Server, key: [&str; 2], args: &[&str]) -> Command {
-    let mut command = Command::new(flatfs());
+async fn build() -> PathBuf {
+    // A test, so that it has the same features of dependencies as in `cargo test`, and nothing is built twice.
+    let built = Command::new(env!("CARGO"))
+        .args(["test", "--locked", "--all-features", "--no-run"])
+        .args(["--message-format", "json-render-diagnostics"])
+        .args(["--bin", "flatfs", "--test", "it", "--manifest-path"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml"))
+        .stderr(Stdio::inherit())
+        .output()
+        .await
+        .unwrap();
+    assert!(built.status.success());
+    let messages = serde_json::Deserializer::from_slice(&built.stdout).into_iter::<Value>();
+    let mut programs = messages.filter_map(|message| {
+        let message = message.unwrap();
+        // cargo also builds the unit tests of the program.
+        let is_program =
+            message["target"]["name"] == "flatfs" && message["profile"]["test"] == false;
+        let path = message["executable"].as_str().filter(|_| is_program)?;
+        Some(path.into())
+    });
+    programs.next().unwrap()
+}
+
+async fn program(server: &Server, key: [&str; 2], args: &[&str]) -> Command {
+    let mut command = Command::new(flatfs().await);
     command
         .args(args)
         .env("AWS_ENDPOINT", &server.endpoint)
@@ -45,16 +59,25 @@ fn program(server: &Server, key: [&str; 2], args: &[&str]) -> Command {
         .env("AWS_SECRET_ACCESS_KEY", key[1])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     command
 }
 
-/// Runs the program on a thread where it may block, because the server runs in this process.
 async fn run(server: &Server, key: [&str; 2], args: &[&str]) -> Output {
-    let mut command = program(server, key, args);
-    tokio::task::spawn_blocking(move || command.output().unwrap())
-        .await
-        .unwrap()
+    program(server, key, args).await.output().await.unwrap()
+}
+
+/// Starts the program, and waits until the server holds one of its PUT requests.
+async fn start_until_put_is_held(server: &Server, args: &[&str]) -> Child {
+    /// Only a test that fails takes as long.
+    const MAX_WAIT: Duration = Duration::from_secs(300);
+    let mut child = program(server, WRITER, args).await.spawn().unwrap();
+    tokio::select! {
+        () = server.faults.put_is_held() => child,
+        ended = child.wait() => panic!("{args:?} ended before its PUT requests: {ended:?}"),
+        () = tokio::time::sleep(MAX_WAIT) => panic!("{args:?} did not send its PUT requests"),
+    }
 }
 
 async fn succeed(server: &Server, args: &[&str]) -> String {
@@ -86,24 +109,17 @@ async fn a_backup_that_is_killed_is_completed_by_the_same_command_and_comes_back
     let dir = tempfile::tempdir().unwrap();
     let store = store(&server, dir.path(), 400).await;
 
-    let mut child = program(
-        &server,
-        WRITER,
-        &["copy", "--concurrency", "2", &store, URL],
-    )
-    .spawn()
-    .unwrap();
-    while stored(&server) < 20 && child.try_wait().unwrap().is_none() {
-        tokio::task::yield_now().await;
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    server.faults.hold_puts_after(20);
+    let args = ["copy", "--concurrency", "2", &store, URL];
+    let mut child = start_until_put_is_held(&server, &args).await;
+    child.kill().await.unwrap();
     assert!(
-        (20..400).contains(&stored(&server)),
+        (1..=20).contains(&stored(&server)),
         "{} blocks",
         stored(&server)
     );
 
+    server.faults.release_puts();
     let done = succeed(&server, &["copy", &store, URL]).await;
     assert!(done.contains(" already there"), "{done}");
     assert_eq!(succeed(&server, &["diff", &store, URL]).await, "");
@@ -143,7 +159,7 @@ async fn a_key_that_may_only_read_or_is_wrong_is_reported_without_its_secret() {
     }
 }
 
-/// SIGINT is sent by the program kill, because std has no function for it.
+/// SIGINT is sent by a shell, because std has no function for it.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_is_interrupted_is_completed_by_the_same_command() {
@@ -154,16 +170,13 @@ async fn an_import_that_is_interrupted_is_completed_by_the_same_command() {
     succeed(&server, &["export", &store, "-o", &car]).await;
 
     server.faults.hold_puts_after(20);
-    let child = program(&server, WRITER, &["import", URL, &car])
-        .spawn()
-        .unwrap();
-    server.faults.put_is_held().await;
-    let interrupt = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
+    let child = start_until_put_is_held(&server, &["import", URL, &car]).await;
+    let interrupt = Command::new("sh")
+        .args(["-c", "kill -INT \"$1\"", "sh"])
+        .arg(child.id().unwrap().to_string())
         .status();
-    assert!(interrupt.unwrap().success());
-    let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap());
-    let output = output.await.unwrap();
+    assert!(interrupt.await.unwrap().success());
+    let output = child.wait_with_output().await.unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{error}");
     assert!(error.contains("run the command again"), "{error}");
