@@ -91,7 +91,7 @@ impl Drop for Commit {
 }
 
 impl Stage {
-    /// Commits the batch and applies it. From the commit on its directory belongs to the commit log. The caller
+    /// Commits the batch and applies it. After the commit point its directory belongs to the commit log. The caller
     /// holds the locks of its keys.
     fn commit(&self, batch: CommittedBatch) -> Result<()> {
         let log = &self.store().commit_log;

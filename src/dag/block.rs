@@ -9,7 +9,7 @@ use crate::hash::{self, HashError};
 use crate::key::Key;
 
 /// Returns the keys under which a store may have the block of `cid`: that of its multihash, which today's
-/// repos use, and that of the bytes of the CID of version 1, which go-ipfs used before version 0.12: a CID of version 0
+/// repos use, and that of the bytes of the CID of version 1, which go-ipfs used before version 0.12. A CID of version 0
 /// names the same block. A CID that contains its block, by the identity hash, has no keys.
 ///
 /// ```

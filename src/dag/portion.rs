@@ -37,7 +37,7 @@ pub(super) struct Portion {
 /// What a portion has found.
 #[derive(Debug, Default)]
 pub(super) struct Done {
-    /// What has still to be read.
+    /// What still has to be read.
     pub(super) waiting: Waiting,
     /// The blocks that are missing or damaged, or can't be read, by their [numbers](Reachable::leaf_number).
     pub(super) errors: Vec<(u64, Error)>,

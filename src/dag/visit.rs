@@ -54,7 +54,7 @@ pub(super) struct Work {
 /// What a visit has found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// What the job did not come to.
+    /// What is left for later jobs.
     pub(super) rest: Work,
     /// The number of blocks, and their bytes.
     pub(super) blocks: u64,

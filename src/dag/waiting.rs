@@ -1,4 +1,4 @@
-//! [`Waiting`]: the blocks that a mark has still to read.
+//! [`Waiting`]: the blocks that a mark still has to read.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl Links {
     }
 }
 
-/// The blocks that have still to be read, last in, first out.
+/// The blocks that still have to be read, last in, first out.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     links: Vec<Links>,

@@ -18,7 +18,7 @@ const INLINE_THRESHOLD: usize = 16 * 1024;
 /// Visits the blocks of the DAGs below some roots depth first, parents before children, each block once,
 /// and checks each block against its CID.
 ///
-/// It keeps in memory one block with its links, and each CID that it has met, once.
+/// It keeps in memory one block with its links, and each CID that it has found, once.
 ///
 /// ```
 /// use ds_flatfs::cid::Cid;

@@ -1,8 +1,8 @@
 //! Tools for whole stores, which an operator runs while no node uses the store.
 //!
 //! A tool that takes the path of a store locks the store, so that no writer can have it open at the same
-//! time. Only `Verify` and [`count_disk_usage`] change nothing and take no lock. [`Copy`] and [`Diff`] work with any
-//! two open [datastores](crate::Datastore). The tools print nothing: pass a callback to get their [`Progress`], which
+//! time. Only `Verify`, [`count_disk_usage`] and the dry run of a garbage collection change nothing and take no lock.
+//! [`Copy`] and [`Diff`] work with any two open [datastores](crate::Datastore). The tools print nothing: pass a callback to get their [`Progress`], which
 //! can also stop them. A tool that was stopped, whose future was dropped, or whose process was killed loses no block;
 //! the same call completes the work.
 //!

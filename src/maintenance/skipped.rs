@@ -49,7 +49,7 @@ impl SkipReason {
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            SkipReason::Foreign => "it is not part of a datastore",
+            SkipReason::Foreign => "it is not part of a store",
             SkipReason::Differs => "a different block with the same key is in its place",
             SkipReason::Misplaced => {
                 "it is in the wrong shard, and the right shard has a block with the same key"

@@ -23,7 +23,7 @@ impl Opener {
     fn create_root(&self) -> Result<()> {
         match create_dir_if_absent(&*self.disk, &self.root) {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Err(self.not_a_store("the directory above it is missing; create that first"))
+                Err(self.not_a_store("its parent directory is missing: create it first"))
             }
             created => created,
         }

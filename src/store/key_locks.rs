@@ -54,7 +54,7 @@ impl WatchedKeys {
 }
 
 impl Locks {
-    /// Removes the slot of a key that nobody has locked or waits for.
+    /// Removes the slot of a key that no caller has locked or waits for.
     fn remove_unused(&mut self, block: &BlockKey) {
         // Slots are cloned only under the lock of the map, so if the map has the only reference, no other write is
         // waiting.

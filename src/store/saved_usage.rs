@@ -17,8 +17,8 @@ use crate::sync::lock;
 /// The permissions of the mark that the store was not closed.
 pub(super) const UNCLEAN_MODE: u32 = 0o644;
 
-/// Saves the disk usage, unless it is stale: taken over from a session that was not closed, or unknown, and
-/// not counted since, or uncertain. go-ds-flatfs would trust such a figure for ever.
+/// Saves the disk usage, unless it is stale, because go-ds-flatfs would trust such a figure forever. It is stale if it is
+/// uncertain, or if it was unknown or taken over from a session that was not closed and has not been counted since.
 #[derive(Debug)]
 pub(crate) struct SavedUsage {
     blocks: Arc<Blocks>,

@@ -140,7 +140,10 @@ async fn create_needs_the_parent_directory() {
     let path = home.beside("missing/store");
     let error = refused(options().create(&path).await, &path).await;
     assert!(matches!(error, Error::NotAStore { .. }), "{error}");
-    assert!(error.to_string().contains("above it is missing"), "{error}");
+    assert!(
+        error.to_string().contains("parent directory is missing"),
+        "{error}"
+    );
     assert!(!home.beside("missing").exists());
 }
 

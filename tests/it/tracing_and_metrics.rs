@@ -178,7 +178,7 @@ async fn lifecycle(store: &FlatFs, reports: &Collected) {
     assert_eq!(opened.spans, ["open"]);
     let query = reports.only("ds_flatfs::query", "query");
     query.has("DEBUG", &[("query", "prefix /, keys only")]);
-    let foreign = "ignoring an entry that is not part of a datastore";
+    let foreign = "ignoring an entry that is not part of a store";
     let foreign = reports.only("ds_flatfs::query", foreign);
     let in_store = store.path().join("FOREIGN.txt").display().to_string();
     foreign.has("WARN", &[("path", &in_store)]);

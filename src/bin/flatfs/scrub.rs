@@ -19,7 +19,7 @@ const MAX_STATE: u64 = 64 << 10;
 /// One of several subsets of the blocks, counted from 1. All of them together have all blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Subset {
-    pub(crate) share: u32,
+    pub(crate) number: u32,
     pub(crate) of: NonZeroU32,
 }
 
@@ -31,20 +31,20 @@ impl FromStr for Subset {
         let invalid = || "a subset is N/T with N from 1 to T, such as 1/30, or P%, such as 2.5%";
         if let Some(percent) = text.strip_suffix('%') {
             let percent: f64 = percent.parse().map_err(|_| invalid())?;
-            let shares = (100.0 / percent).ceil();
-            if !(percent > 0.0 && percent <= 100.0 && shares <= f64::from(u32::MAX)) {
+            let subsets = (100.0 / percent).ceil();
+            if !(percent > 0.0 && percent <= 100.0 && subsets <= f64::from(u32::MAX)) {
                 return Err(invalid().to_owned());
             }
-            let of = NonZeroU32::new(shares as u32).ok_or_else(invalid)?;
-            return Ok(Subset { share: 1, of });
+            let of = NonZeroU32::new(subsets as u32).ok_or_else(invalid)?;
+            return Ok(Subset { number: 1, of });
         }
-        let (share, of) = text.split_once('/').ok_or_else(invalid)?;
-        let share: u32 = share.parse().map_err(|_| invalid())?;
+        let (number, of) = text.split_once('/').ok_or_else(invalid)?;
+        let number: u32 = number.parse().map_err(|_| invalid())?;
         let of: NonZeroU32 = of.parse().map_err(|_| invalid())?;
-        if share == 0 || share > of.get() {
+        if number == 0 || number > of.get() {
             return Err(invalid().to_owned());
         }
-        Ok(Subset { share, of })
+        Ok(Subset { number, of })
     }
 }
 
@@ -53,7 +53,7 @@ impl FromStr for Subset {
 pub(crate) struct ScrubState {
     /// The path of the store.
     store: String,
-    shares: NonZeroU32,
+    subsets: NonZeroU32,
     next: u32,
     /// The number of subsets that were checked in this round.
     checked: u32,
@@ -82,8 +82,8 @@ impl ScrubState {
         let store = store.with_context(|| format!("cannot look up {}", dir.display()))?;
         let new = ScrubState {
             store,
-            shares: subset.of,
-            next: subset.share,
+            subsets: subset.of,
+            next: subset.number,
             checked: 0,
             began: now(),
             whole: None,
@@ -102,7 +102,7 @@ impl ScrubState {
                 path.display()
             )
         })?;
-        if found.next == 0 || found.next > found.shares.get() {
+        if found.next == 0 || found.next > found.subsets.get() {
             bail!(
                 "{} names a subset that does not exist: remove it to begin again",
                 path.display()
@@ -116,7 +116,7 @@ impl ScrubState {
                 escape(&new.store)
             );
         }
-        match found.shares == subset.of {
+        match found.subsets == subset.of {
             true => Ok(found),
             false => Ok(ScrubState {
                 whole: found.whole,
@@ -128,16 +128,16 @@ impl ScrubState {
     /// Returns the subset that is next.
     pub(crate) fn subset(&self) -> Subset {
         Subset {
-            share: self.next,
-            of: self.shares,
+            number: self.next,
+            of: self.subsets,
         }
     }
 
     /// Notes that the next subset was checked.
     fn advance(&mut self, now: u64) {
         self.checked += 1;
-        self.next = self.next % self.shares.get() + 1;
-        if self.checked >= self.shares.get() {
+        self.next = self.next % self.subsets.get() + 1;
+        if self.checked >= self.subsets.get() {
             self.whole = Some(Round {
                 began: self.began,
                 ended: now,
@@ -182,13 +182,13 @@ fn now() -> u64 {
 mod tests {
     use super::*;
 
-    fn subset(share: u32, of: u32) -> Subset {
+    fn subset(number: u32, of: u32) -> Subset {
         let of = NonZeroU32::new(of).unwrap();
-        Subset { share, of }
+        Subset { number, of }
     }
 
     #[test]
-    fn a_subset_is_a_share_or_a_percentage() {
+    fn a_subset_is_a_number_of_several_or_a_percentage() {
         assert_eq!("3/30".parse(), Ok(subset(3, 30)));
         assert_eq!("2.5%".parse(), Ok(subset(1, 40)));
         assert_eq!("100%".parse(), Ok(subset(1, 1)));
@@ -210,7 +210,7 @@ mod tests {
     fn a_round_is_whole_when_every_share_was_checked() {
         let mut state = ScrubState {
             store: "/blocks".to_owned(),
-            shares: NonZeroU32::new(3).unwrap(),
+            subsets: NonZeroU32::new(3).unwrap(),
             next: 2,
             checked: 0,
             began: 10,
@@ -219,7 +219,7 @@ mod tests {
         let mut checked = Vec::new();
         for now in [20, 30, 40] {
             assert_eq!(state.whole, None);
-            checked.push(state.subset().share);
+            checked.push(state.subset().number);
             state.advance(now);
         }
         assert_eq!(checked, [2, 3, 1]);

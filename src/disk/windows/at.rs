@@ -123,8 +123,8 @@ impl<'a> At<'a> {
 
     /// Removes a file, and waits until its name is gone.
     ///
-    /// `DeleteFile` may only mark the file, and then the name stays until the last handle of the file is closed, be it
-    /// one of this process. Wine even lets others open such a file, so that a read after a delete would find the block.
+    /// `DeleteFile` may only mark the file, and then the name stays until the last handle of the file is closed, even
+    /// if it is one of this process. Wine even lets others open such a file, so that a read after a delete would find the block.
     pub(in crate::disk) fn remove_file(&self) -> io::Result<()> {
         let mut is_removed = false;
         // One retry for both steps, so that they have one bound.
@@ -211,7 +211,7 @@ impl<'a> At<'a> {
         retry_change(|| step().map_err(|error| self.explain(error)))
     }
 
-    /// Makes a change of a file. If that is denied because of the attribute read-only, which other programs may
+    /// Makes a change of a file. If that is denied because of the read-only attribute, which other programs may
     /// have set, the attribute is removed. On Unix only the permissions of the directory count.
     fn writable<T>(&self, step: impl Fn() -> io::Result<T>) -> io::Result<T> {
         match step() {

@@ -13,7 +13,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 use super::retry::is_error;
 use super::verbatim::verbatim;
 
-/// A handle of a file that nobody else can open to write, until it is dropped, which removes the file.
+/// A handle of a file that no other program can open to write, until it is dropped, which removes the file.
 ///
 /// kubo opens the file in the same way: see `lock_windows.go` of the module go4.org/lock.
 #[derive(Debug)]

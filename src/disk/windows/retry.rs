@@ -18,8 +18,8 @@ use crate::observe;
 /// How long a step is retried in all, or several steps [with one bound](with_one_bound).
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// How long a read that is denied access is retried. It may be denied for good, and a walk over a store could
-/// meet many such files.
+/// How long a read that is denied access is retried. It may be denied permanently, and a walk over a store could
+/// find many such files.
 const MAX_WAIT_TO_READ: Duration = Duration::from_millis(100);
 
 thread_local! {

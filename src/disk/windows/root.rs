@@ -1,4 +1,4 @@
-//! [`Root`]: the directory of a store. It stays closed, since there are no paths relative to it.
+//! [`Root`]: the directory of a store. It is not kept open, since there are no paths relative to it.
 
 use std::io;
 use std::path::Path;

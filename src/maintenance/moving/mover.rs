@@ -171,21 +171,21 @@ impl Mover {
     }
 
     /// Settles the copies and the duplicates, and returns their number.
-    fn settle(&self, copies: &mut PendingCopies<'_>) -> Result<u64> {
-        let settled = copies.settle()?;
+    fn complete(&self, copies: &mut PendingCopies<'_>) -> Result<u64> {
+        let completed = copies.complete()?;
         // Counted before the progress is reported, which may stop the move: the disk usage is computed from
         // these.
         let DuplicateTotals { blocks, bytes } = &self.duplicates;
-        blocks.fetch_add(settled.duplicates, Ordering::Relaxed);
-        bytes.fetch_add(settled.duplicate_bytes, Ordering::Relaxed);
+        blocks.fetch_add(completed.duplicates, Ordering::Relaxed);
+        bytes.fetch_add(completed.duplicate_bytes, Ordering::Relaxed);
         self.state.advance(|progress| {
-            progress.blocks += settled.copied;
-            progress.bytes = progress.bytes.saturating_add(settled.copied_bytes);
+            progress.blocks += completed.copied;
+            progress.bytes = progress.bytes.saturating_add(completed.copied_bytes);
         })?;
-        Ok(settled.copied + settled.duplicates)
+        Ok(completed.copied + completed.duplicates)
     }
 
-    /// Renames blocks, or adds them to `copies` if they can't be renamed. Returns how many copies were settled.
+    /// Renames blocks, or adds them to `copies` if they can't be renamed. Returns how many copies were completed.
     /// `renamed` has what was renamed, even after an error.
     fn take_all(
         &self,
@@ -193,7 +193,7 @@ impl Mover {
         renamed: &mut Progress,
         copies: &mut PendingCopies<'_>,
     ) -> Result<u64> {
-        let mut settled = 0;
+        let mut completed = 0;
         for block in blocks {
             self.state.check()?;
             let block_move = self.block_move(&shard, &block);
@@ -215,10 +215,10 @@ impl Mover {
                 MoveOutcome::Gone => {}
             }
             if copies.are_many() {
-                settled += self.settle(copies)?;
+                completed += self.complete(copies)?;
             }
         }
-        Ok(settled)
+        Ok(completed)
     }
 }
 
@@ -254,7 +254,7 @@ impl BlockVisitor for Mover {
     }
 
     fn finish_gathered(&self, mut copies: PendingCopies<'_>) -> Result<u64> {
-        self.settle(&mut copies)
+        self.complete(&mut copies)
     }
 
     /// The quarantine shows which blocks the old store has lost, so the move does not remove it.

@@ -26,7 +26,7 @@ pub(super) struct BlockMove {
 }
 
 /// Blocks that are being moved from one file system to another. If this is dropped, the blocks that are not
-/// settled are still in the old store, and their copies are removed.
+/// completed are still in the old store, and their copies are removed.
 #[derive(Debug)]
 pub(super) struct PendingCopies<'a> {
     old: &'a Store,
@@ -43,9 +43,9 @@ struct StagedCopy {
     temp: PathBuf,
 }
 
-/// The number of copies that were settled, and their bytes.
+/// The number of copies that were completed, and their bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct SettledCopies {
+pub(super) struct CompletedCopies {
     pub(super) copied: u64,
     pub(super) copied_bytes: u64,
     pub(super) duplicates: u64,
@@ -99,9 +99,9 @@ impl<'a> PendingCopies<'a> {
     }
 
     /// Makes the blocks durable in the new store, and then removes them from the old one.
-    pub(super) fn settle(&mut self) -> Result<SettledCopies> {
+    pub(super) fn complete(&mut self) -> Result<CompletedCopies> {
         if self.staged.is_empty() && self.found.is_empty() {
-            return Ok(SettledCopies::default());
+            return Ok(CompletedCopies::default());
         }
         // The contents are flushed before the names are published: after a power cut a name must not lead to
         // an incomplete block. A block that was found may never have been flushed.
@@ -124,7 +124,7 @@ impl<'a> PendingCopies<'a> {
         for BlockMove { from, .. } in both {
             self.old.blocks.disk().remove_if_there(from)?;
         }
-        let settled = SettledCopies {
+        let completed = CompletedCopies {
             copied: published.len() as u64,
             copied_bytes: published.iter().map(|one| one.len).sum(),
             duplicates: self.found.len() as u64,
@@ -133,7 +133,7 @@ impl<'a> PendingCopies<'a> {
         self.staged.clear();
         self.found.clear();
         self.bytes = 0;
-        Ok(settled)
+        Ok(completed)
     }
 
     /// Publishes the temp files as blocks. Returns those that were published.

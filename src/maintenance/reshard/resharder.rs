@@ -166,12 +166,12 @@ impl Resharder {
     }
 
     /// Settles blocks that are in this shard directory and in their new one. Returns how many were changed.
-    fn settle(&self, shard: &str, twice: &[BlockKey]) -> Result<u64> {
+    fn complete(&self, shard: &str, twice: &[BlockKey]) -> Result<u64> {
         if twice.is_empty() {
             return Ok(0);
         }
         let mut same = Vec::new();
-        let mut settled = 0;
+        let mut completed = 0;
         for block in twice {
             let (old, new) = (self.path(shard, block), self.to.block(block));
             if self.store.blocks.is_same(&old, &new)? {
@@ -187,14 +187,14 @@ impl Resharder {
             if is_block {
                 self.set_aside(&new)?;
                 // The next pass moves the block.
-                settled += 1;
+                completed += 1;
             } else {
                 self.state.skip(old, SkipReason::Differs);
             }
         }
-        settled += same.len() as u64;
+        completed += same.len() as u64;
         self.remove_second_copies(&same)?;
-        Ok(settled)
+        Ok(completed)
     }
 
     /// Renames a copy that is in the way to a name that no program mistakes for that of a block.
@@ -302,7 +302,7 @@ impl BlockVisitor for Resharder {
             }
         }
         self.state.advance(|progress| progress.blocks += moved)?;
-        Ok(moved + self.settle(&shard, &twice)?)
+        Ok(moved + self.complete(&shard, &twice)?)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::check_walk::BlockFile;
 use super::finding::{Finding, Problem};
-use super::portion::{KeyShare, RateLimiter};
+use super::portion::{KeySubset, RateLimiter};
 use crate::disk::{Disk, if_there};
 use crate::error::Error;
 use crate::hash::{Checker, HashError};
@@ -60,7 +60,7 @@ pub(super) struct BlockChecker {
     /// Whether the caller has dropped the stream of findings.
     pub(super) stopped: Arc<AtomicBool>,
     /// The part of the blocks that is checked, if not all of them.
-    pub(super) share: Option<KeyShare>,
+    pub(super) subset: Option<KeySubset>,
     pub(super) limiter: Option<Arc<RateLimiter>>,
 }
 
@@ -68,7 +68,7 @@ impl BlockChecker {
     /// Returns the worst problem of a block: that its bytes are damaged, that it is in the wrong directory, or that it
     /// can't be checked. A block that no longer exists has no problem.
     pub(super) fn check(&self, file: &BlockFile, buffer: &mut [u8]) -> Option<Finding> {
-        if self.share.is_some_and(|share| !share.has(file.key())) {
+        if self.subset.is_some_and(|subset| !subset.has(file.key())) {
             return None;
         }
         let problem = match self.problem_of(file, buffer) {

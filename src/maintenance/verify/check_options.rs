@@ -8,7 +8,7 @@ use std::thread;
 
 use super::block_checker::{BlockChecker, CheckDepth, CheckTally};
 use super::pass::PassProgress;
-use super::portion::{KeyShare, RateLimiter};
+use super::portion::{KeySubset, RateLimiter};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::maintenance::progress::{Phase, ProgressCallback};
@@ -19,7 +19,7 @@ pub(super) struct CheckOptions {
     pub(super) path: PathBuf,
     pub(super) depth: CheckDepth,
     pub(super) concurrency: Option<NonZeroUsize>,
-    pub(super) share: Option<KeyShare>,
+    pub(super) subset: Option<KeySubset>,
     pub(super) bytes_per_second: Option<NonZeroU64>,
     pub(super) callback: ProgressCallback,
 }
@@ -30,7 +30,7 @@ impl CheckOptions {
             path,
             depth: CheckDepth::Full,
             concurrency: None,
-            share: None,
+            subset: None,
             bytes_per_second: None,
             callback: ProgressCallback::none(),
         }
@@ -58,7 +58,7 @@ impl CheckOptions {
             depth: self.depth,
             tally: Arc::clone(&progress.tally),
             stopped: Arc::new(AtomicBool::new(false)),
-            share: self.share,
+            subset: self.subset,
             limiter: self.bytes_per_second.map(RateLimiter::new),
         };
         Ok((checker, progress))

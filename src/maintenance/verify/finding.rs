@@ -244,7 +244,7 @@ impl fmt::Display for Problem {
             ),
             Problem::Obstacle { found, expected } => write!(
                 f,
-                "a {found} where the datastore needs a {expected}: move it away, because a repair leaves it alone"
+                "a {found} where the store needs a {expected}: move it away; a repair does not touch it"
             ),
             Problem::Sharding(error) => write_why(f, error),
             Problem::PendingCommit => f.write_str(
@@ -257,7 +257,7 @@ impl fmt::Display for Problem {
                 f.write_str("its key is not a hash, so it can't be checked")
             }
             Problem::Unchecked(Some(why)) => write!(f, "it can't be checked: {why}"),
-            Problem::Foreign { found } => write!(f, "a {found} that is not part of a datastore"),
+            Problem::Foreign { found } => write!(f, "a {found} that is not part of a store"),
             Problem::Missing => f.write_str("the store didn't have this block"),
             Problem::BadCopy(why) => write!(f, "the copy is not used: {why}"),
             Problem::Lost => f.write_str(

@@ -31,7 +31,7 @@ use self::check_options::CheckOptions;
 use self::check_walk::{CheckItem, CheckWalk};
 pub use self::finding::{Finding, Problem, Remedy};
 use self::pass::{Pass, PassTask};
-use self::portion::KeyShare;
+use self::portion::KeySubset;
 pub use self::repair::Repair;
 pub use self::report::{Findings, Summary};
 use crate::blocking;
@@ -105,13 +105,13 @@ impl Verify {
         self
     }
 
-    /// Checks one of `of` shares of the blocks, counted from 1: those whose keys are in this share of all possible
-    /// keys. A share is about as large as the others, has the same blocks in every store and at any time, and all
-    /// shares together have all blocks. What is not a block is checked with every share.
+    /// Checks one of `of` subsets of the blocks, counted from 1: those whose keys are in this part of all possible
+    /// keys. A subset is about as large as the others, has the same blocks in every store and at any time, and all
+    /// subsets together have all blocks. What is not a block is checked with every subset.
     ///
-    /// A share of 0 counts as 1, and a share above `of` counts as `of`.
-    pub fn share(mut self, share: u32, of: NonZeroU32) -> Self {
-        self.options.share = Some(KeyShare::new(share, of));
+    /// A number of 0 counts as 1, and a number above `of` counts as `of`.
+    pub fn subset(mut self, number: u32, of: NonZeroU32) -> Self {
+        self.options.subset = Some(KeySubset::new(number, of));
         self
     }
 

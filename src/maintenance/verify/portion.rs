@@ -1,4 +1,4 @@
-//! [`KeyShare`] and [`RateLimiter`]: how much of a store is checked, and how fast.
+//! [`KeySubset`] and [`RateLimiter`]: how much of a store is checked, and how fast.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 use crate::key::Key;
 use crate::sync::lock;
 
-/// One of several equal shares of all keys, by their CRC-32: keys are not spread evenly by their characters, because
+/// One of several equal subsets of all keys, by their CRC-32: keys are not spread evenly by their characters, because
 /// many keys begin or end with the same ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KeyShare {
+pub(super) struct KeySubset {
     /// From 0.
     index: u32,
     of: NonZeroU32,
 }
 
-impl KeyShare {
-    /// `share` counts from 1.
-    pub(super) fn new(share: u32, of: NonZeroU32) -> Self {
-        let index = share.clamp(1, of.get()) - 1;
-        KeyShare { index, of }
+impl KeySubset {
+    /// `number` counts from 1.
+    pub(super) fn new(number: u32, of: NonZeroU32) -> Self {
+        let index = number.clamp(1, of.get()) - 1;
+        KeySubset { index, of }
     }
 
     pub(super) fn has(self, key: &Key) -> bool {
@@ -76,13 +76,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_key_is_in_exactly_one_share_and_the_shares_are_about_equal() {
+    fn each_key_is_in_exactly_one_subset_and_the_subsets_are_about_equal() {
         let of = NonZeroU32::new(7).unwrap();
-        let shares: Vec<KeyShare> = (1..=7).map(|share| KeyShare::new(share, of)).collect();
+        let subsets: Vec<KeySubset> = (1..=7).map(|number| KeySubset::new(number, of)).collect();
         let mut counts = [0; 7];
         for number in 0_u32..7_000 {
             let key = Key::for_block(&number.to_le_bytes());
-            let having: Vec<usize> = (0..7).filter(|index| shares[*index].has(&key)).collect();
+            let having: Vec<usize> = (0..7).filter(|index| subsets[*index].has(&key)).collect();
             assert_eq!(having.len(), 1);
             counts[having[0]] += 1;
         }
@@ -93,14 +93,14 @@ mod tests {
     }
 
     #[test]
-    fn a_share_stays_the_same_in_every_version() {
+    fn a_subset_stays_the_same_in_every_version() {
         let of = NonZeroU32::new(1_000_000).unwrap();
         let key = Key::new("/CIQOHMGEIKMPYHAUTL57JSEZN64SIJ5OIHSGJG4TJSSJLGI3PBJLQVI");
-        let found = (1..=1_000_000).find(|share| KeyShare::new(*share, of).has(&key));
-        assert_eq!(found, Some(SHARE_OF_THE_EMPTY_BLOCK));
+        let found = (1..=1_000_000).find(|number| KeySubset::new(*number, of).has(&key));
+        assert_eq!(found, Some(SUBSET_OF_THE_EMPTY_BLOCK));
     }
 
-    const SHARE_OF_THE_EMPTY_BLOCK: u32 = 266_775;
+    const SUBSET_OF_THE_EMPTY_BLOCK: u32 = 266_775;
 
     #[test]
     fn reads_are_due_at_the_rate_and_a_pause_is_not_made_up_for() {

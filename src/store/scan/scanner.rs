@@ -24,7 +24,7 @@ pub(super) struct Scanner {
     needs: Needs,
     cache_hint: Option<CacheHint>,
     walk: Walk,
-    /// The right to keep listings open, released with the scanner.
+    /// The permit to keep listings open, released with the scanner.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -122,7 +122,7 @@ fn check_root_entry(root: &Path, entry: &RootEntry) -> Result<()> {
 }
 
 fn warn_foreign(path: &Path) {
-    tracing::warn!(target: target::QUERY, path = %path.display(), "ignoring an entry that is not part of a datastore");
+    tracing::warn!(target: target::QUERY, path = %path.display(), "ignoring an entry that is not part of a store");
 }
 
 impl Store {

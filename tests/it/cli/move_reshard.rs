@@ -66,7 +66,7 @@ fn skipped_files_are_reported_and_make_the_exit_status_1() {
     let foreign = foreign.to_str().unwrap();
     run(&["reshard", &old, "prefix/5"]).failed(1, &["skipped", foreign]);
     let done = run(&["move", &old, &new]);
-    done.failed(1, &["skipped", foreign, "not part of a datastore"]);
+    done.failed(1, &["skipped", foreign, "not part of a store"]);
     assert!(done.text().contains("51 blocks moved"), "{done:?}");
     let end = format!("; 1 item was skipped and is still in {old}\n");
     assert!(done.text().ends_with(&end), "{done:?}");
@@ -134,7 +134,7 @@ fn a_refused_move_changes_nothing() {
     let usage = || json(&succeed(&["stat", "--json", &old]).stdout)["disk_usage"].clone();
     let before = usage();
     assert_eq!(before["accuracy"], "initial-exact");
-    run(&["move", &old, &tmp.path("no/parent")]).failed(3, &["directory above it is missing"]);
+    run(&["move", &old, &tmp.path("no/parent")]).failed(3, &["parent directory is missing"]);
     assert_eq!(usage(), before);
     assert!(!Path::new(&old).join(".unclean").exists());
 }

@@ -190,8 +190,8 @@ impl Verify {
         };
         if !self.repair {
             let mut verify = maintenance::Verify::new(dir).quick(self.quick);
-            if let Some(Subset { share, of }) = subset {
-                verify = verify.share(share, of);
+            if let Some(Subset { number, of }) = subset {
+                verify = verify.subset(number, of);
             }
             if let Some(rate) = self.limit_rate {
                 verify = verify.limit_rate(rate);
@@ -232,7 +232,7 @@ impl Verify {
         subset: Option<Subset>,
         time: Duration,
     ) -> anyhow::Result<String> {
-        let subset = subset.map(|subset| format!("{}/{}", subset.share, subset.of));
+        let subset = subset.map(|subset| format!("{}/{}", subset.number, subset.of));
         if self.json {
             return report::json_line(&SummaryJson {
                 summary,
