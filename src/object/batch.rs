@@ -26,8 +26,8 @@ use crate::query::{Entry, EntryStream, Needs, Query, apply};
 /// Blocks are staged in memory up to [`batch_memory`](super::ObjectOptions::batch_memory), and beyond that in an
 /// anonymous temp file in the [directory for temp files](std::env::temp_dir). Nothing is sent before the commit, so
 /// discarding a batch costs no request. Reads of the batch see its own writes. If a key is put twice, the last value
-/// takes effect. A put whose future is dropped is in the batch, or it never will be. If a put fails because the temp
-/// file can't be written, the batch fails: every later call returns [`Error::BatchFailed`], and nothing is sent.
+/// takes effect. A put whose future is dropped is either in the batch already or never added. If a put fails because the
+/// temp file can't be written, the batch fails: every later call returns [`Error::BatchFailed`], and nothing is sent.
 #[must_use = "a batch that is dropped is discarded"]
 pub struct ObjectBatch {
     shared: Arc<Shared>,

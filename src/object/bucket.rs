@@ -62,7 +62,8 @@ impl Bucket {
     }
 
     fn error(&self, action: &'static str, path: &Path, source: object_store::Error) -> Error {
-        failure::error(action, self.location(path), source)
+        let file = self.has_files.then(|| DurableFiles::file(path)).flatten();
+        failure::error(action, self.location(path), file, source)
     }
 
     /// Returns the value of a read, or `None` if the object does not exist.

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::path::{MAIN_SEPARATOR, PathBuf};
 
 use url::Url;
 
@@ -16,10 +17,18 @@ const ABSENT: &[&str] = &[
     "PathNotFound",
 ];
 
-/// Returns the error of a request.
-pub(super) fn error(action: &'static str, location: String, source: object_store::Error) -> Error {
-    if let Some(error) = file_error(&source) {
-        return Error::io(action, location, error);
+/// Returns the error of a request. `file` is the path of the object if it is known to be a file.
+pub(super) fn error(
+    action: &'static str,
+    location: String,
+    file: Option<PathBuf>,
+    source: object_store::Error,
+) -> Error {
+    if file.is_some() || is_of_files(&source) {
+        let file = file.unwrap_or_else(|| PathBuf::from(&location));
+        if let Some(error) = file_error(action, file, &source) {
+            return error;
+        }
     }
     let (failure, source) = match Response::of(&source) {
         _ if has_no_credentials(&source) => (ObjectFailure::Unauthenticated, NO_CREDENTIALS.into()),
@@ -66,27 +75,51 @@ pub(super) fn is_unsupported(error: &object_store::Error) -> bool {
 /// Returns whether there is a local file where the name of the object has a directory. A bucket can have both `a` and
 /// `a/b`.
 pub(super) fn has_file_as_parent(error: &object_store::Error) -> bool {
-    io_error(error).is_some_and(|error| error.kind() == io::ErrorKind::NotADirectory)
+    let is_file = |error: &io::Error| error.kind() == io::ErrorKind::NotADirectory;
+    is_of_files(error) && io_error(error).is_some_and(is_file)
 }
 
-/// Returns the error of the operating system if the object is a file. The errors around it would only repeat its text.
-fn file_error(error: &object_store::Error) -> Option<io::Error> {
-    if connection_error(error).is_some() {
-        return None;
-    }
-    let error = io_error(error)?;
-    Some(match error.raw_os_error() {
+/// Returns whether this is an error of a store of files. Those of other stores can have an I/O error of a connection.
+fn is_of_files(error: &object_store::Error) -> bool {
+    matches!(
+        error,
+        object_store::Error::Generic {
+            store: "LocalFileSystem",
+            ..
+        }
+    )
+}
+
+/// Returns the error of the operating system for the object at `path`, if there is one.
+fn file_error(action: &'static str, path: PathBuf, error: &object_store::Error) -> Option<Error> {
+    let source = io_error(error)?;
+    let copy = match source.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::new(error.kind(), error.to_string()),
+        None => io::Error::new(source.kind(), source.to_string()),
+    };
+    if let Some(Error::Io { action, path, .. } | Error::Full { action, path, .. }) = own(error) {
+        return Some(Error::io(action, path.clone(), copy));
+    }
+    // The text around the error may name another file, such as a directory below the one that is listed. Otherwise it
+    // would only repeat the path.
+    let text = causes(error).next()?.to_string();
+    let is_of_path = text.contains(&format!("{}: ", path.display()));
+    Some(match is_of_path || !text.contains(MAIN_SEPARATOR) {
+        true => Error::io(action, path, copy),
+        false => Error::io(action, path, io::Error::new(source.kind(), text)),
     })
 }
 
 fn io_error(error: &object_store::Error) -> Option<&io::Error> {
-    causes(error).find_map(|cause| match cause.downcast_ref::<Error>() {
-        // The flush of a delete.
+    match own(error) {
         Some(error) => error.io_error(),
-        None => cause.downcast_ref(),
-    })
+        None => causes(error).find_map(|cause| cause.downcast_ref()),
+    }
+}
+
+/// Returns the error of this crate in it: that of the flush of a delete.
+fn own(error: &object_store::Error) -> Option<&Error> {
+    causes(error).find_map(|cause| cause.downcast_ref())
 }
 
 fn causes(error: &object_store::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
@@ -141,6 +174,8 @@ fn failure_of(error: &object_store::Error) -> ObjectFailure {
 
 #[cfg(test)]
 mod tests {
+    use std::path::MAIN_SEPARATOR_STR;
+
     use super::*;
 
     fn generic(text: &str) -> object_store::Error {
@@ -217,41 +252,82 @@ mod tests {
             ),
         ] {
             let body = format!("<Error><Code>{code}</Code><Message>text</Message></Error>");
-            let error = error("read", "s3://b/X".into(), generic(&response(status, &body)));
+            let error = error(
+                "read",
+                "s3://b/X".into(),
+                None,
+                generic(&response(status, &body)),
+            );
             assert_eq!(error.object_failure(), Some(expected), "{status} {code}");
         }
     }
 
     #[test]
-    fn an_error_of_a_file_is_told_once() {
+    fn an_error_of_a_file_is_reported_once() {
         let full = io::Error::from(io::ErrorKind::StorageFull);
         let source = object_store::Error::Generic {
             store: "LocalFileSystem",
             source: io::Error::new(full.kind(), full).into(),
         };
-        let error = error("write", "file:///b/X".into(), source);
+        let error = error("write", "file:///b/X".into(), None, source);
         assert!(error.is_full());
         let causes = std::iter::successors(error.source(), |cause| (*cause).source());
         assert_eq!(causes.count(), 1, "{error:?}");
     }
 
     #[test]
-    fn missing_credentials_are_told_from_a_server_that_refuses_them() {
+    fn an_error_of_a_file_names_the_file_that_failed() {
+        let message = |text: &str| {
+            let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+            let source = object_store::Error::Generic {
+                store: "LocalFileSystem",
+                source: io::Error::new(denied.kind(), text.to_owned()).into(),
+            };
+            let path: PathBuf = [MAIN_SEPARATOR_STR, "b", "X"].iter().collect();
+            let error = error("read", "file:///b/X".into(), Some(path), source);
+            assert!(error.is_permission_denied());
+            let reason = StdError::source(&error).unwrap().to_string();
+            format!("{error}: {reason}").replace(MAIN_SEPARATOR, "/")
+        };
+        assert!(message("denied").starts_with("cannot read /b/X: "));
+        let other =
+            format!("cannot open {MAIN_SEPARATOR}b{MAIN_SEPARATOR}X{MAIN_SEPARATOR}Y: denied");
+        assert!(message(&other).ends_with(": cannot open /b/X/Y: denied"));
+    }
+
+    #[test]
+    fn an_io_error_of_a_connection_is_not_one_of_a_file() {
+        let source = object_store::Error::Generic {
+            store: "S3",
+            source: io::Error::from(io::ErrorKind::NotADirectory).into(),
+        };
+        assert!(!has_file_as_parent(&source) && !is_absent(&source));
+        let error = error("read", "s3://b/X".into(), None, source);
+        assert_eq!(error.object_failure(), Some(ObjectFailure::Other));
+    }
+
+    #[test]
+    fn missing_credentials_are_distinguished_from_a_server_that_refuses_them() {
         let text = "Error performing token request: Error performing PUT http://169.254.169.254/latest/api/token in 1s, after 10 retries, \
             max_retries: 10, retry_timeout: 180s  - HTTP error: error sending request";
-        let error = error("read", "s3://b/X".into(), generic(text));
+        let error = error("read", "s3://b/X".into(), None, generic(text));
         assert!(error.is_unauthenticated());
         let reason = StdError::source(&error).unwrap().to_string();
         assert_eq!(reason, NO_CREDENTIALS);
     }
 
     #[test]
-    fn the_result_of_one_key_of_a_bulk_delete_is_told_by_its_code() {
+    fn the_result_of_one_key_of_a_bulk_delete_is_known_by_its_code() {
         let result = |code| {
             let text = "DeleteObjects request failed for key blocks/X: Access Denied (code: ";
             generic(&format!("{text}{code})"))
         };
-        let error = error("delete objects in", "s3://b".into(), result("AccessDenied"));
+        let error = error(
+            "delete objects in",
+            "s3://b".into(),
+            None,
+            result("AccessDenied"),
+        );
         assert!(error.is_permission_denied());
         let reason = StdError::source(&error).unwrap().to_string();
         let expected = "200 OK with an error: AccessDenied: blocks/X: Access Denied";
@@ -261,10 +337,10 @@ mod tests {
     }
 
     #[test]
-    fn the_result_of_one_key_of_a_bulk_delete_in_azure_is_told_by_its_status() {
+    fn the_result_of_one_key_of_a_bulk_delete_in_azure_is_known_by_its_status() {
         let text =
             |code| format!("Bulk delete request failed for key blocks/X: Why (code: {code})");
-        let failure = |code| error("delete", "az://b".into(), generic(&text(code)));
+        let failure = |code| error("delete", "az://b".into(), None, generic(&text(code)));
         assert!(failure("403").is_permission_denied());
         assert!(failure("503").is_throttled());
         assert!(!is_absent(&generic(&text("403"))));
@@ -287,7 +363,7 @@ mod tests {
         let body = "<Error><Code>SignatureDoesNotMatch</Code><Message>It does not match.</Message>\
             <CanonicalRequest>x-amz-security-token:TOPSECRET</CanonicalRequest></Error>";
         let source = generic(&response("403 Forbidden", body));
-        let error = error("read", "s3://b/X".into(), source);
+        let error = error("read", "s3://b/X".into(), None, source);
         let reason = StdError::source(&error).unwrap().to_string();
         assert_eq!(
             reason,

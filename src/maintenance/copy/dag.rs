@@ -121,11 +121,9 @@ impl<'a> Run<'a> {
         let missing = key.filter(|_| !is_present).map(|key| Block {
             key: key.clone(),
             value: block,
+            is_unchecked: !is_checked,
             permit,
         });
-        if missing.is_some() && !is_checked {
-            self.tally.count(|copied| copied.unchecked += 1);
-        }
         Ok(Visited {
             links: links.collect(),
             missing,

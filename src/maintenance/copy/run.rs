@@ -50,6 +50,8 @@ pub(super) type Blocks<'a> = BoxStream<'a, Result<Block>>;
 pub(super) struct Block {
     pub(super) key: Key,
     pub(super) value: Bytes,
+    /// Whether it could not be checked although that was wanted.
+    pub(super) is_unchecked: bool,
     pub(super) permit: OwnedSemaphorePermit,
 }
 
@@ -207,42 +209,39 @@ impl Run<'_> {
         };
         self.tally.was_read();
         self.done(value.len()).await;
-        match self.is_good(&key, &value).await? {
-            true => Ok(Some(Block { key, value, permit })),
-            false => Ok(None),
-        }
+        let is_unchecked = match self.is_checked(&key, &value).await {
+            Ok(is_checked) => !is_checked,
+            Err(error @ Error::Corrupt { .. }) => {
+                self.tally.fail(Some(key), error);
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Some(Block {
+            key,
+            value,
+            is_unchecked,
+            permit,
+        }))
     }
 
-    /// Checks a block against the hash in its key, and counts a block that can't be checked.
+    /// Checks a block against the hash in its key if that is wanted. Returns `false` if it can't be checked.
     #[cfg(feature = "verify")]
-    async fn is_good(&self, key: &Key, value: &Bytes) -> Result<bool> {
-        let cid = key.to_cid();
-        let checked = match (&cid, self.verified) {
-            (_, false) => Ok(true),
-            (Some(cid), true) => check(cid, key, value).await,
-            (None, true) => Ok(false),
-        };
-        match checked {
-            Ok(is_checked) => {
-                let unchecked = u64::from(!is_checked);
-                self.tally.count(|copied| copied.unchecked += unchecked);
-                Ok(true)
-            }
-            Err(error @ Error::Corrupt { .. }) => {
-                self.tally.fail(Some(key.clone()), error);
-                Ok(false)
-            }
-            Err(error) => Err(error),
+    async fn is_checked(&self, key: &Key, value: &Bytes) -> Result<bool> {
+        match key.to_cid() {
+            _ if !self.verified => Ok(true),
+            Some(cid) => check(&cid, key, value).await,
+            None => Ok(false),
         }
     }
 
     #[cfg(not(feature = "verify"))]
-    async fn is_good(&self, _: &Key, _: &Bytes) -> Result<bool> {
+    async fn is_checked(&self, _: &Key, _: &Bytes) -> Result<bool> {
         Ok(true)
     }
 
-    /// Writes the blocks. Meanwhile, what has begun to be read continues to be: a commit may take longer than a server
-    /// waits for its client. The permits bound how many blocks are in the channel.
+    /// Writes the blocks. Reads that have begun continue meanwhile: a commit may take longer than a server waits for its
+    /// client. The permits bound how many blocks are in the channel.
     async fn write(&self, mut blocks: Blocks<'_>) -> Result<()> {
         let (sender, receiver) = mpsc::unbounded();
         let reading = pin!(async move {
@@ -269,7 +268,12 @@ impl Run<'_> {
     /// Writes the blocks one by one, several at a time.
     async fn write_each(&self, blocks: Blocks<'_>) -> Result<()> {
         let writes = blocks.map(|block| async {
-            let Block { key, value, permit } = block?;
+            let Block {
+                key,
+                value,
+                is_unchecked,
+                permit,
+            } = block?;
             drop(permit);
             let bytes = value.len() as u64;
             match self.destination.put(&key, value).await {
@@ -277,7 +281,7 @@ impl Run<'_> {
                 Err(error @ Error::InvalidKey { .. }) => self.tally.fail(Some(key), error),
                 put => {
                     put?;
-                    self.count_copied(1, bytes);
+                    self.count_copied(1, bytes, u64::from(is_unchecked));
                 }
             }
             Ok(())
@@ -296,7 +300,12 @@ impl Run<'_> {
             let mut portion = Portion::default();
             let batch = self.destination.batch().await?;
             while let Some(put) = portion.next(&mut blocks).await {
-                let Block { key, value, permit } = put?;
+                let Block {
+                    key,
+                    value,
+                    is_unchecked,
+                    permit,
+                } = put?;
                 drop(permit);
                 let bytes = value.len() as u64;
                 match batch.put(&key, value).await {
@@ -306,19 +315,23 @@ impl Run<'_> {
                         portion.blocks -= 1;
                         portion.bytes -= bytes;
                     }
-                    put => put?,
+                    put => {
+                        put?;
+                        portion.unchecked += u64::from(is_unchecked);
+                    }
                 }
             }
             batch.commit().await?;
-            self.count_copied(portion.blocks, portion.bytes);
+            self.count_copied(portion.blocks, portion.bytes, portion.unchecked);
         }
         Ok(())
     }
 
-    fn count_copied(&self, blocks: u64, bytes: u64) {
+    fn count_copied(&self, blocks: u64, bytes: u64, unchecked: u64) {
         self.tally.count(|copied| {
             copied.blocks += blocks;
             copied.bytes += bytes;
+            copied.unchecked += unchecked;
         });
     }
 }
@@ -351,6 +364,7 @@ pub(super) async fn check(
 struct Portion {
     blocks: u64,
     bytes: u64,
+    unchecked: u64,
 }
 
 impl Portion {

@@ -84,8 +84,14 @@ impl Rm {
             // Also after an error: the keys before it were valid.
             let removed = removal.remove_waiting().await;
             let committed = removal.writer.commit().await;
-            taken.and(removed).and(committed)?;
-            Ok(removal.outcome)
+            let mut errors = [taken, removed, committed]
+                .into_iter()
+                .filter_map(Result::err);
+            let Some(last) = errors.next_back() else {
+                return Ok(removal.outcome);
+            };
+            errors.for_each(|error| report::error(&error));
+            Err(last)
         })
         .await
     }
@@ -129,6 +135,9 @@ impl Removal<'_> {
     /// Removes the waiting blocks, each under each of its keys.
     async fn remove_waiting(&mut self) -> anyhow::Result<()> {
         let waiting = mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return Ok(());
+        }
         let forced = self.rm.force;
         let mut existing = HashSet::new();
         if !forced {
