@@ -34,9 +34,9 @@ If SRC is a URL without any objects, it may be wrong: a warning is printed, and 
 
 Each block is checked against the hash in its key, unless --unverified is given. A block that is damaged or \
 missing is reported and not copied; all others are copied, and the exit status is 1. It is 3 if a block could not be \
-read, or if DST cannot have its key. What is not a block is skipped with a warning: a symbolic link or another entry at \
-the path of a block that is not a file, and an object whose name has no hash or CID at its end and that DST cannot have. Blocks whose \
-keys are not hashes of a known function are copied and counted. Blocks that SRC lists but that are gone by the time \
+read, or if DST cannot have its key. What is not a block is skipped with a warning, and the exit status is 1: a symbolic \
+link or another entry at the path of a block that is not a file, and an object whose name has no hash or CID at its end \
+and that DST cannot have. Blocks whose keys are not hashes of a known function are copied and counted. Blocks that SRC lists but that are gone by the time \
 they are read are counted as vanished, and the exit status is 1: another program has deleted them, or the listing is \
 wrong. The next run shows which.
 
@@ -250,7 +250,8 @@ fn outcome(copied: &Copied) -> Outcome {
     if copied.failed_count > copied.bad_blocks {
         return Outcome::Failed;
     }
-    Outcome::success_if(copied.failed_count == 0 && copied.vanished == 0)
+    let is_complete = [copied.failed_count, copied.vanished, copied.skipped] == [0; 3];
+    Outcome::success_if(is_complete)
 }
 
 #[cfg(test)]
@@ -294,6 +295,8 @@ mod tests {
         let mut copied = Copied::default();
         assert_eq!(outcome(&copied), Outcome::Success);
         copied.vanished = 1;
+        assert_eq!(outcome(&copied), Outcome::Found);
+        (copied.vanished, copied.skipped) = (0, 1);
         assert_eq!(outcome(&copied), Outcome::Found);
         (copied.failed_count, copied.bad_blocks) = (1_001, 1_001);
         assert_eq!(outcome(&copied), Outcome::Found);
