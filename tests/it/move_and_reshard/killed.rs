@@ -161,8 +161,9 @@ async fn kill_moves(kills: u32, mut ends: [PathBuf; 2], between_file_systems: bo
         between > kills / 3,
         "{between} kills happened during a move"
     );
+    // Under Wine there are few kills.
     assert!(
-        publishing > 0,
+        publishing > 0 || cfg!(windows),
         "no kill happened while copies were being published"
     );
 }
