@@ -53,6 +53,19 @@ impl OpenStore {
         }
     }
 
+    /// Returns whether a commit is under way or was interrupted, so that some blocks may be missing.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store can't be read.
+    pub(crate) async fn has_pending_commits(&self) -> anyhow::Result<bool> {
+        match self {
+            OpenStore::Dir(store) => Ok(store.has_pending_commits().await?),
+            #[cfg(feature = "object-store")]
+            OpenStore::Url(_) => Ok(false),
+        }
+    }
+
     pub(crate) fn is_url(&self) -> bool {
         !matches!(self, OpenStore::Dir(_))
     }

@@ -324,3 +324,19 @@ fn names_in_errors_cannot_control_the_terminal() {
     done.failed(3, &["\\u{1b}[31mred\\nline"]);
     assert!(!done.stderr.contains('\u{1b}'));
 }
+
+#[test]
+fn what_reads_a_whole_store_does_not_succeed_while_a_commit_is_pending() {
+    let tmp = TestDir::new();
+    let (store, copy) = (tmp.store_of("small.car"), tmp.path("copy"));
+    succeed(&["copy", &store, &copy]);
+    let batch = Path::new(&store).join(".temp/batch-1-1");
+    fs::create_dir_all(&batch).unwrap();
+    fs::write(batch.join("COMMIT"), "").unwrap();
+    let warning = ["warning", "a commit in"];
+    run(&["copy", &store, &copy]).failed(1, &warning);
+    run(&["diff", &store, &copy]).failed(2, &warning);
+    run(&["diff", &copy, &store]).failed(2, &warning);
+    let car = tmp.path("all.car");
+    run(&["export", &store, "-o", &car]).failed(1, &warning);
+}

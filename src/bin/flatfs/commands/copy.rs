@@ -38,7 +38,8 @@ read, or if DST cannot have its key. What is not a block is skipped with a warni
 link or another entry at the path of a block that is not a file, and an object whose name has no hash or CID at its end \
 and that DST cannot have. Blocks whose keys are not hashes of a known function are copied and counted. Blocks that SRC lists but that are gone by the time \
 they are read are counted as vanished, and the exit status is 1: another program has deleted them, or the listing is \
-wrong. The next run shows which.
+wrong. The next run shows which. The exit status is also 1 if a commit in SRC is under way or was interrupted: its \
+blocks may be missing.
 
 With ROOTs, only the DAGs below them are copied, parents before children. A block that SRC lacks is reported. \
 That DST has a root does not prove that its DAG is complete; exit status 0 does. Links are followed as 'flatfs \
@@ -128,20 +129,23 @@ impl Copy {
         // SRC is opened first, so that no DST is created if SRC does not exist.
         let src = open_store::open_reader(&src, concurrency).await?;
         let copied = open_store::close_after(src, async |src| {
+            // Asked first: the commit may end while blocks are copied.
+            let is_pending = src.has_pending_commits().await?;
             if self.roots.is_empty() && src.is_url() && is_empty(src).await? {
                 report::warn(&format!("{} has no blocks: check the URL", self.src));
-                return Ok(Copied::default());
+                return Ok((Copied::default(), is_pending));
             }
             let copy = async |dst: &OpenStore| self.copy(src, dst).await;
-            open_store::for_importing(&dst, concurrency, copy).await
+            let copied = open_store::for_importing(&dst, concurrency, copy).await?;
+            Ok((copied, is_pending))
         });
-        let copied = copied.await?;
+        let (copied, is_pending) = copied.await?;
         if self.json {
             report::json(&self.to_json(&copied, started.elapsed()))?;
         } else {
             report::summary(&self.summary(&copied, started.elapsed()))?;
         }
-        Ok(outcome(&copied))
+        Ok(outcome(&copied).and(Outcome::success_if(!is_pending)))
     }
 
     async fn copy(&self, src: &OpenStore, dst: &OpenStore) -> anyhow::Result<Copied> {

@@ -35,7 +35,7 @@ memory, about 150 bytes for each.
 
 Exit status: 0 if the stores are equal, 1 if they differ, 2 if they could not be compared. After an error in the \
 listing of one store, keys that only the other one lists are not printed. A symbolic link in the place of a block is \
-such an error.
+such an error. The exit status is also 2 if a commit is under way or was interrupted: its blocks may be missing.
 
 Example:
   flatfs diff ~/.ipfs/blocks s3://bucket/blocks
@@ -84,7 +84,16 @@ impl Diff {
         let a = self.options.for_store(&self.a, &self.a_options);
         let b = self.options.for_store(&self.b, &self.b_options);
         open_store::for_reading(&a, async |a| {
-            open_store::for_reading(&b, async |b| self.print(a, b).await).await
+            open_store::for_reading(&b, async |b| {
+                // Asked first: the commit may end while keys are listed.
+                let is_pending = a.has_pending_commits().await? || b.has_pending_commits().await?;
+                let printed = self.print(a, b).await?;
+                Ok(match is_pending {
+                    true => Outcome::CannotTell,
+                    false => printed,
+                })
+            })
+            .await
         })
         .await
     }

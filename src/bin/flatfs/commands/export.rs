@@ -24,7 +24,8 @@ use crate::{blocks, car, hash, open_store};
 #[command(after_long_help = "\
 With ROOTs, the CAR has the DAGs below them, parents before children, each block once. A missing block is \
 an error that names it. The links of blocks that are inline in their CIDs (identity hash) are followed, but these \
-blocks are not written. Without ROOTs, the CAR has every block of the store as raw, and no roots.
+blocks are not written. Without ROOTs, the CAR has every block of the store as raw, and no roots; the exit status is 1 \
+if a commit is under way or was interrupted, because its blocks may be missing.
 
 Links are followed in dag-pb, dag-cbor and dag-json. Blocks of raw, cbor, json, json-jcs, libp2p-key, \
 protobuf, rlp, bencode, messagepack and ipns-record have none. Blocks of all other codecs, such as \
@@ -57,7 +58,13 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
-        open_store::for_reading(&self.store, async |store| self.export(&**store).await).await
+        open_store::for_reading(&self.store, async |store| {
+            // Asked first: the commit may end while blocks are exported. A DAG is complete, or the export fails.
+            let is_incomplete = self.roots.is_empty() && store.has_pending_commits().await?;
+            let exported = self.export(&**store).await?;
+            Ok(exported.and(Outcome::success_if(!is_incomplete)))
+        })
+        .await
     }
 
     async fn export(&self, store: &dyn Datastore) -> anyhow::Result<Outcome> {
