@@ -152,11 +152,6 @@ impl UsageTracker {
         shard: &str,
         step: impl FnOnce() -> Vec<(&'b BlockKey, u64)>,
     ) -> Vec<(&'b BlockKey, u64)> {
-        let record = |count: &mut RunningCount, removed: &[(&BlockKey, u64)]| {
-            for (block, size) in removed {
-                count.record_file(shard, &block.file_name(), Change::removed(*size));
-            }
-        };
         // Held as in `apply`.
         let counting = read(&self.count);
         let removed = step();
@@ -168,7 +163,10 @@ impl UsageTracker {
         let sizes = removed.iter().map(|(_, size)| *size);
         let bytes = self.add(-signed(sizes.fold(0, u64::saturating_add)));
         if let Some(count) = counting.as_ref() {
-            record(&mut lock(count), &removed);
+            let mut count = lock(count);
+            for (block, size) in &removed {
+                count.record_file(shard, &block.file_name(), Change::removed(*size));
+            }
         }
         drop(counting);
         self.check_whether_due(bytes);
