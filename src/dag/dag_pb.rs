@@ -22,7 +22,7 @@ pub(super) fn links(
     while !rest.is_empty() {
         match take_tag(&mut rest)? {
             LINK if may_have_links => {
-                found.extend(link(take_bytes(&mut rest)?, long)?);
+                add_link(take_bytes(&mut rest)?, found, long)?;
                 has_links = true;
             }
             LINK => return Err("it has links before and after its data".to_owned()),
@@ -47,12 +47,17 @@ const TOTAL_SIZE: u32 = 0x18;
 /// The length of the longest number in bytes.
 const MAX_VARINT: usize = 10;
 
-fn link(bytes: &[u8], long: &mut Vec<LongCid>) -> Result<Option<Cid>, String> {
+fn add_link(bytes: &[u8], found: &mut Vec<Cid>, long: &mut Vec<LongCid>) -> Result<(), String> {
     let mut rest = bytes;
-    let mut cid = None;
+    let (before, mut has_cid) = (found.len(), false);
     while !rest.is_empty() {
         match take_tag(&mut rest)? {
-            HASH => cid = Some(read_cid(take_bytes(&mut rest)?, long)?),
+            HASH => {
+                // Of several CIDs, the last one counts.
+                found.truncate(before);
+                add_cid(take_bytes(&mut rest)?, found, long)?;
+                has_cid = true;
+            }
             NAME => {
                 _ = str::from_utf8(take_bytes(&mut rest)?).map_err(|error| error.to_string())?
             }
@@ -60,29 +65,34 @@ fn link(bytes: &[u8], long: &mut Vec<LongCid>) -> Result<Option<Cid>, String> {
             tag => return Err(format!("a link has no field with the tag {tag}")),
         }
     }
-    cid.ok_or_else(|| "a link has no CID".to_owned())
+    match has_cid {
+        true => Ok(()),
+        false => Err("a link has no CID".to_owned()),
+    }
 }
 
-/// Reads a CID. The usual ones, with a digest of SHA2-256, take no general parser.
-fn read_cid(bytes: &[u8], long: &mut Vec<LongCid>) -> Result<Option<Cid>, String> {
-    let parts = match bytes {
-        [0x12, 0x20, digest @ ..] => Some((None, digest)),
-        [0x01, codec @ 0..=0x7f, 0x12, 0x20, digest @ ..] => Some((Some(*codec), digest)),
-        _ => None,
-    };
-    if let Some((codec, digest)) = parts.filter(|(_, digest)| digest.len() == 32)
-        && let Ok(hash) = Multihash::wrap(0x12, digest)
-    {
-        match codec {
-            Some(codec) => return Ok(Some(Cid::new_v1(codec.into(), hash))),
-            None => {
-                return Cid::new_v0(hash)
-                    .map(Some)
-                    .map_err(|error| error.to_string());
-            }
-        }
+/// Adds a CID. The usual ones take no general parser.
+fn add_cid(bytes: &[u8], found: &mut Vec<Cid>, long: &mut Vec<LongCid>) -> Result<(), String> {
+    match sha2_256_cid(bytes) {
+        Some(cid) => found.push(cid),
+        None => found.extend(long_cid::read(bytes, long)?),
     }
-    long_cid::read(bytes, long)
+    Ok(())
+}
+
+/// Reads a CID with a digest of SHA2-256.
+fn sha2_256_cid(bytes: &[u8]) -> Option<Cid> {
+    let (codec, digest) = match bytes {
+        [0x12, 0x20, digest @ ..] => (None, digest),
+        [0x01, codec @ 0..=0x7f, 0x12, 0x20, digest @ ..] => (Some(*codec), digest),
+        _ => return None,
+    };
+    let digest = <&[u8; 32]>::try_from(digest).ok()?;
+    let hash = Multihash::wrap(0x12, digest).ok()?;
+    match codec {
+        Some(codec) => Some(Cid::new_v1(codec.into(), hash)),
+        None => Cid::new_v0(hash).ok(),
+    }
 }
 
 /// Takes a field's tag. As in other decoders of protobuf, only 32 bits of it count.
@@ -101,8 +111,19 @@ fn take_bytes<'b>(rest: &mut &'b [u8]) -> Result<&'b [u8], String> {
     Ok(bytes)
 }
 
-/// Takes a number in groups of 7 bits, the lowest first.
+/// Takes a number in groups of 7 bits, the lowest first. Most numbers are one byte.
+#[inline]
 fn take_varint(rest: &mut &[u8]) -> Result<u64, String> {
+    match *rest {
+        [byte @ ..0x80, after @ ..] => {
+            *rest = after;
+            Ok((*byte).into())
+        }
+        _ => take_long_varint(rest),
+    }
+}
+
+fn take_long_varint(rest: &mut &[u8]) -> Result<u64, String> {
     let mut number = 0;
     for index in 0..MAX_VARINT {
         let (byte, after) = rest.split_first().ok_or_else(ends_early)?;
@@ -184,6 +205,16 @@ mod tests {
             assert_eq!(found(&block).is_some(), is_valid);
             assert_eq!(expected(&block).is_some(), is_valid);
         }
+    }
+
+    #[test]
+    fn of_several_cids_of_a_link_the_last_one_counts() {
+        let cids = [cid(1), cid(2), cid(4)].map(|cid| cid.to_bytes());
+        let fields = cids.map(|cid| [&[0x0a, cid.len() as u8], &cid[..]].concat());
+        let link = fields.concat();
+        let block = [&[0x12, link.len() as u8], &link[..]].concat();
+        assert_eq!(found(&block), Some(vec![cid(4)]));
+        assert_eq!(found(&block), expected(&block));
     }
 
     proptest! {
