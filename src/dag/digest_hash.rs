@@ -35,26 +35,23 @@ impl Default for DigestHash {
 
 impl DigestHash {
     pub(super) fn hash(&self, digest: &[u8]) -> u64 {
-        let words = digest.chunks(8).map(word).zip(&self.factors);
-        let products = words.map(|(word, factor)| factor.wrapping_mul(word.into()));
         // The length distinguishes a digest from one with more zeros.
         let by_len = self.by_len.wrapping_mul(digest.len() as u128);
+        let (words, rest) = digest.as_chunks();
+        let words_and_factors = words.iter().zip(&self.factors);
+        let products = words_and_factors
+            .map(|(word, factor)| factor.wrapping_mul(u64::from_le_bytes(*word).into()));
         let sum = products.fold(self.base.wrapping_add(by_len), u128::wrapping_add);
+        let last_factor = self.factors.get(words.len()).copied().unwrap_or(0);
+        let sum = sum.wrapping_add(last_factor.wrapping_mul(last_word(rest).into()));
         (sum >> u64::BITS) as u64
     }
 }
 
-/// Returns up to eight bytes as a number.
-fn word(bytes: &[u8]) -> u64 {
-    bytes.try_into().map_or_else(
-        |_| {
-            bytes
-                .iter()
-                .rev()
-                .fold(0, |word, byte| word << 8 | u64::from(*byte))
-        },
-        u64::from_le_bytes,
-    )
+/// Returns less than eight bytes as a number.
+fn last_word(bytes: &[u8]) -> u64 {
+    let bytes = bytes.iter().rev();
+    bytes.fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ pub(super) struct LeafBuffer(Vec<Vec<u64>>);
 
 impl LeafBuffer {
     pub(super) fn new() -> Self {
-        LeafBuffer((0..PARTS).map(|_| Vec::new()).collect())
+        let empty = |_| Vec::with_capacity(MAX_BUFFERED);
+        LeafBuffer((0..PARTS).map(empty).collect())
     }
 
     /// Takes a number, and adds some of them to the set if there are many.
