@@ -25,6 +25,11 @@ pub(super) trait Entries: Send {
     /// Returns the name of the current entry.
     fn name(&self) -> &OsStr;
 
+    /// Returns the number of the current entry's inode, or 0 if the listing does not have it.
+    fn inode(&self) -> u64 {
+        0
+    }
+
     /// Stats what the name leads to now.
     fn stat(&self) -> io::Result<Stat>;
 
@@ -88,6 +93,11 @@ impl<'a> CurrentEntry<'a> {
     /// Returns the name of the entry.
     pub(crate) fn name(&self) -> &'a OsStr {
         self.entries.name()
+    }
+
+    /// Returns the number of the inode, or 0 if the listing does not have it.
+    pub(crate) fn inode(&self) -> u64 {
+        self.entries.inode()
     }
 
     /// Returns what the name leads to now.

@@ -133,7 +133,13 @@ fn run_job(visitor: &impl BlockVisitor, walk: &Mutex<Walk>) -> Result<u64> {
 /// Some entries of one shard directory.
 struct ShardEntries {
     shard: Arc<str>,
-    entries: Vec<(OsString, Kind)>,
+    entries: Vec<ListedEntry>,
+}
+
+struct ListedEntry {
+    name: OsString,
+    kind: Kind,
+    inode: u64,
 }
 
 /// Takes some entries of one shard directory from the walk. Returns `None` at the end.
@@ -146,7 +152,11 @@ fn next_entries(walk: &mut Walk, visitor: &impl BlockVisitor) -> Result<Option<S
                     shard: Arc::clone(dir.name()),
                     entries: Vec::new(),
                 });
-                taken.entries.push((entry.name().to_owned(), entry.kind));
+                taken.entries.push(ListedEntry {
+                    name: entry.name().to_owned(),
+                    kind: entry.kind,
+                    inode: entry.inode(),
+                });
                 if taken.entries.len() < MAX_ENTRIES_PER_TURN {
                     continue;
                 }
@@ -177,10 +187,13 @@ fn visit_root_entry(visitor: &impl BlockVisitor, entry: &RootEntry) -> Result<()
 
 /// Returns the blocks among the entries of a shard, and skips the others.
 fn blocks_of(visitor: &impl BlockVisitor, taken: ShardEntries) -> ShardBlocks {
-    let ShardEntries { shard, entries } = taken;
+    let ShardEntries { shard, mut entries } = taken;
+    // A listing is in the order of hashes on ext4. In the order of the inodes, a disk reads the inode tables from one end
+    // to the other, and removals change each block of them once.
+    entries.sort_by_key(|entry| entry.inode);
     let (_, root) = visitor.location();
     let mut blocks = Vec::with_capacity(entries.len());
-    for (name, kind) in entries {
+    for ListedEntry { name, kind, .. } in entries {
         let reason = match EntryRole::of(&name, kind) {
             EntryRole::Block(block) => {
                 blocks.push(block);

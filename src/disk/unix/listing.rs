@@ -32,7 +32,7 @@ pub(in crate::disk) fn list_with<N: ReadNames + 'static>(dir: File) -> io::Resul
     Ok(Listing::new(OpenDir {
         reader: N::new(dir.into())?,
         names: NameBuffer::new(),
-        name: 0..0,
+        current: Name::default(),
         at_end: false,
     }))
 }
@@ -50,9 +50,16 @@ pub(in crate::disk) trait ReadNames: Send + Sized {
 /// Names, stored one after another in one allocation.
 pub(in crate::disk) struct NameBuffer {
     text: Vec<u8>,
-    entries: Vec<(Range<usize>, FileType)>,
+    entries: Vec<(Name, FileType)>,
     /// How many of the entries have been taken.
     taken: usize,
+}
+
+/// A name in a [`NameBuffer`].
+#[derive(Clone, Debug, Default)]
+struct Name {
+    text: Range<usize>,
+    inode: u64,
 }
 
 impl NameBuffer {
@@ -71,16 +78,17 @@ impl NameBuffer {
         self.taken = 0;
     }
 
-    pub(in crate::disk) fn push(&mut self, name: &CStr, file_type: FileType) {
+    pub(in crate::disk) fn push(&mut self, name: &CStr, file_type: FileType, inode: u64) {
         let name = name.to_bytes();
         if name != b"." && name != b".." {
             let begin = self.text.len();
             self.text.extend_from_slice(name);
-            self.entries.push((begin..self.text.len(), file_type));
+            let text = begin..self.text.len();
+            self.entries.push((Name { text, inode }, file_type));
         }
     }
 
-    fn take(&mut self) -> Option<(Range<usize>, FileType)> {
+    fn take(&mut self) -> Option<(Name, FileType)> {
         let next = self.entries.get(self.taken)?;
         self.taken += 1;
         Some(next.clone())
@@ -91,8 +99,7 @@ impl NameBuffer {
 struct OpenDir<N> {
     reader: N,
     names: NameBuffer,
-    /// The position of the current name in the buffer.
-    name: Range<usize>,
+    current: Name,
     at_end: bool,
 }
 
@@ -108,7 +115,7 @@ impl<N: ReadNames> OpenDir<N> {
                 self.at_end = self.names.entries.is_empty();
                 continue;
             };
-            self.name = name;
+            self.current = name;
             if file_type != FileType::Unknown {
                 return Ok(Some(kind(file_type)));
             }
@@ -136,7 +143,16 @@ impl<N: ReadNames> Entries for OpenDir<N> {
     }
 
     fn name(&self) -> &OsStr {
-        OsStr::from_bytes(self.names.text.get(self.name.clone()).unwrap_or_default())
+        OsStr::from_bytes(
+            self.names
+                .text
+                .get(self.current.text.clone())
+                .unwrap_or_default(),
+        )
+    }
+
+    fn inode(&self) -> u64 {
+        self.current.inode
     }
 
     fn stat(&self) -> io::Result<Stat> {
@@ -163,7 +179,7 @@ impl ReadNames for Dir {
         while names.entries.len() < MAX_NAMES
             && let Some(entry) = self.read().transpose()?
         {
-            names.push(entry.file_name(), entry.file_type());
+            names.push(entry.file_name(), entry.file_type(), entry.ino());
         }
         Ok(())
     }
@@ -199,7 +215,7 @@ mod linux {
             let mut entries = RawDir::new(&self.0, &mut buffer);
             while let Some(entry) = entries.next() {
                 match entry {
-                    Ok(entry) => names.push(entry.file_name(), entry.file_type()),
+                    Ok(entry) => names.push(entry.file_name(), entry.file_type(), entry.ino()),
                     Err(Errno::INTR) => {}
                     // Another process has removed the directory.
                     Err(Errno::NOENT) => break,

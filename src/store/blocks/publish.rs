@@ -202,12 +202,17 @@ impl Blocks {
 
     /// Removes the file of a block. Returns its size, or `None` if it doesn't exist.
     fn remove_file(&self, shard: &str, block: &BlockKey) -> Result<Option<u64>> {
-        let Some(stat) = self.stat(block)? else {
+        let path = self.layout.block(block);
+        let found = match self.shards.exists(shard)? {
+            true => self.stat_at(&path)?,
+            false => None,
+        };
+        let Some(stat) = found else {
             self.unremoved.forget(block);
             self.unflushed.note_delete(block, shard);
             return Ok(None);
         };
-        let removed = self.disk.remove_if_there(&self.layout.block(block));
+        let removed = self.disk.remove_if_there(&path);
         match &removed {
             Ok(_) => self.unremoved.forget(block),
             Err(error) if error.is_in_use() => {

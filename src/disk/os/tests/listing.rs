@@ -112,10 +112,11 @@ impl ReadNames for WithoutTypes {
     fn read_names(&mut self, names: &mut NameBuffer) -> rustix::io::Result<()> {
         let mut entries = self.0.by_ref().peekable();
         if entries.peek().is_some() {
-            names.push(c"removed meanwhile", FileType::Unknown);
+            names.push(c"removed meanwhile", FileType::Unknown, 0);
         }
         for entry in entries {
-            names.push(entry?.file_name(), FileType::Unknown);
+            let entry = entry?;
+            names.push(entry.file_name(), FileType::Unknown, entry.ino());
         }
         Ok(())
     }
