@@ -41,7 +41,7 @@ pub(super) async fn see(
 
 pub(super) async fn sweep(
     store: &dyn Datastore,
-    reachable: &Reachable,
+    reachable: &Arc<Reachable>,
     options: &GcOptions,
     on_garbage: Option<&Arc<GarbageCallback>>,
     state: &Arc<ToolState>,
@@ -53,11 +53,19 @@ pub(super) async fn sweep(
         .await?;
     let mut entries = entries.ready_chunks(MAX_ENTRIES);
     while let Some(found) = entries.next().await {
-        let mut garbage: Vec<Entry> = Vec::new();
+        let found = found.into_iter().collect::<Result<Vec<Entry>>>()?;
         let count = found.len() as u64;
-        for entry in found {
-            let entry = entry?;
-            match reachable.has(&entry.key) {
+        let reachable = Arc::clone(reachable);
+        // A thousand keys to hash and look up.
+        let judge = move || {
+            Ok(found
+                .into_iter()
+                .map(|entry| (reachable.has(&entry.key), entry))
+                .collect::<Vec<_>>())
+        };
+        let mut garbage: Vec<Entry> = Vec::new();
+        for (is_reachable, entry) in blocking::run(judge).await? {
+            match is_reachable {
                 Some(true) => collected.kept += 1,
                 None if !options.foreign => collected.foreign += 1,
                 Some(false) | None if limit == 0 => collected.left += 1,

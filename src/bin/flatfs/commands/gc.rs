@@ -1,6 +1,6 @@
 //! `flatfs gc`
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -129,10 +129,10 @@ struct GarbageJson {
     bytes: u64,
 }
 
-/// Prints the blocks that are removed.
+/// Prints the blocks that are removed, if that is asked for.
 struct List {
     json: bool,
-    /// `None` once the reader has gone. The collection goes on.
+    /// `None` if nothing is to be printed, and once the reader has gone. The collection goes on.
     output: Mutex<Option<Output>>,
 }
 
@@ -191,12 +191,15 @@ impl Gc {
             json: self.json,
             output: Mutex::new(self.list.then(Output::stdout)),
         });
-        if self.list {
-            let list = Arc::clone(&list);
-            gc = gc.on_garbage(move |key, bytes| list.print(key, bytes));
-        }
+        let lines = Arc::clone(&list);
         let has_begun = Arc::new(AtomicBool::new(false));
         let removes = Arc::clone(&has_begun);
+        let removed = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&removed);
+        gc = gc.on_garbage(move |key, bytes| {
+            count.fetch_add(1, Ordering::Relaxed);
+            lines.print(key, bytes);
+        });
         let collect = |mut callback: ProgressCallback| {
             let watch = move |progress: Progress| {
                 if matches!(progress.phase, Phase::Blocks | Phase::Closing) {
@@ -212,6 +215,10 @@ impl Gc {
         list.finish();
         match collected {
             Err(error) if !has_begun.load(Ordering::Relaxed) => Err(self.explain(error)),
+            Err(error) if !self.dry_run => {
+                let removed = blocks(removed.load(Ordering::Relaxed));
+                Err(error.context(format!("stopped after the removal of {removed}")))
+            }
             collected => collected,
         }
     }
@@ -314,7 +321,7 @@ impl Gc {
 impl List {
     fn print(&self, key: &Key, bytes: u64) {
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = match self.json {
+        let line = || match self.json {
             true => report::json_line(&GarbageJson {
                 key: key.to_string(),
                 cid: key.to_cid().map(|cid| cid.to_string()),
@@ -322,7 +329,7 @@ impl List {
             }),
             false => Ok(format!("{key}\n")),
         };
-        let print = |output: &mut Output| output.write(line?.as_bytes());
+        let print = |output: &mut Output| output.write(line()?.as_bytes());
         let printed = output.as_mut().map(print);
         if matches!(printed, Some(Err(_))) {
             *output = None;
