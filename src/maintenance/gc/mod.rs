@@ -72,7 +72,8 @@ use crate::store::{FlatFs, locate};
 /// digest of 32 bytes; the links that are still to be followed, which are those of the blocks on a few paths; and the
 /// blocks that are being read. For 60 million blocks of files with raw leaves that is 0.6 GiB. If
 /// the leaves are dag-pb, as with CIDs of version 0, all blocks may have links, and it is 2.2 GiB. In an open store, up to
-/// 20 bytes more for each key that is written meanwhile. A target for the size or the free space takes 5 MiB.
+/// 20 bytes more for each key that is written meanwhile. A target for the size or the free space takes 5 MiB. If blocks
+/// without links are missing, each of them takes about 20 bytes too.
 ///
 /// A block with links is recognized by its whole digest, and a block without links by a keyed hash of 64 bits: a
 /// block whose hash is equal by chance is kept.

@@ -13,7 +13,7 @@ use super::garbage::{Garbage, written_before};
 use super::lost::Lost;
 use super::oldest::{Ages, Oldest, Wanted};
 use super::options::{GcOptions, Room};
-use super::sweep::{Action, GarbageCallback, Sweep, Tally};
+use super::sweep::{Action, GarbageCallback, Needed, Sweep, Tally};
 use super::{Collected, Gc, any};
 use crate::blocking;
 use crate::dag::{Mark, Marked, Roots, lost_leaves};
@@ -95,7 +95,7 @@ impl Run {
         };
         // An option that does not work here is an error before the mark, which may take hours.
         if let Some(room) = self.options.room {
-            needed(room, flatfs).await?;
+            needed_for(room, flatfs).await?;
         }
         let mut lost = Lost::new(&self.options);
         let marked = self.mark(flatfs, roots, &mut lost).await?;
@@ -109,16 +109,16 @@ impl Run {
         };
         if marked.reachable.count_unseen() > 0 {
             self.enter(Phase::Listing).await?;
-            let listing = self.sweep_with(Action::See, garbage.clone(), None, 1);
+            let listing = self.sweep_with(Action::See, garbage.clone(), None, Needed::NOTHING);
             visit(&listing).await?;
             self.find_lost_leaves(flatfs, &marked, &mut lost).await?;
         }
-        let (oldest, unit) = match self.options.room {
+        let (oldest, needed) = match self.options.room {
             Some(room) => self.choose(room, &garbage).await?,
-            None => (None, 1),
+            None => (None, Needed::NOTHING),
         };
         let action = watch.map_or(Action::DryRun, Action::Remove);
-        let sweep = self.sweep_with(action, garbage, oldest, unit);
+        let sweep = self.sweep_with(action, garbage, oldest, needed);
         self.enter(Phase::Blocks).await?;
         visit(&sweep).await?;
         let tally = &sweep.tally;
@@ -239,15 +239,17 @@ impl Run {
         self.check_found(marked.found.saturating_sub(unseen) + found_leaves)
     }
 
-    /// Finds the oldest garbage that frees enough space. Also returns the unit of sizes.
-    async fn choose(&self, room: Room, garbage: &Garbage) -> Result<(Option<Oldest>, u64)> {
-        let (bytes, unit) = needed(room, &garbage.flatfs).await?;
-        let max_blocks = self.options.limit.unwrap_or(u64::MAX);
-        let mut ages = Ages::new(Wanted { bytes, max_blocks });
+    /// Finds the oldest garbage that frees enough space. Also returns how much that is.
+    async fn choose(&self, room: Room, garbage: &Garbage) -> Result<(Option<Oldest>, Needed)> {
+        let needed = needed_for(room, &garbage.flatfs).await?;
+        let mut ages = Ages::new(Wanted {
+            bytes: needed.bytes,
+            max_blocks: self.options.limit.unwrap_or(u64::MAX),
+        });
         loop {
             self.enter(Phase::Ages).await?;
             let action = Action::Survey(Mutex::new(ages));
-            let survey = self.sweep_with(action, garbage.clone(), None, unit);
+            let survey = self.sweep_with(action, garbage.clone(), None, needed);
             visit(&survey).await?;
             let survey = Arc::into_inner(survey);
             let Some(Action::Survey(found)) = survey.map(|survey| survey.action) else {
@@ -257,7 +259,7 @@ impl Run {
                 .into_inner()
                 .unwrap_or_else(|found| found.into_inner());
             match found.finish() {
-                Ok(oldest) => return Ok((Some(oldest), unit)),
+                Ok(oldest) => return Ok((Some(oldest), needed)),
                 Err(finer) => ages = finer,
             }
         }
@@ -279,14 +281,14 @@ impl Run {
         action: Action,
         garbage: Garbage,
         oldest: Option<Oldest>,
-        unit: u64,
+        needed: Needed,
     ) -> Arc<Sweep> {
         Arc::new(Sweep {
             garbage,
             action,
             state: Arc::clone(&self.state),
             oldest: oldest.map(Mutex::new),
-            unit,
+            needed,
             limit: self.options.limit.map(AtomicU64::new),
             on_garbage: self.on_garbage.clone(),
             tally: Tally::default(),
@@ -324,8 +326,8 @@ async fn flush(flatfs: &FlatFs) -> Result<()> {
     .await
 }
 
-/// Returns how many bytes have to be removed, and the unit to which sizes are rounded up.
-async fn needed(room: Room, flatfs: &FlatFs) -> Result<(u64, u64)> {
+/// Returns how many bytes have to be removed.
+async fn needed_for(room: Room, flatfs: &FlatFs) -> Result<Needed> {
     match room {
         Room::Size(target) => {
             let usage = flatfs.disk_usage().await?;
@@ -335,7 +337,10 @@ async fn needed(room: Room, flatfs: &FlatFs) -> Result<(u64, u64)> {
                     reason: "the disk usage of the store is not known yet",
                 });
             }
-            Ok((usage.bytes.saturating_sub(target), 1))
+            Ok(Needed {
+                bytes: usage.bytes.saturating_sub(target),
+                unit: 1,
+            })
         }
         Room::Free(target) => {
             let guard = flatfs.store.begin_read().await?;
@@ -345,7 +350,10 @@ async fn needed(room: Room, flatfs: &FlatFs) -> Result<(u64, u64)> {
                 space.map_err(|error| Error::io("find the free space of", root, error))
             })
             .await?;
-            Ok((target.saturating_sub(bytes), unit))
+            Ok(Needed {
+                bytes: target.saturating_sub(bytes),
+                unit,
+            })
         }
     }
 }

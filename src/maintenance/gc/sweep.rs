@@ -23,8 +23,8 @@ pub(super) struct Sweep {
     pub(super) state: Arc<ToolState>,
     /// Which garbage is to be removed, if not all of it.
     pub(super) oldest: Option<Mutex<Oldest>>,
-    /// The sizes of blocks are rounded up to a multiple of this before they are compared with what is wanted.
-    pub(super) unit: u64,
+    /// How much is to be removed, if that is limited.
+    pub(super) needed: Needed,
     /// The number of blocks that may still be removed, if that is limited.
     pub(super) limit: Option<AtomicU64>,
     pub(super) on_garbage: Option<Arc<GarbageCallback>>,
@@ -49,12 +49,31 @@ pub(super) enum Action {
 /// Gets each block that is removed, and its size.
 pub(super) type GarbageCallback = Mutex<dyn FnMut(&Key, u64) + Send>;
 
+/// How many bytes have to be removed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Needed {
+    pub(super) bytes: u64,
+    /// The sizes of blocks are rounded up to a multiple of this before they are compared with what is needed.
+    pub(super) unit: u64,
+}
+
+impl Needed {
+    /// For a pass without a target.
+    pub(super) const NOTHING: Needed = Needed { bytes: 0, unit: 1 };
+
+    fn rounded(self, size: u64) -> u64 {
+        size.checked_next_multiple_of(self.unit).unwrap_or(size)
+    }
+}
+
 /// The blocks that a pass has counted.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) kept: AtomicU64,
     pub(super) removed: AtomicU64,
     pub(super) removed_bytes: AtomicU64,
+    /// The same bytes as the target counts them.
+    freed: AtomicU64,
     pub(super) left: AtomicU64,
     pub(super) foreign: AtomicU64,
 }
@@ -78,7 +97,7 @@ impl Sweep {
             Action::Survey(ages) => {
                 let size = self.size(&block)?;
                 let sizes = size.zip(rank).into_iter();
-                sizes.for_each(|(size, rank)| lock(ages).add(rank, self.rounded(size)));
+                sizes.for_each(|(size, rank)| lock(ages).add(rank, self.needed.rounded(size)));
                 Ok(None)
             }
             _ if !self.is_chosen(rank, &block)? => count(&self.tally.left),
@@ -93,10 +112,13 @@ impl Sweep {
     }
 
     fn count_removed(&self, removed: &[(&BlockKey, u64)]) {
-        let bytes = removed.iter().map(|(_, bytes)| bytes).sum();
-        self.tally.removed_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let count = removed.len() as u64;
-        self.tally.removed.fetch_add(count, Ordering::Relaxed);
+        let sum = |total: &AtomicU64, of: &dyn Fn(u64) -> u64| {
+            let sum = removed.iter().map(|(_, bytes)| of(*bytes)).sum();
+            total.fetch_add(sum, Ordering::Relaxed);
+        };
+        sum(&self.tally.removed, &|_| 1);
+        sum(&self.tally.removed_bytes, &|bytes| bytes);
+        sum(&self.tally.freed, &|bytes| self.needed.rounded(bytes));
         if let Some(callback) = &self.on_garbage {
             for (block, bytes) in removed {
                 lock(callback)(block.key(), *bytes);
@@ -104,10 +126,10 @@ impl Sweep {
         }
     }
 
-    /// Returns how many bytes are still wanted.
+    /// Returns how many more bytes would have to be removed. A block that was chosen and then written was not.
     pub(super) fn missing_bytes(&self) -> u64 {
-        let oldest = self.oldest.as_ref();
-        oldest.map_or(0, |oldest| lock(oldest).rest.bytes)
+        let freed = self.tally.freed.load(Ordering::Relaxed);
+        self.needed.bytes.saturating_sub(freed)
     }
 
     /// Returns whether garbage is among what is wanted, and counts it as taken.
@@ -119,7 +141,7 @@ impl Sweep {
             }
             if rank == before {
                 let size = self.size(block)?.unwrap_or(0);
-                return Ok(lock(oldest).rest.take(self.rounded(size)));
+                return Ok(lock(oldest).rest.take(self.needed.rounded(size)));
             }
         }
         let take = |limit: u64| limit.checked_sub(1);
@@ -156,10 +178,6 @@ impl Sweep {
     fn size(&self, block: &BlockKey) -> Result<Option<u64>> {
         let stat = self.garbage.store().blocks.stat(block)?;
         Ok(stat.map(|stat| stat.len))
-    }
-
-    fn rounded(&self, size: u64) -> u64 {
-        size.checked_next_multiple_of(self.unit).unwrap_or(size)
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use ds_flatfs::maintenance::Gc;
+use ds_flatfs::maintenance::{Gc, Phase, Progress};
 use ds_flatfs::{Error, FlatFs, Key, MemoryDatastore};
+
+use tokio::runtime::Handle;
 
 use super::{keys, removed, roots};
 use crate::dags::{leaf, put_all};
@@ -116,6 +119,28 @@ async fn a_target_that_is_not_reached_is_reported_in_bytes() {
     }
     let all = gc(&store).target_size(0).run().await.unwrap();
     assert_eq!((all.removed, all.target_missed), (4, usage - 4 * SIZE));
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_chosen_block_that_is_written_meanwhile_is_missing_from_the_target() {
+    let (home, store, garbage) = store_with_ages(&[10, 20, 30]).await;
+    let usage = store.disk_usage().await.unwrap().bytes;
+    let (writer, runtime) = (store.clone(), Handle::current());
+    let oldest = (
+        garbage[2].clone(),
+        Bytes::from(std::fs::read(home.block(&garbage[2])).unwrap()),
+    );
+    let write = move |progress: Progress| {
+        if progress.phase == Phase::Blocks {
+            let (key, value) = oldest.clone();
+            runtime.block_on(writer.put(&key, value)).unwrap();
+        }
+        ControlFlow::Continue(())
+    };
+    let gc = gc(&store).target_size(usage - 2 * SIZE).on_progress(write);
+    let collected = gc.run().await.unwrap();
+    assert_eq!((collected.removed, collected.target_missed), (1, SIZE));
     store.close().await.unwrap();
 }
 
