@@ -6,7 +6,9 @@ mod lookup;
 mod presence;
 mod publish;
 mod shard_dirs;
+mod temp_files;
 mod unflushed;
+mod unremoved;
 
 use std::sync::Arc;
 
@@ -15,9 +17,10 @@ use self::lookup::CachedBlocks;
 pub(crate) use self::lookup::Lookup;
 use self::presence::{PresenceFilter, Publishing};
 pub(crate) use self::publish::NewBlock;
-use self::publish::{TempFiles, Unremoved};
 use self::shard_dirs::ShardDirs;
+use self::temp_files::TempFiles;
 use self::unflushed::UnflushedWrites;
+use self::unremoved::Unremoved;
 use super::{ExistingBlock, Options};
 use crate::datastore::DiskUsage;
 use crate::disk::Disk;

@@ -1,75 +1,13 @@
-//! Changes of one block: to publish, replace or remove it, and the temp files for that. Each change also updates the
-//! disk usage.
+//! Changes of one block: to publish, replace or remove it. Each change also updates the disk usage.
 
-use std::collections::HashSet;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
 
 use super::Blocks;
-use super::shard_dirs::with_dir;
-use crate::disk::{Disk, clean_up, create_dir_if_absent};
+use crate::disk::clean_up;
 use crate::disk_usage::Change;
 use crate::error::{Error, Result};
-use crate::format::{BlockKey, Layout};
-use crate::observe::Flush;
-use crate::sync::lock;
-
-/// The directory of temp files. It is created again if another program removed it.
-#[derive(Debug)]
-pub(crate) struct TempFiles {
-    disk: Arc<dyn Disk>,
-    layout: Layout,
-    mode: u32,
-    count: AtomicU64,
-}
-
-impl TempFiles {
-    /// `mode` is the permissions of the files.
-    pub(super) fn new(disk: Arc<dyn Disk>, layout: Layout, mode: u32) -> Self {
-        TempFiles {
-            disk,
-            layout,
-            mode,
-            count: AtomicU64::new(0),
-        }
-    }
-
-    pub(crate) fn mode(&self) -> u32 {
-        self.mode
-    }
-
-    /// Returns the path of a temp file that no other caller uses.
-    pub(crate) fn next(&self) -> PathBuf {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        self.layout.temp_file(number)
-    }
-
-    /// Writes a file, and makes its contents durable if `durably` is set. After an error a truncated file may be left
-    /// behind.
-    pub(crate) fn write(&self, file: &Path, value: &[u8], durably: bool) -> Result<()> {
-        let flush = durably.then(Flush::begin);
-        // The file is flushed through the descriptor that wrote it: a descriptor that is opened later may not
-        // get the error of a failed write-back, because the kernel forgets it when it evicts the file from
-        // its cache.
-        let written = self.with_dir(|| {
-            let written = self.disk.write_new(file, value, self.mode, durably);
-            written.map_err(|error| Error::io("write", file, error))
-        });
-        if let Some(flush) = flush {
-            flush.end(written.is_err());
-        }
-        written
-    }
-
-    /// Runs a step that needs the directory, which is created if it doesn't exist.
-    pub(crate) fn with_dir(&self, step: impl Fn() -> Result<()>) -> Result<()> {
-        with_dir(step, || {
-            create_dir_if_absent(&*self.disk, &self.layout.temp())
-        })
-    }
-}
+use crate::format::BlockKey;
 
 /// The contents of a new block. A file that replaces a block must have durable contents.
 #[derive(Clone, Copy)]
@@ -242,32 +180,5 @@ impl Blocks {
             self.unremoved.forget(block);
         }
         changed
-    }
-}
-
-/// The blocks that a delete of this session has not removed because another program had the file open.
-///
-/// The file may be marked for deletion, and is then gone when that program closes it. A put that found it, left it as it
-/// is and was acknowledged would lose the block.
-#[derive(Debug, Default)]
-pub(super) struct Unremoved(Mutex<HashSet<BlockKey>>);
-
-impl Unremoved {
-    /// Notes a block after a delete that failed. Call this before its key lock is released.
-    fn note(&self, block: &BlockKey) {
-        lock(&self.0).insert(block.clone());
-    }
-
-    /// Forgets a block after its file was replaced or its name was found to be gone.
-    fn forget(&self, block: &BlockKey) {
-        let mut blocks = lock(&self.0);
-        // Almost always: hashing the key would take longer.
-        if !blocks.is_empty() {
-            blocks.remove(block);
-        }
-    }
-
-    pub(super) fn has(&self, block: &BlockKey) -> bool {
-        lock(&self.0).contains(block)
     }
 }
