@@ -17,8 +17,8 @@ use crate::blocking;
 use crate::datastore::Datastore;
 use crate::error::{Error, Result};
 
-/// The maximum number of blocks, or of roots, with which a portion begins.
-const MAX_PORTION: usize = 32;
+/// The maximum number of roots with which a portion begins.
+const MAX_ROOTS: usize = 32;
 
 /// The number of roots without links whose lookups are remembered. The listing that looks for the other blocks without
 /// links is not needed if there are only such roots.
@@ -61,7 +61,7 @@ impl<'a> Mark<'a> {
             unknown,
             reachable: Arc::new(Reachable::new()),
             waiting: Waiting::default(),
-            roots: Some(roots.ready_chunks(MAX_PORTION)),
+            roots: Some(roots.ready_chunks(MAX_ROOTS)),
             pace: Pace::new(),
         }
     }
@@ -123,7 +123,7 @@ impl<'a> Mark<'a> {
     async fn next_portion(&mut self, running: usize) -> Result<Option<Portion>> {
         // A share for each job, so that none of them is without work.
         let share = self.waiting.len().div_ceil(self.pace.max_jobs());
-        let wanted = self.waiting.take(share.min(MAX_PORTION))?;
+        let wanted = self.waiting.take(share.min(self.pace.max_blocks()))?;
         let roots = match wanted.is_empty() {
             true => self.next_roots(running == 0).await?,
             false => Some(Vec::new()),

@@ -7,6 +7,10 @@ use crate::blocking;
 /// The number of jobs if they wait for a disk, and for a datastore without blocking reads, where each has up to 8 blocks
 /// in memory.
 const MAX_JOBS: usize = 8;
+/// The maximum number of blocks with which a job begins if it waits for a disk. It reads all of them.
+const MAX_BLOCKS: usize = 32;
+/// The same limit if it does not wait: about as many cached blocks as it reads in [`MAX_TIME`].
+const MAX_CACHED_BLOCKS: usize = 128;
 /// A read that takes longer has waited for a disk and not for a processor.
 const SLOW_READ: Duration = Duration::from_millis(1);
 /// How long a job works until it returns. A job that is longer has less overhead; one that is shorter shares its
@@ -15,7 +19,7 @@ const MAX_TIME: Duration = Duration::from_millis(2);
 /// The same limit while other jobs have nothing to do until it returns.
 const MAX_TIME_OF_FEW: Duration = Duration::from_micros(200);
 
-/// Decides how many jobs run at the same time: as many as processors, or more if they wait for a disk.
+/// Decides how many jobs run at the same time, and how long they are.
 #[derive(Debug)]
 pub(super) struct Pace {
     waits: bool,
@@ -36,10 +40,20 @@ impl Pace {
         Pace { waits: true }
     }
 
+    /// Returns the maximum number of jobs that run at the same time.
     pub(super) fn max_jobs(&self) -> usize {
         match self.waits {
             true => MAX_JOBS,
-            false => blocking::processors().min(MAX_JOBS),
+            // One more, so that a processor whose job ends has another one at once.
+            false => (blocking::processors() + 1).min(MAX_JOBS),
+        }
+    }
+
+    /// Returns the maximum number of blocks with which a job begins.
+    pub(super) fn max_blocks(&self) -> usize {
+        match self.waits {
+            true => MAX_BLOCKS,
+            false => MAX_CACHED_BLOCKS,
         }
     }
 
