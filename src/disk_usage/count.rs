@@ -15,7 +15,8 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
-use super::{Change, ROOT, UsageTracker, signed, size};
+use super::change::{Change, signed};
+use super::{ROOT, UsageTracker, size};
 use crate::datastore::{Accuracy, DiskUsage};
 use crate::disk::{Disk, Kind, if_there};
 use crate::error::{Error, Result};

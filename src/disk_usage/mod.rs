@@ -5,24 +5,28 @@
 //! `.temp` themselves, but without what is in `.temp`.
 
 pub(crate) mod cache;
+mod change;
 mod count;
+mod dir_sizes;
 #[cfg(feature = "verify")]
 mod moves;
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, RwLock};
 
 use tokio::sync::Notify;
 
+pub(crate) use self::change::Change;
+use self::change::signed;
 use self::count::RunningCount;
 pub(crate) use self::count::{count_all, count_dir, count_overhead};
+use self::dir_sizes::DirSizes;
 use crate::datastore::{Accuracy, DiskUsage};
 use crate::disk::{Disk, if_there};
 use crate::error::{Error, Result};
 use crate::format::{BlockKey, Layout, TEMP};
-use crate::sync::{lock, read, write};
+use crate::sync::{lock, read};
 
 /// The disk usage of an open store.
 ///
@@ -41,37 +45,6 @@ pub(crate) struct UsageTracker {
     /// The figure at the last checkpoint.
     checkpointed: AtomicI64,
     checkpoint_due: Notify,
-}
-
-/// The size of one file or directory before and after a step, 0 if it does not exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) before: u64,
-    pub(crate) after: u64,
-}
-
-impl Change {
-    pub(crate) const NONE: Change = Change {
-        before: 0,
-        after: 0,
-    };
-
-    pub(crate) fn new_file(after: u64) -> Self {
-        Change { before: 0, after }
-    }
-
-    pub(crate) fn removed(before: u64) -> Self {
-        Change { before, after: 0 }
-    }
-
-    fn delta(self) -> i64 {
-        signed(self.after) - signed(self.before)
-    }
-}
-
-/// Converts a file size. It fits, because the operating system uses an `i64` too.
-fn signed(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 impl UsageTracker {
@@ -285,115 +258,3 @@ fn size(disk: &dyn Disk, path: &Path) -> Result<u64> {
     let found = found.map_err(|error| Error::io("read the size of", path, error))?;
     Ok(found.map_or(0, |stat| stat.len))
 }
-
-/// The maximum number of directories whose sizes are in memory, for stores with a directory for each block.
-const MAX_DIRS: usize = 1 << 16;
-
-/// The sizes of directories that the disk usage includes, so that their growth can be added.
-///
-/// Directories grow when files are added to them, on some file systems with each file. A stat of the directory at each
-/// write would cost too much, so a write only marks its directory, and a refresh stats the marked ones.
-#[derive(Debug, Default)]
-struct DirSizes {
-    dirs: RwLock<HashMap<String, DirSize>>,
-    /// Whether a directory is marked.
-    is_due: AtomicBool,
-    /// Whether a directory of unknown size has changed.
-    has_gaps: AtomicBool,
-}
-
-#[derive(Debug)]
-struct DirSize {
-    /// The size that is in the figure.
-    counted: AtomicU64,
-    is_marked: AtomicBool,
-}
-
-impl DirSizes {
-    /// Notes the size of a directory that is already in the figure. It is called at the first lookup of the
-    /// directory in a session, before the session changes anything in it.
-    fn note(&self, dir: &str, size: u64) {
-        if !read(&self.dirs).contains_key(dir) {
-            self.insert(dir, size, false);
-        }
-    }
-
-    /// Notes the size of a new directory, which was added to the figure. It replaces the size that another thread
-    /// may have noted after it found the directory.
-    fn note_new(&self, dir: &str, size: u64) {
-        self.insert(dir, size, true);
-    }
-
-    fn insert(&self, dir: &str, size: u64, replace: bool) {
-        let mut dirs = write(&self.dirs);
-        if dirs.contains_key(dir) && !replace || dirs.len() >= MAX_DIRS {
-            return;
-        }
-        let size = DirSize {
-            counted: AtomicU64::new(size),
-            is_marked: AtomicBool::new(false),
-        };
-        dirs.insert(dir.to_owned(), size);
-    }
-
-    /// Marks a directory in which something has changed. It must be called after the change, so that a
-    /// refresh that takes the mark away sees the change.
-    fn mark(&self, dir: &str) {
-        if !self.mark_if_known(dir) {
-            self.has_gaps.store(true, Ordering::SeqCst);
-        }
-        self.is_due.store(true, Ordering::SeqCst);
-    }
-
-    /// Marks a directory if its size is known. Returns whether it is.
-    fn mark_if_known(&self, dir: &str) -> bool {
-        let dirs = read(&self.dirs);
-        let size = dirs.get(dir);
-        if let Some(size) = size {
-            size.is_marked.store(true, Ordering::SeqCst);
-        }
-        size.is_some()
-    }
-
-    /// Forgets that directories of unknown size have changed: they are about to be counted.
-    fn forget_gaps(&self) {
-        self.has_gaps.store(false, Ordering::SeqCst);
-    }
-
-    /// Forgets all sizes, because the figure was replaced.
-    fn clear(&self) {
-        write(&self.dirs).clear();
-        self.has_gaps.store(false, Ordering::SeqCst);
-    }
-
-    /// Sets the sizes to those with which the directories were counted.
-    fn set_counted(&self, counted: &HashMap<String, u64>) {
-        for (dir, size) in read(&self.dirs).iter() {
-            if let Some(counted) = counted.get(dir) {
-                size.counted.store(*counted, Ordering::SeqCst);
-                // The directory may have grown during the count.
-                size.is_marked.store(true, Ordering::SeqCst);
-            }
-        }
-        self.is_due.store(true, Ordering::SeqCst);
-    }
-
-    /// Stats the marked directories, and returns by how much they have grown.
-    fn refresh(&self, size_of: impl Fn(&str) -> Result<u64>) -> Result<i64> {
-        // Cleared first: a change during the refresh makes another one due.
-        self.is_due.store(false, Ordering::SeqCst);
-        let mut growth = 0_i64;
-        for (dir, size) in read(&self.dirs).iter() {
-            // The mark is removed before the stat: a later change marks the directory again.
-            if size.is_marked.swap(false, Ordering::SeqCst) {
-                let now = size_of(dir)?;
-                let before = size.counted.swap(now, Ordering::SeqCst);
-                growth = growth.saturating_add(signed(now).saturating_sub(signed(before)));
-            }
-        }
-        Ok(growth)
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,8 @@
 //! The steps of a repair that change other files than one block in its shard directory.
 
+use super::UsageTracker;
+use super::change::Change;
 use super::count::RunningCount;
-use super::{Change, UsageTracker};
 use crate::error::Result;
 use crate::format::BlockKey;
 
