@@ -129,7 +129,7 @@ fn move_both(sorted: &mut &[u64], new: &mut &[u64], chunk: &mut Vec<u64>) {
     while chunk.len() < CHUNK
         && let (Some(one), Some(other)) = (sorted.get(from_sorted), new.get(from_new))
     {
-        // No branch depends on which one is less: with random numbers, a processor would predict half of them wrongly.
+        // No branch depends on which one is less: with random numbers, a processor would often predict it wrongly.
         chunk.push(*one.min(other));
         from_sorted += usize::from(one <= other);
         from_new += usize::from(other <= one);
