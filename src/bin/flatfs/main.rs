@@ -14,6 +14,7 @@ mod commands;
 mod error_text;
 mod exit;
 mod file_reader;
+mod garbage_list;
 mod hash;
 mod input;
 mod interrupt;

@@ -5,6 +5,8 @@ use std::fs;
 use serde_json::Value;
 
 use super::cars::raw;
+#[cfg(target_os = "linux")]
+use super::{Finished, program};
 use super::{TestDir, files, fixture, keys, run, run_with_input, succeed};
 
 const SMALL_ROOT: &str = "bafybeigsun6zhi4vrpryig6tfhvrb2ykn5dqg4q5fkm7rjgfyv6uc67xia";
@@ -279,4 +281,51 @@ fn an_object_store_is_collected_by_its_url() {
     assert_eq!(keys(&url).len(), 51);
     let dag = succeed(&["dag", &url, SMALL_ROOT]);
     assert!(dag.text().contains("complete, 51 blocks"), "{dag:?}");
+}
+
+/// Writes blocks of garbage into the files of a store.
+#[cfg(target_os = "linux")]
+fn add_garbage(store: &str, blocks: u64) {
+    for number in 0..blocks {
+        let key = ds_flatfs::Key::for_block(&number.to_le_bytes());
+        let name = &key.as_str()[1..];
+        let dir = format!("{store}/{}", ds_flatfs::Shard::default().dir(name));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(format!("{dir}/{name}.data"), number.to_le_bytes()).unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_list_that_cannot_be_written_stops_the_removal() {
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    let args = ["-q", "gc", "--list", "--json", &store, "--root", SMALL_ROOT];
+    let gc = |args: &[&str]| {
+        let output = program(args).stdout(full()).output();
+        Finished::of(output.expect("the program runs"))
+    };
+    // More than the buffer of the list has room for.
+    add_garbage(&store, 3_000);
+    let all = keys(&store).len();
+    gc(&[&args[..], &["-n"]].concat()).failed(3, &["cannot write standard output"]);
+    assert_eq!(keys(&store).len(), all);
+    let done = gc(&args);
+    let left = keys(&store).len();
+    assert!((52..all).contains(&left), "{left} of {all} left");
+    let removed = match all - left {
+        thousands @ 1_000.. => format!("{},{:03}", thousands / 1_000, thousands % 1_000),
+        removed => removed.to_string(),
+    };
+    let stopped = format!("stopped after the removal of {removed} blocks");
+    done.failed(3, &[&stopped, "cannot write standard output"]);
+    // A list that is written at the end.
+    succeed(&["gc", &store, "--root", SMALL_ROOT]);
+    add_garbage(&store, 1);
+    gc(&args).failed(
+        3,
+        &["1 block removed", "not all of them listed", "cannot write"],
+    );
+    assert_eq!(keys(&store).len(), 51);
 }

@@ -1,25 +1,26 @@
 //! `flatfs gc`
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use ds_flatfs::dag::UnknownCodec;
 use ds_flatfs::maintenance::{self, Collected, Phase, Progress};
-use ds_flatfs::{Datastore, Error, Key};
+use ds_flatfs::{Datastore, Error};
 use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::exit::{Outcome, WrongUsage};
+use crate::garbage_list::GarbageList;
 use crate::kubo_args::KuboArgs;
 use crate::location::StoreArgs;
-use crate::output::Output;
 use crate::progress::{ProgressCallback, with_progress};
 use crate::quantity::{parse_age, parse_size};
 use crate::roots::RootArgs;
 use crate::text::{blocks, escape, size};
-use crate::{open_store, report, terminal};
+use crate::{open_store, report};
 
 /// Remove the blocks that can't be reached from some roots
 #[derive(Debug, Args)]
@@ -122,20 +123,6 @@ struct GcJson {
     seconds: f64,
 }
 
-#[derive(Serialize)]
-struct GarbageJson {
-    key: String,
-    cid: Option<String>,
-    bytes: u64,
-}
-
-/// Prints the blocks that are removed, if that is asked for.
-struct List {
-    json: bool,
-    /// `None` if nothing is to be printed, and once the reader has gone. The collection goes on.
-    output: Mutex<Option<Output>>,
-}
-
 impl Gc {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         self.check_usage()?;
@@ -187,11 +174,8 @@ impl Gc {
             Ok(gc) => gc,
             Err(error) => return Err(self.explain(error)),
         };
-        let list = Arc::new(List {
-            json: self.json,
-            output: Mutex::new(self.list.then(Output::stdout)),
-        });
-        let lines = Arc::clone(&list);
+        let list = Arc::new(GarbageList::new(self.list, self.json));
+        let (lines, watched) = (Arc::clone(&list), Arc::clone(&list));
         let has_begun = Arc::new(AtomicBool::new(false));
         let removes = Arc::clone(&has_begun);
         let removed = Arc::new(AtomicU64::new(0));
@@ -205,22 +189,32 @@ impl Gc {
                 if matches!(progress.phase, Phase::Blocks | Phase::Closing) {
                     removes.store(true, Ordering::Relaxed);
                 }
-                callback(progress)
+                match watched.has_failed() {
+                    true => ControlFlow::Break(()),
+                    false => callback(progress),
+                }
             };
             gc.on_progress(watch).run()
         };
         let dir = self.store.dir.dir();
         let collected = with_progress("collecting", dir.as_slice(), collect).await;
         // Also after an error: the blocks that were printed are gone.
-        list.finish();
-        match collected {
-            Err(error) if !has_begun.load(Ordering::Relaxed) => Err(self.explain(error)),
-            Err(error) if !self.dry_run => {
-                let removed = blocks(removed.load(Ordering::Relaxed));
-                Err(error.context(format!("stopped after the removal of {removed}")))
+        let listed = list.finish();
+        let removed = blocks(removed.load(Ordering::Relaxed));
+        let error = match (collected, listed) {
+            (Ok(collected), Ok(())) => return Ok(collected),
+            (Ok(_), Err(error)) if !self.dry_run => {
+                return Err(error.context(format!("{removed} removed, but not all of them listed")));
             }
-            collected => collected,
-        }
+            // It was the list that stopped the collection.
+            (Err(error), Err(cause)) if is_stop(&error) => cause,
+            (Err(error), _) | (_, Err(error)) => error,
+        };
+        Err(match has_begun.load(Ordering::Relaxed) {
+            false => self.explain(error),
+            true if self.dry_run => error,
+            true => error.context(format!("stopped after the removal of {removed}")),
+        })
     }
 
     /// Adds to the error of a collection that removed nothing that this is so, and what goes on without a block.
@@ -318,33 +312,6 @@ impl Gc {
     }
 }
 
-impl List {
-    fn print(&self, key: &Key, bytes: u64) {
-        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = || match self.json {
-            true => report::json_line(&GarbageJson {
-                key: key.to_string(),
-                cid: key.to_cid().map(|cid| cid.to_string()),
-                bytes,
-            }),
-            false => Ok(format!("{key}\n")),
-        };
-        let print = |output: &mut Output| output.write(line()?.as_bytes());
-        let printed = output.as_mut().map(print);
-        if matches!(printed, Some(Err(_))) {
-            *output = None;
-        }
-    }
-
-    fn finish(&self) {
-        let output = self
-            .output
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(output) = output {
-            // The reader may have gone.
-            let _ = terminal::above_bars(|| output.finish());
-        }
-    }
+fn is_stop(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Error::Stopped))
 }
