@@ -1,8 +1,9 @@
-//! [`Subset`] and [`ScrubState`]: a check of a large store in subsets, one in each run.
+//! [`Subset`] and [`Scrub`]: a check of a large store in subsets, one in each run.
 
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -48,9 +49,20 @@ impl FromStr for Subset {
     }
 }
 
+/// A run that checks one subset. No other run can have the same state file meanwhile: it would check the same subset, and
+/// the one that ends last would undo what the other has noted.
+#[derive(Debug)]
+pub(crate) struct Scrub {
+    state: ScrubState,
+    path: PathBuf,
+    /// A file of its own, because the state file is replaced. It stays: removing it would race with a run that is
+    /// about to lock it.
+    _lock: File,
+}
+
 /// Which subset is next, and when all of them were last checked. It is saved as JSON.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ScrubState {
+struct ScrubState {
     /// The path of the store.
     store: String,
     subsets: NonZeroU32,
@@ -69,6 +81,43 @@ struct Round {
     ended: u64,
 }
 
+impl Scrub {
+    /// Begins a run with the state in a file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if another run has this state, or if the file can't be read or written, is not a state, or is that of
+    /// another store.
+    pub(crate) async fn begin(path: &Path, dir: &Path, subset: Subset) -> anyhow::Result<Self> {
+        // Before the read, so that no other run replaces the state after it.
+        let lock = lock(path)?;
+        Ok(Scrub {
+            state: ScrubState::read(path, dir, subset).await?,
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// Returns the subset that is next.
+    pub(crate) fn subset(&self) -> Subset {
+        self.state.subset()
+    }
+
+    /// Notes that the subset was checked, and writes the state to the file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be written.
+    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
+        self.state.advance(now());
+        let text = serde_json::to_string(&self.state).context("cannot write the state as JSON")?;
+        let mut output = Output::open(Some(&self.path))?;
+        output.write(text.as_bytes())?;
+        output.write(b"\n")?;
+        output.finish()
+    }
+}
+
 impl ScrubState {
     /// Reads the state of the store in `dir` from a file. If there is none, or if it is about another number of
     /// subsets, a round begins with the given subset.
@@ -76,7 +125,7 @@ impl ScrubState {
     /// # Errors
     ///
     /// Fails if the file can't be read or written, is not a state, or is that of another store.
-    pub(crate) async fn read(path: &Path, dir: &Path, subset: Subset) -> anyhow::Result<Self> {
+    async fn read(path: &Path, dir: &Path, subset: Subset) -> anyhow::Result<Self> {
         // The next run may name the directory in another way.
         let store = canonical(dir);
         let store = store.with_context(|| format!("cannot look up {}", dir.display()))?;
@@ -102,9 +151,10 @@ impl ScrubState {
                 path.display()
             )
         })?;
-        if found.next == 0 || found.next > found.subsets.get() {
+        let subsets = found.subsets.get();
+        if found.next == 0 || found.next > subsets || found.checked >= subsets {
             bail!(
-                "{} names a subset that does not exist: remove it to begin again",
+                "{} names or counts subsets that do not exist: remove it to begin again",
                 path.display()
             );
         }
@@ -125,8 +175,7 @@ impl ScrubState {
         }
     }
 
-    /// Returns the subset that is next.
-    pub(crate) fn subset(&self) -> Subset {
+    fn subset(&self) -> Subset {
         Subset {
             number: self.next,
             of: self.subsets,
@@ -146,19 +195,31 @@ impl ScrubState {
             self.began = now;
         }
     }
+}
 
-    /// Notes that the next subset was checked, and writes the state to the file.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file can't be written.
-    pub(crate) fn save_next(mut self, path: &Path) -> anyhow::Result<()> {
-        self.advance(now());
-        let text = serde_json::to_string(&self).context("cannot write the state as JSON")?;
-        let mut output = Output::open(Some(path))?;
-        output.write(text.as_bytes())?;
-        output.write(b"\n")?;
-        output.finish()
+/// Locks the file beside a state file until the returned file is dropped.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the state is a file of the user's own"
+)]
+fn lock(path: &Path) -> anyhow::Result<File> {
+    // All names of one state have the same lock.
+    let mut name = fs::canonicalize(path)
+        .unwrap_or_else(|_| path.to_owned())
+        .into_os_string();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let open = File::options().create(true).append(true).open(&name);
+    let file = open.with_context(|| format!("cannot open {}", name.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another run has the state {}: wait until it ends",
+            path.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", name.display()))
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{TestDir, run, succeed};
+use super::{Finished, TestDir, files, program, run, succeed};
+use crate::platform::{as_other_user, set_mode};
 
 #[test]
 fn subsets_of_a_store_are_checked_one_after_the_other() {
@@ -67,4 +68,80 @@ fn a_state_that_cannot_be_saved_is_reported_before_the_check() {
     let done = run(&["verify", "--subset", "1/4", "--state", &state, &store]);
     done.failed(3, &[&state]);
     assert_eq!(done.text(), "");
+}
+
+#[test]
+fn a_second_run_with_the_same_state_is_refused_until_the_first_one_ends() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
+    let state = tmp.path("scrub.json");
+    let args = ["verify", "--subset", "1/4", "--state", &state, &store];
+    succeed(&args);
+    let lock = fs::File::open(format!("{state}.lock")).unwrap();
+    lock.lock().unwrap();
+    let before = fs::read(&state).unwrap();
+    let refused = run(&args);
+    refused.failed(3, &["another run", &state]);
+    assert_eq!(refused.text(), "");
+    assert_eq!(fs::read(&state).unwrap(), before);
+    drop(lock);
+    assert!(succeed(&args).text().starts_with("subset 2/4"));
+}
+
+#[test]
+fn a_state_that_counts_subsets_that_do_not_exist_is_refused() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
+    let state = tmp.path("scrub.json");
+    let args = ["verify", "--subset", "1/4", "--state", &state, &store];
+    succeed(&args);
+    let saved: Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
+    for (field, value) in [
+        ("checked", u64::from(u32::MAX)),
+        ("checked", 4),
+        ("next", 0),
+        ("next", 5),
+        ("subsets", 0),
+    ] {
+        let mut changed = saved.clone();
+        changed[field] = value.into();
+        tmp.file("scrub.json", changed.to_string().as_bytes());
+        let refused = run(&args);
+        refused.failed(3, &[&state, "remove it"]);
+        assert_eq!(refused.text(), "");
+    }
+}
+
+#[test]
+#[cfg_attr(windows, ignore = "files on Windows have no mode")]
+fn a_subset_that_could_not_be_read_is_checked_again_by_the_next_run() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
+    let state = tmp.path("scrub.json");
+    let args = ["verify", "--subset", "1/1", "--state", &state, &store];
+    succeed(&args);
+    let before = fs::read(&state).unwrap();
+    for path in [&tmp.path(""), &store, &state, &format!("{state}.lock")] {
+        set_mode(path.as_ref(), 0o777);
+    }
+    for file in files(&store).into_keys() {
+        set_mode(&file, 0o644);
+        set_mode(file.parent().unwrap(), 0o755);
+    }
+    let (block, _) = files(&store).into_iter().next().unwrap();
+    for path in [&*block, block.parent().unwrap()] {
+        set_mode(path, 0o000);
+        // Permissions do not apply to root.
+        let mut command = program(&args);
+        let output = match as_other_user(&mut command).output() {
+            Ok(output) => output,
+            Err(_) if fs::File::open(path).is_err() => program(&args).output().unwrap(),
+            Err(error) => return eprintln!("skipped: no process of another user: {error}"),
+        };
+        let done = Finished::of(output);
+        set_mode(path, 0o755);
+        assert!(done.text().starts_with("unreadable: "), "{done:?}");
+        done.failed(1, &["the next run checks this subset again"]);
+        assert_eq!(fs::read(&state).unwrap(), before);
+    }
 }

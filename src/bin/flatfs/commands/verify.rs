@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use clap::Args;
-use ds_flatfs::maintenance::{self, Finding, Findings, Progress, Remedy, Repair, Summary};
+use ds_flatfs::maintenance::{self, Finding, Findings, Problem, Progress, Remedy, Repair, Summary};
 use futures::StreamExt as _;
 use futures::stream;
 use indicatif::HumanCount;
@@ -20,7 +21,7 @@ use crate::location::{Location, StoreArgs};
 use crate::output::Output;
 use crate::progress::ProgressBar;
 use crate::quantity::parse_rate;
-use crate::scrub::{ScrubState, Subset};
+use crate::scrub::{Scrub, Subset};
 use crate::text::escape;
 use crate::{input, open_store, report, terminal, text};
 
@@ -39,7 +40,10 @@ A large store can be checked in subsets: --subset 1/30, 2/30 and so on. A subset
 and all subsets together have all blocks. P% is the first of equal subsets of at most P percent: 2.5% is 1/40, and \
 1.5%, which does not divide the whole, is 1/67; the summary names the subset. With --state the subset is the one \
 after the last that was checked, so that the same command, run every night, checks the whole store in a month; the \
-file also records the path of the store, and when all subsets were last checked. --limit-rate keeps the disk usable for other programs.
+file also records the path of the store, and when all subsets were last checked. Once FILE exists, N is ignored. If a \
+part of the subset can't be read, the next run checks it again. Runs with the same FILE must not overlap: the second one \
+ends with an error. FILE.lock, which says that a run is in progress, stays. --limit-rate keeps the disk usable for other \
+programs.
 
 With --repair, damaged blocks are moved to DIR/.quarantine, blocks in the wrong place to the right one, \
 and interrupted commits are completed. Nothing is overwritten or deleted. Then the blocks that were \
@@ -133,25 +137,24 @@ impl Verify {
 
     async fn verify(&self) -> anyhow::Result<Outcome> {
         let started = Instant::now();
-        let state = match (&self.state, self.subset, self.store.dir.dir()) {
-            (Some(path), Some(subset), Some(dir)) => {
-                Some(ScrubState::read(path, dir, subset).await?)
-            }
+        let scrub = match (&self.state, self.subset, self.store.dir.dir()) {
+            (Some(path), Some(subset), Some(dir)) => Some(Scrub::begin(path, dir, subset).await?),
             _ => None,
         };
-        let subset = state.as_ref().map(ScrubState::subset).or(self.subset);
+        let subset = scrub.as_ref().map(Scrub::subset).or(self.subset);
         let mut findings = self.start(subset).await?;
         let mut printer = LinePrinter {
             output: Some(Output::stdout()),
             needs_reader: !self.repair,
         };
-        let (mut failure, mut restored) = (None, 0);
+        let (mut failure, mut restored, mut is_whole) = (None, 0, true);
         // After an error a repair still closes the store, so the stream is read to its end.
         while let Some(finding) = findings.next().await {
             match finding {
                 Ok(finding) => {
                     let is_restored = matches!(finding.remedy, Some(Remedy::Restored));
                     restored += u64::from(is_restored);
+                    is_whole &= !matches!(finding.problem, Problem::Unreadable(_));
                     // A CAR may restore a whole store.
                     if self.json || !is_restored {
                         printer.print(&self.line(&finding)?)?;
@@ -171,8 +174,12 @@ impl Verify {
         if self.json || !terminal::is_quiet() {
             printer.print(&self.last_line(&summary, subset, started.elapsed())?)?;
         }
-        if let (Some(state), Some(path)) = (state, &self.state) {
-            state.save_next(path)?;
+        match scrub {
+            Some(scrub) if is_whole => scrub.finish()?,
+            Some(_) => report::error(&anyhow!(
+                "the next run checks this subset again, because a part of it could not be read"
+            )),
+            None => {}
         }
         let is_checked = summary.unchecked == 0 || self.allow_unchecked;
         let is_good = summary.wrong == 0 && summary.vanished == 0;
