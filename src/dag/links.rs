@@ -131,7 +131,12 @@ pub(crate) fn is_leaf(cid: &Cid, unknown: UnknownCodec) -> Result<bool> {
 
 fn codec_is_leaf(codec: u64, unknown: UnknownCodec, cid: &dyn Display) -> Result<bool> {
     match codec {
-        DAG_PB | DAG_CBOR | DAG_JSON => Ok(false),
+/// Returns whether links are found in blocks of this codec.
+pub(super) fn has_links(codec: u64) -> bool {
+    matches!(codec, DAG_PB | DAG_CBOR | DAG_JSON)
+}
+
+        _ if has_links(codec) => Ok(false),
         _ if WITHOUT_LINKS.contains(&codec) => Ok(true),
         _ if unknown == UnknownCodec::TakeAsLeaf => Ok(true),
         _ => Err(Error::UnknownCodec {

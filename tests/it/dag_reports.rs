@@ -8,7 +8,7 @@ use ds_flatfs::dag::{DagReport, Inspect};
 use ds_flatfs::{Datastore, Durability, Error, FlatFs, MemoryDatastore};
 use proptest::prelude::*;
 
-use crate::dags::{DAG_CBOR, DAG_PB, Node, RAW, leaf, node, put_all};
+use crate::dags::{DAG_CBOR, DAG_PB, Node, RAW, leaf, node, put_all, with_digest_of};
 use crate::support::Home;
 
 #[tokio::test]
@@ -64,6 +64,19 @@ async fn bad_blocks_are_listed_with_the_path_of_links_to_them() {
         ));
         assert!(matches!(bad[&damaged.cid].error, Error::Corrupt { .. }));
         assert_eq!(bad.contains_key(&leaf(2).cid), check_hashes);
+    }
+}
+
+#[tokio::test]
+async fn a_block_with_the_same_digest_does_not_pass_for_one_that_is_missing() {
+    for other in with_digest_of(&leaf(1)) {
+        for links in [[other.cid, leaf(1).cid], [leaf(1).cid, other.cid]] {
+            let root = node(DAG_PB, 1, &links);
+            for report in inspect(&[&other, &root], root.cid).await {
+                let bad: Vec<Cid> = report.bad.iter().map(|bad| bad.cid).collect();
+                assert_eq!(bad, [leaf(1).cid]);
+            }
+        }
     }
 }
 

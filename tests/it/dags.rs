@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use ds_flatfs::cid::Cid;
+use ds_flatfs::cid::multihash::Multihash;
 use ds_flatfs::{Datastore, Key};
 use ipld_core::ipld;
 use ipld_core::ipld::Ipld;
@@ -53,6 +54,17 @@ pub(crate) fn node(codec: u64, number: u64, links: &[Cid]) -> Node {
         _ => serde_ipld_dagjson::to_vec(&ipld!({ "links": links, "n": number })).unwrap(),
     };
     of_codec(codec, block)
+}
+
+/// Returns raw blocks with the digest of `leaf`: one of another hash function, and one that its CID contains.
+pub(crate) fn with_digest_of(leaf: &Node) -> [Node; 2] {
+    [0x9000, 0].map(|function| {
+        let hash = Multihash::wrap(function, leaf.cid.hash().digest()).unwrap();
+        Node {
+            cid: Cid::new_v1(RAW, hash),
+            block: leaf.cid.hash().digest().to_vec().into(),
+        }
+    })
 }
 
 pub(crate) async fn put_all<'a>(store: &dyn Datastore, nodes: impl IntoIterator<Item = &'a Node>) {

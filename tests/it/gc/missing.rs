@@ -10,11 +10,11 @@ use std::sync::Arc;
 use ds_flatfs::cid::Cid;
 use ds_flatfs::cid::multihash::Multihash;
 use ds_flatfs::maintenance::Gc;
-use ds_flatfs::{Datastore, Error, MemoryDatastore};
+use ds_flatfs::{Datastore, Error, Key, MemoryDatastore};
 
 use super::faulty::Faulty;
 use super::{keys, roots};
-use crate::dags::{DAG_CBOR, DAG_PB, Node, RAW, leaf, node, put_all};
+use crate::dags::{DAG_CBOR, DAG_PB, Node, RAW, leaf, node, put_all, with_digest_of};
 use crate::platform::symlink;
 use crate::support::Home;
 
@@ -65,6 +65,40 @@ async fn a_missing_block_without_links_ends_a_collection_before_anything_is_remo
         assert_eq!((collected.missing_count, collected.missing.len()), (2, 2));
     }
     store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_block_with_the_same_digest_does_not_pass_for_one_that_is_missing() {
+    let (_home, store) = Home::with_store("next-to-last/2").await;
+    for other in with_digest_of(&leaf(1)) {
+        let root = node(DAG_CBOR, 1, &[other.cid, leaf(1).cid]);
+        let memory = MemoryDatastore::new();
+        for datastore in [&store as &dyn Datastore, &memory] {
+            put_all(datastore, [&other, &root]).await;
+        }
+        for gc in [Gc::open(&store), Gc::over(memory)] {
+            let error = gc.roots(roots([&root])).run().await.unwrap_err();
+            let missing = leaf(1).cid.to_string();
+            assert!(matches!(error, Error::MissingBlock { cid, .. } if cid == missing));
+        }
+    }
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_block_without_links_is_not_found_under_the_old_key_of_a_codec_with_links() {
+    let inner = node(DAG_PB, 1, &[]);
+    let as_raw = Cid::new_v1(RAW, *inner.cid.hash());
+    let root = node(DAG_CBOR, 2, &[inner.cid, as_raw]);
+    let store = MemoryDatastore::new();
+    put_all(&store, [&root]).await;
+    let old_key = Key::from_cid_bytes(&inner.cid);
+    store.put(&old_key, inner.block.clone()).await.unwrap();
+    let gc = || Gc::over(store.clone()).roots(roots([&root]));
+    let error = gc().run().await.unwrap_err();
+    assert!(matches!(error, Error::MissingBlock { cid, .. } if cid == as_raw.to_string()));
+    let collected = gc().allow_missing(true).run().await.unwrap();
+    assert_eq!((collected.removed, collected.missing_count), (0, 1));
 }
 
 #[tokio::test]
