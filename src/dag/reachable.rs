@@ -146,10 +146,14 @@ impl Reachable {
         find(&sets)
     }
 
-    /// Returns whether the block of a key is reachable, by whatever CID. `None` if the key is not that of a
-    /// block.
+    /// Returns whether the block of a key is reachable, by whatever CID. `None` if the key is not that of a block. No
+    /// block has the key of an empty digest, or of a CID that contains its block; such a key is a short text that happens
+    /// to decode as one.
     pub(crate) fn has(&self, key: &Key) -> Option<bool> {
         let cid = key.to_cid()?;
+        if cid.hash().digest().is_empty() || hash::inline(cid.hash()).is_some() {
+            return None;
+        }
         let kind = HashKind::of(cid.hash());
         let digest = cid.hash().digest();
         let is_inner = || {
@@ -188,14 +192,14 @@ impl Reachable {
     }
 
     /// Notes that a listing of the store has these keys. The mark must have ended.
+    ///
+    /// The key of the bytes of a CID whose codec has links is left out: a lookup of a block without links does not try
+    /// it. Codecs without links are not told apart.
     pub(crate) fn see<'k>(&self, keys: impl IntoIterator<Item = &'k Key>) {
         let cids = keys.into_iter().filter_map(Key::to_cid);
         for cid in cids.filter(|cid| !has_links(cid.codec())) {
             self.leaves.see(self.leaf_number(cid.hash()));
         }
-    ///
-    /// The key of the bytes of a CID whose codec has links is left out: a lookup of a block without links does not try
-    /// it. Codecs without links are not told apart.
     }
 
     /// Returns the number of blocks without links that neither a lookup nor a listing has found.

@@ -63,6 +63,19 @@ async fn keys_that_are_not_those_of_blocks_stay_unless_they_are_to_be_removed() 
 }
 
 #[tokio::test]
+async fn short_keys_that_decode_as_an_empty_digest_or_an_inline_block_are_not_those_of_blocks() {
+    let (_home, store) = Home::with_store("next-to-last/2").await;
+    for key in ["/AAAA", "/AFKQAAA", "/AAAUC", "/GEAA"] {
+        assert!(Key::new(key).to_cid().is_some());
+        store.put(&Key::new(key), "x".into()).await.unwrap();
+    }
+    let gc = || Gc::open(&store).remove_everything(true);
+    assert_eq!(removed(&store, gc()).await, [].into());
+    assert_eq!(removed(&store, gc().foreign(true)).await.len(), 4);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_store_is_locked_during_a_collection_and_not_during_a_dry_run() {
     let (home, store) = Home::with_store("next-to-last/2").await;
     put_all(&store, [&leaf(1), &leaf(2)]).await;
