@@ -29,7 +29,7 @@ const MAX_PATH: usize = 64;
 /// Finds out whether the DAGs below some roots are complete, how large they are, and which blocks they share.
 ///
 /// Each DAG is visited level by level. Blocks with links are read and checked against their hashes. The others are
-/// only looked up, unless [their hashes](Inspect::check_hashes) are to be checked too.
+/// only looked up, which finds missing and empty ones, unless [their hashes](Inspect::check_hashes) are to be checked too.
 ///
 /// It takes up to 15 bytes of memory for each block and about 200 more for each block with links, for one DAG at a time;
 /// with more than one root, about 40 bytes more for each block of all DAGs; and the links of the blocks that are being

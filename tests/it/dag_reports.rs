@@ -8,7 +8,7 @@ use ds_flatfs::dag::{DagReport, Inspect};
 use ds_flatfs::{Datastore, Durability, Error, FlatFs, MemoryDatastore};
 use proptest::prelude::*;
 
-use crate::dags::{DAG_CBOR, DAG_PB, Node, RAW, leaf, node, put_all, with_digest_of};
+use crate::dags::{DAG_CBOR, DAG_PB, Node, RAW, leaf, node, of_codec, put_all, with_digest_of};
 use crate::support::Home;
 
 #[tokio::test]
@@ -77,6 +77,26 @@ async fn a_block_with_the_same_digest_does_not_pass_for_one_that_is_missing() {
                 assert_eq!(bad, [leaf(1).cid]);
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_file_is_a_damaged_block_unless_its_digest_is_that_of_no_bytes() {
+    let empty = of_codec(RAW, Vec::new());
+    let unknown = Node {
+        cid: Cid::new_v1(RAW, Multihash::wrap(0x9000, &[1; 32]).unwrap()),
+        ..empty.clone()
+    };
+    let emptied = Node {
+        block: empty.block.clone(),
+        ..leaf(1)
+    };
+    let inline = Cid::new_v1(RAW, Multihash::wrap(0, &[]).unwrap());
+    let root = node(DAG_CBOR, 1, &[empty.cid, unknown.cid, emptied.cid, inline]);
+    for report in inspect(&[&empty, &unknown, &emptied, &root], root.cid).await {
+        assert_eq!((report.blocks, report.bad_count), (3, 1));
+        assert_eq!(report.bad[0].cid, emptied.cid);
+        assert!(matches!(report.bad[0].error, Error::Corrupt { .. }));
     }
 }
 

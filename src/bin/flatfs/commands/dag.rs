@@ -22,8 +22,8 @@ Follows all links from each ROOT, and prints how many blocks and bytes the DAG h
 of links to the farthest block. If there are several ROOTs, it also prints for each of them how many blocks only \
 that ROOT leads to. Each block that is missing or damaged is printed with the CIDs of the blocks that lead to it.
 
-Blocks with links are read and checked against their CIDs; the others are only looked up, unless --hash is \
-given. A block whose hash can't be checked, because the hash function is unknown or the digest too short, is \
+Blocks with links are read and checked against their CIDs; of the others only missing and empty ones are found, \
+unless --hash is given. A block whose hash can't be checked, because the hash function is unknown or the digest too short, is \
 counted as unchecked. Links are followed in the codecs that 'flatfs export' knows. Nothing is changed and no lock \
 is taken.
 
