@@ -6,8 +6,7 @@ use cid::Cid;
 use ipld_core::serde::ExtractLinks;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::long_cid::{LongCid, MAX_INLINE};
-use super::{dag_pb, long_cid};
+use super::{dag_cbor, dag_pb};
 use crate::error::{Error, Result};
 use crate::query::Excerpt;
 
@@ -54,6 +53,9 @@ pub enum UnknownCodec {
 ///
 /// Links are read from dag-pb, dag-cbor and dag-json. Blocks of raw, cbor, json, json-jcs, libp2p-key,
 /// protobuf, rlp, bencode, messagepack and ipns-record have no links; their bytes are not read.
+///
+/// In dag-pb, names need not be UTF-8, and dag-cbor need not be as strict as its specification, since kubo takes such
+/// blocks. In dag-json all text must be UTF-8 without lone surrogates, and values nested up to 127 levels deep.
 ///
 /// The function decodes the block on the current thread.
 ///
@@ -103,7 +105,7 @@ fn add_links_of(
     let mut long = Vec::new();
     let (name, added) = match codec {
         DAG_PB => ("dag-pb", dag_pb::links(block, found, &mut long)),
-        DAG_CBOR => ("dag-cbor", dag_cbor(block, found, &mut long)),
+        DAG_CBOR => ("dag-cbor", dag_cbor::links(block, found, &mut long)),
         DAG_JSON => ("dag-json", dag_json(block, found)),
         _ => return codec_is_leaf(codec, unknown, cid).map(drop),
     };
@@ -129,13 +131,13 @@ pub(crate) fn is_leaf(cid: &Cid, unknown: UnknownCodec) -> Result<bool> {
     codec_is_leaf(cid.codec(), unknown, cid)
 }
 
-fn codec_is_leaf(codec: u64, unknown: UnknownCodec, cid: &dyn Display) -> Result<bool> {
-    match codec {
 /// Returns whether links are found in blocks of this codec.
 pub(super) fn has_links(codec: u64) -> bool {
     matches!(codec, DAG_PB | DAG_CBOR | DAG_JSON)
 }
 
+fn codec_is_leaf(codec: u64, unknown: UnknownCodec, cid: &dyn Display) -> Result<bool> {
+    match codec {
         _ if has_links(codec) => Ok(false),
         _ if WITHOUT_LINKS.contains(&codec) => Ok(true),
         _ if unknown == UnknownCodec::TakeAsLeaf => Ok(true),
@@ -151,15 +153,7 @@ fn quote(error: impl Display) -> String {
     Excerpt::text(&error.to_string()).to_string()
 }
 
-/// Unlike the codec's own extraction of links, `from_slice` refuses bytes after the value. Links among them would
-/// not be followed.
-fn dag_cbor(block: &[u8], found: &mut Vec<Cid>, long: &mut Vec<LongCid>) -> Result<(), String> {
-    let links: ExtractLinks<MAX_INLINE> =
-        serde_ipld_dagcbor::from_slice(block).map_err(|error| error.to_string())?;
-    long_cid::sort(links.into_vec(), found, long)
-}
-
-/// Refuses bytes after the value, as [`dag_cbor`] does, and texts of links that are too long for a CID:
+/// Refuses bytes after the value, since links among them would not be followed, and texts of links that are too long for a CID:
 /// the decoder takes quadratic time for those in base 58, 36 and 10.
 fn dag_json(block: &[u8], found: &mut Vec<Cid>) -> Result<(), String> {
     let mut decoder = serde_json::Deserializer::from_slice(block);
@@ -246,6 +240,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dag::long_cid::LongCid;
     use crate::key::Key;
 
     const RAW: u64 = 0x55;

@@ -5,6 +5,7 @@
 //! [`Key::from_cid`]: crate::Key::from_cid
 
 mod block;
+mod dag_cbor;
 mod dag_pb;
 mod digest_hash;
 mod digest_set;
