@@ -244,6 +244,7 @@ impl Dag {
         self.inner
             .extend(next.map(|(cid, parent)| (cid, Some(parent))));
         self.report.bad_count += found.bad_count;
+        self.report.unreadable += found.unreadable;
         for (cid, parent, error) in found.bad {
             if self.report.bad.len() < MAX_LISTED {
                 let path = self.path_to(parent);

@@ -21,17 +21,20 @@ pub struct DagReport {
     pub unique: u64,
     /// The number of blocks that another root leads to, too.
     pub shared: u64,
-    /// The blocks that are missing or damaged, or can't be read. Only the first thousand are listed.
+    /// The blocks that are missing or damaged, or can't be read or decoded. Only the first thousand are listed.
     pub bad: Vec<BadBlock>,
     /// The number of all such blocks.
     pub bad_count: u64,
+    /// The number of those that are neither missing nor damaged: they can't be read, or their links can't be decoded. What
+    /// is below them is not known.
+    pub unreadable: u64,
     /// The number of blocks that were read and could not be checked, because the hash function in their CIDs is
     /// [unknown](crate::hash::HashError::Unknown), or [the digest](crate::hash::HashError::Length) too short. They are
     /// not bad.
     pub unchecked: u64,
 }
 
-/// A block of a DAG that is missing or damaged, or can't be read.
+/// A block of a DAG that is missing or damaged, or can't be read or decoded.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BadBlock {
@@ -55,11 +58,12 @@ impl DagReport {
             shared: 0,
             bad: Vec::new(),
             bad_count: 0,
+            unreadable: 0,
             unchecked: 0,
         }
     }
 
-    /// Returns whether no block is missing or damaged.
+    /// Returns whether no block is missing, damaged or unreadable.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.bad_count == 0

@@ -69,6 +69,8 @@ pub(super) struct Found {
     pub(super) next: Vec<(Cid, usize)>,
     pub(super) bad: Vec<(Cid, Option<usize>, Error)>,
     pub(super) bad_count: u64,
+    /// The number of bad blocks that are neither missing nor damaged.
+    pub(super) unreadable: u64,
     /// How long the job took. `None` if it was not a job.
     pub(super) time: Option<JobTime>,
 }
@@ -163,8 +165,6 @@ impl Visit {
         parent: Option<usize>,
         size: Result<(Option<u64>, bool)>,
     ) -> Result<()> {
-        match size {
-            Ok((Some(size), is_checked)) => {
         // The size of a file that a power cut has emptied. A block of any other size is checked only if that was asked for.
         let size = match size {
             Ok((Some(0), is_checked)) => {
@@ -173,6 +173,8 @@ impl Visit {
             }
             size => size,
         };
+        match size {
+            Ok((Some(size), is_checked)) => {
                 self.shared.failures.end();
                 // A root has no level above it.
                 self.found.is_at_level |= parent.is_none();
@@ -196,6 +198,8 @@ impl Visit {
             _ => self.shared.failures.add(error)?,
         };
         self.found.bad_count += 1;
+        let is_lost = matches!(error, Error::MissingBlock { .. } | Error::Corrupt { .. });
+        self.found.unreadable += u64::from(!is_lost);
         if self.found.bad.len() < MAX_LISTED {
             self.found.bad.push((*cid, parent, error));
         }

@@ -1,5 +1,6 @@
 //! [`line`]: an error and its causes as the one line that the user reads.
 
+use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
 
@@ -12,8 +13,20 @@ const MAX_PART: usize = 16 << 10;
 
 /// Returns the error and its sources without repetition, and what to do about it.
 pub(crate) fn line(error: &anyhow::Error) -> String {
+    match parts(error.as_ref()) {
+        (line, Some(hint)) => format!("{line}; {hint}"),
+        (line, None) => line,
+    }
+}
+
+/// Returns the error and its sources without repetition, for a list of many errors.
+pub(crate) fn without_hint(error: &Error) -> String {
+    parts(error).0
+}
+
+fn parts(error: &(dyn StdError + 'static)) -> (String, Option<&'static str>) {
     let (mut parts, mut hint) = (Vec::new(), None);
-    let mut sources = error.chain().peekable();
+    let mut sources = anyhow::Chain::new(error).peekable();
     while let Some(source) = sources.next() {
         let library_error = library_error(source);
         let is_last = sources.peek().is_none();
@@ -30,11 +43,7 @@ pub(crate) fn line(error: &anyhow::Error) -> String {
             break;
         }
     }
-    let line = parts.join(": ");
-    match hint {
-        Some(hint) => format!("{line}; {hint}"),
-        None => line,
-    }
+    (parts.join(": "), hint)
 }
 
 /// Returns a text for an error whose own text would puzzle a user of the program.
@@ -91,7 +100,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
     }
 }
 
-fn library_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+fn library_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     let shared = || error.downcast_ref::<Arc<Error>>().map(Arc::as_ref);
     error.downcast_ref().or_else(shared)
 }
@@ -112,6 +121,22 @@ mod tests {
             escape(line(&error)),
             "cannot read \\u{1b}[31m.car: it\\nbroke"
         );
+    }
+
+    #[test]
+    fn an_error_of_many_is_printed_with_its_reason_and_without_advice() {
+        let error = Error::Io {
+            action: "stat",
+            path: "/s/x".into(),
+            source: io::Error::other("it broke"),
+        };
+        assert_eq!(without_hint(&error), "cannot stat /s/x: it broke");
+        let corrupt = Error::Corrupt {
+            key: "x".to_owned(),
+            reason: "a reason".to_owned(),
+        };
+        assert!(!without_hint(&corrupt).contains("--repair"));
+        assert!(line(&corrupt.into()).contains("--repair"));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! `dag`.
 
+use cid::Cid;
+use ipld_core::ipld::Ipld;
 use serde_json::Value;
 
+use super::cars::raw;
 use super::{TestDir, files, run, succeed};
 
 const SMALL_ROOT: &str = "bafybeigsun6zhi4vrpryig6tfhvrb2ykn5dqg4q5fkm7rjgfyv6uc67xia";
@@ -53,10 +56,40 @@ fn a_damaged_leaf_is_found_by_its_hash() {
     let store = tmp.store_of("hello.car");
     let path = files(&store).into_keys().next().unwrap();
     std::fs::write(path, b"hello fl4tfs\n").unwrap();
-    let cid = super::cars::raw(b"hello flatfs\n").to_string();
+    let cid = raw(b"hello flatfs\n").to_string();
     succeed(&["dag", &store, &cid]);
     let done = run(&["dag", "--hash", &store, &cid]);
     assert_eq!(done.code, 1);
     assert!(done.text().contains("damaged"), "{done:?}");
     run(&["dag", &store]).failed(2, &["ROOT"]);
+}
+
+#[test]
+fn an_unreadable_block_is_not_called_missing_or_damaged() {
+    let tmp = TestDir::new();
+    let block = |links: Vec<Ipld>| serde_ipld_dagcbor::to_vec(&links).unwrap();
+    let put = |block: &[u8]| {
+        succeed(&["put", &tmp.store(), &tmp.file("block", block)]);
+        Cid::new_v1(0x71, *raw(block).hash())
+    };
+    let undecodable = put(b"\xff");
+    let unreadable = put(&block(vec![]));
+    let mut files = files(&tmp.store()).into_iter();
+    let path = files.find_map(|(path, found)| (found == block(vec![])).then_some(path));
+    let path = path.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let links = [undecodable, unreadable, raw(b"missing")].map(Ipld::Link);
+    let root = put(&block(links.into())).to_string();
+    let done = run(&["dag", &tmp.store(), &root]);
+    assert_eq!((done.code, done.stderr.as_str()), (1, ""));
+    let text = done.text();
+    let verdict = "1 block is missing or damaged, 2 blocks are unreadable";
+    assert!(text.contains(verdict), "{text}");
+    let done = run(&["dag", "--json", &tmp.store(), &root]);
+    let dag: Value = serde_json::from_str(done.lines()[0]).unwrap();
+    assert_eq!(
+        (&dag["bad_count"], &dag["unreadable"]),
+        (&3.into(), &2.into())
+    );
 }

@@ -13,24 +13,27 @@ use crate::key_arg::parse_cid;
 use crate::location::StoreArgs;
 use crate::progress::ProgressBar;
 use crate::text::{blocks, escape, size};
-use crate::{open_store, report};
+use crate::{error_text, open_store, report};
 
 /// Check whether DAGs are complete
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Follows all links from each ROOT, and prints how many blocks and bytes the DAG has, and its depth: the number \
 of links to the farthest block. If there are several ROOTs, it also prints for each of them how many blocks only \
-that ROOT leads to. Each block that is missing or damaged is printed with the CIDs of the blocks that lead to it.
+that ROOT leads to. Each block that is missing, damaged or unreadable is printed with the CIDs of the blocks that \
+lead to it. Unreadable are those whose files can't be read and those whose links can't be decoded.
 
 Blocks with links are read and checked against their CIDs; of the others only missing and empty ones are found, \
 unless --hash is given. A block whose hash can't be checked, because the hash function is unknown or the digest too short, is \
 counted as unchecked. Links are followed in the codecs that 'flatfs export' knows. Nothing is changed and no lock \
 is taken.
 
-Exit status: 0 if every DAG is complete, 1 if a block is missing or damaged.
+Exit status: 0 if every DAG is complete; 1 if a block is missing, damaged or unreadable; 2 for invalid usage; 3 if \
+the DAGs could not be followed, such as when there is no store or a block has an unknown codec.
 
 With --json it prints an object for each root, with \"root\", \"complete\", \"blocks\", \"bytes\", \"depth\", \
-\"unique\", \"shared\", \"unchecked\", \"bad_count\" and \"bad\": a list of at most 1,000 with \"cid\", \"path\" and \
+\"unique\", \"shared\", \"unchecked\", \"bad_count\", \"unreadable\" (how many of these are neither missing nor \
+damaged) and \"bad\": a list of at most 1,000 with \"cid\", \"path\" and \
 \"error\".
 
 Example:
@@ -64,6 +67,7 @@ struct DagJson {
     shared: u64,
     unchecked: u64,
     bad_count: u64,
+    unreadable: u64,
     bad: Vec<BadJson>,
 }
 
@@ -106,12 +110,7 @@ impl Dag {
     }
 
     fn lines(&self, dag: &DagReport) -> String {
-        let verdict = match dag.bad_count {
-            0 => "complete".to_owned(),
-            1 => "1 block is missing or damaged".to_owned(),
-            count => format!("{} blocks are missing or damaged", HumanCount(count)),
-        };
-        let root = dag.root;
+        let (root, verdict) = (dag.root, verdict(dag));
         let (count, size, depth) = (blocks(dag.blocks), size(dag.bytes), dag.depth);
         let mut lines = format!("{root}: {verdict}, {count}, {size}, depth {depth}");
         if self.roots.len() > 1 {
@@ -120,11 +119,11 @@ impl Dag {
         }
         if dag.unchecked > 0 {
             let unchecked = blocks(dag.unchecked);
-            lines += &format!(", {unchecked} unchecked (unknown hash function)");
+            lines += &format!(", {unchecked} unchecked (unknown hash function or short digest)");
         }
         lines.push('\n');
         for bad in &dag.bad {
-            lines += &format!("  {}", escape(&bad.error));
+            lines += &format!("  {}", escape(error_text::without_hint(&bad.error)));
             if !bad.path.is_empty() {
                 lines += &format!("; path: {}", path(bad).join(" -> "));
             }
@@ -138,6 +137,20 @@ impl Dag {
     }
 }
 
+fn verdict(dag: &DagReport) -> String {
+    let lost = dag.bad_count.saturating_sub(dag.unreadable);
+    let counts = [(lost, "missing or damaged"), (dag.unreadable, "unreadable")];
+    let found = counts.iter().filter(|(count, _)| *count > 0);
+    let found = found.map(|(count, what)| {
+        let are = if *count == 1 { "is" } else { "are" };
+        format!("{} {are} {what}", blocks(*count))
+    });
+    match dag.is_complete() {
+        true => "complete".to_owned(),
+        false => found.collect::<Vec<_>>().join(", "),
+    }
+}
+
 fn path(bad: &BadBlock) -> Vec<String> {
     bad.path.iter().map(Cid::to_string).collect()
 }
@@ -147,7 +160,7 @@ impl DagJson {
         let bad = dag.bad.iter().map(|bad| BadJson {
             cid: bad.cid.to_string(),
             path: path(bad),
-            error: bad.error.to_string(),
+            error: error_text::without_hint(&bad.error),
         });
         DagJson {
             root: dag.root.to_string(),
@@ -159,6 +172,7 @@ impl DagJson {
             shared: dag.shared,
             unchecked: dag.unchecked,
             bad_count: dag.bad_count,
+            unreadable: dag.unreadable,
             bad: bad.collect(),
         }
     }
