@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::task::Poll;
 
-use cid::Cid;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered, ReadyChunks, StreamExt};
 
@@ -12,6 +11,7 @@ use super::links::UnknownCodec;
 use super::pace::Pace;
 use super::portion::{Done, Portion};
 use super::reachable::Reachable;
+use super::root::Root;
 use super::waiting::Waiting;
 use crate::blocking;
 use crate::datastore::Datastore;
@@ -25,7 +25,7 @@ const MAX_ROOTS: usize = 32;
 const MAX_FOUND: usize = 4096;
 
 /// The roots of a mark, which are taken while it runs.
-pub(crate) type Roots = BoxStream<'static, Result<Cid>>;
+pub(crate) type Roots = BoxStream<'static, Result<Root>>;
 
 /// Finds every block that can be reached from some roots. Each block that may have links is read once, checked
 /// against its CID, and decoded; a block of a codec without links is not read.
@@ -134,7 +134,7 @@ impl<'a> Mark<'a> {
     }
 
     /// Returns the next roots that are ready. Waits for them if `wait`.
-    async fn next_roots(&mut self, wait: bool) -> Result<Option<Vec<Cid>>> {
+    async fn next_roots(&mut self, wait: bool) -> Result<Option<Vec<Root>>> {
         let Some(roots) = &mut self.roots else {
             return Ok(None);
         };

@@ -12,6 +12,7 @@ use super::links::{UnknownCodec, is_leaf};
 use super::nodes::{self, Decoder, Node, NodeVisitor, Wanted};
 use super::pace::JobTime;
 use super::reachable::Reachable;
+use super::root::Root;
 use super::waiting::{Links, Waiting};
 use crate::blocking;
 use crate::datastore::{BlockingReader, Datastore};
@@ -26,7 +27,7 @@ const MAX_LOOKUPS: usize = 16;
 pub(super) struct Portion {
     reachable: Arc<Reachable>,
     unknown: UnknownCodec,
-    roots: Vec<Cid>,
+    roots: Vec<Root>,
     wanted: Vec<Wanted>,
     /// Whether other jobs wait for its links.
     is_awaited: bool,
@@ -55,7 +56,7 @@ impl Portion {
     pub(super) fn new(
         reachable: &Arc<Reachable>,
         unknown: UnknownCodec,
-        (roots, wanted): (Vec<Cid>, Vec<Wanted>),
+        (roots, wanted): (Vec<Root>, Vec<Wanted>),
         is_awaited: bool,
     ) -> Self {
         Portion {
@@ -76,8 +77,8 @@ impl Portion {
         }
         let unknown = self.unknown;
         let lookups = stream::iter(mem::take(&mut self.roots)).map(|root| async move {
-            let found = match is_leaf(&root, unknown)? {
-                true => size(store, &root).await,
+            let found = match root.is_leaf(unknown)? {
+                true => size(store, &root.cid).await,
                 false => Ok(None),
             };
             Ok::<_, Error>((root, found))
@@ -97,8 +98,8 @@ impl Portion {
     fn run_job(mut self, reader: &dyn BlockingReader) -> Result<Done> {
         let mut time = JobTime::begin(self.is_awaited);
         for root in mem::take(&mut self.roots) {
-            let found = match is_leaf(&root, self.unknown)? {
-                true => size_blocking(reader, &root),
+            let found = match root.is_leaf(self.unknown)? {
+                true => size_blocking(reader, &root.cid),
                 false => Ok(None),
             };
             self.mark_root(&root, found)?;
@@ -127,26 +128,26 @@ impl Portion {
 
     /// Marks a root. `found` is the result of its lookup, if it has no links: other blocks without links are not
     /// looked up, but a root that is missing may be a mistake.
-    fn mark_root(&mut self, root: &Cid, found: Result<Option<u64>>) -> Result<()> {
-        if !is_leaf(root, self.unknown)? {
-            return self.mark_links(None, std::slice::from_ref(root));
+    fn mark_root(&mut self, root: &Root, found: Result<Option<u64>>) -> Result<()> {
+        let cid = &root.cid;
+        if !root.is_leaf(self.unknown)? {
+            return self.mark_links(None, std::slice::from_ref(cid));
         }
         match found {
             Ok(Some(_)) => {
-                self.mark_links(None, std::slice::from_ref(root))?;
-                if hash::inline(root.hash()).is_none() {
-                    self.done
-                        .found
-                        .push(self.reachable.leaf_number(root.hash()));
+                self.mark_leaf(cid);
+                if hash::inline(cid.hash()).is_none() {
+                    let number = self.reachable.leaf_number(cid.hash());
+                    self.done.found.push(number);
                 }
             }
             Ok(None) => {
-                self.lose(root, missing(root, None));
+                self.lose(cid, missing(cid, None));
             }
             Err(error) => {
                 // It may be there.
-                self.mark_links(None, std::slice::from_ref(root))?;
-                self.lose(root, error);
+                self.mark_leaf(cid);
+                self.lose(cid, error);
             }
         }
         Ok(())
@@ -157,14 +158,18 @@ impl Portion {
         self.done.errors.push((number, error));
     }
 
+    fn mark_leaf(&mut self, cid: &Cid) {
+        if hash::inline(cid.hash()).is_none() {
+            self.reachable.insert_leaf(cid.hash(), &mut self.leaves);
+        }
+    }
+
     /// Adds links to the reachable blocks.
     fn mark_links(&mut self, parent: Option<&Cid>, links: &[Cid]) -> Result<()> {
         let mut inner = Links::default();
         for link in links {
             if is_leaf(link, self.unknown)? {
-                if hash::inline(link.hash()).is_none() {
-                    self.reachable.insert_leaf(link.hash(), &mut self.leaves);
-                }
+                self.mark_leaf(link);
             } else if self.reachable.insert_inner(link) {
                 inner.push(link)?;
             }

@@ -24,7 +24,7 @@ use futures::stream::{self, Stream, StreamExt};
 use self::options::{GcOptions, Room};
 use self::sweep::GarbageCallback;
 use super::progress::{Progress, ProgressCallback};
-use crate::dag::{Roots, UnknownCodec};
+use crate::dag::{Root, Roots, UnknownCodec};
 use crate::datastore::Datastore;
 use crate::disk::OsDisk;
 use crate::error::{Error, Result};
@@ -170,7 +170,22 @@ impl Gc {
     /// Adds roots, which are taken from the stream as they are needed. An error in the stream ends the collection
     /// before anything is removed.
     pub fn roots(self, roots: impl Stream<Item = Result<Cid>> + Send + 'static) -> Self {
-        let roots = self.roots.chain(roots).boxed();
+        self.add_roots(roots, false)
+    }
+
+    /// Adds roots of which only the block itself is kept, and not what it links to, such as kubo's direct pins. Their
+    /// blocks are looked up and not read, so the codec does not matter. They are taken like [roots](Gc::roots).
+    pub fn direct_roots(self, roots: impl Stream<Item = Result<Cid>> + Send + 'static) -> Self {
+        self.add_roots(roots, true)
+    }
+
+    fn add_roots(
+        self,
+        roots: impl Stream<Item = Result<Cid>> + Send + 'static,
+        is_direct: bool,
+    ) -> Self {
+        let root = move |root: Result<Cid>| root.map(|cid| Root { cid, is_direct });
+        let roots = self.roots.chain(roots.map(root)).boxed();
         Gc { roots, ..self }
     }
 

@@ -58,6 +58,23 @@ fn roots_come_from_files_from_standard_input_and_from_arguments() {
 }
 
 #[test]
+fn a_list_of_direct_pins_keeps_the_blocks_alone_and_may_be_empty() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    let empty = tmp.file("empty", b"");
+    let hello = tmp.file("hello", format!("{}\n", raw(HELLO)).as_bytes());
+    let dry = ["gc", "-n", &store, "--root", SMALL_ROOT, "--direct"];
+    let done = succeed(&[&dry[..], &[&empty]].concat());
+    assert!(done.text().contains("51 blocks kept"), "{done:?}");
+    let done = succeed(&[&dry[..], &[&empty, &hello]].concat());
+    assert!(done.text().contains("52 blocks kept"), "{done:?}");
+    let root = tmp.file("root", SMALL_ROOT.as_bytes());
+    let done = succeed(&["gc", &store, "--direct", &root]);
+    assert!(done.text().contains("1 block kept"), "{done:?}");
+    run(&["gc", &store, "--direct", &empty]).failed(3, &["roots"]);
+}
+
+#[test]
 fn a_list_without_roots_removes_nothing_even_beside_other_roots() {
     let tmp = TestDir::new();
     let store = store(&tmp);

@@ -72,3 +72,24 @@ fn blocks_can_be_moved_within_a_repo() {
     let store = store_in_repo(&tmp);
     succeed(&["move", &store, &tmp.path("repo/new")]);
 }
+
+#[test]
+fn a_collection_is_refused_in_a_repo_that_keeps_its_pins_in_blocks() {
+    let tmp = TestDir::new();
+    let store = store_in_repo(&tmp);
+    let version = |version: &[u8]| {
+        tmp.file("repo/version", version);
+    };
+    let gc = ["gc", &store, "--remove-everything"];
+    version(b"10\n");
+    run(&gc).failed(3, &[&tmp.path("repo"), "version 10", "pins"]);
+    succeed(&[
+        "gc",
+        "--dry-run",
+        &store,
+        "--remove-everything",
+        "--ignore-kubo",
+    ]);
+    version(b"11\n");
+    succeed(&gc);
+}

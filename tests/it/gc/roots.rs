@@ -7,7 +7,7 @@ use ds_flatfs::{Datastore, Error, Key, MemoryDatastore};
 use futures::stream;
 
 use super::{keys, keys_of, removed, roots};
-use crate::dags::{DAG_PB, leaf, node, put_all};
+use crate::dags::{DAG_PB, leaf, node, of_codec, put_all};
 use crate::support::Home;
 
 #[tokio::test]
@@ -48,6 +48,44 @@ async fn an_error_of_the_roots_ends_the_collection_before_anything_is_removed() 
     assert_eq!(keys(&store).await.len(), 2);
     store.close().await.unwrap();
     drop(home);
+}
+
+#[tokio::test]
+async fn a_direct_root_is_kept_without_what_it_links_to() {
+    let (_home, store) = Home::with_store("next-to-last/2").await;
+    let (child, other) = (leaf(1), leaf(2));
+    // Nobody knows the links of the second codec.
+    let direct = [
+        node(DAG_PB, 1, &[child.cid]),
+        of_codec(0x7777, b"direct".to_vec()),
+    ];
+    put_all(&store, direct.iter().chain([&child, &other])).await;
+    let gc = Gc::open(&store).direct_roots(roots(&direct));
+    assert_eq!(removed(&store, gc).await, keys_of([&child, &other]));
+}
+
+#[tokio::test]
+async fn a_direct_root_that_is_also_a_root_keeps_what_it_links_to() {
+    let child = leaf(1);
+    let parent = node(DAG_PB, 1, &[child.cid]);
+    let store = MemoryDatastore::new();
+    put_all(&store, [&parent, &child, &leaf(2)]).await;
+    let gc = Gc::over(store.clone())
+        .direct_roots(roots([&parent]))
+        .roots(roots([&parent]));
+    assert_eq!(gc.run().await.unwrap().removed, 1);
+    assert_eq!(keys(&store).await, keys_of([&parent, &child]));
+}
+
+#[tokio::test]
+async fn a_direct_root_that_is_missing_is_an_error() {
+    let store = MemoryDatastore::new();
+    put_all(&store, [&leaf(1)]).await;
+    let missing = node(DAG_PB, 1, &[leaf(1).cid]);
+    let gc = Gc::over(store.clone()).direct_roots(roots([&missing]));
+    let error = gc.run().await.unwrap_err();
+    assert!(matches!(error, Error::MissingBlock { .. }));
+    assert_eq!(keys(&store).await.len(), 1);
 }
 
 #[tokio::test]

@@ -131,6 +131,9 @@ impl Gc {
             .kubo
             .lock(dir.filter(|_| !self.dry_run).as_slice())
             .await?;
+        if let Some(dir) = dir {
+            self.kubo.check_pins(dir).await?;
+        }
         let started = Instant::now();
         let (gc, url_store) = match dir {
             Some(dir) => (maintenance::Gc::new(dir), None),
@@ -234,8 +237,8 @@ impl Gc {
             true => UnknownCodec::TakeAsLeaf,
             false => UnknownCodec::Refuse,
         };
+        let gc = self.roots.add_to(gc).await?;
         let mut gc = gc
-            .roots(self.roots.open().await?)
             .unknown_codec(unknown_codec)
             .dry_run(self.dry_run)
             .allow_missing(self.allow_missing)
