@@ -1,12 +1,10 @@
 //! The links of a block, which the codec in its CID determines.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 
 use cid::Cid;
-use ipld_core::serde::ExtractLinks;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{dag_cbor, dag_pb};
+use super::{dag_cbor, dag_json, dag_pb};
 use crate::error::{Error, Result};
 use crate::query::Excerpt;
 
@@ -29,14 +27,6 @@ const WITHOUT_LINKS: &[u64] = &[
     0xb601, // json-jcs
 ];
 
-/// The length of the longest CID in bytes: version, codec, hash function, digest length, and 64 bytes of
-/// digest.
-const MAX_CID_LEN: usize = 1 + 9 + 9 + 1 + 64;
-
-/// The length of the longest CID as text: a character for the base, then base 2, of one bit a character.
-/// Decoding a text in base 58 takes quadratic time, so refuse longer ones first.
-pub const MAX_CID_TEXT: usize = 1 + 8 * MAX_CID_LEN;
-
 /// What to do with a block of a codec whose links can't be found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum UnknownCodec {
@@ -54,8 +44,8 @@ pub enum UnknownCodec {
 /// Links are read from dag-pb, dag-cbor and dag-json. Blocks of raw, cbor, json, json-jcs, libp2p-key,
 /// protobuf, rlp, bencode, messagepack and ipns-record have no links; their bytes are not read.
 ///
-/// In dag-pb, names need not be UTF-8, and dag-cbor need not be as strict as its specification, since kubo takes such
-/// blocks. In dag-json all text must be UTF-8 without lone surrogates, and values nested up to 127 levels deep.
+/// In dag-pb, names need not be UTF-8, and blocks of dag-cbor and dag-json need not be as strict as the specifications,
+/// since kubo takes such blocks. Values may be nested to any depth.
 ///
 /// The function decodes the block on the current thread.
 ///
@@ -106,7 +96,7 @@ fn add_links_of(
     let (name, added) = match codec {
         DAG_PB => ("dag-pb", dag_pb::links(block, found, &mut long)),
         DAG_CBOR => ("dag-cbor", dag_cbor::links(block, found, &mut long)),
-        DAG_JSON => ("dag-json", dag_json(block, found)),
+        DAG_JSON => ("dag-json", dag_json::links(block, found)),
         _ => return codec_is_leaf(codec, unknown, cid).map(drop),
     };
     added.map_err(|reason| Error::InvalidBlock {
@@ -153,86 +143,6 @@ fn quote(error: impl Display) -> String {
     Excerpt::text(&error.to_string()).to_string()
 }
 
-/// Refuses bytes after the value, since links among them would not be followed, and texts of links that are too long for a CID:
-/// the decoder takes quadratic time for those in base 58, 36 and 10.
-fn dag_json(block: &[u8], found: &mut Vec<Cid>) -> Result<(), String> {
-    let mut decoder = serde_json::Deserializer::from_slice(block);
-    let check = CheckLinkTexts { is_link: false };
-    let checked = check.deserialize(&mut decoder);
-    checked.map_err(|error| error.to_string())?;
-    let links: ExtractLinks<64> =
-        serde_ipld_dagjson::from_slice(block).map_err(|error| error.to_string())?;
-    found.extend(links.into_vec());
-    Ok(())
-}
-
-/// Checks the lengths of all links in a JSON value. A link is an object whose first key is `/`.
-struct CheckLinkTexts {
-    is_link: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for CheckLinkTexts {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for CheckLinkTexts {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        if self.is_link && text.len() > MAX_CID_TEXT {
-            let len = text.len();
-            return Err(E::custom(format!(
-                "a link of {len} characters is longer than a CID can be"
-            )));
-        }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut is_first = true;
-        while let Some(key) = map.next_key::<String>()? {
-            let is_link = is_first && key == "/";
-            map.next_value_seed(CheckLinkTexts { is_link })?;
-            is_first = false;
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let item = || CheckLinkTexts { is_link: false };
-        while seq.next_element_seed(item())?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ipld_core::ipld;
@@ -240,6 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dag::dag_json::MAX_CID_TEXT;
     use crate::dag::long_cid::LongCid;
     use crate::key::Key;
 
@@ -348,7 +259,6 @@ mod tests {
             for json in [
                 format!(r#"{{"/":"{text}"}}"#),
                 format!(r#"[{{"a":{{"\u002f":"{text}"}}}}]"#),
-                format!(r#"{{"/":{{"bytes":"{text}!"}}}}"#),
             ] {
                 let error = found(DAG_JSON, json.as_bytes()).unwrap_err().to_string();
                 assert!(error.len() < 500, "{error}");

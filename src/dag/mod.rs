@@ -6,6 +6,7 @@
 
 mod block;
 mod dag_cbor;
+mod dag_json;
 mod dag_pb;
 mod digest_hash;
 mod digest_set;
@@ -28,9 +29,10 @@ mod waiting;
 mod walk;
 
 pub use self::block::{check, keys, load};
+pub use self::dag_json::MAX_CID_TEXT;
 pub use self::inspect::Inspect;
 pub(crate) use self::links::is_leaf;
-pub use self::links::{MAX_CID_TEXT, UnknownCodec, links};
+pub use self::links::{UnknownCodec, links};
 pub(crate) use self::lost_leaves::lost_leaves;
 pub(crate) use self::mark::{Mark, Marked, Roots};
 pub(crate) use self::reachable::Reachable;
