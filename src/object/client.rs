@@ -43,7 +43,10 @@ pub(super) fn connect(text: &str, config: &ClientConfig) -> Result<(Bucket, Path
     let invalid = |reason| invalid(&shown, reason);
     if scheme == ObjectStoreScheme::Local {
         return match config.options.first() {
-            None => Ok((Bucket::of_files(), prefix)),
+            None => Ok((
+                Bucket::of_files(),
+                as_listed(prefix).map_err(|reason| invalid(reason.to_owned()))?,
+            )),
             Some((name, _)) => Err(invalid(format!("a directory has no option {name:?}"))),
         };
     }
@@ -56,6 +59,30 @@ pub(super) fn connect(text: &str, config: &ClientConfig) -> Result<(Bucket, Path
     let is_ordered = lists_in_order(&scheme, &url);
     let bucket = Bucket::new(store, name.to_owned(), is_ordered);
     Ok((bucket, prefix))
+}
+
+/// Returns the path of a directory in the form in which the client lists its files: with an upper-case drive and `:`.
+/// Below another form it would find no file.
+#[cfg(windows)]
+fn as_listed(prefix: Path) -> Result<Path, &'static str> {
+    let (drive, rest) = prefix.as_ref().split_at_checked(1).unwrap_or_default();
+    let below = rest.strip_prefix([':', '|']);
+    let below = below.filter(|below| below.is_empty() || below.starts_with('/'));
+    match below {
+        Some(below) if drive.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+            let path = format!("{}:{below}", drive.to_ascii_uppercase());
+            Path::parse(path).map_err(|_| NO_DRIVE)
+        }
+        _ => Err(NO_DRIVE),
+    }
+}
+
+#[cfg(windows)]
+const NO_DRIVE: &str = "it must have a drive, as in file:///C:/path";
+
+#[cfg(not(windows))]
+fn as_listed(prefix: Path) -> Result<Path, &'static str> {
+    Ok(prefix)
 }
 
 /// Returns whether a store lists objects in the byte order of their names. [S3] does, except for directory buckets,
@@ -136,9 +163,27 @@ mod tests {
     #[test]
     fn a_url_names_the_bucket_and_the_prefix() {
         let config = ClientConfig::default();
-        let (bucket, prefix) = connect("file:///tmp/a-b/blocks/", &config).unwrap();
-        assert_eq!(prefix.as_ref(), "tmp/a-b/blocks");
+        let (bucket, prefix) = connect("file:///C:/a-b/blocks/", &config).unwrap();
+        assert_eq!(prefix.as_ref(), "C:/a-b/blocks");
         assert_eq!(bucket.location(&Path::from("tmp")), "file:///tmp");
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn the_path_of_a_directory_begins_with_an_upper_case_drive() {
+        let config = ClientConfig::default();
+        for url in [
+            "file:///c:/a",
+            "file:///C|/a",
+            "file://c:/a",
+            "file:///c%3A/a",
+        ] {
+            let (_, prefix) = connect(url, &config).unwrap();
+            assert_eq!(prefix.as_ref(), "C:/a", "{url}");
+        }
+        for url in ["file:///tmp/a", "file:///", "file:///cd:/a"] {
+            assert!(refused(url, &config).contains("file:///C:/path"), "{url}");
+        }
     }
 
     #[test]
