@@ -1,9 +1,9 @@
 //! Implementations of steps that work everywhere, for operating systems and file systems without better ones.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Disk, Kind};
+use super::{Disk, Kind, NotOpened, is_not_opened};
 
 /// Moves a file to a name that must not exist. The check and the move are two steps, so the caller must keep
 /// other writers away from `to`.
@@ -21,20 +21,36 @@ pub(super) fn rename_new(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<
 /// Flushes everything below `root`, one file after another. A file that is removed during the walk needs no
 /// flush.
 pub(super) fn sync_all(disk: &dyn Disk, root: &Path) -> io::Result<()> {
-    for entry in disk.list(root).map_err(super::NotOpened::wrap)? {
-        let entry = entry?;
-        let path = root.join(&entry.name);
+    sync_tree(disk, root).map_err(|(path, error)| {
+        if path == root {
+            return error;
+        }
+        let named = io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        match is_not_opened(&error) {
+            true => NotOpened::wrap(named),
+            false => named,
+        }
+    })
+}
+
+/// Returns an error with the path of what could not be flushed.
+fn sync_tree(disk: &dyn Disk, dir: &Path) -> Result<(), (PathBuf, io::Error)> {
+    let failed = |error| (dir.to_owned(), error);
+    let entries = disk.list(dir).map_err(NotOpened::wrap).map_err(failed)?;
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let path = dir.join(&entry.name);
         let synced = match entry.kind {
-            Kind::Dir => sync_all(disk, &path),
-            Kind::File => disk.sync_file(&path),
+            Kind::Dir => sync_tree(disk, &path),
+            Kind::File => disk.sync_file(&path).map_err(|error| (path, error)),
             Kind::Symlink | Kind::Other => Ok(()),
         };
         match synced {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+            Err((_, error)) if error.kind() == io::ErrorKind::NotFound => {}
+            synced => synced?,
         }
     }
-    disk.sync_dir(root)
+    disk.sync_dir(dir).map_err(failed)
 }
 
 /// Why a block could not be created as an unnamed file.

@@ -237,14 +237,10 @@ fn link_or(linked: io::Result<()>, rename: impl FnOnce() -> io::Result<()>) -> i
     }
 }
 
-fn canonicalize(path: &Path) -> io::Result<PathBuf> {
-    fs::canonicalize(path).map(platform::without_verbatim)
-}
-
 /// Resolves a path whose last component is a symbolic link; returns any other path as it is.
 pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
     match fs::symlink_metadata(&path) {
-        Ok(metadata) if metadata.is_symlink() => canonicalize(&path),
+        Ok(metadata) if metadata.is_symlink() => platform::canonicalize(&path),
         _ => Ok(path),
     }
 }
@@ -252,9 +248,13 @@ pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
 /// Resolves all symbolic links in a path, whose last component need not exist. A path in a directory
 /// that does not exist is returned as it is.
 pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
-    match (canonicalize(path), path.parent(), path.file_name()) {
+    match (
+        platform::canonicalize(path),
+        path.parent(),
+        path.file_name(),
+    ) {
         (Err(error), Some(parent), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
-            let parent = if_there(canonicalize(parent))?;
+            let parent = if_there(platform::canonicalize(parent))?;
             Ok(parent.map_or_else(|| path.to_owned(), |parent| parent.join(name)))
         }
         (found, _, _) => found,

@@ -19,10 +19,10 @@ mod retry;
 mod root;
 mod sync_method;
 
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::AtFlags;
@@ -127,9 +127,13 @@ pub(crate) fn open_file_limit() -> u64 {
     limit.current.unwrap_or(u64::MAX)
 }
 
-/// Does nothing, because paths have only one form on Unix.
-pub(super) fn without_verbatim(path: PathBuf) -> PathBuf {
-    path
+/// Resolves all symbolic links in a path.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is a part of the implementation of `Disk`"
+)]
+pub(super) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
+    fs::canonicalize(path)
 }
 
 /// Runs steps on files. Only Windows has steps that are retried because another program prevents them.

@@ -49,11 +49,10 @@ impl<'a> At<'a> {
     fn open(&self, options: &OpenOptions) -> io::Result<File> {
         // With backup semantics directories can be opened, too.
         let open = |flags| {
-            let opened = options
+            options
                 .clone()
                 .custom_flags(FILE_FLAG_BACKUP_SEMANTICS | flags)
-                .open(&self.path);
-            opened.map_err(|error| self.explain(error))
+                .open(&self.path)
         };
         let file = open(FILE_FLAG_OPEN_REPARSE_POINT)?;
         let found = file.metadata()?;
@@ -65,7 +64,8 @@ impl<'a> At<'a> {
 
     /// Opens what should be a regular file to read it, without a retry.
     pub(super) fn open_now(&self) -> io::Result<File> {
-        self.open(OpenOptions::new().read(true))
+        let opened = self.open(OpenOptions::new().read(true));
+        opened.map_err(|error| self.explain(error))
     }
 
     /// Opens what should be a regular file to read it.
@@ -89,14 +89,14 @@ impl<'a> At<'a> {
     }
 
     fn open_to_sync(&self) -> io::Result<File> {
-        retry_change(|| self.writable(|| self.open(OpenOptions::new().write(true))))
+        self.change_any(|| self.writable(|| self.open(OpenOptions::new().write(true))))
     }
 
     /// Opens a lock file, and creates it if it does not exist.
     pub(in crate::disk) fn open_lock(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true);
-        retry_change(|| self.open(&options))
+        self.change(|| self.open(&options))
     }
 
     /// Creates a file that must not exist. It inherits its permissions from the directory.
@@ -159,7 +159,7 @@ impl<'a> At<'a> {
 
     pub(in crate::disk) fn remove_dir(&self) -> io::Result<()> {
         self.require_dir()?;
-        self.change(|| fs::remove_dir(&self.path))
+        self.change_any(|| self.writable(|| fs::remove_dir(&self.path)))
     }
 
     pub(in crate::disk) fn stat(&self) -> io::Result<Stat> {
@@ -206,12 +206,17 @@ impl<'a> At<'a> {
         }
     }
 
-    /// Makes a change, and retries it while another program prevents it.
-    fn change<T>(&self, mut step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    /// Makes a change of a file or a directory, and retries it while another program prevents it.
+    pub(super) fn change_any<T>(&self, mut step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        retry_change(|| step().map_err(|error| self.explain_missing(error)))
+    }
+
+    /// Makes a change that is denied if there is a directory, and retries it while another program prevents it.
+    pub(super) fn change<T>(&self, mut step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         retry_change(|| step().map_err(|error| self.explain(error)))
     }
 
-    /// Makes a change of a file. If that is denied because of the read-only attribute, which other programs may
+    /// Makes a change of a file or a directory. If that is denied because of the read-only attribute, which other programs may
     /// have set, the attribute is removed. On Unix only the permissions of the directory count.
     fn writable<T>(&self, step: impl Fn() -> io::Result<T>) -> io::Result<T> {
         match step() {

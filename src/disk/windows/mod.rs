@@ -16,9 +16,9 @@ mod root;
 mod tests;
 mod verbatim;
 
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use windows_sys::Win32::Foundation::{
     ERROR_CRC, ERROR_INVALID_FUNCTION, ERROR_INVALID_PARAMETER, ERROR_IO_DEVICE,
@@ -31,7 +31,7 @@ pub(crate) use self::repo_lock::RepoLock;
 use self::retry::is_error;
 pub(super) use self::retry::with_one_bound;
 pub(super) use self::root::Root;
-pub(super) use self::verbatim::without_verbatim;
+use self::verbatim::without_verbatim;
 use super::portable::NotUnnamed;
 use super::{CachedReads, FreeSpace, if_there};
 
@@ -40,6 +40,17 @@ use super::{CachedReads, FreeSpace, if_there};
 pub(super) fn close(file: File) -> io::Result<()> {
     drop(file);
     Ok(())
+}
+
+/// Resolves all symbolic links in a path. Where the file system cannot do that, as on [some virtual disks], they stay.
+///
+/// [some virtual disks]: https://github.com/rust-lang/rust/issues/48249
+pub(super) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Ok(found) => Ok(without_verbatim(found)),
+        Err(_) if fs::metadata(path).is_ok() => std::path::absolute(path),
+        Err(error) => Err(error),
+    }
 }
 
 /// Returns the free space of a volume: `GetDiskFreeSpace`.

@@ -228,6 +228,63 @@ fn the_attribute_read_only_does_not_keep_a_file_from_being_flushed_replaced_or_r
 }
 
 #[test]
+fn a_directory_with_the_attribute_read_only_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let below = dir.path().join("below");
+    disk().create_dir(&below).unwrap();
+    let mut permissions = fs::metadata(&below).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&below, permissions).unwrap();
+    disk().remove_dir(&below).unwrap();
+    assert!(!below.exists());
+}
+
+/// A step that is denied is retried, and its error must not say that something else is in the way.
+#[test]
+fn a_denied_step_on_a_directory_is_not_an_error_about_the_kind_of_the_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = At::cwd(dir.path());
+    let denied = || io::Error::from_raw_os_error(ERROR_ACCESS_DENIED.cast_signed());
+    let mut tried = 0;
+    let done = at.change_any(|| {
+        tried += 1;
+        if tried < 3 { Err(denied()) } else { Ok(()) }
+    });
+    assert!(done.is_ok());
+    let done: io::Result<()> = at.change(|| Err(denied()));
+    assert_eq!(done.unwrap_err().kind(), ErrorKind::IsADirectory);
+}
+
+#[test]
+fn a_failed_flush_of_everything_names_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let below = dir.path().join("below");
+    disk().create_dir(&below).unwrap();
+    let file = below.join("file");
+    disk().write_new(&file, b"block", 0o600, false).unwrap();
+    let open = File::options().read(true).share_mode(0).open(&file);
+    let error = disk().sync_all(dir.path()).unwrap_err();
+    assert!(crate::disk::is_not_opened(&error));
+    assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+    let expected = format!("{}: another program has the file open", file.display());
+    assert_eq!(error.to_string(), expected);
+    drop(open);
+    disk().sync_all(dir.path()).unwrap();
+}
+
+/// Wine cannot resolve paths that long.
+#[test]
+fn a_path_that_cannot_be_resolved_is_made_absolute() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = dir.path().join("a".repeat(200)).join("b".repeat(200));
+    fs::create_dir_all(verbatim(&long)).unwrap();
+    let name = long.join("name");
+    let found = crate::disk::canonical(&name).unwrap();
+    assert!(found.ends_with(&name.strip_prefix(dir.path()).unwrap()));
+    assert!(crate::disk::canonical(&dir.path().join("absent").join("name")).is_ok());
+}
+
+#[test]
 fn errors_tell_what_is_in_the_way() {
     let dir = tempfile::tempdir().unwrap();
     let [file, below] = ["file", "below"].map(|name| dir.path().join(name));

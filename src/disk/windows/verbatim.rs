@@ -44,7 +44,7 @@ pub(super) fn verbatim(path: &Path) -> Cow<'_, Path> {
 }
 
 /// Returns a path in the form that users know, without `\\?\`.
-pub(in crate::disk) fn without_verbatim(path: PathBuf) -> PathBuf {
+pub(super) fn without_verbatim(path: PathBuf) -> PathBuf {
     let mut components = path.components();
     let Some(Component::Prefix(prefix)) = components.next() else {
         return path;
