@@ -7,7 +7,7 @@ use clap::Args;
 use ds_flatfs::Error;
 use ds_flatfs::maintenance::Gc;
 use futures::stream::{self, Stream, StreamExt as _};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
+use tokio::io::{self, AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
 use crate::input;
 use crate::key_arg::parse_cid;
@@ -15,6 +15,9 @@ use crate::text::quote;
 
 /// The longest line that is read, in bytes. A CID is much shorter.
 const MAX_LINE: u64 = 64 << 10;
+
+/// How a file begins that Windows PowerShell has written with `>`.
+const UTF_16_MARK: &[u8] = &[0xff, 0xfe];
 
 /// The roots of DAGs.
 #[derive(Debug, Args)]
@@ -36,6 +39,8 @@ struct RootFile {
     line: u64,
     /// Whether it is no error if the file has no roots, or a root was found in it.
     may_end: bool,
+    /// Whether the text is UTF-16 with the low byte first, as Windows PowerShell writes it.
+    is_utf16: bool,
     reader: Box<dyn AsyncBufRead + Send + Unpin>,
 }
 
@@ -78,6 +83,7 @@ impl RootFile {
             name: input::name(path),
             line: 0,
             may_end: may_be_empty,
+            is_utf16: false,
             reader: input::open(path).await?.reader,
         })
     }
@@ -94,17 +100,50 @@ impl RootFile {
         .boxed()
     }
 
+    /// Reads a line. Nothing is left of the file if it is empty.
+    async fn read_line(&mut self) -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        let mut limited = (&mut self.reader).take(MAX_LINE);
+        limited.read_until(b'\n', &mut line).await?;
+        if self.line == 1 {
+            self.is_utf16 = line.starts_with(UTF_16_MARK);
+        }
+        // The second half of the line break.
+        if self.is_utf16 && !line.len().is_multiple_of(2) {
+            (&mut self.reader).take(1).read_to_end(&mut line).await?;
+        }
+        Ok(line)
+    }
+
+    /// Returns the text of a line, without the mark of the encoding.
+    fn decode(&self, line: &[u8]) -> String {
+        let text = match self.is_utf16 {
+            true => {
+                let units = line.chunks(2).map(|unit| match *unit {
+                    [low, high] => u16::from_le_bytes([low, high]),
+                    _ => 0xfffd,
+                });
+                let text = char::decode_utf16(units);
+                text.map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
+                    .collect()
+            }
+            false => String::from_utf8_lossy(line).into_owned(),
+        };
+        match text.strip_prefix('\u{feff}') {
+            Some(text) if self.line == 1 => text.to_owned(),
+            _ => text,
+        }
+    }
+
     async fn next(&mut self) -> Result<Option<Cid>, Error> {
         loop {
             self.line += 1;
-            let mut line = Vec::new();
-            let mut limited = (&mut self.reader).take(MAX_LINE);
-            let read = limited.read_until(b'\n', &mut line).await;
-            let read = read.map_err(|error| Error::Backend {
+            let line = self.read_line().await.map_err(|error| Error::Backend {
                 message: format!("cannot read roots from {}", self.name),
                 source: Some(error.into()),
             })?;
-            let text = String::from_utf8_lossy(&line);
+            let read = line.len();
+            let text = self.decode(&line);
             match text.trim() {
                 "" if read == 0 && !self.may_end => {
                     return Err(Error::Backend {
@@ -128,5 +167,45 @@ impl RootFile {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt as _;
+
+    use super::*;
+
+    const CIDS: [&str; 2] = [
+        "bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e",
+        "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn",
+    ];
+
+    async fn roots(text: Vec<u8>) -> Result<Vec<String>, Error> {
+        let file = RootFile {
+            name: "roots".to_owned(),
+            line: 0,
+            may_end: false,
+            is_utf16: false,
+            reader: Box::new(std::io::Cursor::new(text)),
+        };
+        file.roots()
+            .map_ok(|root| root.to_string())
+            .try_collect()
+            .await
+    }
+
+    #[tokio::test]
+    async fn the_encodings_of_windows_power_shell_are_read() {
+        let text = format!("\u{feff}{}\r\n\r\n{}\r\n", CIDS[0], CIDS[1]);
+        let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let unmarked = text.trim_start_matches('\u{feff}');
+        for text in [unmarked.into(), text.clone().into_bytes(), utf16.clone()] {
+            assert_eq!(roots(text).await.unwrap(), CIDS);
+        }
+        // A file that ends within a character, or has no roots.
+        assert!(roots(utf16[..utf16.len() - 9].to_vec()).await.is_err());
+        let empty = roots(UTF_16_MARK.to_vec()).await.unwrap_err();
+        assert!(empty.to_string().contains("has no roots"), "{empty}");
     }
 }
