@@ -1,7 +1,7 @@
 //! [`Opener`]: what is at the path of a store, and the steps that opening and creating one share.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf, Prefix};
 use std::sync::Arc;
 
 use super::kubo_lock::KuboLock;
@@ -226,6 +226,14 @@ impl LockGuard for BothLocks {}
 pub(crate) async fn locate(path: &Path) -> Result<PathBuf> {
     let failed = |error| Error::io("find", path, error);
     let absolute = std::path::absolute(path).map_err(failed)?;
+    if let Some(Component::Prefix(prefix)) = absolute.components().next()
+        && matches!(prefix.kind(), Prefix::DeviceNS(_))
+    {
+        return Err(Error::NotAStore {
+            path: path.to_owned(),
+            reason: "Windows takes this name for a device: write the whole path as \\\\?\\C:\\dir\\name",
+        });
+    }
     // Without a slash at the end: with it the system would follow a symbolic link by itself.
     let absolute: PathBuf = absolute.components().collect();
     let resolved = blocking::run(move || Ok(resolve(absolute))).await?;

@@ -26,7 +26,8 @@ Exit status, the same for every command:
   1    done, but a problem was found: a damaged, misplaced or absent block, or a file that was skipped; or no
   2    invalid usage; or 'flatfs diff' could not compare the stores
   3    the command failed, or did only a part of its work
-  130  interrupted by Ctrl-C (143: terminated by SIGTERM, on Windows by the end of the console)
+  130  interrupted by Ctrl-C (143: terminated by SIGTERM, on Windows by the end of the console); on Windows 0xC000013A \
+if there is nothing to clean up
   141  the reader of standard output was gone before the command ended, as in 'flatfs ls blocks | head'
 
 Every command that changes a store can be interrupted at any time; run it again to complete the work. \

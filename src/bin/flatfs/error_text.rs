@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ds_flatfs::Error;
 
+use crate::platform;
 use crate::text::shorten;
 
 /// The longest part of a line, in bytes. Several paths have room in it.
@@ -34,7 +35,10 @@ fn parts(error: &(dyn StdError + 'static)) -> (String, Option<&'static str>) {
             // The source says what failed, and the part before this error says what that means for the user.
             continue;
         }
+        let io_error = source.downcast_ref::<io::Error>();
+        let system = io_error.and_then(platform::clearer_text);
         let text = library_error.and_then(clearer_text);
+        let text = text.or(system.map(str::to_owned));
         parts.push(text.unwrap_or_else(|| shorten(source, MAX_PART)));
         hint = hint.or(library_error.and_then(hint_for));
         if matches!(library_error, Some(Error::Full { source, .. }) if source.kind() == io::ErrorKind::StorageFull)
@@ -56,6 +60,12 @@ fn clearer_text(error: &Error) -> Option<String> {
                  now, complete it with 'flatfs reshard {path} {to}'"
             ))
         }
+        // It may be a batch of an earlier command.
+        Error::CommitIncomplete { record, .. } => Some(format!(
+            "a batch is committed, but not all of it is published yet: the next command that writes \
+             will complete it from its record {}",
+            record.display()
+        )),
         // The library's advice is to commit again, which a command does when it is run again.
         Error::PartlyStored {
             stored,
@@ -95,6 +105,10 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         Error::Corrupt { .. } => Some("'flatfs verify --repair' moves damaged blocks away"),
         Error::UnknownCodec { .. } => {
             Some("--opaque takes such a block, but nothing that it links to")
+        }
+        // Elsewhere an error of the same kind has another reason.
+        _ if cfg!(windows) && error.is_in_use() => {
+            Some("close that program, then run the command again")
         }
         _ => None,
     }

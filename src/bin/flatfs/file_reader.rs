@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cid::Cid;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use crate::{blocks, hash, input, report};
+use crate::{blocks, hash, input, platform, report};
 
 /// The largest block that other nodes accept, in bytes.
 const MAX_SHARED_BLOCK: u64 = 2 << 20;
@@ -24,6 +24,8 @@ const MAX_GROUP_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct HashedFile {
     pub(crate) path: PathBuf,
+    /// The path by which it was opened, which may have another form.
+    pub(crate) real: PathBuf,
     pub(crate) cid: Cid,
     pub(crate) block: Bytes,
 }
@@ -97,13 +99,14 @@ impl Group {
     )]
     fn visit(&mut self, path: &Path) -> anyhow::Result<()> {
         if !self.options.recursive || input::is_stdin(path) || !path.is_dir() {
-            return self.read(path);
+            return self.read(path, path);
         }
-        let open = |path: &Path| {
-            let dir = fs::read_dir(path);
+        let open = |path: &Path, real: &Path| {
+            let dir = fs::read_dir(real);
             dir.with_context(|| format!("cannot list {}", path.display()))
         };
-        let mut dirs: Vec<(PathBuf, ReadDir)> = vec![(path.to_owned(), open(path)?)];
+        let real = platform::with_exact_names(path);
+        let mut dirs: Vec<(PathBuf, ReadDir)> = vec![(path.to_owned(), open(path, &real)?)];
         while let Some((dir, entries)) = dirs.last_mut() {
             let failed = || format!("cannot list {}", dir.display());
             let Some(entry) = entries.next().transpose().with_context(failed)? else {
@@ -111,12 +114,12 @@ impl Group {
                 continue;
             };
             let kind = entry.file_type().with_context(failed)?;
-            let path = entry.path();
+            let (path, real) = (dir.join(entry.file_name()), entry.path());
             if kind.is_dir() {
-                let entries = open(&path)?;
+                let entries = open(&path, &real)?;
                 dirs.push((path, entries));
             } else if kind.is_file() {
-                self.read(&path)?;
+                self.read(&path, &real)?;
             } else {
                 // A link may lead out of the directory, or around in a circle.
                 let path = path.display();
@@ -128,11 +131,13 @@ impl Group {
         Ok(())
     }
 
-    fn read(&mut self, path: &Path) -> anyhow::Result<()> {
-        let block = self.read_block(path)?;
+    /// Reads a file that messages call `path`, and that is opened as `real`.
+    fn read(&mut self, path: &Path, real: &Path) -> anyhow::Result<()> {
+        let block = self.read_block(path, real)?;
         self.bytes += block.len();
         self.files.push(HashedFile {
             path: path.to_owned(),
+            real: real.to_owned(),
             cid: hash::raw_cid(&block),
             block: block.into(),
         });
@@ -156,7 +161,7 @@ impl Group {
         clippy::disallowed_methods,
         reason = "the program reads the user's own files"
     )]
-    fn read_block(&self, path: &Path) -> anyhow::Result<Vec<u8>> {
+    fn read_block(&self, path: &Path, real: &Path) -> anyhow::Result<Vec<u8>> {
         let name = || input::name(path);
         let cannot_read = || format!("cannot read {}", name());
         let mut block = Vec::new();
@@ -167,18 +172,15 @@ impl Group {
         } else {
             let cannot_open = || format!("cannot open {}", name());
             // Checked before the open, because Windows refuses to open a directory as a file.
-            if path.is_dir() {
+            if real.is_dir() {
                 bail!("{} is a directory: -r puts the files in it", name());
             }
-            let file = File::open(path).with_context(cannot_open)?;
-            let metadata = file.metadata().with_context(cannot_open)?;
-            self.check_len(metadata.len(), name)?;
+            let file = File::open(real).with_context(cannot_open)?;
+            // A device of Windows has no metadata.
+            let len = file.metadata().map_or(0, |found| found.len());
+            self.check_len(len, name)?;
             // With room for one more byte, the end of the file is found without growing the buffer again.
-            block.reserve(
-                usize::try_from(metadata.len())
-                    .unwrap_or(0)
-                    .saturating_add(1),
-            );
+            block.reserve(usize::try_from(len).unwrap_or(0).saturating_add(1));
             let read = file.take(limit).read_to_end(&mut block);
             read.with_context(cannot_read)?;
         }

@@ -81,15 +81,18 @@ pub(crate) async fn open(path: &Path) -> anyhow::Result<Input> {
     )]
     let open = async {
         // Checked before the open, because Windows refuses to open a directory as a file.
-        if tokio::fs::metadata(path).await?.is_dir() {
+        let found = tokio::fs::metadata(path).await;
+        if found.is_ok_and(|found| found.is_dir()) {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
         let mut file = File::open(path).await?;
         file.set_max_buf_size(BUFFER);
-        let metadata = file.metadata().await?;
+        // A device of Windows, such as NUL, has no metadata.
+        let metadata = file.metadata().await.ok();
+        let metadata = metadata.filter(|found| found.is_file());
         Ok(Input {
             reader: Box::new(BufReader::with_capacity(BUFFER, file)),
-            len: metadata.is_file().then_some(metadata.len()),
+            len: metadata.map(|found| found.len()),
         })
     };
     open.await

@@ -113,7 +113,7 @@ impl Output {
 
     fn with_name(&self, result: io::Result<()>) -> anyhow::Result<()> {
         result.map_err(|error| match self {
-            Output::Stdout(_) if error.kind() == io::ErrorKind::BrokenPipe => ClosedPipe.into(),
+            Output::Stdout(_) if platform::is_closed_pipe(&error) => ClosedPipe.into(),
             Output::Stdout(_) => anyhow::Error::new(error).context("cannot write standard output"),
             Output::File(_, _, path) | Output::Special(_, path) => {
                 anyhow::Error::new(error).context(format!("cannot write {}", path.display()))
@@ -132,13 +132,10 @@ fn create(path: &Path) -> io::Result<Output> {
         // A symbolic link stays as it is, and the file that it leads to is replaced.
         Ok(found) if found.is_file() && path.is_symlink() => fs::canonicalize(path)?,
         Ok(found) if found.is_file() => path.to_owned(),
-        Ok(_) => {
-            let file = File::options().write(true).open(path)?;
-            let writer = BufWriter::with_capacity(BUFFER, file);
-            return Ok(Output::Special(writer, path.to_owned()));
-        }
+        Ok(_) => return special(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
-        Err(error) => return Err(error),
+        // A device of Windows, such as NUL, has no metadata, and can be opened.
+        Err(error) => return special(path).map_err(|_| error),
     };
     // Unlike a file of `tempfile`'s own, it gets the mode that new files of this user have.
     let open_new = |path: &Path| File::options().write(true).create_new(true).open(path);
@@ -150,13 +147,19 @@ fn create(path: &Path) -> io::Result<Output> {
     Ok(Output::File(writer, temp, target))
 }
 
+fn special(path: &Path) -> io::Result<Output> {
+    let file = File::options().write(true).open(path)?;
+    let writer = BufWriter::with_capacity(BUFFER, file);
+    Ok(Output::Special(writer, path.to_owned()))
+}
+
 fn publish(writer: BufWriter<File>, temp: TempPath, path: &Path) -> io::Result<()> {
     let file = writer
         .into_inner()
         .map_err(io::IntoInnerError::into_error)?;
     // Before the rename: otherwise a power cut could leave the name with a part of the contents.
     file.sync_all()?;
-    temp.persist(path).map_err(|error| error.error)?;
+    platform::persist(temp, path)?;
     // After the rename: otherwise a power cut could take the name away again, and a backup with it.
     platform::sync_dir(dir_of(path))
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::exit::{ClosedPipe, Failure, Outcome};
 use crate::output::Output;
 use crate::text::{escape, escape_json};
-use crate::{error_text, terminal};
+use crate::{error_text, platform, terminal};
 
 /// Prints the error that ends the program, and returns its exit status.
 pub(crate) fn failure(failure: &Failure) -> ExitCode {
@@ -119,6 +119,6 @@ fn print(lines: &str) -> anyhow::Result<()> {
 /// Returns the path as JSON objects have it: absolute, with U+FFFD for what is not UTF-8.
 pub(crate) fn absolute(path: &Path) -> String {
     let absolute = std::path::absolute(path);
-    let absolute = absolute.as_deref().unwrap_or(path);
-    absolute.to_string_lossy().into_owned()
+    let absolute = absolute.unwrap_or_else(|_| path.to_owned());
+    platform::shown(absolute).to_string_lossy().into_owned()
 }

@@ -1,7 +1,6 @@
 //! [`Subset`] and [`Scrub`]: a check of a large store in subsets, one in each run.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs::{File, TryLockError};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,9 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::input;
 use crate::output::Output;
 use crate::text::escape;
+use crate::{input, platform};
 
 /// The longest state file that is read, in bytes.
 const MAX_STATE: u64 = 64 << 10;
@@ -127,8 +126,9 @@ impl ScrubState {
     /// Fails if the file can't be read or written, is not a state, or is that of another store.
     async fn read(path: &Path, dir: &Path, subset: Subset) -> anyhow::Result<Self> {
         // The next run may name the directory in another way.
-        let store = canonical(dir);
+        let store = platform::canonical(dir);
         let store = store.with_context(|| format!("cannot look up {}", dir.display()))?;
+        let store = store.display().to_string();
         let new = ScrubState {
             store,
             subsets: subset.of,
@@ -204,12 +204,14 @@ impl ScrubState {
 )]
 fn lock(path: &Path) -> anyhow::Result<File> {
     // All names of one state have the same lock.
-    let mut name = fs::canonicalize(path)
+    let mut name = platform::canonical(path)
         .unwrap_or_else(|_| path.to_owned())
         .into_os_string();
     name.push(".lock");
     let name = PathBuf::from(name);
-    let open = File::options().create(true).append(true).open(&name);
+    // Windows locks no file that is open only to append.
+    let mut options = File::options();
+    let open = options.read(true).append(true).create(true).open(&name);
     let file = open.with_context(|| format!("cannot open {}", name.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -221,17 +223,6 @@ fn lock(path: &Path) -> anyhow::Result<File> {
             Err(error).with_context(|| format!("cannot lock {}", name.display()))
         }
     }
-}
-
-/// Returns the absolute path without symbolic links, in the form that users know: Windows returns `\\?\C:\dir`.
-fn canonical(dir: &Path) -> io::Result<String> {
-    let path = dir.canonicalize()?.display().to_string();
-    let share = path.strip_prefix(r"\\?\UNC\");
-    Ok(match (share, path.strip_prefix(r"\\?\")) {
-        (Some(share), _) => format!(r"\\{share}"),
-        (None, Some(path)) => path.to_owned(),
-        (None, None) => path,
-    })
 }
 
 fn now() -> u64 {

@@ -280,7 +280,7 @@ fn a_path_that_cannot_be_resolved_is_made_absolute() {
     fs::create_dir_all(verbatim(&long)).unwrap();
     let name = long.join("name");
     let found = crate::disk::canonical(&name).unwrap();
-    assert!(found.ends_with(&name.strip_prefix(dir.path()).unwrap()));
+    assert!(found.ends_with(name.strip_prefix(dir.path()).unwrap()));
     assert!(crate::disk::canonical(&dir.path().join("absent").join("name")).is_ok());
 }
 

@@ -11,7 +11,7 @@ use multihash_codetable::{Code, MultihashDigest as _};
 use super::cars::{header, parse, raw, section};
 use super::{TestDir, files, fixture, run, succeed};
 use crate::mounts::Mount;
-use crate::platform::EVERY;
+use crate::platform::{EVERY, NULL_DEVICE};
 
 const SMALL_ROOT: &str = "bafybeigsun6zhi4vrpryig6tfhvrb2ykn5dqg4q5fkm7rjgfyv6uc67xia";
 const KUBO_ROOT: &str = "bafybeicgysyofkc6g7oxknhkecicbvaak4vrcaua4imd5g72jedbhbroyu";
@@ -195,10 +195,11 @@ fn an_unknown_codec_is_an_error_that_names_it() {
 }
 
 #[test]
-#[cfg_attr(windows, ignore = "devices of Windows are not files")]
 fn a_device_is_written_to_and_not_replaced() {
     let tmp = TestDir::new();
     let store = tmp.store_of("hello.car");
-    succeed(&["export", &store, "-o", "/dev/null"]);
-    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    succeed(&["export", &store, "-o", NULL_DEVICE]);
+    assert!(!fs::metadata(NULL_DEVICE).is_ok_and(|found| found.is_file()));
+    // It is read as an empty file.
+    run(&["import", &store, NULL_DEVICE]).failed(3, &[NULL_DEVICE, "empty"]);
 }

@@ -32,6 +32,10 @@ pub(crate) const OBSTACLES: &[Obstacle] = &[
 #[cfg(feature = "cli")]
 pub(crate) const ODD_NAME: (&str, &str) = ("note\n.txt", "note\\n.txt");
 
+/// The device that takes everything and has nothing.
+#[cfg(feature = "cli")]
+pub(crate) const NULL_DEVICE: &str = "/dev/null";
+
 /// The text of the error that a directory does not exist.
 #[cfg(feature = "cli")]
 pub(crate) const NOT_FOUND: &str = "No such file or directory";

@@ -25,6 +25,10 @@ pub(crate) const OBSTACLES: &[Obstacle] = &[(|path| fs::create_dir(path).unwrap(
 #[cfg(feature = "cli")]
 pub(crate) const ODD_NAME: (&str, &str) = ("note .txt", "note .txt");
 
+/// The device that takes everything and has nothing.
+#[cfg(feature = "cli")]
+pub(crate) const NULL_DEVICE: &str = "NUL";
+
 /// The text of the error that a directory does not exist.
 #[cfg(feature = "cli")]
 pub(crate) const NOT_FOUND: &str = "(os error 3)";

@@ -123,12 +123,17 @@ impl Put {
 
     /// Puts a file, and returns the line to print once it is stored.
     async fn put(&self, writer: &mut BatchWriter<'_>, file: HashedFile) -> anyhow::Result<String> {
-        let HashedFile { path, cid, block } = file;
+        let HashedFile {
+            path,
+            real,
+            cid,
+            block,
+        } = file;
         let (key, size) = (Key::from_cid(&cid), block.len() as u64);
         let put = writer.put(&key, block).await;
         put.with_context(|| format!("cannot put {}", input::name(&path)))?;
         if self.json {
-            let path = (!input::is_stdin(&path)).then(|| report::absolute(&path));
+            let path = (!input::is_stdin(&path)).then(|| report::absolute(&real));
             return report::json_line(&PutJson {
                 path,
                 cid: cid.to_string(),
