@@ -125,7 +125,7 @@
 //! - Another program, such as a virus scanner, can have a file open in a way that prevents a step. Steps are then
 //!   retried for up to two seconds; a read that is denied access, for a tenth of a second. After that the error
 //!   [says so](Error::is_in_use), and the operation can be tried again. Files that this crate has open do not prevent
-//!   others from reading, replacing or removing them.
+//!   others from reading, replacing or removing them. Below a `file:///` URL nothing is retried.
 //! - Microsoft does not document that a file is replaced in one step for a program that opens it at that moment. A read
 //!   of a block that is being overwritten with other contents may find it absent.
 //! - A delete returns when the name of the block is gone. Microsoft documents that a removed file keeps its name until

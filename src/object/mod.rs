@@ -41,11 +41,14 @@
 //!
 //! In a directory, [`open_url`](ObjectOptions::open_url) flushes each file and its directory before it acknowledges a put,
 //! and the directory before a delete or a commit of deletes. After a flush of a directory has failed, further deletes in
-//! it fail until the datastore is opened again. On Windows directories cannot be flushed, so a power cut
-//! can undo the last puts and deletes there. A crash can leave a file `KEY#1` of a put that was not acknowledged. It is
+//! it fail until the datastore is opened again. A crash can leave a file `KEY#1` of a put that was not acknowledged. It is
 //! neither listed nor read, and nothing removes it. Other stores of the crate object_store that are opened with
 //! [`open`](ObjectOptions::open) are as durable as they are configured: a `LocalFileSystem` flushes only `with_fsync`,
 //! and never a delete.
+//!
+//! On Windows a put does not flush the directory, and it is not documented what the flush of a delete makes durable (see
+//! [`Durability`](crate::Durability)), so a power cut can undo the last puts and deletes in a directory. Steps that
+//! another program prevents are not retried there, unlike those of a [`FlatFs`](crate::FlatFs).
 //!
 //! A commit sends its puts before its deletes, and can be [repeated](ObjectBatch::commit) after an error.
 //!

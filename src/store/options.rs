@@ -42,7 +42,7 @@ pub struct Options {
 /// | an acknowledged batch commit | yes | yes | after the next `sync` | if names do |
 /// | an unacknowledged batch is whole or absent | yes | yes | no; yes if only the process dies | if names do; yes if only the process dies |
 /// | everything before an acknowledged `sync` | yes | yes | yes | if names do |
-/// | a durable block that is overwritten is the old one or the new one | yes | yes | yes | yes, on NTFS and ReFS |
+/// | a durable block that is overwritten is the old one or the new one | yes | yes | yes | if a replacement is one step |
 /// | a new block is whole if it exists | yes | batches only, until the next `sync` | not until the next `sync` | as on the left |
 ///
 /// In the less durable modes a power cut can lose the writes of about the last half minute: the kernel writes
@@ -54,7 +54,9 @@ pub struct Options {
 /// ([`NtFlushBuffersFileEx`](https://learn.microsoft.com/windows-hardware/drivers/ddi/ntifs/nf-ntifs-ntflushbuffersfileex)).
 /// It does not document what the flush of a directory does to the names in it, so the table does not promise that they
 /// are durable: after a power cut a new name may be missing, and a removed one may be back. On FAT, and on other file
-/// systems whose directories cannot be flushed, they are not durable.
+/// systems whose directories cannot be flushed, they are not durable. Nor does it document that a power cut cannot
+/// interrupt the replacement of a file
+/// ([`MoveFileEx`](https://learn.microsoft.com/windows/win32/api/winbase/nf-winbase-movefileexw)).
 ///
 /// All of this requires that the disk and the file system perform every flush, and report data that they could
 /// not write.
