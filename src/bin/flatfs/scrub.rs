@@ -198,10 +198,6 @@ impl ScrubState {
 }
 
 /// Locks the file beside a state file until the returned file is dropped.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the state is a file of the user's own"
-)]
 fn lock(path: &Path) -> anyhow::Result<File> {
     // All names of one state have the same lock.
     let mut name = platform::canonical(path)
