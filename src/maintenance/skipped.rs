@@ -23,6 +23,8 @@ pub enum SkipReason {
     Differs,
     /// It is in the wrong shard directory, and the right one has a block with the same key.
     Misplaced,
+    /// It is in the wrong shard directory, where readers do not find it.
+    WrongShard,
     /// It is `.quarantine`, which has the files that a repair moved away.
     Quarantine,
     /// It is a temp file that an old version of go-ds-flatfs left among the blocks: `put-` and a number.
@@ -31,14 +33,15 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
-    /// Returns the reason as one word, for scripts: `foreign`, `differs`, `misplaced`, `quarantine`,
-    /// `left-over`.
+    /// Returns the reason as one word, for scripts: `foreign`, `differs`, `misplaced`,
+    /// `wrong-shard`, `quarantine`, `left-over`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             SkipReason::Foreign => "foreign",
             SkipReason::Differs => "differs",
             SkipReason::Misplaced => "misplaced",
+            SkipReason::WrongShard => "wrong-shard",
             SkipReason::Quarantine => "quarantine",
             SkipReason::LeftOver => "left-over",
         }
@@ -53,6 +56,9 @@ impl fmt::Display for SkipReason {
             SkipReason::Differs => "a different block with the same key is in its place",
             SkipReason::Misplaced => {
                 "it is in the wrong shard, and the right shard has a block with the same key"
+            }
+            SkipReason::WrongShard => {
+                "it is in the wrong shard, where readers do not find it; a repair moves it"
             }
             SkipReason::Quarantine => {
                 "it has the blocks that a repair found damaged; remove it when you don't need them"

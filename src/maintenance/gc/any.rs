@@ -9,7 +9,7 @@ use super::options::GcOptions;
 use super::sweep::GarbageCallback;
 use crate::blocking;
 use crate::dag::Reachable;
-use crate::datastore::Datastore;
+use crate::datastore::{Datastore, KeyStream};
 use crate::error::Result;
 use crate::maintenance::tool_state::ToolState;
 use crate::query::{Entry, Query};
@@ -75,11 +75,12 @@ pub(super) async fn sweep(
                 }
             }
         }
-        if !options.dry_run {
-            let keys = garbage.iter().map(|entry| entry.key.clone());
-            store
-                .delete_many(stream::iter(keys.collect::<Vec<_>>()).boxed())
-                .await?;
+        let deleted = match options.dry_run {
+            true => Ok(()),
+            false => store.delete_many(keys_of(&garbage)).await,
+        };
+        if deleted.is_err() {
+            garbage = gone_of(store, garbage).await;
         }
         let sizes = garbage.iter().map(|entry| entry.size.unwrap_or(0));
         collected.removed_bytes += sizes.sum::<u64>();
@@ -91,10 +92,26 @@ pub(super) async fn sweep(
                     lock(callback)(&entry.key, entry.size.unwrap_or(0));
                 }
             }
+            deleted?;
             state.check()?;
             state.advance(|progress| progress.blocks += count)
         })
         .await?;
     }
     Ok(collected)
+}
+
+fn keys_of(entries: &[Entry]) -> KeyStream<'static> {
+    let keys = entries.iter().map(|entry| entry.key.clone());
+    stream::iter(keys.collect::<Vec<_>>()).boxed()
+}
+
+/// Returns those entries that the datastore no longer has: not every datastore deletes all of them or none.
+async fn gone_of(store: &dyn Datastore, entries: Vec<Entry>) -> Vec<Entry> {
+    let has = store.has_many(keys_of(&entries));
+    // A block that can't be looked up is not known to be gone.
+    let has = has.map(|(_, has)| has.unwrap_or(true));
+    let found: Vec<bool> = has.collect().await;
+    let gone = entries.into_iter().zip(found).filter(|(_, has)| !has);
+    gone.map(|(entry, _)| entry).collect()
 }

@@ -21,8 +21,10 @@ pub(super) enum Verdict {
     TooNew,
     /// It is garbage, of this age if that was asked for.
     Garbage { rank: Option<Rank> },
-    /// It is not where readers look for it, or no longer exists.
-    NotABlock,
+    /// It is not where readers look for it.
+    Misplaced,
+    /// It no longer exists.
+    Gone,
 }
 
 /// Distinguishes garbage from other blocks.
@@ -56,7 +58,7 @@ impl Garbage {
     pub(super) fn judge(&self, shard: &str, block: &BlockKey) -> Result<Verdict> {
         let blocks = &self.store().blocks;
         if *blocks.layout().shard_of(block) != *shard {
-            return Ok(Verdict::NotABlock);
+            return Ok(Verdict::Misplaced);
         }
         match self.reachable.has(block.key()) {
             Some(true) => return Ok(Verdict::Reachable),
@@ -70,7 +72,7 @@ impl Garbage {
         let found = if_there(blocks.disk().modified(&path));
         let found = found.map_err(|error| Error::io("read the time of", path, error))?;
         Ok(match found.map(seconds_since_1970) {
-            None => Verdict::NotABlock,
+            None => Verdict::Gone,
             Some(modified) if self.too_new.is_some_and(|limit| modified >= limit) => {
                 Verdict::TooNew
             }

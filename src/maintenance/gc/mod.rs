@@ -24,6 +24,7 @@ use futures::stream::{self, Stream, StreamExt};
 use self::options::{GcOptions, Room};
 use self::sweep::GarbageCallback;
 use super::progress::{Progress, ProgressCallback};
+use super::skipped::Skipped;
 use crate::dag::{Root, Roots, UnknownCodec};
 use crate::datastore::Datastore;
 use crate::disk::OsDisk;
@@ -120,6 +121,16 @@ pub struct Collected {
     pub missing: Vec<Error>,
     /// The number of all such blocks.
     pub missing_count: u64,
+    /// The entries of a directory that are not blocks where readers find them, such as blocks in the wrong shard directory
+    /// and symbolic links to shard directories. They stay. Only the first thousand are listed.
+    pub skipped: Vec<Skipped>,
+    /// The number of all entries that were skipped.
+    pub skipped_count: u64,
+    /// The temp files that old versions of go-ds-flatfs left among the blocks. Only the first thousand are listed. They
+    /// stay, and are not counted as skipped, because they contain no data of the store.
+    pub left_over: Vec<Skipped>,
+    /// The number of all such files.
+    pub left_over_count: u64,
 }
 
 impl Gc {
@@ -223,7 +234,8 @@ impl Gc {
 
     /// Removes the oldest garbage first, and only as much as is needed for the store to take at most `bytes`, as
     /// [`disk_usage`](FlatFs::disk_usage) counts them. The age of a block is that of its file, in seconds; which blocks of
-    /// one second are removed depends only on a hash of their keys.
+    /// one second are removed depends only on a hash of their keys. If the store is given by its path, a `.temp` directory
+    /// that the collection creates is not counted, so that a dry run chooses the same blocks.
     pub fn target_size(mut self, bytes: u64) -> Self {
         self.options.room = Some(Room::Size(bytes));
         self
@@ -237,6 +249,9 @@ impl Gc {
     }
 
     /// Removes at most this number of blocks. Garbage that turns out to be written during the collection counts.
+    ///
+    /// Without [`target_size`](Gc::target_size) or [`target_free`](Gc::target_free) these are any blocks of garbage, and
+    /// a dry run may choose others than the collection after it.
     pub fn limit(mut self, blocks: u64) -> Self {
         self.options.limit = Some(blocks);
         self

@@ -1,6 +1,6 @@
 //! The steps of a garbage collection.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,6 +20,7 @@ use crate::dag::{Mark, Marked, Roots, lost_leaves};
 use crate::datastore::{Accuracy, Datastore};
 use crate::disk::{Disk, FreeSpace};
 use crate::error::{Error, Result};
+use crate::format::TEMP;
 use crate::maintenance::parallel_walk::visit_blocks_once;
 use crate::maintenance::progress::{Phase, ProgressCallback};
 use crate::maintenance::recount::count;
@@ -29,22 +30,35 @@ use crate::walk::shard_dirs;
 
 impl Gc {
     /// Opens the store, runs the collection, and closes the store.
-    pub(crate) async fn run_on(self, disk: Arc<dyn Disk>, root: PathBuf) -> Result<Collected> {
+    pub(crate) async fn run_on(mut self, disk: Arc<dyn Disk>, root: PathBuf) -> Result<Collected> {
         let opener = Opener {
             disk,
             root,
             options: Options::new().read_only(self.options.dry_run),
         };
         // Without the tasks of an open store: a count in the background would disturb the one below.
-        let store = blocking::run(move || opener.run(Purpose::Open)).await?;
+        let open = move || {
+            let before = own_dirs(&*opener.disk, &opener.root)?;
+            Ok((opener.run(Purpose::Open)?, before))
+        };
+        let (store, before) = blocking::run(open).await?;
         let flatfs = FlatFs {
             store: Arc::new(store),
         };
-        let needs_usage = matches!(self.options.room, Some(Room::Size(_)));
         let collected = async {
-            if needs_usage && flatfs.disk_usage().await?.accuracy != Accuracy::Exact {
+            if let Some(Room::Size(target)) = self.options.room
+                && flatfs.disk_usage().await?.accuracy != Accuracy::Exact
+            {
                 let store = Arc::clone(&flatfs.store);
-                blocking::run(move || count(&store, ProgressCallback::none())).await?;
+                let count = move || {
+                    count(&store, ProgressCallback::none())?;
+                    let blocks = &store.blocks;
+                    own_dirs(blocks.disk(), blocks.layout().root())
+                };
+                let after = blocking::run(count).await?;
+                // The open has created `.temp`, which a dry run does not: both are to choose the same blocks.
+                let created = after.saturating_sub(before);
+                self.options.room = Some(Room::Size(target.saturating_add(created)));
             }
             self.collect(&flatfs).await
         };
@@ -120,7 +134,10 @@ impl Run {
         let action = watch.map_or(Action::DryRun, Action::Remove);
         let sweep = self.sweep_with(action, garbage, oldest, needed);
         self.enter(Phase::Blocks).await?;
+        // Each pass finds all of them, so only those of the last pass count.
+        self.state.take_skipped();
         visit(&sweep).await?;
+        let skipped = self.state.take_skipped();
         let tally = &sweep.tally;
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         if !self.options.dry_run {
@@ -139,6 +156,10 @@ impl Run {
             unchecked: marked.unchecked,
             missing: lost.errors,
             missing_count: lost.count,
+            skipped: skipped.first,
+            skipped_count: skipped.count,
+            left_over: skipped.left_over,
+            left_over_count: skipped.left_over_count,
         })
     }
 
@@ -294,6 +315,12 @@ impl Run {
             tally: Tally::default(),
         })
     }
+}
+
+/// Returns the sizes of the directories that an open for writing may enlarge or create.
+fn own_dirs(disk: &dyn Disk, root: &Path) -> Result<u64> {
+    let sizes = [disk.find(root)?, disk.find(&root.join(TEMP))?];
+    Ok(sizes.into_iter().flatten().map(|stat| stat.len).sum())
 }
 
 /// Applies pending commits, and begins to note every write.

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::format::BlockKey;
 use crate::key::Key;
 use crate::maintenance::parallel_walk::{BlockVisitor, ShardBlocks};
+use crate::maintenance::skipped::SkipReason;
 use crate::maintenance::tool_state::ToolState;
 use crate::store::WriteWatch;
 use crate::sync::lock;
@@ -89,7 +90,13 @@ impl Sweep {
             Verdict::Reachable => return count(&self.tally.kept),
             Verdict::Foreign => return count(&self.tally.foreign),
             Verdict::TooNew => return count(&self.tally.left),
-            Verdict::NotABlock => return Ok(None),
+            Verdict::Gone => return Ok(None),
+            Verdict::Misplaced => {
+                let root = self.garbage.store().blocks.layout().root();
+                let path = root.join(shard).join(block.file_name());
+                self.state.skip(path, SkipReason::WrongShard);
+                return Ok(None);
+            }
             Verdict::Garbage { rank } => rank,
         };
         match &self.action {

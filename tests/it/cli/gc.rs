@@ -38,6 +38,33 @@ fn the_dags_of_a_kubo_store_are_kept_and_everything_else_is_removed() {
 }
 
 #[test]
+fn every_dag_that_is_kept_of_a_kubo_store_is_exported_as_before() {
+    // kubo pins the added directory, and from its first start on an empty one.
+    let empty_dir = "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn";
+    let whole = TestDir::new();
+    let blocks = succeed(&["ls", "--cids", &whole.kubo_store()]);
+    // A direct pin keeps one block, by its CID with the codec raw.
+    let mut pins = vec![vec![KUBO_ROOT, empty_dir], vec![KUBO_ROOT], vec![empty_dir]];
+    pins.extend(blocks.lines().into_iter().map(|cid| vec![cid]));
+    for pins in pins {
+        let tmp = TestDir::new();
+        let store = tmp.kubo_store();
+        let export = |pin: &str| succeed(&["export", &store, pin]).stdout;
+        let before: Vec<_> = pins.iter().map(|pin| export(pin)).collect();
+        let mut args = vec!["gc", &store];
+        args.extend(pins.iter().flat_map(|pin| ["--root", pin]));
+        let done = succeed(&args);
+        let kept: usize = pins
+            .iter()
+            .map(|pin| if *pin == KUBO_ROOT { 6 } else { 1 })
+            .sum();
+        assert_eq!(keys(&store).len(), kept, "{done:?}");
+        let after: Vec<_> = pins.iter().map(|pin| export(pin)).collect();
+        assert!(after == before, "{pins:?}");
+    }
+}
+
+#[test]
 fn roots_come_from_files_from_standard_input_and_from_arguments() {
     let hello = raw(HELLO).to_string();
     for (file, input) in [
@@ -276,6 +303,23 @@ fn a_block_that_is_in_no_dag_is_kept_as_raw() {
     assert_eq!(keys(&store), [ds_flatfs::Key::from_cid(&root).to_string()]);
     assert_eq!(files(&store).len(), 1);
     assert!(fs::exists(&store).unwrap());
+}
+
+#[test]
+fn what_is_skipped_is_reported_and_makes_the_exit_status_1() {
+    let tmp = TestDir::new();
+    let store = store(&tmp);
+    fs::create_dir(format!("{store}/ZZ")).unwrap();
+    fs::write(format!("{store}/ZZ/note.txt"), "").unwrap();
+    let args = ["gc", &store, "--root", SMALL_ROOT];
+    let done = run(&args);
+    done.failed(1, &["skipped", "note.txt", "not part of a store"]);
+    assert!(done.text().contains(", 1 skipped,"), "{done:?}");
+    let done = run(&[&args[..], &["--json"]].concat());
+    assert_eq!(done.code, 1, "{done:?}");
+    let object: Value = serde_json::from_str(done.text()).unwrap();
+    assert_eq!(object["skipped_count"], 1);
+    assert_eq!(object["skipped"][0]["reason"], "foreign");
 }
 
 #[cfg(feature = "object-store")]

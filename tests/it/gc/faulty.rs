@@ -1,4 +1,4 @@
-//! A datastore that counts its reads, and some reads of which fail.
+//! A datastore that counts its reads, and some reads and deletes of which fail.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use ds_flatfs::{
-    Batch, Datastore, DiskUsage, EntryStream, Error, Key, MemoryDatastore, Query, Result,
+    Batch, Datastore, DiskUsage, EntryStream, Error, Key, KeyStream, MemoryDatastore, Query, Result,
 };
+use futures::StreamExt as _;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faulty {
@@ -17,6 +18,8 @@ pub(super) struct Faulty {
     pub(super) bad_later: Option<Key>,
     /// The block whose size can't be read.
     pub(super) bad_size: Option<Key>,
+    /// The block that can't be deleted. Bulk deletes delete the others and fail.
+    pub(super) stuck: Option<Key>,
 }
 
 impl Faulty {
@@ -68,6 +71,22 @@ impl Datastore for Faulty {
 
     async fn delete(&self, key: &Key) -> Result<()> {
         self.store.delete(key).await
+    }
+
+    async fn delete_many(&self, keys: KeyStream<'_>) -> Result<()> {
+        let keys: Vec<Key> = keys.collect().await;
+        for key in &keys {
+            if self.stuck.as_ref() != Some(key) {
+                self.store.delete(key).await?;
+            }
+        }
+        match keys.iter().find(|key| self.stuck.as_ref() == Some(*key)) {
+            None => Ok(()),
+            Some(key) => Err(Error::Backend {
+                message: format!("{key} can't be deleted"),
+                source: None,
+            }),
+        }
     }
 
     async fn sync(&self) -> Result<()> {

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use ds_flatfs::maintenance::{Gc, Phase, Progress};
+use ds_flatfs::maintenance::{Gc, Phase, Progress, SkipReason, Skipped};
 use ds_flatfs::{Error, FlatFs, Key, MemoryDatastore};
 
 use tokio::runtime::Handle;
 
-use super::{keys, removed, roots};
+use super::faulty::Faulty;
+use super::{keys, keys_of, removed, roots};
 use crate::dags::{leaf, put_all};
 use crate::support::{Home, block};
 
@@ -170,6 +171,22 @@ async fn a_store_of_unknown_size_is_counted_first() {
 }
 
 #[tokio::test]
+async fn a_dry_run_chooses_the_same_garbage_although_it_does_not_create_what_an_open_creates() {
+    let (home, store, _) = store_with_ages(&[500; 40]).await;
+    store.close().await.unwrap();
+    // Counted, because no size is saved, and without the directory that an open for writing creates.
+    std::fs::remove_file(home.in_store("diskUsage.cache")).unwrap();
+    std::fs::remove_dir(home.in_store(".temp")).unwrap();
+    let gc = || Gc::new(home.store()).roots(roots([&leaf(0)]));
+    let all = gc().dry_run(true).target_size(0).run().await.unwrap();
+    let target = all.removed_bytes + all.target_missed - 20 * SIZE;
+    let dry = gc().dry_run(true).target_size(target).run().await.unwrap();
+    assert_eq!((dry.removed, dry.target_missed), (20, 0));
+    let done = gc().target_size(target).run().await.unwrap();
+    assert_eq!((done.removed, done.target_missed), (20, 0));
+}
+
+#[tokio::test]
 async fn the_callback_gets_each_removed_block_and_its_size() {
     let (_home, store, garbage) = store_with_ages(&[10, 20]).await;
     for dry_run in [true, false] {
@@ -183,6 +200,67 @@ async fn the_callback_gets_each_removed_block_and_its_size() {
         assert_eq!(*listed.lock().unwrap(), expected.collect());
     }
     assert_eq!(keys(&store).await.len(), 1);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn blocks_that_a_failed_bulk_delete_has_removed_are_reported_before_its_error() {
+    let store = Faulty {
+        stuck: Some(leaf(7).key()),
+        ..Faulty::default()
+    };
+    let garbage: Vec<_> = (1..20).map(leaf).collect();
+    put_all(&store, [&leaf(0)]).await;
+    put_all(&store, &garbage).await;
+    let listed = Arc::new(Mutex::new(BTreeSet::new()));
+    let list = Arc::clone(&listed);
+    let gc = Gc::over(store.clone()).roots(roots([&leaf(0)]));
+    let gc = gc.on_garbage(move |key, _| {
+        list.lock().unwrap().insert(key.clone());
+    });
+    let error = gc.run().await.unwrap_err();
+    assert!(error.to_string().contains("can't be deleted"), "{error}");
+    assert_eq!(keys(&store).await, keys_of([&leaf(0), &leaf(7)]));
+    let gone = garbage.iter().filter(|block| block.cid != leaf(7).cid);
+    assert_eq!(*listed.lock().unwrap(), keys_of(gone));
+}
+
+#[tokio::test]
+async fn what_is_not_a_block_where_readers_find_it_is_skipped_and_reported() {
+    let (home, store, garbage) = store_with_ages(&[10, 20]).await;
+    let from = home.block(&garbage[0]);
+    let name = from.file_name().unwrap();
+    std::fs::create_dir_all(home.in_store("ZZ")).unwrap();
+    let misplaced = home.in_store("ZZ").join(name);
+    std::fs::rename(&from, &misplaced).unwrap();
+    let foreign = home.in_store("ZZ").join("note.txt");
+    let left_over = home.in_store("ZZ").join("put-123");
+    for path in [&foreign, &left_over] {
+        std::fs::write(path, "").unwrap();
+    }
+    let sorted = |mut skipped: Vec<Skipped>| {
+        skipped.sort_by(|a, b| a.path.cmp(&b.path));
+        let skipped = skipped.into_iter();
+        skipped
+            .map(|entry| (entry.path, entry.reason))
+            .collect::<Vec<_>>()
+    };
+    for dry_run in [true, false] {
+        let done = gc(&store).dry_run(dry_run).run().await.unwrap();
+        assert_eq!(
+            (done.removed, done.skipped_count, done.left_over_count),
+            (1, 2, 1)
+        );
+        let mut expected = vec![
+            (misplaced.clone(), SkipReason::WrongShard),
+            (foreign.clone(), SkipReason::Foreign),
+        ];
+        expected.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(sorted(done.skipped), expected);
+        let expected = [(left_over.clone(), SkipReason::LeftOver)];
+        assert_eq!(sorted(done.left_over), expected);
+    }
+    assert!(misplaced.exists());
     store.close().await.unwrap();
 }
 

@@ -19,8 +19,9 @@ use crate::location::StoreArgs;
 use crate::progress::{ProgressCallback, with_progress};
 use crate::quantity::{parse_age, parse_size};
 use crate::roots::RootArgs;
+use crate::skipped::{self, SkippedJson};
 use crate::text::{blocks, escape, size};
-use crate::{open_store, report};
+use crate::{error_text, open_store, report};
 
 /// Remove the blocks that can't be reached from some roots
 #[derive(Debug, Args)]
@@ -49,17 +50,20 @@ protobuf, rlp, bencode, messagepack and ipns-record have none. Blocks of all oth
 
 With --dry-run nothing is changed and no lock is taken, so it works while kubo is running. With --target-size \
 or --target-free the oldest garbage is removed first, and only as much as is needed; the age of a block is \
-that of its file, in seconds. Keys that are neither a multihash nor a CID stay unless --foreign is given, and \
-so do files that are not blocks.
+that of its file, in seconds, and a dry run chooses the same blocks. --limit without them removes any of the garbage, and \
+not the same as a dry run. Keys that are neither a multihash nor a CID stay unless --foreign is given, and \
+so do files that are not blocks. What is not part of a store, and a block that is in the wrong shard directory, \
+is skipped and reported: a shard directory behind a symbolic link, for example. 'flatfs verify' finds the same.
 
 While an object store is collected, nothing else may write to it. --keep-newer, --target-size and --target-free are \
 not available there.
 
 A run that was interrupted has removed only garbage; run it again to remove the rest. The exit status is 1 if \
---allow-missing has found something, or if --target-size or --target-free was not reached.
+--allow-missing has found something, if something was skipped, or if --target-size or --target-free was not reached. If \
+--list can't be written, the run ends with an error; only if its reader has gone, it goes on.
 
 With --json it prints an object. Its \"target_missed\" is how many more bytes would have to be removed to reach the \
-target. With --list, an object for each removed block comes before it, with \"key\", \"cid\" and \"bytes\".
+target. Each item in \"skipped\" has \"path\" and \"reason\" (one word). With --list, an object for each removed block comes before it, with \"key\", \"cid\" and \"bytes\".
 
 Example:
   flatfs gc --dry-run ~/.ipfs/blocks --roots roots
@@ -120,6 +124,8 @@ struct GcJson {
     unchecked: u64,
     missing: Vec<String>,
     missing_count: u64,
+    #[serde(flatten)]
+    skipped: SkippedJson,
     seconds: f64,
 }
 
@@ -151,10 +157,13 @@ impl Gc {
         };
         let collected = collected?;
         closed?;
-        self.report(&collected, started.elapsed())?;
-        Ok(Outcome::success_if(
-            collected.missing_count == 0 && collected.target_missed == 0,
-        ))
+        let problems = [
+            collected.missing_count,
+            collected.target_missed,
+            collected.skipped_count,
+        ];
+        self.report(collected, started.elapsed())?;
+        Ok(Outcome::success_if(problems == [0; 3]))
     }
 
     /// Checks what the declarations of the arguments can't express.
@@ -259,8 +268,8 @@ impl Gc {
         Ok(gc)
     }
 
-    fn report(&self, done: &Collected, time: Duration) -> anyhow::Result<()> {
-        let missing: Vec<String> = done.missing.iter().map(ToString::to_string).collect();
+    fn report(&self, mut done: Collected, time: Duration) -> anyhow::Result<()> {
+        let missing = lines(std::mem::take(&mut done.missing));
         if self.json {
             return report::json(&GcJson {
                 path: self.store.dir.absolute(),
@@ -274,6 +283,10 @@ impl Gc {
                 unchecked: done.unchecked,
                 missing,
                 missing_count: done.missing_count,
+                skipped: SkippedJson::new(
+                    (&done.skipped, done.skipped_count),
+                    (&done.left_over, done.left_over_count),
+                ),
                 seconds: time.as_secs_f64(),
             });
         }
@@ -284,7 +297,9 @@ impl Gc {
         if unlisted > 0 {
             report::error(&anyhow::anyhow!("{} more", HumanCount(unlisted)));
         }
-        report::summary(&self.summary(done, time))
+        skipped::report(&done.skipped, done.skipped_count);
+        skipped::report(&done.left_over, done.left_over_count);
+        report::summary(&self.summary(&done, time))
     }
 
     fn summary(&self, done: &Collected, time: Duration) -> String {
@@ -304,6 +319,9 @@ impl Gc {
         if done.foreign > 0 {
             parts.push(format!("{} foreign keys left", HumanCount(done.foreign)));
         }
+        if done.skipped_count > 0 {
+            parts.push(format!("{} skipped", HumanCount(done.skipped_count)));
+        }
         if done.unchecked > 0 {
             let unchecked = blocks(done.unchecked);
             parts.push(format!(
@@ -317,4 +335,24 @@ impl Gc {
 
 fn is_stop(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(Error::Stopped))
+}
+
+fn lines(errors: Vec<Error>) -> Vec<String> {
+    let lines = errors.into_iter();
+    lines.map(|error| error_text::line(&error.into())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_on_a_bad_sector_is_reported_with_the_error_of_the_system() {
+        let error = Error::Io {
+            action: "read",
+            path: "/s/AB/X.data".into(),
+            source: std::io::Error::other("bad sector"),
+        };
+        assert_eq!(lines(vec![error]), ["cannot read /s/AB/X.data: bad sector"]);
+    }
 }
