@@ -8,6 +8,7 @@ use ds_flatfs::cid::multihash::Multihash;
 use ds_flatfs::dag::UnknownCodec;
 use ds_flatfs::maintenance::Gc;
 use ds_flatfs::{Error, Key, MemoryDatastore};
+use futures::stream;
 
 use super::faulty::Faulty;
 use super::{keys, keys_of, roots};
@@ -112,6 +113,26 @@ async fn blocks_under_the_keys_of_old_repos_are_found_and_kept() {
     let gc = Gc::over(store.clone()).roots(roots([&inner]));
     assert_eq!(gc.run().await.unwrap().removed, 1);
     assert_eq!(keys(&store).await, old_keys);
+}
+
+#[tokio::test]
+async fn a_block_of_an_old_repo_is_not_found_by_its_cid_as_raw_and_nothing_is_removed() {
+    let (direct, kept) = (node(DAG_PB, 0, &[leaf(9).cid]), leaf(1));
+    let store = MemoryDatastore::new();
+    put_all(&store, [&kept, &leaf(9)]).await;
+    let key = Key::from_cid_bytes(&direct.cid);
+    store.put(&key, direct.block.clone()).await.unwrap();
+    let as_raw = Cid::new_v1(0x55, *direct.cid.hash());
+    let pins = || stream::iter([Ok(kept.cid), Ok(as_raw)]);
+    let error = Gc::over(store.clone()).roots(pins()).run().await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, Error::MissingBlock { .. }), "{error}");
+    assert_eq!(keys(&store).await.len(), 3);
+    // The key has another codec than the root, so the block is garbage.
+    let gc = Gc::over(store.clone()).roots(pins()).allow_missing(true);
+    let collected = gc.run().await.unwrap();
+    assert_eq!((collected.missing_count, collected.removed), (1, 2));
+    assert_eq!(keys(&store).await, keys_of([&kept]));
 }
 
 #[tokio::test]

@@ -1,19 +1,21 @@
 //! Collections in a store to which other tasks write.
 
 use std::mem;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
-use ds_flatfs::maintenance::Gc;
+use ds_flatfs::dag::Inspect;
+use ds_flatfs::maintenance::{Gc, Phase};
 use ds_flatfs::{Durability, ExistingBlock, FlatFs};
 use futures::future::try_join_all;
 use futures::poll;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::{keys, roots};
-use crate::dags::{DAG_CBOR, Node, leaf, node, put_all};
+use crate::dags::{DAG_CBOR, DAG_PB, Node, leaf, node, put_all};
 use crate::support::{Home, options, with_timeout};
 
 /// The blocks that the writers put, again and again.
@@ -201,4 +203,112 @@ async fn many_collections_at_the_same_time_do_not_wait_for_each_other() {
     let collected = with_timeout(try_join_all(collections)).await.unwrap();
     assert_eq!(collected.iter().map(|done| done.removed).sum::<u64>(), 1);
     store.close().await.unwrap();
+}
+
+/// The DAGs that each task of the test below writes.
+const DAGS: u64 = 20;
+/// The leaves of each DAG that are garbage until the DAG is written.
+const OLD_LEAVES: u64 = 4;
+
+/// Returns the leaves that are garbage, and a DAG that links to them and has other blocks, with its root at the end.
+fn new_dag(number: u64) -> (Vec<Node>, Vec<Node>) {
+    let first = 1_000 + number * 100;
+    let old: Vec<Node> = (0..OLD_LEAVES).map(|index| leaf(first + index)).collect();
+    let mut dag = old.clone();
+    dag.extend((OLD_LEAVES..2 * OLD_LEAVES).map(|index| leaf(first + index)));
+    let links = |nodes: &[Node]| nodes.iter().map(|node| node.cid).collect::<Vec<_>>();
+    let (left, right) = dag.split_at(3);
+    let inner = [left, right].map(|below| node(DAG_CBOR, first, &links(below)));
+    let root = node(DAG_PB, first, &links(&inner));
+    dag.extend(inner);
+    dag.push(root);
+    (old, dag)
+}
+
+/// Writes DAGs from their leaves to their roots, one by one or in batches, and announces each of them.
+async fn write_dags(store: FlatFs, numbers: Range<u64>, announce: mpsc::Sender<()>) {
+    for number in numbers {
+        let (_, dag) = new_dag(number);
+        let (blocks, root) = dag.split_at(dag.len() - 1);
+        match number % 2 {
+            0 => put_all(&store, blocks).await,
+            _ => {
+                for node in blocks {
+                    store.put(&node.key(), node.block.clone()).await.unwrap();
+                }
+            }
+        }
+        put_all(&store, root).await;
+        // Nobody receives it after the collection.
+        let _ = announce.send(());
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn check_dags(existing: ExistingBlock) {
+    let home = Home::new();
+    let options = FlatFs::options()
+        .existing_block(existing)
+        .durability(Durability::OnSync);
+    let store = options.create(home.store()).await.unwrap();
+    let mut kept = vec![leaf(1 << 30)];
+    for number in 0..100 {
+        let below = kept.last().unwrap().cid;
+        kept.push(node(DAG_CBOR, number, &[below]));
+    }
+    put_all(&store, &kept).await;
+    let garbage: Vec<Node> = (0..3 * DAGS).flat_map(|number| new_dag(number).0).collect();
+    let never_put: Vec<Node> = (0..100).map(|number| leaf((1 << 40) + number)).collect();
+    put_all(&store, garbage.iter().chain(&never_put)).await;
+    let (announce, announced) = mpsc::channel();
+    let (runtime, writers) = (Handle::current(), Arc::new(Mutex::new(Vec::new())));
+    let gc = Gc::open(&store).roots(roots([kept.last().unwrap()]));
+    let gc = gc.on_progress({
+        let (store, writers, mut announce) = (store.clone(), Arc::clone(&writers), Some(announce));
+        move |progress| {
+            // The first report comes after the collection has begun to note writes.
+            if let Some(announce) = announce.take() {
+                let tasks = (0..3).map(|task| {
+                    let numbers = task * DAGS..(task + 1) * DAGS;
+                    runtime.spawn(write_dags(store.clone(), numbers, announce.clone()))
+                });
+                writers.lock().unwrap().extend(tasks);
+            }
+            // So some DAGs are complete before the removal begins, and others are written between its steps. It is an
+            // error once all of them are written.
+            if progress.phase == Phase::Blocks {
+                let _ = announced.recv();
+            }
+            ControlFlow::Continue(())
+        }
+    });
+    let collected = with_timeout(gc.run()).await.unwrap();
+    let writers = mem::take(&mut *writers.lock().unwrap());
+    assert_eq!(writers.len(), 3);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert!(collected.removed >= never_put.len() as u64, "{collected:?}");
+    let new_roots: Vec<Node> = (0..3 * DAGS)
+        .map(|number| new_dag(number).1.pop().unwrap())
+        .collect();
+    let all = kept.last().into_iter().chain(&new_roots);
+    let all: Vec<_> = all.map(|root| root.cid).collect();
+    let inspect = Inspect::new(&store).check_hashes(true);
+    for report in inspect.run(&all).await.unwrap() {
+        assert!(report.is_complete(), "{report:?}");
+    }
+    let has = keys(&store).await;
+    assert!(never_put.iter().all(|node| !has.contains(&node.key())));
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dags_that_are_written_during_a_collection_are_complete_after_it() {
+    check_dags(ExistingBlock::Overwrite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dags_of_blocks_that_were_garbage_are_complete_after_a_collection() {
+    check_dags(ExistingBlock::Keep).await;
 }
