@@ -34,8 +34,14 @@ roots are its pins and the root of its files (MFS):
     ipfs cid format -v 1 --mc raw < direct >> roots ||
     rm roots
 A file of roots has one CID on each line, and no comments; empty lines are ignored. Without '|| rm roots', a \
-list that an error cut short would be used as if it were complete. A direct pin keeps \
-one block only: with the codec raw it is kept without what it links to.
+list that an error cut short would be used as if it were complete. That also happens to '{ ipfs ...; ipfs ...; } | \
+flatfs gc --roots -', and gc holds the lock of the repo while it reads: give such a pipe to --dry-run only. A pin that is \
+made after the list was written is not in it: write the list again after kubo has been stopped.
+
+A direct pin keeps one block only: with the codec raw it is kept without what it links to. In a repo before version 12 \
+(go-ipfs before 0.12) a block with a CID of version 1 can't be found by that CID as raw: the command ends, and nothing is \
+removed. With --allow-missing the block would be removed. The pins are complete with kubo, or go-ipfs 0.8 and later: \
+older versions keep the list of pins as a DAG in the same blocks, which 'ipfs pin ls' does not list and gc would remove.
 
 If a reachable block is missing, or one with links is damaged or can't be read, nothing is removed. \
 --allow-missing reports blocks that are missing, damaged or on a bad sector, and removes what is reachable only \
