@@ -65,6 +65,10 @@ impl KuboArgs {
 }
 
 /// Returns the kubo repo that the store belongs to and its version, if there is one and the version can be read.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "these files are not a part of the store"
+)]
 async fn repo_version(store: &Path) -> Option<(PathBuf, u32)> {
     let store = fs::canonicalize(store).await.ok()?;
     let repo = store.parent()?;
