@@ -12,7 +12,7 @@ use futures::stream;
 
 use super::faulty::Faulty;
 use super::{keys, keys_of, roots};
-use crate::dags::{DAG_CBOR, DAG_PB, Node, leaf, node, of_codec, put_all};
+use crate::dags::{DAG_CBOR, DAG_PB, Node, RAW, leaf, node, of_codec, put_all};
 use crate::support::Home;
 
 /// Checks a collection in a store whose blocks are read by jobs on the blocking pool, and in one without such reads.
@@ -116,23 +116,21 @@ async fn blocks_under_the_keys_of_old_repos_are_found_and_kept() {
 }
 
 #[tokio::test]
-async fn a_block_of_an_old_repo_is_not_found_by_its_cid_as_raw_and_nothing_is_removed() {
+async fn a_direct_root_in_an_old_repo_is_kept_and_by_its_cid_as_raw_it_is_missing() {
     let (direct, kept) = (node(DAG_PB, 0, &[leaf(9).cid]), leaf(1));
     let store = MemoryDatastore::new();
     put_all(&store, [&kept, &leaf(9)]).await;
     let key = Key::from_cid_bytes(&direct.cid);
     store.put(&key, direct.block.clone()).await.unwrap();
-    let as_raw = Cid::new_v1(0x55, *direct.cid.hash());
-    let pins = || stream::iter([Ok(kept.cid), Ok(as_raw)]);
-    let error = Gc::over(store.clone()).roots(pins()).run().await;
+    let gc = || Gc::over(store.clone()).roots(roots([&kept]));
+    let as_raw = Cid::new_v1(RAW, *direct.cid.hash());
+    let error = gc().roots(stream::iter([Ok(as_raw)])).run().await;
     let error = error.unwrap_err();
     assert!(matches!(error, Error::MissingBlock { .. }), "{error}");
     assert_eq!(keys(&store).await.len(), 3);
-    // The key has another codec than the root, so the block is garbage.
-    let gc = Gc::over(store.clone()).roots(pins()).allow_missing(true);
-    let collected = gc.run().await.unwrap();
-    assert_eq!((collected.missing_count, collected.removed), (1, 2));
-    assert_eq!(keys(&store).await, keys_of([&kept]));
+    let collected = gc().direct_roots(roots([&direct])).run().await.unwrap();
+    assert_eq!((collected.kept, collected.removed), (2, 1));
+    assert_eq!(keys(&store).await, [kept.key(), key].into());
 }
 
 #[tokio::test]

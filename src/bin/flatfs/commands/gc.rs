@@ -30,18 +30,18 @@ Follows all links from the roots, which are CIDs, and removes every other block.
 roots are its pins and the root of its files (MFS):
   ipfs pin ls --type=recursive -q > roots &&
     ipfs files stat --hash / >> roots &&
-    ipfs pin ls --type=direct -q > direct &&
-    ipfs cid format -v 1 --mc raw < direct >> roots ||
+    ipfs pin ls --type=direct -q > direct ||
     rm roots
 A file of roots has one CID on each line, and no comments; empty lines are ignored. Without '|| rm roots', a \
 list that an error cut short would be used as if it were complete. That also happens to '{ ipfs ...; ipfs ...; } | \
 flatfs gc --roots -', and gc holds the lock of the repo while it reads: give such a pipe to --dry-run only. A pin that is \
 made after the list was written is not in it: write the list again after kubo has been stopped.
 
-A direct pin keeps one block only: with the codec raw it is kept without what it links to. In a repo before version 12 \
-(go-ipfs before 0.12) a block with a CID of version 1 can't be found by that CID as raw: the command ends, and nothing is \
-removed. With --allow-missing the block would be removed. The pins are complete with kubo, or go-ipfs 0.8 and later: \
-older versions keep the list of pins as a DAG in the same blocks, which 'ipfs pin ls' does not list and gc would remove.
+A direct pin keeps one block only, without what it links to: give the list of these pins with --direct. It may be \
+empty. Written as CIDs with the codec raw, their blocks may not be found in a repo before version 12.
+
+The pins are complete with kubo, and with go-ipfs 0.8 and later (repo version 11). Older versions keep the list of pins \
+as a DAG in the same blocks, which 'ipfs pin ls' does not list and gc would remove, so gc refuses such a repo.
 
 If a reachable block is missing, or one with links is damaged or can't be read, nothing is removed. \
 --allow-missing reports blocks that are missing, damaged or on a bad sector, and removes what is reachable only \
@@ -72,9 +72,9 @@ With --json it prints an object. Its \"target_missed\" is how many more bytes wo
 target. Each item in \"skipped\" has \"path\" and \"reason\" (one word). With --list, an object for each removed block comes before it, with \"key\", \"cid\" and \"bytes\".
 
 Example:
-  flatfs gc --dry-run ~/.ipfs/blocks --roots roots
-  flatfs gc ~/.ipfs/blocks --roots roots --keep-newer 1d
-  flatfs gc ~/.ipfs/blocks --roots roots --target-free 100GiB")]
+  flatfs gc --dry-run ~/.ipfs/blocks --roots roots --direct direct
+  flatfs gc ~/.ipfs/blocks --roots roots --direct direct --keep-newer 1d
+  flatfs gc ~/.ipfs/blocks --roots roots --direct direct --target-free 100GiB")]
 pub(crate) struct Gc {
     #[command(flatten)]
     store: StoreArgs,
