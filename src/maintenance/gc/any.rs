@@ -10,7 +10,7 @@ use super::sweep::GarbageCallback;
 use crate::blocking;
 use crate::dag::Reachable;
 use crate::datastore::{Datastore, KeyStream};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::maintenance::tool_state::ToolState;
 use crate::query::{Entry, Query};
 use crate::sync::lock;
@@ -75,12 +75,16 @@ pub(super) async fn sweep(
                 }
             }
         }
-        let deleted = match options.dry_run {
+        let mut result = match options.dry_run {
             true => Ok(()),
             false => store.delete_many(keys_of(&garbage)).await,
         };
-        if deleted.is_err() {
+        if let Err(error) = &mut result {
             garbage = gone_of(store, garbage).await;
+            // An object store does not know all of them.
+            if let Error::PartlyStored { deleted, .. } = error {
+                *deleted = garbage.len();
+            }
         }
         let sizes = garbage.iter().map(|entry| entry.size.unwrap_or(0));
         collected.removed_bytes += sizes.sum::<u64>();
@@ -92,7 +96,7 @@ pub(super) async fn sweep(
                     lock(callback)(&entry.key, entry.size.unwrap_or(0));
                 }
             }
-            deleted?;
+            result?;
             state.check()?;
             state.advance(|progress| progress.blocks += count)
         })

@@ -82,9 +82,16 @@ impl Datastore for Faulty {
         }
         match keys.iter().find(|key| self.stuck.as_ref() == Some(*key)) {
             None => Ok(()),
-            Some(key) => Err(Error::Backend {
-                message: format!("{key} can't be deleted"),
-                source: None,
+            // As an object store that does not know which deletes were made.
+            Some(key) => Err(Error::PartlyStored {
+                stored: 0,
+                puts: 0,
+                deleted: 0,
+                deletes: keys.len(),
+                source: Arc::new(Error::Backend {
+                    message: format!("{key} can't be deleted"),
+                    source: None,
+                }),
             }),
         }
     }
