@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::location::Location;
 use crate::output::Output;
 use crate::text::escape;
 use crate::{input, platform};
@@ -62,7 +63,7 @@ pub(crate) struct Scrub {
 /// Which subset is next, and when all of them were last checked. It is saved as JSON.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct ScrubState {
-    /// The path of the store.
+    /// The path of the store, or its URL.
     store: String,
     subsets: NonZeroU32,
     next: u32,
@@ -87,11 +88,15 @@ impl Scrub {
     ///
     /// Fails if another run has this state, or if the file can't be read or written, is not a state, or is that of
     /// another store.
-    pub(crate) async fn begin(path: &Path, dir: &Path, subset: Subset) -> anyhow::Result<Self> {
+    pub(crate) async fn begin(
+        path: &Path,
+        store: &Location,
+        subset: Subset,
+    ) -> anyhow::Result<Self> {
         // Before the read, so that no other run replaces the state after it.
         let lock = lock(path)?;
         Ok(Scrub {
-            state: ScrubState::read(path, dir, subset).await?,
+            state: ScrubState::read(path, store, subset).await?,
             path: path.to_owned(),
             _lock: lock,
         })
@@ -118,17 +123,21 @@ impl Scrub {
 }
 
 impl ScrubState {
-    /// Reads the state of the store in `dir` from a file. If there is none, or if it is about another number of
+    /// Reads the state of a store from a file. If there is none, or if it is about another number of
     /// subsets, a round begins with the given subset.
     ///
     /// # Errors
     ///
     /// Fails if the file can't be read or written, is not a state, or is that of another store.
-    async fn read(path: &Path, dir: &Path, subset: Subset) -> anyhow::Result<Self> {
-        // The next run may name the directory in another way.
-        let store = platform::canonical(dir);
-        let store = store.with_context(|| format!("cannot look up {}", dir.display()))?;
-        let store = store.display().to_string();
+    async fn read(path: &Path, store: &Location, subset: Subset) -> anyhow::Result<Self> {
+        let store = match store {
+            // The next run may name the directory in another way.
+            Location::Dir(dir) => platform::canonical(dir)
+                .with_context(|| format!("cannot look up {}", dir.display()))?
+                .display()
+                .to_string(),
+            Location::Url(_) => store.to_string(),
+        };
         let new = ScrubState {
             store,
             subsets: subset.of,

@@ -1,6 +1,6 @@
 //! [`VerifyBlocks`]: checks the blocks of any datastore.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +11,7 @@ use futures::stream::StreamExt;
 
 use super::block_checker::{CheckTally, checker, problem_of_bytes};
 use super::finding::{Finding, Problem};
+use super::portion::KeySubset;
 use super::report::Findings;
 use super::until_error;
 use crate::blocking;
@@ -21,7 +22,7 @@ use crate::key::Key;
 use crate::maintenance::Progress;
 use crate::maintenance::progress::ProgressCallback;
 use crate::maintenance::reporter::Reporter;
-use crate::query::Query;
+use crate::query::{Entry, Query};
 
 /// Checks every block of any datastore against the hash in its key, such as an object store. For a
 /// [`FlatFs`](crate::FlatFs) on disk, [`Verify`](super::Verify) finds more: blocks that are not where they belong, and
@@ -46,6 +47,7 @@ use crate::query::Query;
 pub struct VerifyBlocks {
     datastore: Arc<dyn Datastore>,
     concurrency: NonZeroUsize,
+    subset: Option<KeySubset>,
     callback: ProgressCallback,
 }
 
@@ -55,6 +57,7 @@ impl VerifyBlocks {
         VerifyBlocks {
             datastore: Arc::new(datastore),
             concurrency: crate::maintenance::Copy::DEFAULT_CONCURRENCY,
+            subset: None,
             callback: ProgressCallback::none(),
         }
     }
@@ -65,6 +68,13 @@ impl VerifyBlocks {
             concurrency,
             ..self
         }
+    }
+
+    /// Checks one of `of` subsets of the blocks, which are those of [`Verify::subset`](super::Verify::subset). All blocks
+    /// are listed, and only those of the subset are read.
+    pub fn subset(self, number: u32, of: NonZeroU32) -> Self {
+        let subset = Some(KeySubset::new(number, of));
+        VerifyBlocks { subset, ..self }
     }
 
     /// Calls `watch` with the progress several times a second. If it returns [`Break`](ControlFlow::Break), the
@@ -98,7 +108,13 @@ impl VerifyBlocks {
             failures: FailuresInARow::default(),
         });
         let tally = Arc::clone(&checks.tally);
+        let subset = self.subset;
+        let is_wanted = move |entry: &Result<Entry>| match (entry, subset) {
+            (Ok(entry), Some(subset)) => subset.has(&entry.key),
+            _ => true,
+        };
         let findings = entries
+            .filter(move |entry| ready(is_wanted(entry)))
             .map(move |entry| {
                 let checks = Arc::clone(&checks);
                 async move { checks.check(entry?.key).await }

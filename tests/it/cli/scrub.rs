@@ -4,6 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
+#[cfg(feature = "object-store")]
+use super::fixture;
 use super::{Finished, TestDir, files, program, run, succeed};
 use crate::platform::{as_other_user, set_mode};
 
@@ -144,4 +146,31 @@ fn a_subset_that_could_not_be_read_is_checked_again_by_the_next_run() {
         done.failed(1, &["the next run checks this subset again"]);
         assert_eq!(fs::read(&state).unwrap(), before);
     }
+}
+
+#[cfg(feature = "object-store")]
+#[test]
+fn subsets_of_an_object_store_are_checked_one_after_the_other() {
+    let tmp = TestDir::new();
+    let store = tmp.store_of("small.car");
+    fs::create_dir(tmp.path("bucket")).unwrap();
+    let url = format!("file://{}", tmp.path("bucket"));
+    succeed(&["import", &url, &fixture("small.car")]);
+    let state = tmp.path("scrub.json");
+    let count = |args: &[&str]| {
+        let args = [&["verify", "--json", "--subset"], args].concat();
+        let line = succeed(&args);
+        let line: Value = serde_json::from_str(line.lines()[0]).unwrap();
+        line["summary"]["blocks"].as_u64().unwrap()
+    };
+    let counts: Vec<u64> = (0..3)
+        .map(|_| count(&["1/3", "--state", &state, &url]))
+        .collect();
+    let expected: Vec<u64> = ["1/3", "2/3", "3/3"]
+        .map(|subset| count(&[subset, &store]))
+        .to_vec();
+    assert_eq!(counts, expected);
+    assert_eq!(counts.iter().sum::<u64>(), 51);
+    let other = run(&["verify", "--subset", "1/3", "--state", &state, &store]);
+    other.failed(3, &[&state, "is the state of file:"]);
 }

@@ -52,7 +52,7 @@ blocks of a CAR are not taken: the store may have removed them on purpose since 
 --all every block that is in a CAR and not in the store is restored: use it if files of the store are gone, \
 for example after the file system was repaired. The restored blocks are counted on one line.
 
-A URL has no files to repair: there every block is read and checked, and \"path\" is its key. Blocks that are listed \
+A URL has no files to repair: there every block, or every one of the subset, is read and checked, and \"path\" is its key. Blocks that are listed \
 but gone by the time they are read are counted as vanished, and the exit status is 1: another program has deleted \
 them, or the listing is wrong. The next run shows which.
 
@@ -122,10 +122,9 @@ pub(crate) struct Verify {
 impl Verify {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         input::check_stdin(&self.from)?;
-        let needs_files =
-            self.repair || self.quick || self.subset.is_some() || self.limit_rate.is_some();
+        let needs_files = self.repair || self.quick || self.limit_rate.is_some();
         if self.store.dir.is_url() && needs_files {
-            let why = "--repair, --quick, --subset and --limit-rate work on the files of a directory, and this is a \
+            let why = "--repair, --quick and --limit-rate work on the files of a directory, and this is a \
                        URL: to repair it, 'flatfs rm' removes damaged blocks and 'flatfs copy' brings good ones";
             return Err(WrongUsage(why.to_owned()).into());
         }
@@ -137,8 +136,8 @@ impl Verify {
 
     async fn verify(&self) -> anyhow::Result<Outcome> {
         let started = Instant::now();
-        let scrub = match (&self.state, self.subset, self.store.dir.dir()) {
-            (Some(path), Some(subset), Some(dir)) => Some(Scrub::begin(path, dir, subset).await?),
+        let scrub = match (&self.state, self.subset) {
+            (Some(path), Some(subset)) => Some(Scrub::begin(path, &self.store.dir, subset).await?),
             _ => None,
         };
         let subset = scrub.as_ref().map(Scrub::subset).or(self.subset);
@@ -188,7 +187,7 @@ impl Verify {
 
     async fn start(&self, subset: Option<Subset>) -> anyhow::Result<Findings> {
         let Location::Dir(dir) = &self.store.dir else {
-            return self.start_on_url().await;
+            return self.start_on_url(subset).await;
         };
         let bar = ProgressBar::shards("verifying", &[dir]);
         let callback = move |progress: Progress| {
@@ -215,10 +214,13 @@ impl Verify {
         Ok(repair.on_progress(callback).start().await?)
     }
 
-    async fn start_on_url(&self) -> anyhow::Result<Findings> {
+    async fn start_on_url(&self, subset: Option<Subset>) -> anyhow::Result<Findings> {
         let bar = ProgressBar::count("verifying");
         let store = open_store::open_reader(&self.store, None).await?;
-        let verify = maintenance::VerifyBlocks::new(store.into_datastore());
+        let mut verify = maintenance::VerifyBlocks::new(store.into_datastore());
+        if let Some(Subset { number, of }) = subset {
+            verify = verify.subset(number, of);
+        }
         let verify = verify.on_progress(move |progress| {
             bar.set_count(progress.blocks);
             ControlFlow::Continue(())
