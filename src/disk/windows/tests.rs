@@ -227,6 +227,7 @@ fn the_attribute_read_only_does_not_keep_a_file_from_being_flushed_replaced_or_r
     assert_eq!(disk().read(&file).unwrap(), "new");
 }
 
+/// Wine removes such a directory at once; Windows denies it.
 #[test]
 fn a_directory_with_the_attribute_read_only_is_removed() {
     let dir = tempfile::tempdir().unwrap();
