@@ -9,7 +9,7 @@ use super::long_cid::{self, LongCid};
 ///
 /// Accepts more blocks than the specification allows, and all that a decoder in Go accepts or has accepted: numbers that
 /// could be shorter, half floats, NaN, `undefined`, items of indefinite length, text that is not UTF-8, other tags, map
-/// keys of any kind, and any depth of arrays and maps. A program may have stored such blocks, and what they link to is in
+/// keys of any kind, and any depth of arrays and maps whose length is known. A program may have stored such blocks, and what they link to is in
 /// use. An item that is cut short and bytes after the value are refused: links among them could not be found.
 ///
 /// # Errors
@@ -100,7 +100,7 @@ const TAG: u8 = 6;
 const LINK: u64 = 42;
 /// Ends an item of indefinite length.
 const BREAK: u8 = 0xff;
-/// The maximum depth of arrays and maps of indefinite length. go-ipld-prime has the same limit for all of them.
+/// The maximum depth of arrays and maps of indefinite length, each of which takes memory.
 const MAX_OPEN: usize = 1024;
 
 /// An array or map of indefinite length.

@@ -14,10 +14,10 @@ pub const MAX_CID_TEXT: usize = 1 + 8 * MAX_CID_LEN;
 
 /// Adds the links of a block: the objects whose only key is `/`, with a text.
 ///
-/// Accepts more blocks than the specification allows, and what decoders in Go accept or have accepted: text that is not
-/// UTF-8 or has lone surrogates, the key `/` with other values and beside other keys, a comma after the last entry, and
-/// any depth. A program may have stored such blocks, and what they link to is in use. A value that is cut short and bytes
-/// after it are refused: links among them could not be found.
+/// Accepts more blocks than the specification allows, as decoders in Go do: text that is not UTF-8 or has lone
+/// surrogates, the key `/` with other values and beside other keys, a comma after the last entry, and any depth. A program
+/// may have stored such blocks, and what they link to is in use. Refused are values that are cut short or have bytes after
+/// them, since links among these could not be found, missing commas, and CIDs that contain more than 64 bytes.
 ///
 /// # Errors
 ///
@@ -105,7 +105,8 @@ fn take_text<'b>(rest: &mut &'b [u8]) -> Result<&'b [u8], String> {
     let mut len = 0;
     loop {
         let after = rest.get(len..).unwrap_or_default();
-        let special = after.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+        let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
+        let special = after.iter().position(is_special);
         len += special.ok_or_else(ends_early)?;
         let parts = rest.split_at_checked(len);
         match parts.ok_or_else(ends_early)? {
@@ -113,9 +114,25 @@ fn take_text<'b>(rest: &mut &'b [u8]) -> Result<&'b [u8], String> {
                 *rest = after;
                 return Ok(text);
             }
-            // The byte after it may be a quote.
-            _ => len += 2,
+            (_, [b'\\', escape @ ..]) => len += 1 + escape_len(escape)?,
+            (_, [byte, ..]) => return Err(unexpected(*byte)),
+            (_, []) => return Err(ends_early()),
         }
+    }
+}
+
+/// Returns the length of an escape without its backslash. One that is not valid is refused: a decoder in Go ends a key
+/// there, and reads what follows in another way.
+fn escape_len(escape: &[u8]) -> Result<usize, String> {
+    match escape {
+        [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Ok(1),
+        [b'u', digits @ ..] => match digits.first_chunk::<4>() {
+            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => Ok(5),
+            Some(_) => Err("an escape has no four digits".to_owned()),
+            None => Err(ends_early()),
+        },
+        [_, ..] => Err("an escape is unknown".to_owned()),
+        [] => Err(ends_early()),
     }
 }
 
@@ -262,6 +279,9 @@ mod tests {
             "[x]",
             "{\"/\":\"x\"}",
             "{\"/\":\"\\q\"}",
+            "{\"\\q\":L}",
+            "{\"\\u00g0\":L}",
+            "{\"\n\":L}",
             "[L:L]",
         ] {
             assert_eq!(found(&with_links(invalid.as_bytes())), None, "{invalid}");

@@ -45,7 +45,7 @@ pub enum UnknownCodec {
 /// protobuf, rlp, bencode, messagepack and ipns-record have no links; their bytes are not read.
 ///
 /// In dag-pb, names need not be UTF-8, and blocks of dag-cbor and dag-json need not be as strict as the specifications,
-/// since kubo takes such blocks. Values may be nested to any depth.
+/// since kubo takes such blocks. Values may be nested to any depth, but in dag-cbor those of indefinite length to 1024.
 ///
 /// The function decodes the block on the current thread.
 ///

@@ -142,6 +142,8 @@ impl Portion {
                 }
             }
             Ok(None) => {
+                // An old repo may have the block under the key of a CID with another codec.
+                self.mark_leaf(cid);
                 self.lose(cid, missing(cid, None));
             }
             Err(error) => {

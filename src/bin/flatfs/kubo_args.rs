@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Args;
 use ds_flatfs::{Error, KuboLock};
 use tokio::fs;
@@ -43,39 +44,55 @@ impl KuboArgs {
         Ok(locks)
     }
 
-    /// Checks that no block of the store has a part of the list of kubo's pins. No root leads to such a block.
+    /// Checks that no block of the store has a part of the list of kubo's pins. No root leads to such a block. There is
+    /// no option to skip this: all pins would be lost.
     ///
     /// # Errors
     ///
-    /// Fails if the store belongs to a kubo repo of an old version.
-    pub(crate) async fn check_pins(&self, store: &Path) -> anyhow::Result<()> {
-        if let Some((repo, version)) = repo_version(store).await
-            && version < PINS_OUTSIDE_OF_BLOCKS
-            && !self.ignore_kubo
-        {
-            anyhow::bail!(
-                "the kubo repo {} has version {version}: go-ipfs before 0.8 keeps the list of pins in blocks that no \
-                 root leads to, so all pins would be lost; upgrade the repo, or use 'ipfs repo gc' (--ignore-kubo \
-                 skips this check)",
-                repo.display()
-            );
-        }
+    /// Fails if the store belongs to a kubo repo of an old version, or of one that can't be read.
+    pub(crate) async fn check_pins(store: &Path) -> anyhow::Result<()> {
+        let Some(repo) = repo_of(store).await? else {
+            return Ok(());
+        };
+        let file = repo.join("version");
+        let text = input::read_text(&file, MAX_VERSION_LEN).await?;
+        let version: u32 = text.trim().parse().with_context(|| {
+            let file = file.display();
+            format!("cannot tell from {file} whether the pins of the kubo repo are in its blocks")
+        })?;
+        anyhow::ensure!(
+            version >= PINS_OUTSIDE_OF_BLOCKS,
+            "the kubo repo {} has version {version}: go-ipfs before 0.8 keeps the list of pins in blocks that no root \
+             leads to, so all pins would be lost; upgrade the repo, or use 'ipfs repo gc'",
+            repo.display()
+        );
         Ok(())
     }
 }
 
-/// Returns the kubo repo that the store belongs to and its version, if there is one and the version can be read.
+/// Returns the kubo repo that the store belongs to, if any: the directory above it, if that has the files `config` and
+/// `version`. The path of the store may be a link in the repo to a directory elsewhere.
 #[expect(
     clippy::disallowed_methods,
     reason = "these files are not a part of the store"
 )]
-async fn repo_version(store: &Path) -> Option<(PathBuf, u32)> {
-    let store = fs::canonicalize(store).await.ok()?;
-    let repo = store.parent()?;
-    for file in ["config", "datastore_spec"] {
-        fs::metadata(repo.join(file)).await.ok()?;
+async fn repo_of(store: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let as_given = std::path::absolute(store);
+    let as_given = as_given.with_context(|| format!("cannot look up {}", store.display()))?;
+    let resolved = fs::canonicalize(store).await.ok();
+    for store in [Some(as_given), resolved].into_iter().flatten() {
+        let Some(repo) = store.parent() else {
+            continue;
+        };
+        let has = async |name: &str| fs::try_exists(repo.join(name)).await;
+        let is_repo =
+            async { Ok::<_, std::io::Error>(has("config").await? && has("version").await?) };
+        if is_repo
+            .await
+            .with_context(|| format!("cannot look for a kubo repo in {}", repo.display()))?
+        {
+            return Ok(Some(repo.to_owned()));
+        }
     }
-    let version = input::read_text(&repo.join("version"), MAX_VERSION_LEN).await;
-    let version = version.ok()?.trim().parse().ok()?;
-    Some((repo.to_owned(), version))
+    Ok(None)
 }

@@ -107,13 +107,17 @@ impl Scrub {
         self.state.subset()
     }
 
-    /// Notes that the subset was checked, and writes the state to the file.
+    /// Notes that the subset was checked, and writes the state to the file. Unless all of it could be read, the round
+    /// does not count as a check of the whole store.
     ///
     /// # Errors
     ///
     /// Fails if the file can't be written.
-    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
-        self.state.advance(now());
+    pub(crate) fn finish(mut self, is_complete: bool) -> anyhow::Result<()> {
+        match is_complete {
+            true => self.state.advance(now()),
+            false => self.state.begin_round(now()),
+        }
         let text = serde_json::to_string(&self.state).context("cannot write the state as JSON")?;
         let mut output = Output::open(Some(&self.path))?;
         output.write(text.as_bytes())?;
@@ -193,16 +197,27 @@ impl ScrubState {
 
     /// Notes that the next subset was checked.
     fn advance(&mut self, now: u64) {
-        self.checked += 1;
-        self.next = self.next % self.subsets.get() + 1;
-        if self.checked >= self.subsets.get() {
+        if self.checked + 1 >= self.subsets.get() {
             self.whole = Some(Round {
                 began: self.began,
                 ended: now,
             });
-            self.checked = 0;
-            self.began = now;
+            self.begin_round(now);
+        } else {
+            self.checked += 1;
+            self.next = self.after_next();
         }
+    }
+
+    /// Begins a round after the next subset.
+    fn begin_round(&mut self, now: u64) {
+        self.next = self.after_next();
+        self.checked = 0;
+        self.began = now;
+    }
+
+    fn after_next(&self) -> u32 {
+        self.next % self.subsets.get() + 1
     }
 }
 

@@ -10,8 +10,8 @@ use super::{TestDir, fixture, run, succeed};
 fn store_in_repo(tmp: &TestDir) -> String {
     let repo = tmp.path("repo");
     fs::create_dir(&repo).unwrap();
-    for file in ["config", "datastore_spec", "version"] {
-        tmp.file(&format!("repo/{file}"), b"");
+    for (file, contents) in [("config", ""), ("datastore_spec", ""), ("version", "12\n")] {
+        tmp.file(&format!("repo/{file}"), contents.as_bytes());
     }
     let store = tmp.path("repo/blocks");
     succeed(&["import", &store, &fixture("hello.car")]);
@@ -77,19 +77,27 @@ fn blocks_can_be_moved_within_a_repo() {
 fn a_collection_is_refused_in_a_repo_that_keeps_its_pins_in_blocks() {
     let tmp = TestDir::new();
     let store = store_in_repo(&tmp);
-    let version = |version: &[u8]| {
-        tmp.file("repo/version", version);
-    };
     let gc = ["gc", &store, "--remove-everything"];
-    version(b"10\n");
-    run(&gc).failed(3, &[&tmp.path("repo"), "version 10", "pins"]);
-    succeed(&[
-        "gc",
-        "--dry-run",
-        &store,
-        "--remove-everything",
-        "--ignore-kubo",
-    ]);
-    version(b"11\n");
+    let ignoring = [&gc[..], &["--ignore-kubo"]].concat();
+    for (version, named) in [("10", "version 10"), ("5", "version 5"), ("", "version")] {
+        let file = tmp.file("repo/version", version.as_bytes());
+        for args in [&gc[..], &ignoring, &[&gc[..], &["--dry-run"]].concat()] {
+            run(args).failed(3, &[&tmp.path("repo"), named, "pins"]);
+        }
+        fs::remove_file(file).unwrap();
+    }
+    tmp.file("repo/version", b"11\n");
     succeed(&gc);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_repo_is_found_by_a_link_in_it_to_a_store_elsewhere() {
+    let tmp = TestDir::new();
+    let store = store_in_repo(&tmp);
+    let elsewhere = tmp.path("elsewhere");
+    fs::rename(&store, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &store).unwrap();
+    tmp.file("repo/version", b"7");
+    run(&["gc", "-n", &store, "--remove-everything"]).failed(3, &["version 7"]);
 }

@@ -139,13 +139,13 @@ impl Gc {
     pub(crate) async fn run(self) -> anyhow::Result<Outcome> {
         self.check_usage()?;
         let dir = self.store.dir.dir();
+        if let Some(dir) = dir {
+            KuboArgs::check_pins(dir).await?;
+        }
         let _lock = self
             .kubo
             .lock(dir.filter(|_| !self.dry_run).as_slice())
             .await?;
-        if let Some(dir) = dir {
-            self.kubo.check_pins(dir).await?;
-        }
         let started = Instant::now();
         let (gc, url_store) = match dir {
             Some(dir) => (maintenance::Gc::new(dir), None),
@@ -345,7 +345,9 @@ fn is_stop(error: &anyhow::Error) -> bool {
 
 fn lines(errors: Vec<Error>) -> Vec<String> {
     let lines = errors.into_iter();
-    lines.map(|error| error_text::line(&error.into())).collect()
+    lines
+        .map(|error| error_text::without_hint(&error))
+        .collect()
 }
 
 #[cfg(test)]

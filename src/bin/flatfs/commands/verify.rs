@@ -40,8 +40,9 @@ A large store can be checked in subsets: --subset 1/30, 2/30 and so on. A subset
 and all subsets together have all blocks. P% is the first of equal subsets of at most P percent: 2.5% is 1/40, and \
 1.5%, which does not divide the whole, is 1/67; the summary names the subset. With --state the subset is the one \
 after the last that was checked, so that the same command, run every night, checks the whole store in a month; the \
-file also records the path of the store, and when all subsets were last checked. Once FILE exists, N is ignored. If a \
-part of the subset can't be read, the next run checks it again. Runs with the same FILE must not overlap: the second one \
+file also records the path of the store, and when all subsets were last checked. Once FILE exists, N is ignored, \
+unless T differs from that in FILE. If a part of the subset can't be read, the subsets before it do not count, and a \
+new round begins after it. Runs with the same FILE must not overlap: the second one \
 ends with an error. FILE.lock, which says that a run is in progress, stays. --limit-rate keeps the disk usable for other \
 programs.
 
@@ -173,12 +174,13 @@ impl Verify {
         if self.json || !terminal::is_quiet() {
             printer.print(&self.last_line(&summary, subset, started.elapsed())?)?;
         }
-        match scrub {
-            Some(scrub) if is_whole => scrub.finish()?,
-            Some(_) => report::error(&anyhow!(
-                "the next run checks this subset again, because a part of it could not be read"
-            )),
-            None => {}
+        if let Some(scrub) = scrub {
+            scrub.finish(is_whole)?;
+            if !is_whole {
+                report::error(&anyhow!(
+                    "a new round begins with the next subset, because a part of this one could not be read"
+                ));
+            }
         }
         let is_checked = summary.unchecked == 0 || self.allow_unchecked;
         let is_good = summary.wrong == 0 && summary.vanished == 0;
