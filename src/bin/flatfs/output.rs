@@ -149,6 +149,10 @@ fn create(path: &Path) -> io::Result<Output> {
 
 fn special(path: &Path) -> io::Result<Output> {
     let file = File::options().write(true).open(path)?;
+    // A regular file would keep the end of its old contents.
+    if file.metadata().is_ok_and(|found| found.is_file()) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     let writer = BufWriter::with_capacity(BUFFER, file);
     Ok(Output::Special(writer, path.to_owned()))
 }

@@ -38,7 +38,7 @@ use crate::store::{FlatFs, locate};
 /// First it follows all links from the roots. Every block that may have links is read once and checked against
 /// its hash, and a second time if a block without links is missing; blocks of codecs without links, such as raw, are not
 /// read. Then it lists the store, to find out whether those that are linked to are there, and lists it again to remove
-/// all other blocks. Keys that encode neither a multihash nor a CID stay,
+/// all other blocks. Keys that encode neither a multihash nor a CID, or one without a hash, stay,
 /// and so do files that are not blocks.
 ///
 /// A reachable block that is missing ends the collection before anything is removed, and so does one with links that is
@@ -111,7 +111,7 @@ pub struct Collected {
     /// How many more bytes would have to be removed to reach the [size](Gc::target_size) or the
     /// [free space](Gc::target_free), because there is not enough garbage or because of the other options. Otherwise 0.
     pub target_missed: u64,
-    /// The number of keys that encode neither a multihash nor a CID, and were left.
+    /// The number of keys that encode neither a multihash nor a CID, or one without a hash, and were left.
     pub foreign: u64,
     /// The number of reachable blocks with links that were followed without a check, because the hash function in
     /// their CIDs is [unknown](crate::hash::HashError::Unknown), or [the digest](crate::hash::HashError::Length) too short.
@@ -136,6 +136,9 @@ pub struct Collected {
 impl Gc {
     /// Prepares a collection in the store in the directory `path`, which is opened for it. Without
     /// [roots](Gc::roots) it removes nothing and is an error.
+    ///
+    /// The library does not look for a kubo repo. Repos before version 11, of go-ipfs before 0.8, have the list of pins in
+    /// blocks that no pin leads to; the program `flatfs` refuses to collect these.
     pub fn new(path: impl AsRef<Path>) -> Self {
         Gc::of(Subject::Path(path.as_ref().to_owned()))
     }
@@ -257,8 +260,8 @@ impl Gc {
         self
     }
 
-    /// Sets whether keys that encode neither a multihash nor a CID are removed too. By default they are kept: they
-    /// may belong to another program.
+    /// Sets whether keys that encode neither a multihash nor a CID, or one with an empty digest or the identity hash, are
+    /// removed too. By default they are kept: they may belong to another program.
     pub fn foreign(mut self, foreign: bool) -> Self {
         self.options.foreign = foreign;
         self

@@ -137,7 +137,7 @@ fn a_command_for_directories_refuses_a_url_in_one_line() {
         &["upgrade", url, "3"],
         &["downgrade", url],
         &["du", url],
-        &["verify", "--subset", "1/2", url],
+        &["verify", "--limit-rate", "1MiB", url],
         &["verify", "--repair", url],
         &["verify", "--quick", url],
     ] {
