@@ -69,7 +69,8 @@ A run that was interrupted has removed only garbage; run it again to remove the 
 --list can't be written, the run ends with an error; only if its reader has gone, it goes on.
 
 With --json it prints an object. Its \"target_missed\" is how many more bytes would have to be removed to reach the \
-target. Each item in \"skipped\" has \"path\" and \"reason\" (one word). With --list, an object for each removed block comes before it, with \"key\", \"cid\" and \"bytes\".
+target. Each item in \"skipped\" has \"path\" and \"reason\" (one word). With --list, an object for each removed block \
+comes before it, with \"key\", \"cid\" and \"bytes\".
 
 Example:
   flatfs gc --dry-run ~/.ipfs/blocks --roots roots --direct direct

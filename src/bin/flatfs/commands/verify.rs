@@ -53,7 +53,8 @@ blocks of a CAR are not taken: the store may have removed them on purpose since 
 --all every block that is in a CAR and not in the store is restored: use it if files of the store are gone, \
 for example after the file system was repaired. The restored blocks are counted on one line.
 
-A URL has no files to repair: there every block, or every one of the subset, is read and checked, and \"path\" is its key. Blocks that are listed \
+A URL has no files to repair: there every block, or every one of the subset, is read and checked, and \"path\" is \
+its key. Blocks that are listed \
 but gone by the time they are read are counted as vanished, and the exit status is 1: another program has deleted \
 them, or the listing is wrong. The next run shows which.
 
