@@ -120,8 +120,7 @@ struct Head {
 }
 
 fn take_head(rest: &mut &[u8]) -> Result<Head, String> {
-    let (first, after) = rest.split_first().ok_or_else(ends_early)?;
-    *rest = after;
+    let first = rest.split_off_first().ok_or_else(ends_early)?;
     let number = match first & 0x1f {
         number @ 0..24 => Some(number.into()),
         size @ 24..28 => {
@@ -140,10 +139,8 @@ fn take_head(rest: &mut &[u8]) -> Result<Head, String> {
 
 fn take<'b>(rest: &mut &'b [u8], len: u64) -> Result<&'b [u8], String> {
     let len = usize::try_from(len).ok();
-    let parts = len.and_then(|len| rest.split_at_checked(len));
-    let (bytes, after) = parts.ok_or_else(ends_early)?;
-    *rest = after;
-    Ok(bytes)
+    let bytes = len.and_then(|len| rest.split_off(..len));
+    bytes.ok_or_else(ends_early)
 }
 
 /// Takes the parts of bytes or text of indefinite length.

@@ -100,13 +100,9 @@ fn take_tag(rest: &mut &[u8]) -> Result<u32, String> {
 
 /// Takes a field of bytes, which begins with its length. As in other decoders, only 32 bits of that count.
 fn take_bytes<'b>(rest: &mut &'b [u8]) -> Result<&'b [u8], String> {
-    let len = take_varint(rest)? as u32;
-    let parts = usize::try_from(len)
-        .ok()
-        .and_then(|len| rest.split_at_checked(len));
-    let (bytes, after) = parts.ok_or_else(ends_early)?;
-    *rest = after;
-    Ok(bytes)
+    let len = usize::try_from(take_varint(rest)? as u32).ok();
+    let bytes = len.and_then(|len| rest.split_off(..len));
+    bytes.ok_or_else(ends_early)
 }
 
 /// Takes a number in groups of 7 bits, the lowest first. Most numbers are one byte.
@@ -124,8 +120,7 @@ fn take_varint(rest: &mut &[u8]) -> Result<u64, String> {
 fn take_long_varint(rest: &mut &[u8]) -> Result<u64, String> {
     let mut number = 0;
     for index in 0..MAX_VARINT {
-        let (byte, after) = rest.split_first().ok_or_else(ends_early)?;
-        *rest = after;
+        let byte = rest.split_off_first().ok_or_else(ends_early)?;
         number |= u64::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
             return Ok(number);
