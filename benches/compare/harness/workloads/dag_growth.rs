@@ -8,7 +8,8 @@ use ds_flatfs::FlatFs;
 use ds_flatfs::dag::Inspect;
 use ds_flatfs::maintenance::Gc;
 
-use super::dags::{DagStore, GcTimes, gc_of, timed_gc};
+use super::dag_store::DagStore;
+use super::dags::{GcTimes, gc_of, timed_gc};
 use crate::harness::context::Context;
 use crate::harness::peak_memory::{MemoryTask, peak};
 use crate::harness::row::{Goal, Row, Unit};

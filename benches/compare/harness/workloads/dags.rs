@@ -1,25 +1,19 @@
 //! Garbage collection and inspection of DAGs, which need the feature `dag`.
 
-use std::collections::HashSet;
 use std::fs;
-use std::hint::black_box;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use data_encoding::BASE32_NOPAD;
 use ds_flatfs::cid::Cid;
-use ds_flatfs::dag::{Inspect, UnknownCodec, links};
+use ds_flatfs::dag::Inspect;
 use ds_flatfs::maintenance::{Collected, Gc, Phase};
-use ds_flatfs::{FlatFs, Key, Shard, hash};
+use ds_flatfs::{FlatFs, Key, Shard};
 use futures::stream;
-use ipld_core::ipld;
-use ipld_core::ipld::Ipld;
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use super::dag_store::{DagStore, FANOUT, by_threads, name};
 use super::note_size;
 use crate::common::{Blocks, Floor};
 use crate::harness::comparison::{Comparison, Times, median as median_of};
@@ -28,9 +22,6 @@ use crate::harness::environment::KIB;
 use crate::harness::row::{FLOOR, Goal, OURS, Row};
 use crate::harness::stores::{create, options, root};
 
-const THREADS: usize = 2;
-/// The number of links of a block, as in kubo's files.
-const FANOUT: usize = 174;
 /// At least 0.8 times the rate of the floor.
 const READ_GOAL: Goal = Goal::Ratio(1.25);
 const SWEEP_GOAL: Goal = Goal::Ratio(1.2);
@@ -41,126 +32,6 @@ const OWN_DECODER: &str = "floor with our decoder";
 const REMEMBERING: &str = "remembering floor";
 /// The contender that also reads the sizes.
 const SIZED: &str = "sized floor";
-
-/// A store with a DAG, such as that of a large file.
-pub(super) struct DagStore {
-    pub(super) path: PathBuf,
-    pub(super) root: Cid,
-    /// The blocks with links, and those without.
-    pub(super) inner: Vec<(String, Cid)>,
-    pub(super) leaves: Vec<String>,
-    _dir: TempDir,
-}
-
-fn name(cid: &Cid) -> String {
-    BASE32_NOPAD.encode(&cid.hash().to_bytes())
-}
-
-impl DagStore {
-    pub(super) fn create(context: &Context, leaves: usize) -> Self {
-        let dir = context.env.scratch();
-        let store = create(&context.env.multi, dir.path(), options());
-        context.env.multi.block_on(store.close()).expect("a close");
-        let path = root(dir.path());
-        let floor = Floor::over(&path);
-        let mut leaf_names = Vec::new();
-        let mut level: Vec<Cid> = Vec::new();
-        for number in 0..leaves as u64 {
-            let block = number.to_le_bytes();
-            let cid = Key::for_block(&block).to_cid().expect("a CID");
-            floor.plant(&name(&cid), &block);
-            leaf_names.push(name(&cid));
-            level.push(cid);
-        }
-        let mut inner = Vec::new();
-        while level.len() > 1 {
-            let nodes = level.chunks(FANOUT).map(|links| {
-                let block = node(links);
-                let hash = Key::for_block(&block).to_multihash().expect("a hash");
-                let cid = Cid::new_v1(0x70, hash);
-                floor.plant(&name(&cid), &block);
-                inner.push((name(&cid), cid));
-                cid
-            });
-            level = nodes.collect();
-        }
-        // A loop that knows the names goes through them directory by directory.
-        let shard = Shard::default();
-        inner.sort_unstable_by_key(|(name, _)| shard.dir(name).to_string());
-        leaf_names.sort_unstable_by_key(|name| shard.dir(name).to_string());
-        DagStore {
-            path,
-            root: level[0],
-            inner,
-            leaves: leaf_names,
-            _dir: dir,
-        }
-    }
-
-    /// Reads the blocks with links, and decodes these with the usual crate.
-    fn read_inner(&self, floor: &Floor) {
-        by_threads(&self.inner, |(name, _)| {
-            black_box(decode(&floor.get(name)));
-        });
-    }
-
-    /// Also checks the hashes, as a collection does.
-    fn check_inner(&self, floor: &Floor) {
-        by_threads(&self.inner, |(name, cid)| {
-            let block = floor.get(name);
-            hash::check(cid.hash(), &block).expect("the right hash");
-            black_box(decode(&block));
-        });
-    }
-
-    /// Also remembers each link, in a set of its thread.
-    fn remember_inner(&self, floor: &Floor) {
-        let work = |items: &[(String, Cid)]| {
-            let mut met = HashSet::new();
-            for (name, cid) in items {
-                let block = floor.get(name);
-                hash::check(cid.hash(), &block).expect("the right hash");
-                met.extend(decode(&block));
-            }
-            black_box(met);
-        };
-        thread::scope(|scope| {
-            for items in self.inner.chunks(self.inner.len().div_ceil(THREADS).max(1)) {
-                scope.spawn(move || work(items));
-            }
-        });
-    }
-
-    fn read_inner_by_our_decoder(&self, floor: &Floor) {
-        by_threads(&self.inner, |(name, cid)| {
-            black_box(links(cid, &floor.get(name), UnknownCodec::Refuse).expect("links"));
-        });
-    }
-}
-
-fn decode(block: &[u8]) -> Vec<Cid> {
-    let mut found = Vec::new();
-    ipld_dagpb::links(block, &mut found).expect("links");
-    found
-}
-
-/// Returns a block of dag-pb with links that have sizes, as those of files.
-fn node(links: &[Cid]) -> Vec<u8> {
-    let links = links
-        .iter()
-        .map(|link| ipld!({ "Hash": Ipld::Link(*link), "Name": "", "Tsize": 262_158 }));
-    let links: Vec<Ipld> = links.collect();
-    ipld_dagpb::from_ipld(&ipld!({ "Links": links })).expect("a block")
-}
-
-fn by_threads<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
-    let work = &work;
-    thread::scope(|scope| {
-        for items in items.chunks(items.len().div_ceil(THREADS).max(1)) {
-            scope.spawn(move || items.iter().for_each(work));
-        }
-    });
-}
 
 /// How long the parts of a collection took. The rest of it opens and closes the store, and makes the removals durable.
 pub(super) struct GcTimes {

@@ -3,6 +3,8 @@
 #[cfg(feature = "dag")]
 mod dag_growth;
 #[cfg(feature = "dag")]
+mod dag_store;
+#[cfg(feature = "dag")]
 mod dags;
 mod durable;
 mod growth;
